@@ -1,0 +1,1 @@
+"""What was observed: records at rest, batches for the mathematics, and the ways to split them."""

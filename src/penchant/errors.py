@@ -1,0 +1,25 @@
+"""What can go wrong, by whose hand. Every message says what was got, what was expected, how to mend it."""
+
+
+class PenchantError(Exception):
+    """The root of every error that penchant raises on purpose."""
+
+
+class DataError(PenchantError, ValueError):
+    """The data, or its description, does not say what a model needs."""
+
+
+class ConfigError(PenchantError, ValueError):
+    """An option was given a value that it cannot take."""
+
+
+class NotFittedError(PenchantError, AttributeError):
+    """An estimator was asked for what only `fit` can tell it."""
+
+
+class BeliefError(PenchantError, ValueError):
+    """A belief's folder is missing, damaged, or from another version."""
+
+
+class MissingExtraError(PenchantError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""

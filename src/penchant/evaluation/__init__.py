@@ -1,0 +1,1 @@
+"""Procedures: cross-validation, held-out people, reports."""

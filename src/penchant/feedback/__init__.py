@@ -1,0 +1,1 @@
+"""Worths become the log-probability of what people did."""

@@ -1,0 +1,1 @@
+"""Ready estimators, one page each."""

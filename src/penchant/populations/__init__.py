@@ -1,0 +1,1 @@
+"""Who differs, and how."""

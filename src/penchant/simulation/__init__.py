@@ -1,0 +1,1 @@
+"""Processes, people and worlds whose truth we know."""

@@ -1,0 +1,1 @@
+"""Features become the worth of each option."""
