@@ -1,0 +1,58 @@
+"""How sure we may be of an estimate: curvature, and what people's scores say when it misleads.
+
+Legend: M parameters, G groups (people).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Covariances:
+    """`classical` trusts the model, `robust` only that people are independent."""
+
+    classical: Float[Array, "M M"]
+    robust: Float[Array, "M M"]
+    flat_directions: Float[Array, "F M"]  # unit directions about which the data say nothing
+
+
+def covariances(
+    information: Float[Array, "M M"], group_scores: Float[Array, "G M"]
+) -> Covariances:
+    """Classical I^-1 and the sandwich I^-1 (G/(G-1) sum_g s_g s_g') I^-1.
+
+    Eicker (1967), Huber (1967), White (1980); clustered by group as in Liang and Zeger (1986).
+    Along directions without information the variance is infinite in truth; there the
+    pseudo-inverse leaves it out and `flat_directions` names the direction.
+    """
+    inverse, flat = invert_information(information)
+    num_groups = max(len(group_scores), 2)
+    meat = group_scores.T @ group_scores * (num_groups / (num_groups - 1))
+    return Covariances(
+        classical=inverse, robust=_symmetric(inverse @ meat @ inverse), flat_directions=flat
+    )
+
+
+def invert_information(
+    information: Float[Array, "M M"], relative_floor: float = 1e-11
+) -> tuple[Float[Array, "M M"], Float[Array, "F M"]]:
+    """The inverse over the directions with information, and the directions without."""
+    if information.shape[0] == 0:
+        return information, np.zeros((0, 0))
+    diagonal = np.abs(np.diag(information))
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-300 + 1e-14 * diagonal.max()))
+    values, vectors = np.linalg.eigh(_symmetric(information * scale[:, None] * scale))
+    informed = values > relative_floor * max(float(values[-1]), 0.0)
+    kept = vectors[:, informed] * scale[:, None]
+    inverse = (kept / values[informed]) @ kept.T
+    flat = (vectors[:, ~informed] * scale[:, None]).T
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    return _symmetric(inverse), flat / np.where(norm > 0, norm, 1.0)
+
+
+def _symmetric(matrix: Float[Array, "M M"]) -> Float[Array, "M M"]:
+    return 0.5 * (matrix + matrix.T)
