@@ -1,0 +1,71 @@
+# `make demo` shows what penchant does; `make test` checks that it does. Each makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-out
+SEED ?= 0
+
+# The full data sets lie beside some checkouts; what the demo needs is bundled either way.
+ifneq ($(wildcard ../shared/data),)
+export PENCHANT_DATA ?= $(abspath ../shared/data)
+endif
+# One BLAS thread: the hot loops are bound by memory, more threads only contend for it.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types contract recipes bench clean
+
+help:
+	@echo "make demo      fit the ladder of models on real travel choices; opens in $(OUT)/report.html"
+	@echo "make test      the whole test suite"
+	@echo "make lint      formatting, lint, types and the import contract"
+	@echo "make recipes   every recipe, in its tiny size"
+	@echo "make bench     speed and accuracy against named peers"
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/penchant demo --out $(OUT) --seed $(SEED)
+
+test: $(VENV)/.dev-installed
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: types contract | $(VENV)/.dev-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev-installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/.dev-installed
+	$(BIN)/mypy
+
+contract: $(VENV)/.dev-installed
+	$(BIN)/lint-imports --no-cache
+
+recipes: $(VENV)/.dev-installed
+	@for recipe in $(wildcard recipes/*.py); do \
+		echo "== $$recipe"; $(BIN)/python $$recipe --tiny || exit 1; done
+
+bench: $(VENV)/.dev-installed
+	@for benchmark in $(wildcard benchmarks/*.py); do \
+		echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .hypothesis
+
+# Stamps: an environment is installed once, and again when pyproject.toml asks for something else.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "penchant needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 demo"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.demo-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.demo-installed
