@@ -1,0 +1,303 @@
+"""The belief: what was learnt, how surely, and the questions it answers.
+
+Legend: B observations, C rows of a chunk, K options, S kinds of people, D tastes, G groups,
+M parameters, N draws of our doubt.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.beliefs.posterior import group_log_likelihood, responsibilities
+from penchant.beliefs.report import FitReport
+from penchant.data.batch import Batch, Block
+from penchant.data.records import Records
+from penchant.errors import BeliefError, DataError
+from penchant.feedback.channel import Channel, Choice
+from penchant.numerics.arrays import Array
+from penchant.populations.population import Population, Tastes
+from penchant.utilities.utility import Utility
+
+# Floats that one chunk of worths [c, K, S] may hold: 4 MB, so that it stays in the cache.
+CHUNK_FLOATS = 500_000
+
+
+class Encoder(Protocol):
+    """Turns records into a batch; frozen, with whatever it learnt when it was fitted."""
+
+    def encode(self, records: Records) -> Batch:
+        """The records as blocks of features."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Worths:
+    """Utilities of a few rows of one block; `rows` are places in that block."""
+
+    block: int
+    rows: Int[Array, " C"]
+    utilities: Float[Array, "C K S"]
+    log_weights: Float[Array, "C S"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """Mean worths of each block and the two reasons they vary: people differ, we are unsure."""
+
+    mean: tuple[Float[Array, "B K"], ...]
+    people: tuple[Float[Array, "B K K"], ...]
+    doubt: tuple[Float[Array, "B K K"], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Belief:
+    """What a fit learnt. Immutable: policies, reports and servers receive this and nothing else.
+
+    theta: the mode (or posterior mean); first the population's parameters, then each channel's
+    own, `channel_sizes` of them. covariance: of theta, from the curvature; robust_covariance: the
+    sandwich clustered by group. Both are None in a belief without doubt, such as `sample` gives.
+    draws: posterior draws of theta where the fit made them. posterior: how a person's own answers
+    are used, by reweighting the kinds of people or by a Laplace approximation per person.
+    """
+
+    theta: Float[Array, " M"]
+    parameter_names: tuple[str, ...]
+    utility: Utility
+    population: Population
+    channels: tuple[Channel, ...] = (Choice(),)
+    channel_sizes: tuple[int, ...] = (0,)
+    encoder: Encoder | None = None
+    covariance: Float[Array, "M M"] | None = None
+    robust_covariance: Float[Array, "M M"] | None = None
+    draws: Float[Array, "N M"] | None = None
+    posterior: str = "reweight"
+    report: FitReport | None = None
+    fingerprint: str = ""
+    version: str = ""
+
+    @property
+    def population_theta(self) -> Float[Array, " M1"]:
+        """The population's part of theta."""
+        return self.theta[: len(self.theta) - sum(self.channel_sizes)]
+
+    def channel_theta(self, index: int) -> Float[Array, " M2"]:
+        """The own parameters (tie strength, nest scales, thresholds) of one channel."""
+        start = len(self.population_theta) + sum(self.channel_sizes[:index])
+        return self.theta[start : start + self.channel_sizes[index]]
+
+    def encode(self, records: Records) -> Batch:
+        """Records as this belief's features. Raises `BeliefError` if it was fitted on a batch."""
+        if self.encoder is None:
+            raise BeliefError(
+                "this belief was fitted on a batch of ready features, so it cannot read records. "
+                "Give it a Batch with the same features, or fit on Records with a formula."
+            )
+        return self.encoder.encode(records)
+
+    def tastes(self, batch: Batch, history: Batch | None = None) -> Tastes:
+        """The kinds of people and how likely each group of `batch` is of each kind.
+
+        With `history` (answers of the same people, met by name), the weights are conditioned on
+        it: p(s | history of g) ~ w[g, s] prod p(y | u_s). Groups without history keep the
+        population's weights.
+        """
+        prior = self.population.tastes(self.population_theta, batch.group_features)
+        if history is None or history.num_observations == 0:
+            return prior
+        known = _regroup(history, batch)
+        if self.posterior == "laplace":
+            from penchant.beliefs.personal import personal_tastes
+
+            return personal_tastes(self, batch, known)
+        likelihood = np.zeros((batch.num_groups, prior.values.shape[1]))
+        for worths in self._worths(known, prior):
+            block = known.blocks[worths.block].take(worths.rows)
+            log_prob = self._log_prob(block, worths.utilities)
+            likelihood += group_log_likelihood(
+                log_prob, block.group, block.weight, batch.num_groups
+            )
+        return replace(prior, log_weights=responsibilities(prior.log_weights, likelihood))
+
+    def utilities(
+        self, batch: Batch, history: Batch | None = None, chunk: int = CHUNK_FLOATS
+    ) -> Iterator[Worths]:
+        """Worths chunk by chunk, at most `chunk` floats each: never people x options x draws."""
+        return self._worths(batch, self.tastes(batch, history), chunk)
+
+    def predict_proba(
+        self, batch: Batch, history: Batch | None = None
+    ) -> tuple[Float[Array, "B K"], ...]:
+        """The probability that each option is the one chosen, for each block.
+
+        p(k) = sum_s w[g, s] p(k | u_s): the average is taken outside the choice, over people.
+        """
+        result = tuple(np.zeros(block.offered.shape) for block in batch.blocks)
+        index = self._choice_channel()
+        channel = Choice() if index is None else self.channels[index]
+        parameters = self.theta[:0] if index is None else self.channel_theta(index)
+        for worths in self.utilities(batch, history):
+            block = batch.blocks[worths.block].take(worths.rows)
+            given_kind = channel.probabilities(worths.utilities, block, parameters)
+            weights = np.exp(worths.log_weights)
+            result[worths.block][worths.rows] = np.einsum("cks,cs->ck", given_kind, weights)
+        return result
+
+    def log_prob(
+        self, batch: Batch, history: Batch | None = None
+    ) -> tuple[Float[Array, " B"], ...]:
+        """log of the average over kinds of people of p(y_b | u_s), row by row, for each block."""
+        result = tuple(np.zeros(len(block)) for block in batch.blocks)
+        for worths in self.utilities(batch, history):
+            block = batch.blocks[worths.block].take(worths.rows)
+            joint = self._log_prob(block, worths.utilities) + worths.log_weights
+            peak = joint.max(axis=1)
+            result[worths.block][worths.rows] = peak + np.log(
+                np.exp(joint - peak[:, None]).sum(axis=1)
+            )
+        return result
+
+    def moments(self, batch: Batch) -> Moments:
+        """Mean and covariance of worths, people and doubt apart (law of total covariance).
+
+        people: Cov over kinds s of u_s at theta; doubt: J Cov(theta) J' with J the derivative of
+        the mean worth (delta method; exact where worths are linear in theta).
+        """
+        mean, people, doubt = [], [], []
+        tastes = self.tastes(batch)
+        jacobian_MGD = self._mean_taste_jacobian(batch)
+        covariance = np.zeros((len(self.theta),) * 2) if self.covariance is None else self.covariance
+        for index, block in enumerate(batch.blocks):
+            mean_BK = np.zeros(block.offered.shape)
+            people_BKK = np.zeros((*block.offered.shape, block.offered.shape[1]))
+            only = replace(batch, blocks=(block,))
+            for worths in self._worths(only, tastes):
+                weights = np.exp(worths.log_weights)
+                centre = np.einsum("cks,cs->ck", worths.utilities, weights)
+                apart = worths.utilities - centre[:, :, None]
+                mean_BK[worths.rows] = centre
+                people_BKK[worths.rows] = np.einsum(
+                    "cks,cls,cs->ckl", apart, apart, weights, optimize=True
+                )
+            slopes = np.stack(
+                [self.utility.worths(block, taste_GD[:, None, :])[:, :, 0] for taste_GD in jacobian_MGD],
+                axis=-1,
+            )  # [B, K, M1]
+            size = slopes.shape[2]
+            mean.append(mean_BK)
+            people.append(people_BKK)
+            doubt.append(slopes @ covariance[:size, :size] @ np.swapaxes(slopes, 1, 2))
+        return Moments(mean=tuple(mean), people=tuple(people), doubt=tuple(doubt))
+
+    def sample(
+        self, n: int, rng: np.random.Generator, *, robust: bool = False
+    ) -> tuple["Belief", ...]:
+        """n beliefs without doubt, each one draw of theta shared by all rows of all people.
+
+        Draws come from the posterior draws where the fit made them, else from the normal
+        approximation N(theta, covariance), with the sandwich if `robust`.
+        """
+        if self.draws is not None:
+            thetas = self.draws[rng.integers(len(self.draws), size=n)]
+        else:
+            covariance = self.robust_covariance if robust else self.covariance
+            if covariance is None:
+                thetas = np.broadcast_to(self.theta, (n, len(self.theta)))
+            else:
+                values, vectors = np.linalg.eigh(covariance)
+                root = vectors * np.sqrt(np.maximum(values, 0.0))
+                thetas = self.theta + rng.standard_normal((n, len(self.theta))) @ root.T
+        return tuple(
+            replace(self, theta=theta, covariance=None, robust_covariance=None, draws=None)
+            for theta in thetas
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write belief.json and belief.safetensors into `folder` (made if absent)."""
+        from penchant.beliefs.storage import save_belief
+
+        save_belief(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Belief":
+        """Read what `save` wrote. Raises `BeliefError` for anything else."""
+        from penchant.beliefs.storage import load_belief
+
+        return load_belief(Path(folder))
+
+    def _choice_channel(self) -> int | None:
+        """The channel that says how one option is chosen from a menu, if the fit had one."""
+        for index, channel in enumerate(self.channels):
+            if "choice" in channel.kinds:
+                return index
+        return None
+
+    def _log_prob(
+        self, block: Block, utilities: Float[Array, "C K S"]
+    ) -> Float[Array, "C S"]:
+        for index, channel in enumerate(self.channels):
+            if block.kind in channel.kinds:
+                return channel.log_prob(utilities, block, self.channel_theta(index))
+        kinds = sorted({kind for channel in self.channels for kind in channel.kinds})
+        raise DataError(
+            f"the belief has no likelihood for feedback of kind {block.kind!r}; it was fitted on "
+            f"{kinds}. Keep only rows of these kinds, or fit on data that has this kind too."
+        )
+
+    def _worths(
+        self, batch: Batch, tastes: Tastes, chunk: int = CHUNK_FLOATS
+    ) -> Iterator[Worths]:
+        num_kinds = tastes.values.shape[1]
+        for index, block in enumerate(batch.blocks):
+            step = max(1, chunk // (block.offered.shape[1] * num_kinds))
+            for start in range(0, len(block), step):
+                rows = np.arange(start, min(start + step, len(block)))
+                part = block.take(rows)
+                shared = tastes.log_weights.shape[0] == 1
+                log_weights = tastes.log_weights[np.zeros_like(rows) if shared else part.group]
+                yield Worths(
+                    block=index,
+                    rows=rows,
+                    utilities=self.utility.worths(part, tastes.values),
+                    log_weights=log_weights,
+                )
+
+    def _mean_taste_jacobian(self, batch: Batch) -> Float[Array, "M1 G D"]:
+        """d mean taste / d theta by central differences: a few evaluations of `tastes`, no data."""
+
+        def mean_taste(theta: Float[Array, " M1"]) -> Float[Array, "G D"]:
+            tastes = self.population.tastes(theta, batch.group_features)
+            weights = np.exp(tastes.log_weights)
+            if tastes.values.shape[0] == 1:
+                return weights @ tastes.values[0]
+            return np.einsum("gs,gsd->gd", weights, tastes.values)
+
+        theta, columns = self.population_theta, []
+        for place in range(len(theta)):
+            step = np.zeros_like(theta)
+            step[place] = 1e-5 * max(1.0, abs(theta[place]))
+            columns.append(
+                (mean_taste(theta + step) - mean_taste(theta - step)) / (2.0 * step[place])
+            )
+        return np.stack(columns) if columns else np.zeros((0, 1, 0))
+
+
+def _regroup(history: Batch, batch: Batch) -> Batch:
+    """The history's rows with groups numbered as in `batch`; people not asked about are left."""
+    place = {name: index for index, name in enumerate(batch.group_names)}
+    target = np.array([place.get(name, -1) for name in history.group_names], dtype=np.int64)
+    blocks = []
+    for block in history.blocks:
+        group = target[block.group]
+        kept = np.flatnonzero(group >= 0)
+        if len(kept):
+            blocks.append(replace(block.take(kept), group=group[kept]))
+    return replace(
+        history,
+        blocks=tuple(blocks),
+        group_names=batch.group_names,
+        group_features=batch.group_features,
+    )
