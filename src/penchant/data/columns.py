@@ -1,0 +1,168 @@
+"""One Arrow column as NumPy, and ragged index arithmetic: what every reader is made of.
+
+Legend: B rows or menus, N lines over all menus, L levels of a category.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float, Int
+
+from penchant.numerics.arrays import Array
+
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+# Any: pyarrow ships no types; a column is a pa.Array or a pa.ChunkedArray.
+Column = Any
+
+
+def one_chunk(column: Column) -> Any:
+    """The column as a single Arrow array, dictionaries unified."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    merged = column.combine_chunks()
+    return merged.combine_chunks() if isinstance(merged, pa.ChunkedArray) else merged
+
+
+def is_text(kind: Any) -> bool:
+    """Whether this Arrow type holds words: strings, or a dictionary of strings."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def is_number(kind: Any) -> bool:
+    """Whether this Arrow type holds numbers or truth values."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def to_floats(column: Column) -> Float[Array, " B"]:
+    """Numbers as float64; null becomes NaN."""
+    array = one_chunk(column)
+    if array.type != pa.float64():
+        array = pc.cast(array, pa.float64(), safe=False)
+    if array.null_count:
+        array = array.fill_null(np.nan)
+    return np.asarray(array)
+
+
+def to_ints(column: Column, missing: int = -1) -> Int[Array, " B"]:
+    """Whole numbers as int64; null becomes `missing`."""
+    array = one_chunk(column)
+    if array.type != pa.int64():
+        array = pc.cast(array, pa.int64(), safe=False)
+    if array.null_count:
+        array = array.fill_null(missing)
+    return np.asarray(array)
+
+
+def to_bools(column: Column, missing: bool = False) -> Bool[Array, " B"]:
+    """Truth values; null becomes `missing`, a number is true where it is not 0."""
+    array = one_chunk(column)
+    if array.type != pa.bool_():
+        array = pc.cast(array, pa.bool_(), safe=False)
+    if array.null_count:
+        array = array.fill_null(missing)
+    return np.asarray(array)
+
+
+def to_dictionary(column: Column) -> Any:
+    """Anything with few distinct values as an Arrow dictionary of strings (null stays null).
+
+    Distinct values are encoded first and only then written as words, so that a million integer
+    ids cost a thousand conversions.
+    """
+    array = one_chunk(column)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    values = array.dictionary
+    if values.type != pa.string():
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+            whole = pc.all(pc.equal(pc.floor(values), values)).as_py()
+            if whole:  # 7.0 and 7 are the same person, whatever a null did to the column's type.
+                values = pc.cast(values, pa.int64())
+        values = pc.cast(values, pa.string())
+    indices = pc.cast(array.indices, pa.int32())
+    if values.null_count:
+        lost = np.asarray(pc.is_null(values))
+        indices = _null_where(indices, lost)
+        values = values.fill_null("")
+    return pa.DictionaryArray.from_arrays(indices, values)
+
+
+def _null_where(indices: Any, lost: Bool[Array, " L"]) -> Any:
+    places = to_ints(indices)
+    missing = (places < 0) | lost[np.maximum(places, 0)]
+    return pa.array(np.maximum(places, 0).astype(np.int32), mask=missing)
+
+
+def to_codes(column: Column) -> tuple[Int[Array, " B"], list[Any]]:
+    """Which distinct value each entry holds (-1 for null), and the values themselves."""
+    array = one_chunk(column)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    return to_ints(array.indices), array.dictionary.to_pylist()
+
+
+def from_codes(codes: Int[Array, " B"], names: list[str]) -> Any:
+    """The Arrow dictionary column with these codes (-1 for null)."""
+    indices = pa.array(codes.astype(np.int32), mask=codes < 0 if (codes < 0).any() else None)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+
+
+def numbers_with_nulls(values: Float[Array, " B"]) -> Any:
+    """A float64 column in which NaN has become null."""
+    missing = np.isnan(values)
+    return pa.array(values, mask=missing) if missing.any() else pa.array(values)
+
+
+def ints_with_nulls(values: Int[Array, " B"], missing: int = -1) -> Any:
+    """An int64 column in which `missing` has become null."""
+    absent = values == missing
+    return pa.array(values, mask=absent) if absent.any() else pa.array(values)
+
+
+def ragged_arange(start: Int[Array, " B"], size: Int[Array, " B"]) -> Int[Array, " N"]:
+    """The concatenation of arange(start_b, start_b + size_b)."""
+    before = np.cumsum(size) - size
+    return np.repeat(start - before, size) + np.arange(size.sum())
+
+
+def first_appearance(codes: Int[Array, " B"]) -> tuple[Int[Array, " B"], Int[Array, " G"]]:
+    """Codes renumbered 0, 1, 2, ... in the order they first appear, and where each first does."""
+    if len(codes) == 0:
+        return codes.astype(np.int64), np.zeros(0, dtype=np.int64)
+    low, high = int(codes.min()), int(codes.max())
+    if high - low <= 4 * len(codes) + 1024:
+        # Small codes need no sort: write positions backwards, so that the first one stays.
+        first_of = np.full(high - low + 1, -1, dtype=np.int64)
+        first_of[codes[::-1] - low] = np.arange(len(codes) - 1, -1, -1)
+        present = np.flatnonzero(first_of >= 0)
+        order = np.argsort(first_of[present], kind="stable")
+        new = np.full(high - low + 1, -1, dtype=np.int64)
+        new[present[order]] = np.arange(len(present))
+        return new[codes - low], first_of[present[order]]
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[inverse], first[order]
+
+
+def combine_codes(first: Int[Array, " B"], second: Int[Array, " B"]) -> Int[Array, " B"]:
+    """One code for each pair of codes (both at least -1)."""
+    return (first + 1) * (int(second.max(initial=-1)) + 2) + (second + 1)
