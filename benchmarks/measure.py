@@ -1,0 +1,114 @@
+"""How a contender is run and how the circumstances are written down."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# One thread each: CPU seconds then count work, not waiting, and no contender spins on spare cores.
+ONE_THREAD = {
+    name: "1"
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    )
+}
+
+
+class ContenderFailed(RuntimeError):
+    """A contender's process ended badly; its last words are the message."""
+
+
+def run_contender(
+    contender: str,
+    world: Path,
+    *,
+    python: str = sys.executable,
+    settings: dict | None = None,
+    repeats: int = 3,
+    warm: int = 200,
+) -> dict:
+    """The contender's result with the median CPU and wall seconds of its repeats."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "result.json"
+        command = [python, str(HERE / "contender.py"), contender, str(world), str(out)]
+        command += ["--settings", json.dumps(settings or {})]
+        command += ["--repeats", str(repeats), "--warm", str(warm)]
+        load = os.getloadavg()[0]
+        process = subprocess.run(
+            command, env=os.environ | ONE_THREAD, capture_output=True, text=True, cwd=HERE
+        )
+        if process.returncode != 0:
+            raise ContenderFailed(f"{contender}: {process.stderr.strip()[-600:]}")
+        result = json.loads(out.read_text())
+    return result | {
+        "cpu_median": statistics.median(result["cpu_seconds"]),
+        "wall_median": statistics.median(result["wall_seconds"]),
+        "repeats": repeats,
+        "load_average_before": round(load, 2),
+    }
+
+
+def circumstances(peers_python: str | None) -> dict:
+    """Date, commit, machine, versions and command: what a reader needs to believe a figure."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "threads": 1,
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "versions": versions(sys.executable),
+        "peers_versions": versions(peers_python) if peers_python else {},
+        # The interpreter's own place says nothing to a reader, and is left out.
+        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *_plain_arguments()]),
+    }
+
+
+def versions(python: str) -> dict:
+    """Python's and the named packages' versions in an environment, those installed there."""
+    script = (
+        "import json, sys\n"
+        "from importlib.metadata import version, PackageNotFoundError\n"
+        "found = {'python': sys.version.split()[0]}\n"
+        "for name in ('numpy', 'scipy', 'numba', 'pyarrow', 'penchant', 'xlogit', 'choice-learn',\n"
+        "             'tensorflow', 'choix', 'biogeme'):\n"
+        "    try:\n"
+        "        found[name] = version(name)\n"
+        "    except PackageNotFoundError:\n"
+        "        pass\n"
+        "print(json.dumps(found))\n"
+    )
+    return json.loads(subprocess.check_output([python, "-c", script], text=True))
+
+
+def _plain_arguments() -> list[str]:
+    arguments = list(sys.argv[1:])
+    if "--peers-python" in arguments:
+        place = arguments.index("--peers-python")
+        arguments[place + 1 : place + 2] = ["PEERS_PYTHON"]
+    return [a if not a.startswith("--peers-python=") else "--peers-python=..." for a in arguments]
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(git, capture_output=True, text=True).stdout.strip()
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
