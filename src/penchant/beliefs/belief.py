@@ -169,7 +169,9 @@ class Belief:
         mean, people, doubt = [], [], []
         tastes = self.tastes(batch)
         jacobian_MGD = self._mean_taste_jacobian(batch)
-        covariance = np.zeros((len(self.theta),) * 2) if self.covariance is None else self.covariance
+        covariance = (
+            np.zeros((len(self.theta),) * 2) if self.covariance is None else self.covariance
+        )
         for index, block in enumerate(batch.blocks):
             mean_BK = np.zeros(block.offered.shape)
             people_BKK = np.zeros((*block.offered.shape, block.offered.shape[1]))
@@ -183,7 +185,10 @@ class Belief:
                     "cks,cls,cs->ckl", apart, apart, weights, optimize=True
                 )
             slopes = np.stack(
-                [self.utility.worths(block, taste_GD[:, None, :])[:, :, 0] for taste_GD in jacobian_MGD],
+                [
+                    self.utility.worths(block, taste_GD[:, None, :])[:, :, 0]
+                    for taste_GD in jacobian_MGD
+                ],
                 axis=-1,
             )  # [B, K, M1]
             size = slopes.shape[2]
@@ -235,9 +240,7 @@ class Belief:
                 return index
         return None
 
-    def _log_prob(
-        self, block: Block, utilities: Float[Array, "C K S"]
-    ) -> Float[Array, "C S"]:
+    def _log_prob(self, block: Block, utilities: Float[Array, "C K S"]) -> Float[Array, "C S"]:
         for index, channel in enumerate(self.channels):
             if block.kind in channel.kinds:
                 return channel.log_prob(utilities, block, self.channel_theta(index))
@@ -247,9 +250,7 @@ class Belief:
             f"{kinds}. Keep only rows of these kinds, or fit on data that has this kind too."
         )
 
-    def _worths(
-        self, batch: Batch, tastes: Tastes, chunk: int = CHUNK_FLOATS
-    ) -> Iterator[Worths]:
+    def _worths(self, batch: Batch, tastes: Tastes, chunk: int = CHUNK_FLOATS) -> Iterator[Worths]:
         num_kinds = tastes.values.shape[1]
         for index, block in enumerate(batch.blocks):
             step = max(1, chunk // (block.offered.shape[1] * num_kinds))

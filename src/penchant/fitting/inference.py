@@ -20,9 +20,7 @@ class Covariances:
     flat_directions: Float[Array, "F M"]  # unit directions about which the data say nothing
 
 
-def covariances(
-    information: Float[Array, "M M"], group_scores: Float[Array, "G M"]
-) -> Covariances:
+def covariances(information: Float[Array, "M M"], group_scores: Float[Array, "G M"]) -> Covariances:
     """Classical I^-1 and the sandwich I^-1 (G/(G-1) sum_g s_g s_g') I^-1.
 
     Eicker (1967), Huber (1967), White (1980); clustered by group as in Liang and Zeger (1986).

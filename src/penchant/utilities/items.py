@@ -60,9 +60,9 @@ class Items:
     ) -> Float[Array, " I"]:
         """sum_b w_b d log p_b / d scores, without a row of indicators for each option."""
         weighted = np.where(block.offered, score, 0.0) * weight[:, None]
-        return np.bincount(
-            self._place(block).ravel(), weighted.ravel(), minlength=num_tastes + 1
-        )[1:]
+        return np.bincount(self._place(block).ravel(), weighted.ravel(), minlength=num_tastes + 1)[
+            1:
+        ]
 
     def information(
         self,

@@ -78,9 +78,7 @@ class Linear:
         for block in batch.blocks:
             share_BK = block.offered / np.maximum(block.offered.sum(axis=1, keepdims=True), 1)
             mean_BD = np.einsum("bk,bkd->bd", share_BK, block.features)
-            square_BD = np.einsum(
-                "bk,bkd->bd", share_BK, (block.features - mean_BD[:, None]) ** 2
-            )
+            square_BD = np.einsum("bk,bkd->bd", share_BK, (block.features - mean_BD[:, None]) ** 2)
             total += block.weight @ square_BD
             count += float(block.weight.sum())
         return np.sqrt(total / count) if count else total

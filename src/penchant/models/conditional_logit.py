@@ -1,0 +1,46 @@
+"""Conditional logit: one taste for all, in any situation the formula knows."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from penchant.data.batch import Batch
+from penchant.data.records import Records
+from penchant.encoders.table import TableEncoder
+from penchant.feedback.channel import Choice
+from penchant.fitting.newton import NewtonConfig
+from penchant.fitting.pooled import fit_pooled
+from penchant.models.estimator import Estimator, training_batch
+from penchant.numerics.arrays import Array
+
+
+@dataclass(eq=False)
+class ConditionalLogit(Estimator):
+    """p(j | menu) = exp(u_j) / sum_k exp(u_k), u = x beta (McFadden 1974), by exact Newton.
+
+    formula: the features, for instance "option + time + cost + time:purpose"; not needed to fit
+    on a batch. group_by: whose rows hang together, for the robust errors. prior_scale: standard
+    deviation of each part-worth per standard deviation of its feature; None: no prior unless the
+    data push an estimate to infinity. A coefficient is utility per unit of its feature.
+    """
+
+    formula: str = ""
+    group_by: str = "person"
+    prior_scale: float | None = None
+    max_steps: int = 100
+    tolerance: float = 1e-10
+
+    def fit(
+        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+    ) -> "ConditionalLogit":
+        """Maximise the likelihood of the choices. Raises `DataError` for unusable data."""
+        encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
+        batch, fitted = training_batch(data, encoder, sample_weight)
+        self.belief_ = fit_pooled(
+            batch,
+            channels=(Choice(),),
+            prior_scale=self.prior_scale,
+            config=NewtonConfig(max_steps=self.max_steps, tolerance=self.tolerance),
+            encoder=fitted,
+        )
+        return self

@@ -1,0 +1,155 @@
+"""What every estimator can do once it is fitted: predict, score, summarise, save.
+
+Legend: N options over all menus of the records, B observations.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.belief import Belief
+from penchant.data.batch import Batch
+from penchant.data.records import Records
+from penchant.encoders.table import TableEncoder
+from penchant.errors import ConfigError, DataError, NotFittedError
+from penchant.models.summary import Summary, summarise
+from penchant.numerics.arrays import Array
+
+
+class Estimator:
+    """The habits of scikit-learn for a dataclass whose fields are its parameters.
+
+    The constructor only stores. `fit` returns the estimator and leaves one learned attribute,
+    `belief_`; everything else reads that.
+    """
+
+    belief_: Belief
+
+    def fit(self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None) -> Any:
+        """Learn from records or from a batch. Each estimator says how."""
+        raise NotImplementedError
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+
+    def set_params(self, **params: Any) -> Any:
+        """Change constructor arguments; the belief is kept until the next `fit`."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ConfigError(
+                    f"{type(self).__name__} has no parameter {name!r}; expected one of "
+                    f"{sorted(known)}."
+                )
+            setattr(self, name, value)
+        return self
+
+    def predict_proba(
+        self, data: Records | Batch, history: Records | Batch | None = None
+    ) -> Float[Array, " N"]:
+        """Probability of each option shown, in the order of the records' options.
+
+        `history`: earlier answers of the same people, which sharpen what is known of each.
+        """
+        belief = self._belief()
+        batch = encoded(belief, data)
+        known = None if history is None else encoded(belief, history)
+        return flat_probabilities(batch, belief.predict_proba(batch, known))
+
+    def score(self, data: Records | Batch, history: Records | Batch | None = None) -> float:
+        """Mean log-probability of what people answered, in nats per row; higher is better."""
+        belief = self._belief()
+        batch = encoded(belief, data)
+        known = None if history is None else encoded(belief, history)
+        logs = np.concatenate(belief.log_prob(batch, known))
+        weights = np.concatenate([block.weight for block in batch.blocks])
+        return float(np.average(logs, weights=weights))
+
+    def summary(self) -> Summary:
+        """Estimates, errors and fit, ready to print as text, Markdown, LaTeX or HTML."""
+        return summarise(self._belief(), title=type(self).__name__)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the belief to a folder; `Belief.load` reads it."""
+        self._belief().save(folder)
+
+    def _belief(self) -> Belief:
+        try:
+            return self.belief_
+        except AttributeError:
+            raise NotFittedError(
+                f"this {type(self).__name__} has not been fitted; call fit(data) first."
+            ) from None
+
+
+def encoded(belief: Belief, data: Records | Batch) -> Batch:
+    """Data as a batch with the belief's features, checked by name."""
+    if isinstance(data, Records):
+        return belief.encode(data)
+    expected = belief.utility.taste_names(data)
+    known = belief.parameter_names[: len(expected)]
+    if isinstance(data, Batch) and belief.encoder is None:
+        return data
+    if expected != known:
+        raise DataError(
+            f"the batch has features {data.feature_names}; the belief was fitted on another "
+            "encoding. Encode the records with `belief.encode(records)`."
+        )
+    return data
+
+
+def training_batch(
+    data: Records | Batch,
+    encoder: TableEncoder | None,
+    sample_weight: Float[Array, " B"] | None = None,
+) -> tuple[Batch, TableEncoder | None]:
+    """The batch to fit on and the fitted encoder (None where a batch came in).
+
+    `sample_weight` multiplies the rows' own weights; one entry per row of the records.
+    """
+    if isinstance(data, Batch):
+        batch, fitted = data, None
+    elif isinstance(data, Records):
+        if encoder is None:
+            raise ConfigError(
+                "records need a formula that says which features matter, for instance "
+                "'option + time + cost'; got none."
+            )
+        fitted = encoder.fit(data)
+        batch = fitted.encode(data)
+    else:
+        raise DataError(
+            f"fit got a {type(data).__name__}; expected Records (read a file with "
+            "`penchant.read`, or `Records.from_pandas`) or a Batch."
+        )
+    if sample_weight is None:
+        return batch, fitted
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (batch.num_rows,) or not np.all(weight >= 0):
+        raise DataError(
+            f"sample_weight has shape {weight.shape} and minimum {weight.min(initial=0)}; expected "
+            f"one number, zero or more, for each of the {batch.num_rows} rows."
+        )
+    blocks = tuple(
+        dataclasses.replace(block, weight=block.weight * weight[block.row])
+        for block in batch.blocks
+    )
+    return dataclasses.replace(batch, blocks=blocks), fitted
+
+
+def flat_probabilities(batch: Batch, blocks: tuple[Float[Array, "B K"], ...]) -> Float[Array, " N"]:
+    """Block probabilities as one number per option shown, rows in the records' order."""
+    sizes = np.zeros(batch.num_rows, dtype=np.int64)
+    for block in batch.blocks:
+        sizes[block.row] = block.offered.sum(axis=1)
+    start = np.concatenate([[0], np.cumsum(sizes)])
+    flat = np.full(start[-1], np.nan)
+    for block, probabilities in zip(batch.blocks, blocks):
+        before = np.cumsum(block.offered, axis=1) - 1
+        place = start[block.row][:, None] + before
+        flat[place[block.offered]] = probabilities[block.offered]
+    return flat

@@ -1,0 +1,206 @@
+"""A fitted model as a table: estimates, errors, fit, and tests, for reading and for papers."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from penchant.beliefs.belief import Belief
+from penchant.beliefs.report import FitReport
+from penchant.errors import ConfigError
+
+# Two-sided 95 % of the normal distribution.
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficient:
+    """One line of the table. se: from the curvature; robust_se: sandwich clustered by person;
+    z, p: of the hypothesis that the parameter is zero, by the robust error; low, high: 95 %."""
+
+    name: str
+    estimate: float
+    se: float
+    robust_se: float
+    z: float
+    p: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodRatio:
+    """2 (log L_1 - log L_0) against chi-squared with the difference in parameters."""
+
+    statistic: float
+    degrees: int
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What `print` shows; `text`, `markdown`, `latex`, `html` and `plain` give it elsewhere."""
+
+    title: str
+    coefficients: tuple[Coefficient, ...]
+    fit: FitReport
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """Aligned columns for a terminal."""
+        header = ["", *_HEADINGS]
+        lines = [header, *([c.name, *_cells(c)] for c in self.coefficients)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+        table = [
+            "  ".join(
+                [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))]
+            ).rstrip()
+            for line in lines
+        ]
+        rule = "-" * max(len(line) for line in table)
+        facts = "\n".join(f"{name:<24}{value}" for name, value in _facts(self.fit))
+        notes = "".join(f"\nNote: {warning}" for warning in self.fit.warnings)
+        body = "\n".join([table[0], rule, *table[1:], rule])
+        return f"{self.title}\n{rule}\n{body}\n{facts}{notes}"
+
+    def markdown(self) -> str:
+        """A GitHub table and a list of facts."""
+        rows = [f"| {' | '.join(['parameter', *_HEADINGS])} |", "|:--|" + "--:|" * len(_HEADINGS)]
+        rows += [f"| {' | '.join([c.name, *_cells(c)])} |" for c in self.coefficients]
+        facts = [f"- {name}: {value}" for name, value in _facts(self.fit)]
+        notes = [f"- Note: {warning}" for warning in self.fit.warnings]
+        return "\n".join([f"### {self.title}", "", *rows, "", *facts, *notes])
+
+    def latex(self) -> str:
+        """A tabular for a paper; needs the booktabs package."""
+        rows = [" & ".join([_latex(c.name), *_cells(c)]) + r" \\" for c in self.coefficients]
+        facts = [
+            rf"\multicolumn{{{len(_HEADINGS) + 1}}}{{l}}{{{_latex(f'{n}: {v}')}}} \\"
+            for n, v in _facts(self.fit)
+        ]
+        heads = " & ".join(["", *(_latex(head) for head in _HEADINGS)]) + r" \\"
+        return "\n".join(
+            [rf"\begin{{tabular}}{{l{'r' * len(_HEADINGS)}}}", r"\toprule", heads, r"\midrule",
+             *rows, r"\midrule", *facts, r"\bottomrule", r"\end{tabular}"]
+        )  # fmt: skip
+
+    def html(self) -> str:
+        """A plain table, classes `penchant-summary`."""
+        from html import escape
+
+        heads = "".join(f"<th>{escape(h)}</th>" for h in ("", *_HEADINGS))
+        rows = "".join(
+            f"<tr><th>{escape(c.name)}</th>{''.join(f'<td>{x}</td>' for x in _cells(c))}</tr>"
+            for c in self.coefficients
+        )
+        facts = "".join(f"<li>{escape(f'{n}: {v}')}</li>" for n, v in _facts(self.fit))
+        notes = "".join(f"<li>{escape(w)}</li>" for w in self.fit.warnings)
+        return (
+            f'<table class="penchant-summary"><caption>{escape(self.title)}</caption>'
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><ul>{facts}{notes}</ul>"
+        )
+
+    def plain(self) -> dict[str, object]:
+        """Numbers only, ready for JSON."""
+        fit = self.fit
+        return {
+            "model": self.title,
+            "coefficients": [
+                {k: v for k, v in asdict(c).items() if k not in ("z", "p")}
+                for c in self.coefficients
+            ],
+            "fit": {
+                "log_likelihood": fit.log_likelihood,
+                "rows": fit.rows,
+                "people": fit.people,
+                "parameters": fit.parameters,
+                "aic": fit.aic,
+                "bic": fit.bic,
+                "converged": fit.converged,
+                "seconds": fit.seconds,
+            },
+            "warnings": list(fit.warnings),
+        }
+
+
+def summarise(belief: Belief, title: str) -> Summary:
+    """The table of a belief. Raises `ConfigError` if the belief carries no report of a fit."""
+    if belief.report is None:
+        raise ConfigError("this belief carries no fit report; summaries need one made by fit().")
+    size = len(belief.theta)
+    nothing = np.full((size, size), np.nan)
+    classical = np.diag(nothing if belief.covariance is None else belief.covariance)
+    robust = np.diag(nothing if belief.robust_covariance is None else belief.robust_covariance)
+    rows = [
+        _coefficient(name, float(estimate), math.sqrt(max(c, 0)), math.sqrt(max(r, 0)))
+        if np.isfinite(c) and np.isfinite(r)
+        else _coefficient(name, float(estimate), math.nan, math.nan)
+        for name, estimate, c, r in zip(belief.parameter_names, belief.theta, classical, robust)
+    ]
+    return Summary(title=title, coefficients=tuple(rows), fit=belief.report)
+
+
+def likelihood_ratio(smaller: Belief, larger: Belief) -> LikelihoodRatio:
+    """Does the larger of two nested models fit better than chance? (Wilks 1938)
+
+    Where the smaller model lies on the boundary of the larger (a variance of zero, a class less)
+    the true p is smaller than the one given. Raises `ConfigError` where the larger model has no
+    more parameters, or the two were fitted on different numbers of rows.
+    """
+    one, two = smaller.report, larger.report
+    if one is None or two is None or one.rows != two.rows or two.parameters <= one.parameters:
+        raise ConfigError(
+            "a likelihood-ratio test needs two fits on the same rows, the second with more "
+            f"parameters; got {one and (one.rows, one.parameters)} and "
+            f"{two and (two.rows, two.parameters)} (rows, parameters)."
+        )
+    from scipy.special import chdtrc
+
+    degrees = two.parameters - one.parameters
+    statistic = 2.0 * (two.log_likelihood - one.log_likelihood)
+    p = float(chdtrc(degrees, max(statistic, 0.0)))
+    return LikelihoodRatio(statistic=statistic, degrees=degrees, p=p)
+
+
+_HEADINGS = ("estimate", "se", "robust se", "z", "p", "2.5 %", "97.5 %")
+
+
+def _coefficient(name: str, estimate: float, se: float, robust_se: float) -> Coefficient:
+    z = estimate / robust_se if robust_se > 0 else math.nan
+    return Coefficient(
+        name=name,
+        estimate=estimate,
+        se=se,
+        robust_se=robust_se,
+        z=z,
+        p=math.erfc(abs(z) / math.sqrt(2.0)) if math.isfinite(z) else math.nan,
+        low=estimate - Z95 * robust_se,
+        high=estimate + Z95 * robust_se,
+    )
+
+
+def _cells(c: Coefficient) -> list[str]:
+    small = "<0.001" if c.p < 0.001 else f"{c.p:.3f}"
+    return [*(f"{x:.4g}" for x in (c.estimate, c.se, c.robust_se)), f"{c.z:.2f}", small,
+            f"{c.low:.4g}", f"{c.high:.4g}"]  # fmt: skip
+
+
+def _facts(fit: FitReport) -> list[tuple[str, str]]:
+    state = "yes" if fit.converged else "NO"
+    facts = [
+        ("rows, people", f"{fit.rows:,}, {fit.people:,}"),
+        ("log-likelihood", f"{fit.log_likelihood:.3f} (all alike: {fit.null_log_likelihood:.3f})"),
+        ("AIC, BIC", f"{fit.aic:.1f}, {fit.bic:.1f}"),
+        ("rho-squared", f"{fit.rho_squared:.4f} (adjusted {fit.adjusted_rho_squared:.4f})"),
+        ("converged", f"{state} ({fit.method}, {fit.iterations} steps, {fit.seconds:.3f} s)"),
+    ]
+    return facts + ([("prior", fit.prior)] if fit.prior else [])
+
+
+def _latex(text: str) -> str:
+    for mark, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"),
+                          ("#", r"\#"), ("$", r"\$"), ("^", r"\^{}")):  # fmt: skip
+        text = text.replace(mark, escaped)
+    return text

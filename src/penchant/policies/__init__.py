@@ -1,0 +1,1 @@
+"""A belief becomes an action."""

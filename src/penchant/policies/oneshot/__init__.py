@@ -1,0 +1,1 @@
+"""Decisions that are taken once: shares under a change, who gains, who loses."""
