@@ -1,0 +1,456 @@
+"""From a parsed formula and records to the columns of numbers that it declares.
+
+Legend: B observations, N options over all menus, D columns, L levels of a category.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, product
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.encoders import menu
+from penchant.encoders.formula import (
+    Arithmetic,
+    Call,
+    Category,
+    Column,
+    Expression,
+    Factor,
+    Formula,
+    Indicator,
+    Number,
+    Term,
+    Threshold,
+    closest,
+    columns_of,
+    pointed,
+)
+from penchant.encoders.source import Source
+from penchant.errors import ConfigError, DataError
+from penchant.numerics.arrays import Array
+
+_OPERATIONS = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": np.power,
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+_FUNCTIONS = {"log": np.log, "sqrt": np.sqrt, "exp": np.exp, "abs": np.abs}
+_MENU_SUMMARIES = {
+    "menu_mean": menu.menu_mean,
+    "menu_min": menu.menu_min,
+    "menu_max": menu.menu_max,
+}
+_MENU_RELATIVES = {"menu_rank": menu.menu_rank, "others": menu.others}
+_MISSING, _UNSEEN = -1, -2
+
+
+@dataclass(frozen=True)
+class CodedTerm:
+    """Part of a term: its expressions, and its categories with or without their reference level."""
+
+    term: Term
+    expressions: tuple[Expression, ...]
+    categories: tuple[tuple[Category, bool], ...]
+
+
+class Design:
+    """The columns of one formula on one set of records, given what was learned about levels.
+
+    `absorbs_context` says that only differences within a menu matter, so that whatever is the same
+    for all its options drops out; without it only the constant does.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        formula: Formula,
+        levels: Mapping[str, tuple[str, ...]],
+        scales: Mapping[str, tuple[float, float]],
+        absorbs_context: bool,
+        treats_unseen_as_reference: bool = False,
+    ) -> None:
+        self.source = source
+        self.formula = formula
+        self.levels = levels
+        self.scales = dict(scales)
+        self.absorbs_context = absorbs_context
+        self.treats_unseen_as_reference = treats_unseen_as_reference
+        self.unseen: dict[str, int] = {}
+        self._values: dict[str, Array] = {}
+
+    # What is there.
+
+    def category(self, factor: Factor) -> Category | None:
+        """The factor as a category, if it is one: C(x), or a bare column of words."""
+        if isinstance(factor, Category):
+            return factor
+        if isinstance(factor, Column) and str(factor) in self.levels:
+            return Category(factor)
+        return None
+
+    def names_of(self, category: Category) -> tuple[str, ...]:
+        """The category's levels, its reference first."""
+        plain = self.levels.get(f"C({category.column})") or self.levels[str(category.column)]
+        if category.reference is None:
+            return plain
+        if category.reference not in plain:
+            raise ConfigError(
+                pointed(
+                    f"column {category.column.name!r} has no level {category.reference!r} to refer "
+                    f"to. {closest(category.reference, plain)}",
+                    self.source.text,
+                    category.column.place,
+                )
+            )
+        return (category.reference, *(name for name in plain if name != category.reference))
+
+    def is_of_rows(self, node: Factor) -> bool:
+        """Whether the node is the same for all options of a menu."""
+        if isinstance(node, Column):
+            return self.source.of_rows(node)
+        if isinstance(node, Number):
+            return True
+        if isinstance(node, Indicator | Threshold | Category):
+            return self.source.of_rows(node.column)
+        if isinstance(node, Arithmetic):
+            return self.is_of_rows(node.left) and self.is_of_rows(node.right)
+        if node.function in _MENU_RELATIVES:
+            return False
+        if node.function in _MENU_SUMMARIES:
+            return True
+        return all(self.is_of_rows(inner) for inner in node.arguments)
+
+    @cached_property
+    def coded_terms(self) -> tuple[CodedTerm, ...]:
+        """Every term with the coding that spans what it adds, and no more.
+
+        A category is written out in full where the term without it is not in the formula, and
+        without its reference level where it is (Wilkinson and Rogers 1973; Chambers and Hastie
+        1992): `time + time:purpose` are a base and differences from it, `time:purpose` alone is one
+        coefficient per purpose, `option:age` one per option but the reference, because age alone
+        changes no choice.
+        """
+        split = [self._split(term) for term in self.formula.terms]
+        spanned: dict[frozenset[str], set[frozenset[str]]] = {}
+        parts: dict[int, tuple[CodedTerm, ...]] = {}
+        # Lower orders first, whatever the order in the formula; the columns keep the formula's.
+        for place in sorted(range(len(split)), key=lambda t: len(split[t][1])):
+            expressions, categories = split[place]
+            # time and time/100 span the same columns.
+            key = frozenset(str(_without_constants(each)) for each in expressions)
+            have = spanned.setdefault(key, set())
+            by_name = {category.column.name: category for category in categories}
+            wanted = []
+            for size in range(len(categories) + 1):
+                for subset in combinations(by_name, size):
+                    alone = frozenset(subset)
+                    is_absorbed = self._is_absorbed(expressions, [by_name[n] for n in subset])
+                    if alone not in have and not is_absorbed:
+                        wanted.append(alone)
+                    have.add(alone)
+            term = self.formula.terms[place]
+            parts[place] = tuple(
+                CodedTerm(
+                    term,
+                    tuple(expressions),
+                    tuple(
+                        (category, category.column.name in full)
+                        for category in categories
+                        if category.column.name in reduced | full
+                    ),
+                )
+                for reduced, full in _merged(wanted)
+            )
+        return tuple(part for place in range(len(split)) for part in parts[place])
+
+    def _split(self, term: Term) -> tuple[list[Expression], list[Category]]:
+        expressions: list[Expression] = []
+        categories: list[Category] = []
+        for factor in term.factors:
+            category = self.category(factor)
+            if category is not None:
+                categories.append(category)
+            elif not isinstance(factor, Category):
+                expressions.append(factor)
+        if self._is_absorbed(expressions, categories):
+            raise self._context_alone(term)
+        return expressions, categories
+
+    def _is_absorbed(
+        self, expressions: Sequence[Expression], categories: Sequence[Category]
+    ) -> bool:
+        if not self.absorbs_context:
+            return not expressions and not categories
+        return all(map(self.is_of_rows, (*expressions, *categories)))
+
+    def _context_alone(self, term: Term) -> ConfigError:
+        place = next((c.place for f in term.factors for c in columns_of(f)), 0)
+        other = next(
+            (name for name in self.source.records.columns("feature")), "an option's feature"
+        )
+        return ConfigError(
+            pointed(
+                f"{term} is the same for every option of a menu, so it changes no choice by "
+                f"itself. Interact it with what differs: {other}:{term} lets the taste for "
+                f"{other} depend on it, option:{term} the constant of each option.",
+                self.source.text,
+                place,
+            )
+        )
+
+    def column_names(self, part: CodedTerm) -> list[str]:
+        """A name for each column: the term with its levels filled in, itself a formula."""
+        coded = {
+            str(category.column): self._kept(category, full) for category, full in part.categories
+        }
+        words: list[list[str]] = []
+        for factor in part.term.factors:
+            category = self.category(factor)
+            if category is None:
+                words.append([str(factor)])
+            elif str(category.column) in coded:
+                words.append(
+                    [str(Indicator(category.column, (n,))) for n in coded[str(category.column)]]
+                )
+        return [":".join(combination) for combination in product(*words)]
+
+    def _kept(self, category: Category, full: bool) -> tuple[str, ...]:
+        names = self.names_of(category)
+        return names if full else names[1:]
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(name for part in self.coded_terms for name in self.column_names(part))
+
+    # What it comes to.
+
+    def learn_scales(self) -> None:
+        """Evaluates every scale(...) of the formula once, so that `scales` is complete."""
+        for term in self.formula.terms:
+            for factor in term.factors:
+                for call in _scales(factor):
+                    self.evaluate(call)
+
+    def evaluate(self, node: Expression) -> Array:
+        """The node's values, one per observation or one per option (see `is_of_rows`)."""
+        key = str(node)
+        if key not in self._values:
+            with np.errstate(all="ignore"):
+                self._values[key] = self._evaluate(node)
+        return self._values[key]
+
+    def _evaluate(self, node: Expression) -> Array:
+        if isinstance(node, Column):
+            return self.source.numbers(node)
+        if isinstance(node, Number):
+            return np.full(len(self.source.sizes), node.value)
+        if isinstance(node, Indicator):
+            codes, words = self.source.codes(node.column)
+            truth = np.append([float(word in node.levels) for word in words], np.nan)
+            return truth[codes]
+        if isinstance(node, Threshold):
+            values = self.source.numbers(node.column)
+            held = _OPERATIONS[node.operator](values, node.value)
+            return np.where(np.isnan(values), np.nan, held)
+        if isinstance(node, Arithmetic):
+            together = self.is_of_rows(node)
+            left, right = (self._at(side, together) for side in (node.left, node.right))
+            return _OPERATIONS[node.operator](left, right)
+        return self._call(node)
+
+    def _at(self, node: Expression, of_rows: bool) -> Array:
+        values = self.evaluate(node)
+        return values if of_rows else self.source.expand(values, self.is_of_rows(node))
+
+    def _call(self, node: Call) -> Array:
+        name, offsets = node.function, self.source.offsets
+        if name == "menu_size":
+            return menu.menu_size(offsets)
+        if name in _MENU_SUMMARIES:
+            return _MENU_SUMMARIES[name](self._at(node.arguments[0], False), offsets)
+        if name in _MENU_RELATIVES:
+            return _MENU_RELATIVES[name](self._at(node.arguments[0], False), offsets)
+        inner = self._at(node.arguments[0], self.is_of_rows(node))
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name](inner)
+        if name == "fill":
+            return np.where(
+                np.isnan(inner), self._at(node.arguments[1], self.is_of_rows(node)), inner
+            )
+        if name == "scale":
+            mean, deviation = self._scale(str(node.arguments[0]), inner)
+            return (inner - mean) / deviation
+        return inner  # I(...) is there for the reader
+
+    def _scale(self, expression: str, values: Array) -> tuple[float, float]:
+        if expression not in self.scales:
+            known = values[np.isfinite(values)]
+            deviation = float(known.std()) if len(known) else 0.0
+            self.scales[expression] = (
+                float(known.mean()) if len(known) else 0.0,
+                deviation if deviation > 0 else 1.0,
+            )
+        return self.scales[expression]
+
+    def _code(self, category: Category) -> Int[Array, " R"]:
+        """Each line's level as a place in `names_of`, with -1 for missing."""
+        key = f"code {category}"
+        if key not in self._values:
+            names = self.names_of(category)
+            codes, words = self.source.codes(category.column)
+            place = {name: i for i, name in enumerate(names)}
+            recode = np.array([place.get(word, _UNSEEN) for word in words] + [_MISSING])
+            found = recode[codes]
+            if recode.min() == _UNSEEN:
+                found = self._without_unseen(category, found, words, codes)
+            self._values[key] = found
+        return self._values[key]
+
+    def _without_unseen(
+        self, category: Category, found: Array, words: list[str], codes: Array
+    ) -> Array:
+        strange = found == _UNSEEN
+        if not strange.any():
+            return found
+        column = category.column
+        if not self.treats_unseen_as_reference:
+            names = self.names_of(category)
+            word = words[codes[np.argmax(strange)]]
+            where = "observation" if self.source.of_rows(column) else "option line"
+            raise DataError(
+                f"column {column.name!r} has the level {word!r} at {where} "
+                f"{int(np.argmax(strange))} ({int(strange.sum())} of {len(strange)} are of levels "
+                f"not seen when fitting). "
+                f"{closest(word, names)} Correct it, fit on data that have it, or say "
+                f"`unseen='reference'` to count such lines as {names[0]!r}."
+            )
+        self.unseen[column.name] = int(strange.sum())
+        return np.where(strange, 0, found)
+
+    def columns(self, of_rows: bool = False) -> Float[Array, "N D"]:
+        """All columns, one line per option (or, of_rows, per observation).
+
+        Raises DataError where a value that counts is missing or not finite.
+        """
+        num_lines = len(self.source.sizes) if of_rows else int(self.source.offsets[-1])
+        out = np.zeros((num_lines, len(self.feature_names)))
+        start = 0
+        for part in self.coded_terms:
+            start += self._write(out, start, part, of_rows)
+        return out
+
+    def _write(self, out: Array, start: int, part: CodedTerm, of_rows: bool) -> int:
+        masks = [e for e in part.expressions if isinstance(e, Indicator | Threshold)]
+        factors = [e for e in part.expressions if not isinstance(e, Indicator | Threshold)]
+        values = self._product(factors, of_rows)
+        counts: Bool[Array, " N"] | None = None
+        if masks:
+            shown = self._product(masks, of_rows)
+            self._refuse_missing(np.isnan(shown), part, of_rows)
+            counts = shown > 0
+        width, code = 1, None
+        for category, full in part.categories:
+            place = self._at_code(category, of_rows)
+            missing = place == _MISSING
+            self._refuse_missing(missing if counts is None else missing & counts, part, of_rows)
+            kept = len(self._kept(category, full))
+            place = place if full else place - 1
+            known = place >= 0
+            counts = known if counts is None else counts & known
+            code = place if code is None else code * kept + place
+            width *= kept
+        bad = ~np.isfinite(values) if isinstance(values, np.ndarray) else np.zeros(0, dtype=bool)
+        if bad.any():
+            self._refuse_missing(bad if counts is None else bad & counts, part, of_rows)
+        if counts is None:
+            out[:, start] = values
+        elif code is None:
+            out[:, start] = np.where(counts, values, 0.0)
+        else:
+            lines = np.flatnonzero(counts)
+            chosen = values[lines] if isinstance(values, np.ndarray) else values
+            out[lines, start + code[lines]] = chosen
+        return width
+
+    def _product(self, nodes: Sequence[Expression], of_rows: bool) -> Array | float:
+        result: Array | float = 1.0
+        # What is the same for a whole menu is multiplied before it is repeated.
+        for level in (True, False):
+            mine = [self.evaluate(node) for node in nodes if self.is_of_rows(node) == level]
+            if mine:
+                block = mine[0]
+                for values in mine[1:]:
+                    block = block * values
+                result = result * (block if of_rows else self.source.expand(block, level))
+        return result
+
+    def _at_code(self, category: Category, of_rows: bool) -> Int[Array, " N"]:
+        code = self._code(category)
+        return code if of_rows else self.source.expand(code, self.source.of_rows(category.column))
+
+    def _refuse_missing(self, bad: Array, part: CodedTerm, of_rows: bool) -> None:
+        if not bad.any():
+            return
+        line = int(np.argmax(bad))
+        row = line if of_rows else int(np.searchsorted(self.source.offsets, line, "right")) - 1
+        columns = list(dict.fromkeys(c for factor in part.term.factors for c in columns_of(factor)))
+        said = ", ".join(f"{c} = {self.source.value(c, line, row)}" for c in columns)
+        where = f"observation {row}"
+        if not of_rows:
+            option = self.source.records.options["option"][line].as_py()
+            place = line - int(self.source.offsets[row])
+            where += f", option {option!r} (place {place} on its menu)"
+        lost = next((c for c in columns if self.source.value(c, line, row) is None), columns[0])
+        raise DataError(
+            pointed(
+                f"{part.term} is missing or not finite for {where}, where {said} "
+                f"({int(bad.sum())} of {len(bad)} are like this); expected a finite number. To "
+                f"mend it, write fill({lost}, 0) or another value for the gaps, limit the term to "
+                f"the options that have it (option[train]:{lost}), or drop the observations.",
+                self.source.text,
+                lost.place,
+            )
+        )
+
+
+def _merged(wanted: list[frozenset[str]]) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """Sets of reduced categories, merged into (reduced, full) pairs that span the same.
+
+    A category in full spans both the set with it (reduced) and the set without it.
+    """
+    parts: list[tuple[frozenset[str], frozenset[str]]] = [(each, frozenset()) for each in wanted]
+    place = 0
+    while place < len(parts):
+        reduced, full = parts[place]
+        for longer in range(place + 1, len(parts)):
+            extra = parts[longer][0] - reduced
+            if parts[longer][1] == full and reduced < parts[longer][0] and len(extra) == 1:
+                parts[longer] = (reduced, full | extra)
+                del parts[place]
+                place = -1
+                break
+        place += 1
+    return parts
+
+
+def _without_constants(node: Expression) -> Expression:
+    """The expression without the numbers that only change its unit."""
+    if isinstance(node, Arithmetic) and node.operator in "*/":
+        if isinstance(node.right, Number):
+            return _without_constants(node.left)
+        if isinstance(node.left, Number) and node.operator == "*":
+            return _without_constants(node.right)
+    if isinstance(node, Call) and node.function == "I":
+        return _without_constants(node.arguments[0])
+    return node
+
+
+def _scales(node: Factor) -> tuple[Call, ...]:
+    if isinstance(node, Arithmetic):
+        return (*_scales(node.left), *_scales(node.right))
+    if isinstance(node, Call):
+        inner = tuple(call for argument in node.arguments for call in _scales(argument))
+        return (*inner, node) if node.function == "scale" else inner
+    return ()
