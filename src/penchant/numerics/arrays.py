@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 # NumPy or torch: named here so that no annotation elsewhere imports torch.
 Array = Any
@@ -69,19 +69,31 @@ def mask_options(
 
 
 def take_option(
-    utilities: Float[Array, "B K *S"], index: Int[Array, " B"]
-) -> Float[Array, " B *S"]:
+    utilities: Shaped[Array, "B K *S"], index: Int[Array, " B"]
+) -> Shaped[Array, " B *S"]:
     """The entry of one option in each row."""
     xp = namespace(utilities)
     rows = xp.arange(utilities.shape[0], **_device(utilities))
     return utilities[rows, index]
 
 
+def take_options(
+    utilities: Shaped[Array, "B K *S"], index: Int[Array, "B L"]
+) -> Shaped[Array, "B L *S"]:
+    """Several entries of each row, in the order of the index."""
+    xp = namespace(utilities)
+    rows = xp.arange(utilities.shape[0], **_device(utilities))
+    return utilities[rows[:, None], index]
+
+
+def marks(index: Int[Array, "*B"], size: int) -> Bool[Array, "*B K"]:
+    """True at the index, False elsewhere; nothing at a negative index."""
+    return index[..., None] == namespace(index).arange(size, **_device(index))
+
+
 def one_hot(index: Int[Array, "*B"], size: int, like: Array) -> Float[Array, "*B K"]:
-    """Ones at the index, zeros elsewhere; a negative index gives zeros only."""
-    xp = namespace(index)
-    hits = index[..., None] == xp.arange(size, **_device(index))
-    return xp.astype(hits, like.dtype)
+    """Ones at the index, zeros elsewhere, in the dtype of `like`; nothing at a negative index."""
+    return namespace(like).astype(marks(index, size), like.dtype)
 
 
 def log_sum_exp(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
