@@ -1,0 +1,400 @@
+"""Which column of a file plays which role: one schema, written as TOML, flags or a dataclass.
+
+The schema (every key is optional but `layout`):
+
+    layout = "wide"          # long, wide, pairs, arena, trl, preflib, ratings, rankings,
+                             # best_worst or decisions
+    [file]
+    encoding = "utf-8"       # of CSV and JSONL
+    delimiter = ","
+    nulls = ["", "NA"]       # words that mean "unknown" in CSV
+
+    [rows]                   # columns that hold once per observation
+    person = "id"            # who (rows of one person share a taste)
+    situation = ["task"]     # which observation the lines of a long file belong to
+    time = "when"
+    weight = "w"
+    source = "where_from"
+    person_features = ["age"]
+    context = ["purpose"]
+
+    [options]
+    option = "mode"          # long, ratings, decisions: which option a line is about
+    position = "slot"        # order shown
+    propensity = "p"         # probability with which a policy showed it
+    text = "answer"
+    offered = "avail"        # long: 1 where the line's option was really on offer
+    features = ["cost"]      # long, ratings, decisions: what describes the option
+    allow_missing = ["wifi"] # features that may be null
+    alternatives = ["train", "car"]         # wide: the options of every menu
+    columns = ["option_a", "option_b"]      # pairs, rankings, best_worst: who is on the menu
+
+    [answer]
+    kind = "choice"          # choice, pair, graded, ranking, best_worst, rating, approval,
+                             # binary, outcome or edit
+    column = "choice"
+    worst = "choice_worst"   # best_worst: the other column
+    action = "taken"         # decisions with whole menus: which option of the list was taken
+    columns = ["first", "second"]           # rankings: names of options, best first
+    levels = [1, 2, 3]       # ratings and graded pairs: the scale, lowest first
+
+    [codes]                  # what the words of the answer mean: a value of the file -> an
+    1 = "train"              # alternative (wide), "first", "second", "tie" (pairs), a column of
+    2 = "car"                # options.columns (best_worst)
+
+    [features.time]          # wide and pairs: the column of each alternative; one that is left
+    train = "train_time"     # out has 0 (a car has no headway)
+    car = "car_time"
+
+    [available]              # wide: 1 where the alternative was on offer
+    car = "car_av"
+
+    [labels.purpose]         # words for the codes of a column
+    1 = "commuter"
+
+    [[drop]]                 # lines to leave out, counted and said
+    column = "choice"
+    values = [0]
+    reason = "choice unknown"
+
+    [[replace]]              # values to put right
+    columns = ["train_cost"]
+    where = "ga"
+    equals = [1]
+    value = 0
+    reason = "the pass is paid already"
+
+Columns that no key names are kept as extras: nothing is dropped on reading.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import ConfigError, DataError
+
+LAYOUTS = ("long", "wide", "pairs", "arena", "trl", "preflib", "ratings", "rankings",
+           "best_worst", "decisions")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """Lines to leave out: those whose `column` holds one of `values`."""
+
+    column: str
+    values: tuple[Any, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replace:
+    """Values to put right: `columns` become `value` where `where` holds one of `equals`."""
+
+    columns: tuple[str, ...]
+    where: str
+    equals: tuple[Any, ...]
+    value: Any
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """The roles of a file's columns; the module's head documents every field as TOML."""
+
+    layout: str
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    nulls: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "NULL", "None")
+    person: str | None = None
+    situation: tuple[str, ...] = ()
+    time: str | None = None
+    weight: str | None = None
+    source: str | None = None
+    person_features: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    option: str | None = None
+    position: str | None = None
+    propensity: str | None = None
+    text: str | None = None
+    offered: str | None = None
+    features: tuple[str, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    option_columns: tuple[str, ...] = ()
+    kind: str | None = None
+    answer: str | None = None
+    worst: str | None = None
+    action: str | None = None
+    answer_columns: tuple[str, ...] = ()
+    levels: tuple[Any, ...] = ()
+    codes: Mapping[str, str] = field(default_factory=dict)
+    feature_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    available: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    drop: tuple[Drop, ...] = ()
+    replace: tuple[Replace, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigError(
+                f"there is no layout {self.layout!r}; expected one of {', '.join(LAYOUTS)}."
+                f"{_did_you_mean(self.layout, LAYOUTS)}"
+            )
+
+    def named_columns(self) -> dict[str, str]:
+        """Every column that the description names, with where it names it."""
+        named: dict[str, str] = {}
+        for key, attribute in _PLACES.items():
+            if attribute in _NOT_COLUMNS:
+                continue
+            value = getattr(self, attribute)
+            for column in (value,) if isinstance(value, str) else value or ():
+                named.setdefault(column, key)
+        for feature, columns in self.feature_columns.items():
+            for alternative, column in columns.items():
+                named.setdefault(column, f"features.{feature}.{alternative}")
+        for alternative, column in self.available.items():
+            named.setdefault(column, f"available.{alternative}")
+        for column in self.labels:
+            named.setdefault(column, f"labels.{column}")
+        for rule in self.drop:
+            named.setdefault(rule.column, "drop")
+        for change in self.replace:
+            for column in (*change.columns, change.where):
+                named.setdefault(column, "replace")
+        return named
+
+    def check_columns(self, present: Sequence[str], where: str = "the file") -> None:
+        """Raises DataError, with the closest names, if a column is named that is not there."""
+        for column, key in self.named_columns().items():
+            if column not in present:
+                raise DataError(
+                    f"the description names column {column!r} ({key}), which {where} does not "
+                    f"have.{_did_you_mean(column, present)} Its columns are: "
+                    f"{', '.join(present[:40])}{', ...' if len(present) > 40 else ''}. Correct "
+                    f"`{key}` in the description."
+                )
+
+    def to_toml(self, comments: Mapping[str, str] | None = None) -> str:
+        """The description as a TOML text; `comments` explains columns beside their names."""
+        return _write_toml(self, comments or {})
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(self.to_toml(), encoding="utf-8")
+
+
+# Where each plain field stands in the TOML file.
+_PLACES = {
+    "file.encoding": "encoding",
+    "file.delimiter": "delimiter",
+    "file.nulls": "nulls",
+    "rows.person": "person",
+    "rows.situation": "situation",
+    "rows.time": "time",
+    "rows.weight": "weight",
+    "rows.source": "source",
+    "rows.person_features": "person_features",
+    "rows.context": "context",
+    "options.option": "option",
+    "options.position": "position",
+    "options.propensity": "propensity",
+    "options.text": "text",
+    "options.offered": "offered",
+    "options.features": "features",
+    "options.allow_missing": "allow_missing",
+    "options.alternatives": "alternatives",
+    "options.columns": "option_columns",
+    "answer.kind": "kind",
+    "answer.column": "answer",
+    "answer.worst": "worst",
+    "answer.action": "action",
+    "answer.columns": "answer_columns",
+    "answer.levels": "levels",
+}
+_TABLES = {"codes": "codes", "features": "feature_columns",
+           "available": "available", "labels": "labels"}  # fmt: skip
+_NOT_COLUMNS = ("encoding", "delimiter", "nulls", "alternatives", "kind", "levels",
+                "allow_missing")  # fmt: skip
+_TUPLES = tuple(
+    f.name for f in fields(Description) if str(f.type).startswith("tuple") and f.name not in
+    ("drop", "replace")
+)  # fmt: skip
+
+
+def load(path: str | Path) -> Description:
+    """The description in a TOML file.
+
+    Raises DataError if the file is missing or no TOML, ConfigError if a key is unknown.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the description {path} cannot be read ({error}); expected a TOML file in UTF-8. "
+            "Write a first guess with `penchant describe FILE`."
+        ) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "the description") -> Description:
+    """The description in a TOML text."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(
+            f'{name} is not valid TOML: {error}. Expected lines like `person = "id"` under a '
+            "heading like [rows]; words stand in quotes."
+        ) from None
+    found: dict[str, Any] = {}
+    for heading, body in content.items():
+        if heading == "layout":
+            found["layout"] = body
+        elif heading in _TABLES:
+            found[_TABLES[heading]] = body
+        elif heading == "drop":
+            found["drop"] = tuple(_rule(Drop, rule, name) for rule in body)
+        elif heading == "replace":
+            found["replace"] = tuple(_rule(Replace, rule, name) for rule in body)
+        elif isinstance(body, Mapping):
+            for key, value in body.items():
+                found[_attribute(f"{heading}.{key}", name)] = value
+        else:
+            _attribute(heading, name)
+    if "layout" not in found:
+        raise ConfigError(
+            f"{name} has no `layout`; expected one of {', '.join(LAYOUTS)} as its first line, for "
+            'example `layout = "wide"`.'
+        )
+    return _build(found)
+
+
+def with_overrides(description: Description, overrides: Mapping[str, Any]) -> Description:
+    """The description with some places replaced, as flags of the command line do it.
+
+    Keys are places in the TOML file ("rows.person", "answer.column", "layout") or field names;
+    a list may come as words with commas between them. None leaves a place as it is.
+    """
+    changes: dict[str, Any] = {}
+    names = [f.name for f in fields(Description)]
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        attribute = key if key in names else _attribute(key, "the flags")
+        if attribute in _TUPLES and isinstance(value, str):
+            value = tuple(word.strip() for word in value.split(",") if word.strip())
+        changes[attribute] = value
+    merged = {name: getattr(description, name) for name in names} | changes
+    return _build(merged)
+
+
+def _build(found: Mapping[str, Any]) -> Description:
+    ready = dict(found)
+    for name in _TUPLES:
+        if name in ready:
+            value = ready[name]
+            ready[name] = (value,) if isinstance(value, str) else tuple(value)
+    if "codes" in ready:
+        ready["codes"] = {str(key): str(value) for key, value in ready["codes"].items()}
+    return Description(**ready)
+
+
+def _attribute(key: str, name: str) -> str:
+    if key in _PLACES:
+        return _PLACES[key]
+    known = (*_PLACES, *_TABLES, "layout", "drop", "replace")
+    raise ConfigError(
+        f"{name} has a key {key!r} that means nothing.{_did_you_mean(key, known)} Known keys: "
+        f"{', '.join(known)}."
+    )
+
+
+def _rule(kind: type, body: Any, name: str) -> Any:
+    known = {f.name for f in fields(kind)}
+    if not isinstance(body, Mapping) or set(body) - known:
+        raise ConfigError(
+            f"{name} has a rule [[{kind.__name__.lower()}]] with keys {sorted(body)}; expected "
+            f"{sorted(known)}."
+        )
+    ready = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
+    try:
+        return kind(**ready)
+    except TypeError as error:
+        raise ConfigError(
+            f"{name} has an incomplete rule [[{kind.__name__.lower()}]]: {error}."
+        ) from None
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    lowered = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(lowered[name]) for name in close)}?" if close else ""
+
+
+def _write_toml(description: Description, comments: Mapping[str, str]) -> str:
+    lines = [f"layout = {_value(description.layout)}"]
+    blank = Description(layout=description.layout)
+    for heading in ("file", "rows", "options", "answer"):
+        body = []
+        for key, attribute in _PLACES.items():
+            if not key.startswith(f"{heading}.") or key == "answer.levels":
+                continue
+            value = getattr(description, attribute)
+            if value != getattr(blank, attribute):
+                body += _assignment(key.split(".")[1], value, comments)
+        if heading == "answer" and description.levels:
+            body.append(f"levels = {_value(description.levels)}")
+        if body:
+            lines += ["", f"[{heading}]", *body]
+    for heading in ("codes", "available"):
+        table = getattr(description, heading)
+        if table:
+            lines += ["", f"[{heading}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
+    for heading, tables in (("features", description.feature_columns),
+                            ("labels", description.labels)):  # fmt: skip
+        for name, table in tables.items():
+            lines += ["", f"[{heading}.{_key(name)}]"]
+            lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items()]
+    for heading in ("drop", "replace"):
+        for rule in getattr(description, heading):
+            lines += ["", f"[[{heading}]]"]
+            lines += [
+                f"{f.name} = {_value(getattr(rule, f.name))}"
+                for f in fields(rule) if getattr(rule, f.name) != ""
+            ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _assignment(key: str, value: Any, comments: Mapping[str, str]) -> list[str]:
+    if isinstance(value, tuple) and any(name in comments for name in value):
+        inner = [f"  {_value(name)},{_comment(comments.get(name))}" for name in value]
+        return [f"{key} = [", *inner, "]"]
+    hint = comments.get(value) if isinstance(value, str) else None
+    return [f"{key} = {_value(value)}{_comment(hint)}"]
+
+
+def _comment(text: str | None) -> str:
+    return f"  # {' '.join(text.split())}" if text else ""
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(entry) for entry in value)}]"
+    return _quoted(str(value))
+
+
+def _key(key: str) -> str:
+    plain = key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key)
+    return key if plain else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    special = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    body = "".join(special.get(c, c if c.isprintable() else f"\\U{ord(c):08X}") for c in text)
+    return f'"{body}"'

@@ -1,0 +1,225 @@
+"""From a file, a frame or a dataset to records: the one entry of every reader."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penchant.data import description as schema
+from penchant.data.columns import is_number, one_chunk, to_codes, to_floats, to_ints
+from penchant.data.description import Description
+from penchant.data.readers import wide
+from penchant.data.readers.source import BadLines, Source, prepare
+from penchant.data.readers.table import Loaded, load_table
+from penchant.data.records import Records
+from penchant.errors import ConfigError, DataError
+from penchant.numerics.arrays import Array
+
+_LAYOUTS: Mapping[str, Callable[[Source], Records]] = {
+    "wide": wide.to_records,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadReport:
+    """What was read, in numbers and sentences.
+
+    `notes` says what was dropped, changed or renamed; `warnings` what may be a mistake.
+    """
+
+    name: str
+    lines: int
+    observations: int
+    options: int
+    people: int
+    quarantined: int
+    duplicates: int
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadResult:
+    """Records, the lines that were set aside (with row_number and reason), and the report."""
+
+    records: Records
+    quarantined: pa.Table | None
+    report: ReadReport
+
+
+def read(
+    data: Any,
+    description: Description | str | Path | None = None,
+    *,
+    on_bad_rows: str = "error",
+    quarantine: str | Path | None = None,
+) -> ReadResult:
+    """Records from a path, a pandas DataFrame, an Arrow table or a Hugging Face dataset.
+
+    `description` is a Description or the path of its TOML file; None guesses one. With
+    `on_bad_rows` "error", the first line that cannot be used raises DataError with its number,
+    what stands there, what was expected and the mend; with "quarantine" such lines are set aside,
+    written to `quarantine` (Parquet or CSV, by its ending) if it is given, and all others read.
+    """
+    if on_bad_rows not in ("error", "quarantine"):
+        raise ConfigError(
+            f'on_bad_rows is {on_bad_rows!r}; expected "error" (stop at the first) or "quarantine" '
+            "(set bad lines aside)."
+        )
+    said = _description(data, description)
+    raises = on_bad_rows == "error"
+    loaded = load_table(data, said, raises)
+    source = prepare(loaded.table, said, loaded.name, raises, loaded.header)
+    records = _LAYOUTS[said.layout](source)
+    if not len(records):
+        raise DataError(
+            f"{loaded.name} leaves no observation to learn from ({loaded.table.num_rows} lines, "
+            f"{int(source.bad.bad.sum())} of them bad); expected at least one. Correct the "
+            "description or the file."
+        )
+    records.check(allow_missing=_allowed(records, said))
+    aside = _set_aside(loaded, source)
+    if aside is not None and quarantine is not None:
+        write_table(aside, quarantine)
+    return ReadResult(
+        records=records, quarantined=aside, report=_report(loaded, source, records, aside)
+    )
+
+
+def write_table(table: pa.Table, path: str | Path) -> None:
+    """The table as Parquet, CSV or JSONL, by the ending of the path."""
+    ending = Path(path).suffix.lower()
+    if ending in (".parquet", ".pq"):
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, path, compression="zstd")
+    elif ending in (".csv", ".tsv"):
+        from pyarrow import csv
+
+        options = csv.WriteOptions(delimiter="\t" if ending == ".tsv" else ",")
+        csv.write_csv(_without_dictionaries(table), path, write_options=options)
+    elif ending in (".jsonl", ".ndjson"):
+        _write_json_lines(table, Path(path))
+    else:
+        raise ConfigError(
+            f"{path} has the ending {ending!r}; expected .parquet, .csv, .tsv or .jsonl. Choose "
+            "one of these."
+        )
+
+
+def _without_dictionaries(table: pa.Table) -> pa.Table:
+    for i, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table[name].type):
+            table = table.set_column(i, name, one_chunk(table[name]).dictionary_decode())
+    return table
+
+
+def _write_json_lines(table: pa.Table, path: Path) -> None:
+    import json
+
+    with path.open("w", encoding="utf-8") as file:
+        for batch in table.to_batches(max_chunksize=10_000):
+            for line in batch.to_pylist():
+                file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def _description(data: Any, description: Description | str | Path | None) -> Description:
+    if isinstance(description, Description):
+        return description
+    if description is not None:
+        return schema.load(description)
+    raise ConfigError("there is no description")
+
+
+def _allowed(records: Records, said: Description) -> tuple[str, ...]:
+    """Features whose gaps the description allows; wide ones by any of their columns."""
+    allowed = set(said.allow_missing)
+    for feature, columns in said.feature_columns.items():
+        # An alternative without a column has null among words.
+        if allowed & set(columns.values()) or not is_number(
+            records.options[feature].type if feature in records.options.column_names else pa.null()
+        ):
+            allowed.add(feature)
+    return tuple(allowed)
+
+
+def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
+    bad: BadLines = source.bad
+    parts = []
+    if bad.bad.any():
+        place = np.flatnonzero(bad.bad)
+        # The file's own lines, before replacements and labels: nothing of them is lost.
+        lines = loaded.table.take(pa.array(bad.line[place] - 1))
+        lines = lines.add_column(0, "reason", pa.array(bad.reason[place], pa.string()))
+        parts.append(lines.add_column(0, "row_number", pa.array(bad.line[place])))
+    if loaded.unparsed:
+        numbers, texts, reasons = zip(*loaded.unparsed, strict=True)
+        parts.append(
+            pa.table({"row_number": list(numbers), "reason": list(reasons),
+                      "unparsed_line": list(texts)})
+        )  # fmt: skip
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def _report(loaded: Loaded, source: Source, records: Records, aside: pa.Table | None) -> ReadReport:
+    quarantined = 0 if aside is None else aside.num_rows
+    notes = list(source.notes)
+    if quarantined:
+        notes.append(f"{quarantined} lines set aside as bad")
+    warnings = []
+    duplicates = count_duplicates(loaded.table)
+    if duplicates:
+        warnings.append(
+            f"{duplicates} of {loaded.table.num_rows} lines repeat an earlier line exactly; they "
+            "were kept. If the export doubled them, remove them."
+        )
+    single = int((records.menu_sizes == 1).sum())
+    if single and any(kind in ("choice", "edit", "ranking") for kind in records.kinds):
+        warnings.append(
+            f"{single} of {len(records)} menus have one option only: such a choice says nothing "
+            "about taste."
+        )
+    return ReadReport(
+        name=loaded.name,
+        lines=loaded.table.num_rows + len(loaded.unparsed),
+        observations=len(records),
+        options=records.options.num_rows,
+        people=records.num_people,
+        quarantined=quarantined,
+        duplicates=duplicates,
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
+
+
+def count_duplicates(table: pa.Table) -> int:
+    """How many lines equal an earlier one in every column, by a 64-bit hash of the line."""
+    if not table.num_columns:
+        return 0
+    line_hash = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in table.column_names:
+        line_hash = _mix(line_hash, _bits(table[name]))
+    line_hash.sort()
+    return int((line_hash[1:] == line_hash[:-1]).sum())
+
+
+def _bits(column: Any) -> Array:
+    if is_number(column.type):
+        if pa.types.is_floating(column.type):
+            return to_floats(column).view(np.uint64)
+        return to_ints(column).view(np.uint64)
+    if pa.types.is_nested(column.type):
+        column = pa.array([str(value) for value in column.to_pylist()], pa.string())
+    return to_codes(column)[0].astype(np.int64).view(np.uint64)
+
+
+def _mix(state: Array, bits: Array) -> Array:
+    """One step of a multiplicative hash (Steele, Lea & Flood 2014, splitmix64 finaliser)."""
+    mixed = state * np.uint64(0x9E3779B97F4A7C15) + bits
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    return mixed

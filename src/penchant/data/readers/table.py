@@ -1,0 +1,203 @@
+"""Files and frames as Arrow tables: Parquet, CSV, JSONL, pandas, Hugging Face datasets."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from penchant.data.description import Description
+from penchant.errors import DataError
+
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz")
+ARROW = (".arrow", ".feather")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A table, what to call it, how many lines its header takes, and lines that did not parse."""
+
+    table: pa.Table
+    name: str
+    header: int = 0
+    unparsed: tuple[tuple[int, str, str], ...] = ()
+
+
+def load_table(data: Any, description: Description | None = None, raises: bool = True) -> Loaded:
+    """The table in a file, a pandas DataFrame, an Arrow table or a Hugging Face dataset.
+
+    Lines of a CSV with too few or too many cells raise DataError, or are listed in `unparsed`.
+    """
+    if isinstance(data, str | Path):
+        return _load_file(Path(data), description or Description(layout="long"), raises)
+    if isinstance(data, pa.Table):
+        return Loaded(table=data, name="the table")
+    if hasattr(data, "to_parquet") and hasattr(data, "iloc"):
+        return Loaded(table=pa.Table.from_pandas(data, preserve_index=False), name="the DataFrame")
+    if hasattr(data, "with_format") and hasattr(data, "features"):
+        # A Hugging Face dataset: its Arrow table, with selections and shuffles applied.
+        return Loaded(table=data.with_format("arrow")[:], name="the dataset")
+    raise DataError(
+        f"data of type {type(data).__name__} cannot be read; expected a path, a pandas DataFrame, "
+        "an Arrow table or a Hugging Face dataset. Turn it into one of these first."
+    )
+
+
+def _load_file(path: Path, description: Description, raises: bool) -> Loaded:
+    if not path.is_file():
+        raise DataError(
+            f"there is no file {path}; expected a Parquet, CSV, JSONL or Arrow file. Check the "
+            "path and the current folder."
+        )
+    name = path.name.lower()
+    if name.endswith(PARQUET):
+        return Loaded(table=_read_parquet(path), name=path.name)
+    if name.endswith(CSV):
+        return _read_csv(path, description, raises)
+    if name.endswith(JSON_LINES):
+        return Loaded(table=_read_json_lines(path), name=path.name)
+    if name.endswith(ARROW):
+        import pyarrow.feather
+
+        return Loaded(table=pyarrow.feather.read_table(path), name=path.name)
+    raise DataError(
+        f"{path.name} has an ending that says nothing of its format; expected one of "
+        f"{', '.join((*PARQUET, *CSV, *JSON_LINES, *ARROW))}. Rename the file."
+    )
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+        words = [
+            field.name
+            for field in schema
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
+        # Parquet already keeps words as a dictionary: asking for it saves encoding them again.
+        return pq.read_table(path, read_dictionary=words)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path.name} is not a complete Parquet file ({path.stat().st_size} bytes; "
+            f"{_first_sentence(error)}). Expected a file that begins and ends with the mark PAR1: "
+            "it was probably cut off while being written or copied. Copy or export it again."
+        ) from None
+
+
+def _read_csv(path: Path, description: Description, raises: bool) -> Loaded:
+    from pyarrow import csv
+
+    delimiter = "\t" if ".tsv" in path.name.lower() else description.delimiter
+    _refuse_utf16(path, description.encoding)
+    unparsed: list[tuple[int, str, str]] = []
+
+    def parse(threads: bool) -> pa.Table:
+        def handle(row: Any) -> str:
+            number = row.number - 1 if row.number is not None else 0
+            cells = f"{row.actual_columns} cells; expected {row.expected_columns}"
+            unparsed.append((number, row.text, cells))
+            return "skip"
+
+        return csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(
+                encoding=description.encoding, use_threads=threads, block_size=1 << 22
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=not threads, invalid_row_handler=handle
+            ),
+            convert_options=csv.ConvertOptions(
+                null_values=list(description.nulls),
+                strings_can_be_null=True,
+                auto_dict_encode=True,
+                auto_dict_max_cardinality=1000,
+            ),
+        )
+
+    try:
+        table = parse(True)
+        if unparsed:
+            # Line numbers are only known when the file is read in one thread.
+            unparsed.clear()
+            table = parse(False)
+    except (UnicodeError, LookupError) as error:
+        raise _encoding_error(path, description.encoding, error) from None
+    except pa.ArrowInvalid as error:
+        if "UTF8" in str(error) or "UTF-8" in str(error):
+            raise _encoding_error(path, description.encoding, error) from None
+        raise DataError(
+            f"{path.name} cannot be read as CSV ({_first_sentence(error)}). Expected a header line "
+            f"and then cells separated by {delimiter!r}. Set `file.delimiter` in the description "
+            "if it is another sign."
+        ) from None
+    if unparsed and raises:
+        number, text, cells = unparsed[0]
+        raise DataError(
+            f"{path.name}, line {number + 1} of the file: {text[:80]!r} has {cells} as in the "
+            f"header ({len(unparsed)} lines are like this). Put cells with {delimiter!r} in them "
+            'into quotes, or read with on_bad_rows="quarantine".'
+        )
+    if len(table.column_names) != len(set(table.column_names)):
+        twice = next(n for n in table.column_names if table.column_names.count(n) > 1)
+        raise DataError(
+            f"{path.name} has two columns called {twice!r}; expected every name once. Rename one."
+        )
+    return Loaded(table=table, name=path.name, header=1, unparsed=tuple(unparsed))
+
+
+def _read_json_lines(path: Path) -> pa.Table:
+    from pyarrow import json
+
+    try:
+        return json.read_json(path)
+    except pa.ArrowInvalid as error:
+        message = str(error)
+        if "UTF8" in message or "UTF-8" in message:
+            raise _encoding_error(path, "utf-8", error) from None
+        row = re.search(r"in row (\d+)", message)
+        at = f", line {int(row.group(1)) + 1}" if row else ""
+        raise DataError(
+            f"{path.name}{at} cannot be read as JSON lines ({_first_sentence(error)}). Expected "
+            "one object per line, every key with values of one type. Correct the line."
+        ) from None
+
+
+def _refuse_utf16(path: Path, encoding: str) -> None:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (b"\xff\xfe", b"\xfe\xff") and not encoding.lower().startswith("utf-16"):
+        raise DataError(
+            f"{path.name} begins with the bytes {start.hex(' ')}, the mark of UTF-16, but is read "
+            f'as {encoding}. Set `encoding = "utf-16"` under [file] in the description.'
+        )
+
+
+def _encoding_error(path: Path, encoding: str, error: Exception) -> DataError:
+    """Names the first byte that the encoding does not allow, and where it stands."""
+    content = path.read_bytes()
+    try:
+        content.decode(encoding)
+        place = _first_sentence(error)
+    except UnicodeDecodeError as found:
+        line = content.count(b"\n", 0, found.start) + 1
+        place = f"byte 0x{content[found.start]:02x} at position {found.start}, line {line}"
+    except LookupError:
+        return DataError(
+            f"there is no encoding {encoding!r}; expected a name such as utf-8, latin-1, cp1252 "
+            "or utf-16. Set `encoding` under [file] in the description."
+        )
+    return DataError(
+        f"{path.name} is not in the encoding {encoding}: {place} cannot be decoded. Expected "
+        f"{encoding} throughout. Set the right one in the description, under [file]: often "
+        'encoding = "cp1252" or "latin-1" for files from older Windows programs.'
+    )
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
