@@ -172,7 +172,7 @@ class Belief:
         covariance = (
             np.zeros((len(self.theta),) * 2) if self.covariance is None else self.covariance
         )
-        for index, block in enumerate(batch.blocks):
+        for block in batch.blocks:
             mean_BK = np.zeros(block.offered.shape)
             people_BKK = np.zeros((*block.offered.shape, block.offered.shape[1]))
             only = replace(batch, blocks=(block,))

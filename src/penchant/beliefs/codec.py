@@ -20,7 +20,7 @@ Plain = Any
 
 
 def to_plain(value: Plain, arrays: dict[str, np.ndarray], key: str = "") -> Plain:
-    """A JSON-ready copy of `value`; arrays met on the way are added to `arrays` under their path."""
+    """A JSON-ready copy of `value`; arrays met on the way go to `arrays` under their path."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         return {

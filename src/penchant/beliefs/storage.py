@@ -36,7 +36,7 @@ def save_belief(belief: Belief, folder: Path) -> None:
 
 
 def load_belief(folder: Path) -> Belief:
-    """Read a belief. Raises `BeliefError` where the folder is none, damaged or of another format."""
+    """Read a belief. Raises `BeliefError` where the folder is damaged or of another format."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

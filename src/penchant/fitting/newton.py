@@ -29,7 +29,7 @@ class NewtonConfig:
     step, falls below this many nats."""
 
     max_steps: int = 100
-    tolerance: float = 1e-10
+    tolerance: float = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,11 +52,10 @@ def maximise(
     *,
     on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
 ) -> Optimum:
-    """Maximise a log-density by Newton's method with Levenberg damping and step halving.
+    """Maximise a log-density by Newton's method with step halving.
 
-    theta <- theta + (I + lambda diag I)^-1 g, with lambda = 0 wherever the information I is
-    positive definite (Nocedal and Wright 2006, chapters 3 and 6). A step that does not raise the
-    value is halved. `on_step(iteration, theta, value)` sees every accepted point, so that an
+    theta <- theta + |I|^-1 g, where |I| is the information I with its eigenvalues made positive
+    (Nocedal and Wright 2006, section 3.4). A step that does not raise the value is halved. `on_step(iteration, theta, value)` sees every accepted point, so that an
     interrupted climb can be taken up again from there.
 
     Raises `DataError` if the density is not finite at the start.
@@ -96,24 +95,28 @@ def maximise(
 def newton_step(
     information: Float[Array, "M M"], gradient: Float[Array, " M"]
 ) -> Float[Array, " M"]:
-    """(I + lambda diag I)^-1 g with the least damping that makes the matrix positive definite."""
+    """I^-1 g, with curvatures of the wrong sign turned round so that the step goes uphill.
+
+    Scaled to a unit diagonal first: features in minutes and in millions are then alike.
+    """
     diagonal = np.abs(np.diag(information))
-    diagonal = np.maximum(diagonal, 1e-12 * max(float(diagonal.max(initial=0.0)), 1e-300))
-    scale = 1.0 / np.sqrt(diagonal)
-    # Scaled to a unit diagonal first: features in minutes and in millions are then alike.
-    scaled = information * scale[:, None] * scale[None, :]
-    damping = 0.0
-    while True:
-        try:
-            lower = np.linalg.cholesky(scaled + damping * np.eye(len(scale)))
-        except np.linalg.LinAlgError:
-            damping = max(10.0 * damping, 1e-9)
-            continue
-        if damping == 0.0 and np.min(np.diag(lower)) < 1e-7:
-            damping = 1e-9
-            continue
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(float(diagonal.max(initial=0)), 1e-288)))
+    scaled = information * scale[:, None] * scale
+    try:
+        lower = np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        lower = None
+    if lower is not None and np.min(np.diag(lower), initial=1.0) > 1e-7:
         half = np.linalg.solve(lower, gradient * scale)
         return np.linalg.solve(lower.T, half) * scale
+    values, vectors = np.linalg.eigh(scaled)
+    # A floor on the curvature bounds the step along directions that the data leave flat.
+    bounded = np.maximum(np.abs(values), 1e-9 * max(float(np.abs(values).max()), 1e-288))
+    along = vectors.T @ (gradient * scale)
+    # Rounding leaves a gradient of its own size along flat directions; it is no slope.
+    noise = 1e-14 * np.linalg.norm(gradient * scale)
+    along = np.where(np.abs(along) > noise, along, 0.0)
+    return (vectors @ (along / bounded)) * scale
 
 
 def _optimum(

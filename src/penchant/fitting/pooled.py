@@ -95,7 +95,7 @@ class PooledDensity:
         return self.utility.worths(block, theta[None, None, : self.num_tastes])[:, :, 0]
 
     def _parts(self):  # type: ignore[no-untyped-def]  # private, typed by its use
-        """Each block with the channel that serves it and the slice of theta that is the channel's."""
+        """Each block with the channel that serves it and that channel's slice of theta."""
         starts = self.num_tastes + np.concatenate([[0], np.cumsum(self.sizes)]).astype(int)
         for block in self.batch.blocks:
             index = serving_channel(self.channels, block.kind)

@@ -28,7 +28,7 @@ class ConditionalLogit(Estimator):
     group_by: str = "person"
     prior_scale: float | None = None
     max_steps: int = 100
-    tolerance: float = 1e-10
+    tolerance: float = 1e-12
 
     def fit(
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None

@@ -1,0 +1,39 @@
+"""Best-worst scaling: which of these matters most to you, and which least?"""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from penchant.data.batch import Batch
+from penchant.data.records import Records
+from penchant.feedback.channel import BestWorst as BestWorstChannel
+from penchant.models.estimator import Estimator, fit_scores
+from penchant.numerics.arrays import Array
+
+
+@dataclass(eq=False)
+class BestWorst(Estimator):
+    """Best and worst of a menu, by the max-difference or the sequential model.
+
+    Marley and Louviere (2005). formula: features in place of one score an item. Scores are in
+    logits against the first item.
+    """
+
+    formula: str = ""
+    sequential: bool = False
+    group_by: str = "person"
+    prior_scale: float | None = None
+
+    def fit(
+        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+    ) -> "BestWorst":
+        """Maximise the likelihood of both answers. Raises `DataError` for unusable data."""
+        self.belief_ = fit_scores(
+            data,
+            (BestWorstChannel(sequential=self.sequential),),
+            formula=self.formula,
+            group_by=self.group_by,
+            prior_scale=self.prior_scale,
+            sample_weight=sample_weight,
+        )
+        return self

@@ -1,0 +1,41 @@
+"""Ordinal ratings: stars as cuts through a worth, with every person's own way of using them."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from penchant.data.batch import Batch
+from penchant.data.records import Records
+from penchant.feedback.channel import Rating
+from penchant.models.estimator import Estimator, fit_scores
+from penchant.numerics.arrays import Array
+
+
+@dataclass(eq=False)
+class OrdinalRatings(Estimator):
+    """p(level <= l) = F(threshold_l - u) (McCullagh 1980), F logistic or normal.
+
+    by_person: every person has a shift and a stretch of the common thresholds, shrunk to them.
+    formula: features in place of one score an item.
+    """
+
+    levels: int = 5
+    formula: str = ""
+    by_person: bool = False
+    link: str = "logit"
+    group_by: str = "person"
+    prior_scale: float | None = None
+
+    def fit(
+        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+    ) -> "OrdinalRatings":
+        """Maximise the likelihood of the ratings. Raises `DataError` for unusable data."""
+        self.belief_ = fit_scores(
+            data,
+            (Rating(levels=self.levels, by_person=self.by_person, link=self.link),),
+            formula=self.formula,
+            group_by=self.group_by,
+            prior_scale=self.prior_scale,
+            sample_weight=sample_weight,
+        )
+        return self
