@@ -1,0 +1,252 @@
+"""Latent classes by expectation-maximisation from many starts, finished by exact Newton.
+
+Legend: B observations, G groups (people), S classes, D features, Q group features, M parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.fitting.class_density import ClassDensity, ClassEvaluation
+from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise, newton_step
+from penchant.numerics.arrays import Array
+from penchant.populations.classes import Classes
+
+OnStep = Callable[[int, Float[Array, " M"], float], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EMConfig:
+    """num_starts: places to start from, half by clustering people, half at random.
+    short_steps: EM steps given to every start; num_finalists: how many of the best go on.
+    max_steps: EM steps of a finalist; switch_gain: nats per step below which Newton takes over.
+    start_people: the short runs see at most this many people.
+    perturbation: size of random starts, in utility per standard deviation of a feature."""
+
+    num_starts: int = 12
+    short_steps: int = 12
+    num_finalists: int = 3
+    max_steps: int = 200
+    switch_gain: float = 0.02
+    start_people: int = 4000
+    perturbation: float = 0.7
+    newton: NewtonConfig = field(default_factory=NewtonConfig)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Climb:
+    """Where EM got to and the log-posterior at every step; it never falls."""
+
+    theta: Float[Array, " M"]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MultiStart:
+    """The best optimum found; `values` are those of all finalists, best first."""
+
+    optimum: Optimum
+    values: tuple[float, ...]
+    steps: int
+
+
+def em_climb(
+    density: ClassDensity,
+    start: Float[Array, " M"],
+    *,
+    max_steps: int,
+    min_gain: float = 0.0,
+    on_step: OnStep | None = None,
+) -> Climb:
+    """Climb by EM with one Newton step as the M-step, until a step gains less than `min_gain`.
+
+    Dempster, Laird and Rubin (1977); the M-step as one Newton step on the expected complete
+    log-likelihood, theta <- theta + I_complete^-1 gradient, is Lange (1995): next to the maximum it
+    is as fast as full EM, at one pass over the data. Where it would lower the likelihood, which
+    full EM never does, the step is halved.
+    """
+    theta, here = np.array(start, dtype=np.float64), density.evaluate(start)
+    values = [here.value]
+    for number in range(1, max_steps + 1):
+        advanced = _advance(density, theta, here)
+        if advanced is None:
+            break
+        theta, here = advanced
+        values.append(here.value)
+        if on_step is not None:
+            on_step(number, theta, here.value)
+        if values[-1] - values[-2] < min_gain:
+            break
+    return Climb(theta=theta, values=tuple(values))
+
+
+def _advance(
+    density: ClassDensity, theta: Float[Array, " M"], here: ClassEvaluation
+) -> tuple[Float[Array, " M"], ClassEvaluation] | None:
+    step = newton_step(here.complete, here.gradient)
+    for _ in range(30):
+        there = density.evaluate(theta + step)
+        if there.value >= here.value:
+            return theta + step, there
+        step = 0.5 * step
+    return None
+
+
+def newton_climb(
+    density: ClassDensity, start: Float[Array, " M"], config: NewtonConfig, on_step: OnStep | None
+) -> Optimum:
+    """Newton on the exact observed information: quadratic where EM is slow."""
+
+    def evaluate(theta: Float[Array, " M"]) -> Evaluation:
+        here = density.evaluate(theta, has_observed=True)
+        return Evaluation(value=here.value, gradient=here.gradient, information=here.observed)
+
+    return maximise(evaluate, start, config, on_step=on_step)
+
+
+def multi_start(
+    density: ClassDensity,
+    pooled: Float[Array, " D"],
+    scales: Float[Array, " D"],
+    rng: np.random.Generator,
+    config: EMConfig,
+    on_step: OnStep | None = None,
+) -> MultiStart:
+    """Short EM runs from many places, long ones from the best, Newton to the end.
+
+    pooled: the one-class optimum. It is a stationary point for any number of classes, and fits
+    that start beside it stay there; no start here is near it. scales: standard deviation of each
+    feature within menus.
+    """
+    sample = _some_people(density, config.start_people, rng)
+    short = [
+        em_climb(sample, start, max_steps=config.short_steps)
+        for start in starting_points(sample, pooled, scales, rng, config)
+    ]
+    short.sort(key=lambda climb: -climb.values[-1])
+    optima, steps = [], 0
+    for climb in short[: config.num_finalists]:
+        longer = em_climb(
+            density,
+            climb.theta,
+            max_steps=config.max_steps,
+            min_gain=config.switch_gain,
+            on_step=on_step,
+        )
+        optimum = newton_climb(density, longer.theta, config.newton, on_step)
+        steps += len(longer.values) - 1 + optimum.iterations
+        optima.append(optimum)
+    optima.sort(key=lambda optimum: -optimum.value)
+    return MultiStart(
+        optimum=optima[0], values=tuple(optimum.value for optimum in optima), steps=steps
+    )
+
+
+def starting_points(
+    density: ClassDensity,
+    pooled: Float[Array, " D"],
+    scales: Float[Array, " D"],
+    rng: np.random.Generator,
+    config: EMConfig,
+) -> list[Float[Array, " M"]]:
+    """Half from clusters of people, half from random tastes around the pooled one."""
+    num_classes, num_features = density.classes.num_classes, len(pooled)
+    if num_classes == 1:
+        return [pooled]
+    unit = np.where(scales > 0, config.perturbation / np.where(scales > 0, scales, 1.0), 0.0)
+    router = np.zeros(len(density.precision) - num_classes * num_features)
+    whitened = _whitened_scores(density, pooled)
+    starts = []
+    for number in range(config.num_starts):
+        if number % 2 == 0:
+            labels = k_means(whitened, num_classes, rng)
+            starts.append(_start_from_labels(density, pooled, labels))
+        else:
+            noise = rng.standard_normal((num_classes, num_features))
+            starts.append(np.concatenate([(pooled + noise * unit).ravel(), router]))
+    return starts
+
+
+def _whitened_scores(density: ClassDensity, pooled: Float[Array, " D"]) -> Float[Array, "G D"]:
+    """Each person's score at the pooled taste, in units of its standard deviation under the model.
+
+    To first order the score is the person's information times their distance from that taste, so
+    that people who pull the same way lie together.
+    """
+    one = density.run(np.zeros((len(density.group_weight), 1)), pooled[None])
+    values, vectors = np.linalg.eigh(one.information[0] / max(density.group_weight.sum(), 1e-300))
+    kept = values > 1e-10 * values[-1]
+    return one.scores[:, 0] @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _start_from_labels(
+    density: ClassDensity, pooled: Float[Array, " D"], labels: Int[Array, " G"]
+) -> Float[Array, " M"]:
+    """The tastes after one M-step from a soft version of the labels."""
+    num_classes, num_features = density.classes.num_classes, len(pooled)
+    soft = np.full((len(labels), num_classes), 0.1 / num_classes)
+    soft[np.arange(len(labels)), labels] += 0.9
+    # With equal tastes the posterior is the prior, so the labels go in as log-weights.
+    result = density.run(np.log(soft), np.repeat(pooled[None], num_classes, axis=0))
+    weight = density.group_weight[:, None] * result.responsibility
+    values = [
+        pooled
+        + newton_step(
+            result.information[s] + np.diag(density.precision[:num_features]),
+            weight[:, s] @ result.scores[:, s],
+        )
+        for s in range(num_classes)
+    ]
+    router = np.zeros((num_classes - 1, 1 + density.group_features.shape[1]))
+    shares = weight.sum(axis=0)
+    router[:, 0] = np.log(shares[1:] / shares[0])
+    return np.concatenate([np.concatenate(values), router.ravel()])
+
+
+def k_means(
+    points: Float[Array, "G D"], num_clusters: int, rng: np.random.Generator, num_steps: int = 20
+) -> Int[Array, " G"]:
+    """Labels by Lloyd's algorithm (1982) from k-means++ seeds (Arthur and Vassilvitskii 2007).
+
+    Written out because SciPy's takes its generator under different names in different versions
+    and warns of empty clusters; here an empty one keeps its centre.
+    """
+    centres = points[rng.integers(len(points))][None]
+    while len(centres) < num_clusters:
+        gap = _squared_distances(points, centres).min(axis=1)
+        total = gap.sum()
+        odds = gap / total if total > 0 else np.full(len(gap), 1.0 / len(gap))
+        centres = np.concatenate([centres, points[rng.choice(len(points), p=odds)][None]])
+    labels = np.argmin(_squared_distances(points, centres), axis=1)
+    for _ in range(num_steps):
+        for cluster in range(num_clusters):
+            if np.any(labels == cluster):
+                centres[cluster] = points[labels == cluster].mean(axis=0)
+        moved = np.argmin(_squared_distances(points, centres), axis=1)
+        if np.array_equal(moved, labels):
+            break
+        labels = moved
+    return labels
+
+
+def _squared_distances(
+    points: Float[Array, "G D"], centres: Float[Array, "S D"]
+) -> Float[Array, "G S"]:
+    return ((points[:, None] - centres[None]) ** 2).sum(axis=2)
+
+
+def _some_people(density: ClassDensity, most: int, rng: np.random.Generator) -> ClassDensity:
+    """The density of a random sample of people; of all of them where they are few."""
+    num_groups = len(density.group_weight)
+    if num_groups <= most:
+        return density
+    return density.take_groups(np.sort(rng.choice(num_groups, size=most, replace=False)))
+
+
+def one_class(density: ClassDensity, config: NewtonConfig | None = None) -> Optimum:
+    """The pooled optimum: the same data with one class, under the first class's prior."""
+    num_features = density.flat.features.shape[1]
+    single = replace(density, classes=Classes(1), precision=density.precision[:num_features])
+    return newton_climb(single, np.zeros(num_features), config or NewtonConfig(), None)

@@ -1,0 +1,233 @@
+"""Latent-class logit: from a batch of choices to a belief, and how many classes the data bear.
+
+Legend: G groups (people), S classes, D features, Q group features, M parameters.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.belief import Belief, Encoder
+from penchant.beliefs.report import FitReport
+from penchant.data.batch import Batch
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.class_density import ClassDensity, ClassEvaluation
+from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
+from penchant.fitting.inference import covariances
+from penchant.fitting.newton import Optimum
+from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
+from penchant.numerics.arrays import Array
+from penchant.utilities.linear import Linear
+
+
+def fit_latent_classes(
+    batch: Batch,
+    num_classes: int,
+    *,
+    rng: np.random.Generator,
+    prior_scale: float | None = None,
+    config: EMConfig | None = None,
+    encoder: Encoder | None = None,
+    start: Float[Array, " M"] | None = None,
+    on_step: OnStep | None = None,
+) -> Belief:
+    """The maximum of the panel latent-class likelihood, found from many starts.
+
+    Classes are numbered by share, the largest first. prior_scale: standard deviation of each
+    class's part-worths around zero (utility per standard deviation of the feature within menus)
+    and of the router's log-odds; None fits without a prior unless a class's estimate grows without
+    limit, then a weak one on the parameters concerned is turned on and `report.warnings` says so.
+    start: climb from there alone, to take up an interrupted fit that `on_step` recorded.
+
+    Raises `DataError` for a batch without choices, `ConfigError` for less than one class.
+    """
+    began = time.perf_counter()
+    if batch.num_observations == 0:
+        raise DataError(
+            "the batch holds no observations; expected at least one choice. Check the filters, or "
+            "the quarantine, that came before."
+        )
+    config = config or EMConfig()
+    density = ClassDensity.from_batch(batch, num_classes)
+    scales = _scales(batch, num_classes)
+    prior = None
+    if prior_scale is not None:
+        density = replace(density, precision=(scales / prior_scale) ** 2)
+        prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
+    optimum, steps, notes = _climb(density, scales, rng, config, start, on_step)
+    at_zero = density.evaluate(np.zeros(len(scales)))
+    runaway = runaway_directions(optimum.information, at_zero.complete, scales)
+    if runaway.parameters.any():
+        safe = np.where(scales > 0, scales, 1.0)
+        extra = runaway.parameters * (safe / WEAK_SCALE) ** 2
+        density = replace(density, precision=density.precision + extra)
+        # From zero where the likelihood ran away: the way back from infinity is flat.
+        bounded = np.where(runaway.parameters, 0.0, optimum.theta)
+        optimum = newton_climb(density, bounded, config.newton, on_step)
+        steps += optimum.iterations
+        prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+        names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
+        notes += describe(runaway, names)
+    theta = density.classes.largest_first(optimum.theta, batch.group_features)
+    if density.precision.any():
+        # Renumbering changes which class the router's prior leans on; the climb is a step or two.
+        theta = newton_climb(density, theta, config.newton, on_step).theta
+    return _belief(
+        batch,
+        density,
+        theta,
+        replace(optimum, iterations=steps),
+        at_zero.log_likelihood,
+        encoder,
+        prior,
+        batch.notes + notes,
+        began,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassChoice:
+    """Fits with 1, 2, .. classes and the number that the criterion prefers."""
+
+    beliefs: tuple[Belief, ...]
+    criteria: tuple[float, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes with the smallest criterion."""
+        return int(np.argmin(self.criteria)) + 1
+
+    @property
+    def best(self) -> Belief:
+        """The fit with that number."""
+        return self.beliefs[self.num_classes - 1]
+
+
+def choose_num_classes(
+    batch: Batch,
+    most: int,
+    *,
+    seed: int,
+    config: EMConfig | None = None,
+    encoder: Encoder | None = None,
+    patience: int = 1,
+) -> ClassChoice:
+    """Fit 1, 2, .. classes until the criterion has not improved `patience` times, or to `most`.
+
+    The criterion is M log G - 2 log L with G people: the independent observations of a panel
+    (Schwarz 1978; Nylund, Asparouhov and Muthen 2007 find it the most reliable for classes). Twice
+    the gain in log-likelihood is not chi-squared here: with one class the second one's parameters
+    mean nothing.
+    """
+    if most < 1:
+        raise ConfigError(f"most is {most}; expected the largest number of classes to try, 1 or up")
+    beliefs: list[Belief] = []
+    criteria: list[float] = []
+    for num_classes in range(1, most + 1):
+        rng = np.random.default_rng((seed, num_classes))
+        belief = fit_latent_classes(batch, num_classes, rng=rng, config=config, encoder=encoder)
+        report = belief.report
+        assert report is not None
+        beliefs.append(belief)
+        criteria.append(
+            report.parameters * np.log(max(report.people, 1)) - 2.0 * report.log_likelihood
+        )
+        if num_classes - 1 - int(np.argmin(criteria)) >= patience:
+            break
+    return ClassChoice(beliefs=tuple(beliefs), criteria=tuple(criteria))
+
+
+def _climb(
+    density: ClassDensity,
+    scales: Float[Array, " M"],
+    rng: np.random.Generator,
+    config: EMConfig,
+    start: Float[Array, " M"] | None,
+    on_step: OnStep | None,
+) -> tuple[Optimum, int, tuple[str, ...]]:
+    """The optimum, the steps it took, and what is to be said about the way there."""
+    if start is not None:
+        optimum = newton_climb(density, start, config.newton, on_step)
+        return optimum, optimum.iterations, ()
+    pooled = one_class(density, config.newton)
+    if density.classes.num_classes == 1:
+        return pooled, pooled.iterations, ()
+    num_features = len(pooled.theta)
+    found = multi_start(density, pooled.theta, scales[:num_features], rng, config, on_step)
+    return found.optimum, pooled.iterations + found.steps, ()
+
+
+def _scales(batch: Batch, num_classes: int) -> Float[Array, " M"]:
+    """The unit of each parameter: that of its feature; log-odds for intercepts."""
+    spread = batch.group_features.std(axis=0) if batch.num_groups else np.ones(0)
+    router = np.concatenate([[1.0], np.where(spread > 0, spread, 1.0)])
+    return np.concatenate(
+        [np.tile(Linear().scales(batch), num_classes), np.tile(router, num_classes - 1)]
+    )
+
+
+def _belief(
+    batch: Batch,
+    density: ClassDensity,
+    theta: Float[Array, " M"],
+    optimum: Optimum,
+    null_log_likelihood: float,
+    encoder: Encoder | None,
+    prior: str | None,
+    notes: tuple[str, ...],
+    began: float,
+) -> Belief:
+    here = density.evaluate(theta, has_observed=True)
+    covariance = covariances(here.observed, density.group_weight[:, None] * here.group_scores)
+    people = int(np.count_nonzero(np.diff(density.flat.group_start)))
+    return Belief(
+        theta=theta,
+        parameter_names=density.classes.parameter_names(
+            batch.feature_names, batch.group_feature_names
+        ),
+        utility=Linear(),
+        population=density.classes,
+        encoder=encoder,
+        covariance=covariance.classical,
+        robust_covariance=covariance.robust,
+        fingerprint=batch.fingerprint,
+        report=FitReport(
+            log_likelihood=here.log_likelihood,
+            null_log_likelihood=null_log_likelihood,
+            rows=batch.num_observations,
+            people=people,
+            parameters=len(theta),
+            converged=optimum.converged,
+            iterations=optimum.iterations,
+            seconds=time.perf_counter() - began,
+            method="EM from many starts, then Newton",
+            prior=prior,
+            warnings=notes + _remarks(density, here, optimum, people),
+        ),
+    )
+
+
+def _remarks(
+    density: ClassDensity, here: ClassEvaluation, optimum: Optimum, people: int
+) -> tuple[str, ...]:
+    """Empty classes, a climb cut short, few people: each in a sentence."""
+    remarks = []
+    answered = np.diff(density.flat.group_start) > 0
+    members = here.responsibility[answered].sum(axis=0)
+    for s, size in enumerate(members):
+        if len(members) > 1 and size < 1.0:
+            remarks.append(
+                f"Class {s + 1} holds {size:.2g} people, less than one: the data do not bear "
+                f"{len(members)} classes. Fit with num_classes={len(members) - 1}."
+            )
+    if not optimum.converged:
+        remarks.append(
+            f"The fit did not converge: after {optimum.iterations} steps one more would still gain "
+            f"{optimum.decrement:.2g} nats. Rescale features of very different size, or raise "
+            "max_steps."
+        )
+    if people < 30:
+        remarks.append(f"Robust errors rest on {people} people; below some 30 they are too narrow.")
+    return tuple(remarks)
