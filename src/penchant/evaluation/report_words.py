@@ -1,0 +1,205 @@
+"""The report in plain words: one sentence for each picture, made from the same numbers as the picture."""
+
+import math
+
+import numpy as np
+
+from penchant.evaluation.report import (
+    KNOWN_PEOPLE,
+    NEW_PEOPLE,
+    Calibration,
+    FewShotCurve,
+    Ladder,
+    LadderRow,
+    TasteDistribution,
+    WhatIf,
+    WillingnessToPay,
+    WorstSubgroups,
+)
+
+SPLITS = {
+    NEW_PEOPLE: ("New people", "nobody here was seen before"),
+    KNOWN_PEOPLE: ("Known people", "their first answers are known"),
+}
+
+OPENINGS = {
+    NEW_PEOPLE: "For people never seen before",
+    KNOWN_PEOPLE: "Once a person’s first answers are known",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a true minus sign; an en dash where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value and (abs(value) >= 1e6 or abs(value) < 10.0 ** -(digits + 2)):
+        return f"{value:.2e}".replace("-", "−")
+    text = f"{value:,.{digits}f}"
+    # A rounded zero has no sign.
+    return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference: always with its sign."""
+    text = number(value, digits)
+    return text if text.startswith("−") or not text.strip("0.,–") else f"+{text}"
+
+
+def percent(value: float, digits: int = 0) -> str:
+    # A thin space that does not break keeps the sign with its number.
+    return f"{number(100.0 * value, digits)}\u202f%"
+
+
+def money_digits(values: list[float]) -> int:
+    """Decimals that keep about three figures of the typical value."""
+    finite = [abs(value) for value in values if math.isfinite(value) and value]
+    if not finite:
+        return 1
+    return int(min(max(1 - math.floor(math.log10(float(np.median(finite)))), 0), 4))
+
+
+def likely(nll: float) -> str:
+    """Nats per choice as the probability a typical choice was given (geometric mean)."""
+    return percent(math.exp(-nll))
+
+
+def ladder_takeaway(ladder: Ladder) -> str:
+    """Which readable model comes first on each split, and how it stands to the others."""
+    parts = []
+    for split in (NEW_PEOPLE, KNOWN_PEOPLE):
+        rows = [row for row in ladder.rows if row.split == split]
+        readable = [row for row in rows if row.model != ladder.reference]
+        if readable:
+            best = min(readable, key=lambda row: row.nll)
+            parts.append(
+                f"{OPENINGS[split]}, “{best.model}” gives what was really chosen a chance of "
+                f"{likely(best.nll)}{_compared(best, rows, ladder.reference)}."
+            )
+    return " ".join(parts)
+
+
+def _compared(best: LadderRow, rows: list[LadderRow], reference: str) -> str:
+    worst = max(rows, key=lambda row: row.nll)
+    parts = [f"{reference} {likely(row.nll)}" for row in rows if row.model == reference]
+    if worst.model not in (best.model, reference):
+        parts.append(f"“{worst.model}” {likely(worst.nll)}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def worth_takeaway(worth: WillingnessToPay) -> str:
+    """Who pays most and who least, left unsaid where their intervals overlap."""
+    finite = [e for e in worth.estimates if math.isfinite(e.value)]
+    if not finite:
+        return f"The data do not say what {worth.attribute} is worth."
+    digits = min(money_digits([e.value for e in finite]), 1)
+    overall = next((e for e in finite if not e.group), None)
+    opening = (
+        f"{_capital(overall.label)} would pay {number(overall.value, digits)} {worth.unit} "
+        f"for {worth.attribute} ({number(overall.low, digits)} to {number(overall.high, digits)})"
+        if overall
+        else ""
+    )
+    contexts = [e for e in finite if e.group]
+    if len(contexts) < 2:
+        return f"{opening}." if opening else f"What {worth.attribute} is worth, in {worth.unit}."
+    most = max(contexts, key=lambda e: e.value)
+    least = min(contexts, key=lambda e: e.value)
+    between = (
+        f"the most in “{_name(most)}” ({number(most.value, digits)}), "
+        f"the least in “{_name(least)}” ({number(least.value, digits)})"
+    )
+    sure = "" if most.low > least.high else ", though their intervals overlap"
+    return f"{opening}; {between}{sure}." if opening else f"{_capital(between)}{sure}."
+
+
+def _name(estimate: object) -> str:
+    group, label = getattr(estimate, "group", ""), getattr(estimate, "label", "")
+    return f"{group}: {label}" if group else label
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def taste_takeaway(taste: TasteDistribution) -> str:
+    values = np.asarray(taste.personal, dtype=float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return "Nothing is known of single people here."
+    quarter, median, three_quarters = np.quantile(values, [0.25, 0.5, 0.75])
+    digits = min(money_digits([median]), 1)
+    return (
+        f"Half of all people lie between {number(quarter, digits)} and "
+        f"{number(three_quarters, digits)} {taste.unit}; the middle one is at "
+        f"{number(median, digits)}."
+    )
+
+
+def what_if_takeaway(what_if: WhatIf) -> str:
+    moved = max(what_if.shares, key=lambda s: abs(s.after - s.before), default=None)
+    if moved is None:
+        return ""
+    change = 100.0 * (moved.after - moved.before)
+    verb = "gains" if change > 0 else "loses"
+    return (
+        f"{moved.option} {verb} most: from {percent(moved.before, 1)} to "
+        f"{percent(moved.after, 1)} of choices ({signed(change)} points)."
+    )
+
+
+def effects_takeaway(what_if: WhatIf) -> str:
+    hurt = [e for e in what_if.effects if e.value < 0]
+    if not what_if.effects:
+        return ""
+    if not hurt:
+        return "No group loses by it on average."
+    most = min(hurt, key=lambda e: e.value)
+    digits = money_digits([e.value for e in what_if.effects])
+    sure = "" if most.high < 0 else ", an interval that still holds zero"
+    scope = "Every group shown loses" if len(hurt) == len(what_if.effects) else (
+        f"{len(hurt)} of {len(what_if.effects)} groups lose"
+    )  # fmt: skip
+    return (
+        f"{scope}; the hardest hit is “{_name(most)}” with {number(most.value, digits)} "
+        f"{what_if.effects_unit} ({number(most.low, digits)} to {number(most.high, digits)}{sure})."
+    )
+
+
+def calibration_takeaway(calibration: Calibration) -> str:
+    verdict = "close to" if calibration.ece < 0.02 else "within sight of"
+    if calibration.ece >= 0.05:
+        verdict = "away from"
+    return (
+        f"What is said to be 30\u202f% likely should happen three times in ten; the dots lie {verdict} "
+        f"that line, {percent(calibration.ece, 1)} off on average."
+    )
+
+
+def few_shot_takeaway(curve: FewShotCurve) -> str:
+    points = sorted(curve.points, key=lambda point: point.answers)
+    if len(points) < 2:
+        return ""
+    first, last = points[0], points[-1]
+    # The share of the whole gain that the first half of the answers brings.
+    middle = points[len(points) // 2]
+    gain = first.nll - last.nll
+    half = (
+        f", {percent((first.nll - middle.nll) / gain)} of the gain with the first {middle.answers}"
+    )
+    return (
+        f"{last.answers} answers of a new person raise the chance given to their next choices from "
+        f"{likely(first.nll)} to {likely(last.nll)}{half if gain > 0 else ''}."
+    )
+
+
+def subgroups_takeaway(worst: WorstSubgroups) -> str:
+    if not worst.groups:
+        return ""
+    first = max(worst.groups, key=lambda e: e.value)
+    sure = first.low > worst.overall
+    return (
+        f"“{_name(first)}” is understood least: {likely(first.value)} where everybody gets "
+        f"{likely(worst.overall)}{'' if sure else ', a difference that could be chance'}."
+    )
