@@ -263,8 +263,10 @@ class _Parser:
                 f"the formula has {self.rest()} here; expected '+' before a further term, ':' "
                 "before a further factor, or the end. Names with blanks go in `backticks`."
             )
-        distinct = {frozenset(map(str, term.factors)): term for term in reversed(terms)}
-        return tuple(reversed(distinct.values()))
+        distinct: dict[frozenset[str], Term] = {}
+        for term in terms:
+            distinct.setdefault(frozenset(map(str, term.factors)), term)
+        return tuple(distinct.values())
 
     def sum(self) -> list[Term]:
         terms = self.product()
@@ -424,6 +426,7 @@ class _Parser:
 
     def condition(self) -> Indicator | Threshold:
         column = self.column()
+        self.skip()
         place = self.at
         operator = self.match(_COMPARISON)
         if not operator:
