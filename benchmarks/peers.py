@@ -89,6 +89,28 @@ def choice_learn_conditional(world: World, *, standard_errors: bool = False) -> 
     return fit
 
 
+def choice_learn_conditional_logit(world: World, *, standard_errors: bool = False) -> Fit:
+    """choice-learn's ConditionalLogit: the same model, declared feature by feature."""
+    dataset, _ = _choice_learn(world)
+    from choice_learn.models import ConditionalLogit
+
+    names = [f"x{place}" for place in range(world.features.shape[2])]
+
+    def fit() -> dict:
+        with contextlib.redirect_stdout(io.StringIO()):
+            model = ConditionalLogit(coefficients=dict.fromkeys(names, "constant"))
+        history = model.fit(dataset, get_report=standard_errors)
+        coefficients = np.concatenate([weight.numpy()[0] for weight in model.trainable_weights])
+        return {
+            "coefficients": coefficients.astype(float).tolist(),
+            "log_likelihood": -float(model.evaluate(dataset)) * len(dataset),
+            "iterations": len(history["train_loss"]),
+            "converged": True,
+        }
+
+    return fit
+
+
 def choice_learn_conditional_file(_: World, *, path: str, options: int) -> Fit:
     """From the Parquet file to choice-learn's report, with standard errors."""
     import pandas as pd
@@ -249,8 +271,10 @@ def _choice_learn(world: World) -> tuple:
 
     dataset = ChoiceDataset(
         choices=world.chosen,
-        items_features_by_choice=world.features.astype(np.float32),
-        items_features_by_choice_names=[f"x{place}" for place in range(world.features.shape[2])],
+        items_features_by_choice=(world.features.astype(np.float32),),
+        items_features_by_choice_names=(
+            [f"x{place}" for place in range(world.features.shape[2])],
+        ),
         available_items_by_choice=None
         if world.offered is None
         else world.offered.astype(np.float32),
