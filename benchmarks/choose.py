@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import evaluator
 import numpy as np
+
+import evaluator
 import worlds
 from measure import ContenderFailed, circumstances, run_contender
 from worlds import World
@@ -111,9 +112,7 @@ def conditional(plan: Plan) -> dict:
     ours_file = from_file.add(
         "ours:conditional_file", folder, settings={"path": str(table)}, repeats=3
     )
-    from_file.add(
-        "peers:xlogit_conditional_file", folder, settings={"path": str(table)}, repeats=1
-    )
+    from_file.add("peers:xlogit_conditional_file", folder, settings={"path": str(table)}, repeats=1)
     from_file.add(
         "peers:choice_learn_conditional_file",
         folder,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from worlds import World
 
 NUM_DRAWS = 10_000

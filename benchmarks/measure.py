@@ -12,17 +12,17 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # One thread each: CPU seconds then count work, not waiting, and no contender spins on spare cores.
-ONE_THREAD = {
-    name: "1"
-    for name in (
+ONE_THREAD = dict.fromkeys(
+    (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS",
         "TF_NUM_INTEROP_THREADS",
-    )
-}
+    ),
+    "1",
+)
 
 
 class ContenderFailed(RuntimeError):
@@ -73,7 +73,9 @@ def circumstances(peers_python: str | None) -> dict:
         "versions": versions(sys.executable),
         "peers_versions": versions(peers_python) if peers_python else {},
         # The interpreter's own place says nothing to a reader, and is left out.
-        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *_plain_arguments()]),
+        "command": " ".join(
+            ["python", "benchmarks/" + Path(sys.argv[0]).name, *_plain_arguments()]
+        ),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from worlds import World
 
 Fit = Callable[[], dict]
@@ -232,10 +233,7 @@ def plain_em_classes(world: World, *, classes: int = 2, steps: int = 200) -> Fit
             responsibility = np.exp(log_joint - log_norm[:, None])
             shares = responsibility.mean(axis=0)
             tastes = np.stack(
-                [
-                    newton(taste, responsibility[world.person, s])
-                    for s, taste in enumerate(tastes)
-                ]
+                [newton(taste, responsibility[world.person, s]) for s, taste in enumerate(tastes)]
             )
         return {
             "classes": tastes.tolist(),
@@ -272,9 +270,7 @@ def _choice_learn(world: World) -> tuple:
     dataset = ChoiceDataset(
         choices=world.chosen,
         items_features_by_choice=(world.features.astype(np.float32),),
-        items_features_by_choice_names=(
-            [f"x{place}" for place in range(world.features.shape[2])],
-        ),
+        items_features_by_choice_names=([f"x{place}" for place in range(world.features.shape[2])],),
         available_items_by_choice=None
         if world.offered is None
         else world.offered.astype(np.float32),

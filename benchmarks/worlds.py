@@ -139,7 +139,7 @@ def _choose(
     return World(features, chosen, person, truth)
 
 
-def _open(path: Path):  # noqa: ANN202 - a text stream, compressed or not
+def _open(path: Path):
     if path.suffix == ".gz":
         import gzip
 
