@@ -343,7 +343,8 @@ def _write_toml(description: Description, comments: Mapping[str, str]) -> str:
                 continue
             value = getattr(description, attribute)
             if value != getattr(blank, attribute):
-                body += _assignment(key.split(".")[1], value, comments)
+                said = {} if attribute in _NOT_COLUMNS else comments
+                body += _assignment(key.split(".")[1], value, said)
         if heading == "answer" and description.levels:
             body.append(f"levels = {_value(description.levels)}")
         if body:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from penchant.data import description as schema
 from penchant.data.columns import is_number, one_chunk, to_codes, to_floats, to_ints
 from penchant.data.description import Description
-from penchant.data.readers import wide
+from penchant.data.guess import guess
+from penchant.data.readers import chat, decision_log, long, menus, pairs, preflib, ratings, wide
 from penchant.data.readers.source import BadLines, Source, prepare
 from penchant.data.readers.table import Loaded, load_table
 from penchant.data.records import Records
@@ -19,7 +20,15 @@ from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
 _LAYOUTS: Mapping[str, Callable[[Source], Records]] = {
+    "long": long.to_records,
     "wide": wide.to_records,
+    "pairs": pairs.to_records,
+    "arena": pairs.arena,
+    "trl": chat.to_records,
+    "ratings": ratings.to_records,
+    "rankings": menus.rankings,
+    "best_worst": menus.best_worst,
+    "decisions": decision_log.to_records,
 }
 
 
@@ -71,21 +80,40 @@ def read(
         )
     said = _description(data, description)
     raises = on_bad_rows == "error"
+    if said.layout == "preflib":
+        return _read_preflib(data, raises, quarantine)
     loaded = load_table(data, said, raises)
     source = prepare(loaded.table, said, loaded.name, raises, loaded.header)
     records = _LAYOUTS[said.layout](source)
+    return _finish(loaded, source, records, quarantine)
+
+
+def _finish(
+    loaded: Loaded, source: Source, records: Records, quarantine: str | Path | None
+) -> ReadResult:
+    aside = _set_aside(loaded, source)
+    if aside is not None and quarantine is not None:
+        write_table(aside, quarantine)
     if not len(records):
         raise DataError(
             f"{loaded.name} leaves no observation to learn from ({loaded.table.num_rows} lines, "
             f"{int(source.bad.bad.sum())} of them bad); expected at least one. Correct the "
             "description or the file."
         )
-    records.check(allow_missing=_allowed(records, said))
-    aside = _set_aside(loaded, source)
-    if aside is not None and quarantine is not None:
-        write_table(aside, quarantine)
+    records.check(allow_missing=_allowed(records, source.description))
     return ReadResult(
         records=records, quarantined=aside, report=_report(loaded, source, records, aside)
+    )
+
+
+def _read_preflib(data: Any, raises: bool, quarantine: str | Path | None) -> ReadResult:
+    found = preflib.read_orders(data, raises)
+    source = Source(
+        table=found.lines, description=Description(layout="preflib"), bad=found.bad,
+        notes=list(found.records.notes),
+    )  # fmt: skip
+    return _finish(
+        Loaded(table=found.lines, name=found.bad.name), source, found.records, quarantine
     )
 
 
@@ -131,7 +159,14 @@ def _description(data: Any, description: Description | str | Path | None) -> Des
         return description
     if description is not None:
         return schema.load(description)
-    raise ConfigError("there is no description")
+    found = guess(data)
+    if found.description.answer is None and found.description.layout not in ("trl", "preflib"):
+        raise DataError(
+            f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
+            "expected a description that names it. Write one with `penchant describe FILE`, "
+            "correct it, and pass it as `description`."
+        )
+    return found.description
 
 
 def _allowed(records: Records, said: Description) -> tuple[str, ...]:
@@ -152,7 +187,9 @@ def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     if bad.bad.any():
         place = np.flatnonzero(bad.bad)
         # The file's own lines, before replacements and labels: nothing of them is lost.
-        lines = loaded.table.take(pa.array(bad.line[place] - 1))
+        # PrefLib's lines are numbered with their header, other tables from the first line below.
+        at = place if source.description.layout == "preflib" else bad.line[place] - 1
+        lines = loaded.table.take(pa.array(at))
         lines = lines.add_column(0, "reason", pa.array(bad.reason[place], pa.string()))
         parts.append(lines.add_column(0, "row_number", pa.array(bad.line[place])))
     if loaded.unparsed:

@@ -188,9 +188,11 @@ class Source:
         return free
 
     def _situation(self) -> Any:
-        parts = [self.column(name) for name in self.description.situation]
-        if len(parts) == 1:
-            return parts[0]
+        names = self.description.situation
+        if len(names) == 1:
+            return self.column(names[0])
+        # Several columns are joined for the name and stay as extras, each in its own type.
+        parts = [one_chunk(self.table[name]) for name in names]
         words = [pc.fill_null(_words(part), "") for part in parts]
         return pc.binary_join_element_wise(*words, "/")
 
@@ -307,3 +309,40 @@ def _is_numeral(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def rating_levels(source: Source, name: str) -> Any:
+    """A column of ratings as levels 0 .. L-1 of the description's scale.
+
+    Without `answer.levels` the scale is every whole number from the least to the greatest rating
+    (if there are at most 20), or else every rating that occurs; the notes say which. The column
+    itself is kept as an extra.
+    """
+    column = one_chunk(source.table[name])
+    codes, values = to_codes(column)
+    scale = [_plain(level) for level in source.description.levels]
+    if not scale:
+        scale = [_plain(level) for level in _guess_scale(values)]
+        if not scale:
+            raise DataError(
+                f"{source.bad.name}: the ratings in {name!r} have too many values to be levels, or "
+                "are words without an order; expected a scale. Write it as `levels = [...]`, "
+                'lowest first, under [answer], or use kind = "outcome" for real numbers.'
+            )
+        source.notes.append(f"the scale of {name} is taken to be {', '.join(scale)}, lowest first")
+    place = {level: i for i, level in enumerate(scale)}
+    lookup = np.asarray([place.get(_plain(value), -2) for value in values] + [-1])
+    levels = lookup[codes]
+    source.bad.add(levels == -2, name, column, f"one of {', '.join(scale)} (or nothing)",
+                   "correct it, or complete `levels` under [answer]")  # fmt: skip
+    return pa.array(np.maximum(levels, 0), mask=levels < 0)
+
+
+def _guess_scale(values: Sequence[Any]) -> list[Any]:
+    known = [value for value in values if value is not None]
+    if not known or not all(isinstance(value, int | float) for value in known):
+        return []
+    low, high = min(known), max(known)
+    if all(float(value).is_integer() for value in known) and high - low < 20:
+        return list(range(int(low), int(high) + 1))
+    return sorted(known) if len(known) <= 20 else []

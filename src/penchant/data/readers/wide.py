@@ -144,23 +144,23 @@ def spread_columns(
             spread[:, names.index(name)] = to_floats(values)
         return spread
     if not all(is_text(v.type) or is_number(v.type) for v in read.values()) or feature == "text":
-        return _Words(columns=[read.get(name) for name in names])
+        return Words(columns=[read.get(name) for name in names])
     merged = pa.chunked_array([to_dictionary(values) for values in read.values()])
     codes, words = to_codes(merged)
     spread = np.full(offered.shape, -1, dtype=np.int64)
     for i, name in enumerate(read):
         spread[:, names.index(name)] = codes[i * len(offered) : (i + 1) * len(offered)]
-    return _Codes(codes=spread, words=[str(word) for word in words])
+    return Codes(codes=spread, words=[str(word) for word in words])
 
 
-class _Codes:
+class Codes:
     """Categories [B, K]: codes and the words they stand for."""
 
     def __init__(self, codes: Array, words: list[str]) -> None:
         self.codes, self.words = codes, words
 
 
-class _Words:
+class Words:
     """Long texts or structures, one Arrow column per alternative (None: no column)."""
 
     def __init__(self, columns: list[Any]) -> None:
@@ -208,9 +208,9 @@ def assemble(
     for feature, values in spread.items():
         reserved = feature in RESERVED_OPTIONS and feature != "option"
         name = feature if reserved else option_name(source, feature, table)
-        if isinstance(values, _Codes):
+        if isinstance(values, Codes):
             table[name] = from_codes(flat(values.codes), values.words)
-        elif isinstance(values, _Words):
+        elif isinstance(values, Words):
             table[name] = _interleave(values.columns, shown)
         elif name in ("rank", "level", "success", "position"):
             numbers = np.where(np.isnan(values), -1, values).astype(np.int64)

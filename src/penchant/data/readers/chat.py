@@ -1,0 +1,227 @@
+"""Preference data for language models in TRL's formats: paired, unpaired, implicit prompts.
+
+Legend: B lines, N tokens (bytes or messages) over all lines.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penchant.data.columns import (
+    from_codes,
+    is_text,
+    one_chunk,
+    ragged_arange,
+    to_codes,
+)
+from penchant.data.readers.source import Source
+from penchant.data.records import Records
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+
+def to_records(source: Source) -> Records:
+    """Records of prompt, chosen and rejected (the chosen text first), or of one labelled answer.
+
+    Texts are strings or lists of messages, kept as they are. Without a column `prompt`, what
+    both texts begin with is the prompt, as TRL does it. A margin, and every other column, stays
+    an extra of the observation; the prompt is its context.
+    """
+    names = source.table.column_names
+    if "chosen" in names and "rejected" in names:
+        return _paired(source)
+    if "completion" in names:
+        return _unpaired(source)
+    raise DataError(
+        f"{source.bad.name} has the columns {', '.join(names)}; expected prompt, chosen and "
+        "rejected, or prompt, completion and label. Rename the columns."
+    )
+
+
+def _paired(source: Source) -> Records:
+    chosen, rejected = (_text(source, name) for name in ("chosen", "rejected"))
+    if chosen.type != rejected.type:
+        raise DataError(
+            f"{source.bad.name}: chosen has type {chosen.type}, rejected {rejected.type}; expected "
+            "both as strings or both as lists of messages. Convert one of them."
+        )
+    if "prompt" in source.table.column_names:
+        prompt = one_chunk(source.column("prompt"))
+    else:
+        prompt, chosen, rejected = split_prompt(chosen, rejected)
+        source.notes.append("no column prompt: what both texts begin with is the prompt")
+    both = pa.concat_arrays([chosen, rejected])
+    count = source.num_lines
+    order = np.arange(2 * count).reshape(2, count).T.reshape(-1)
+    outcome = pa.array(np.zeros(count, dtype=np.int64))
+    return _records(source, "pair", prompt, both.take(pa.array(order)), 2, {"outcome": outcome}, {})
+
+
+def _unpaired(source: Source) -> Records:
+    completion = _text(source, "completion")
+    prompt = (
+        one_chunk(source.column("prompt"))
+        if "prompt" in source.table.column_names
+        else pa.nulls(source.num_lines, pa.string())
+    )
+    if "label" in source.table.column_names:
+        missing = np.asarray(pc.is_null(one_chunk(source.table["label"])))
+        success = pa.array(source.flag("label").astype(np.int64), mask=missing)
+    else:
+        source.notes.append("no column label: nobody has judged yet")
+        success = pa.nulls(source.num_lines, pa.int64())
+    return _records(source, "binary", prompt, completion, 1, {}, {"success": success})
+
+
+def _records(
+    source: Source,
+    kind: str,
+    prompt: Any,
+    texts: Any,
+    size: int,
+    answers: dict[str, Any],
+    per_option: dict[str, Any],
+) -> Records:
+    columns, roles = source.row_columns()
+    keep = ~source.bad.bad
+    rows = {
+        "kind": from_codes(np.zeros(len(keep), dtype=np.int64), [kind]),
+        **columns, "prompt": prompt, **answers,
+    }  # fmt: skip
+    options = pa.table({"text": texts, **per_option}).filter(pa.array(np.repeat(keep, size)))
+    return Records(
+        rows=pa.table(rows).filter(pa.array(keep)),
+        options=options,
+        offsets=np.arange(int(keep.sum()) + 1) * size,
+        roles=roles | {"prompt": "context"},
+        notes=tuple(source.notes),
+    ).normalised()
+
+
+def _text(source: Source, name: str) -> Any:
+    column = one_chunk(source.column(name))
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not is_text(column.type) and not pa.types.is_list(column.type):
+        raise DataError(
+            f"{source.bad.name}: {name} has type {column.type}; expected strings or lists of "
+            "messages with role and content. Convert the column."
+        )
+    empty = np.asarray(pc.is_null(column))
+    source.bad.add(empty, name, column, "a text or a list of messages", "drop the line")
+    return column
+
+
+@dataclass(frozen=True, eq=False)
+class _Ragged:
+    """B sequences of tokens: one long array of tokens, and where each sequence starts."""
+
+    tokens: Array
+    start: Array
+    size: Array
+
+
+def split_prompt(chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:
+    """The shared beginning of two columns of texts, and what is left of each.
+
+    Texts part at the first byte or message that differs; a space before it belongs to the answers
+    (as in TRL's extract_prompt). At least the last message of the shorter text stays an answer.
+    """
+    messages = pa.types.is_list(chosen.type)
+    first, second = _ragged_pair(chosen, rejected)
+    shared = _shared_length(first, second)
+    shortest = np.minimum(first.size, second.size)
+    if messages:
+        shared = np.minimum(shared, np.maximum(shortest - 1, 0))
+    else:
+        shared = _whole_characters(first, shared)
+        before = first.tokens[np.maximum(first.start + shared - 1, 0)] if len(first.tokens) else 0
+        shared = shared - ((shared > 0) & (shared < shortest) & (before == ord(" ")))
+    prompt = _slice(chosen, first, np.zeros_like(shared), shared)
+    return (
+        prompt,
+        _slice(chosen, first, shared, first.size - shared),
+        _slice(rejected, second, shared, second.size - shared),
+    )
+
+
+def _ragged_pair(chosen: Any, rejected: Any) -> tuple[_Ragged, _Ragged]:
+    if not pa.types.is_list(chosen.type):
+        return _bytes_of(chosen), _bytes_of(rejected)
+    parts = [column.fill_null([]) if column.null_count else column for column in (chosen, rejected)]
+    values = pa.concat_arrays([pc.list_flatten(part) for part in parts])
+    code = np.zeros(len(values), dtype=np.int64)
+    for field in values.type:
+        inner = pc.struct_field(values, field.name)
+        if pa.types.is_nested(inner.type):
+            inner = pa.array([str(value) for value in inner.to_pylist()], pa.string())
+        fresh, words = to_codes(inner)
+        code = np.unique(code * (len(words) + 1) + fresh + 1, return_inverse=True)[1]
+    out = []
+    shift = 0
+    for part in parts:
+        size = np.asarray(pc.list_value_length(part)).astype(np.int64)
+        out.append(_Ragged(code, shift + np.cumsum(size) - size, size))
+        shift += int(size.sum())
+    return out[0], out[1]
+
+
+def _bytes_of(column: Any) -> _Ragged:
+    text = pc.cast(column, pa.large_string()).fill_null("")
+    _, bounds, data = text.buffers()
+    limits = np.frombuffer(bounds, np.int64)[text.offset : text.offset + len(text) + 1]
+    tokens = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return _Ragged(tokens, limits[:-1], np.diff(limits))
+
+
+def _shared_length(first: _Ragged, second: _Ragged) -> Array:
+    """[B] how many tokens two sequences share at their beginning.
+
+    Works on stretches that double in length, only on rows that agree so far, so that memory stays
+    near the number of tokens read.
+    """
+    limit = np.minimum(first.size, second.size)
+    shared = np.zeros(len(limit), dtype=np.int64)
+    open_rows = np.flatnonzero(limit > 0)
+    stretch = 64
+    while len(open_rows):
+        size = np.minimum(stretch, limit[open_rows] - shared[open_rows])
+        here = ragged_arange(first.start[open_rows] + shared[open_rows], size)
+        there = ragged_arange(second.start[open_rows] + shared[open_rows], size)
+        step = np.arange(len(here)) - np.repeat(np.cumsum(size) - size, size)
+        stop = np.where(first.tokens[here] == second.tokens[there], stretch, step)
+        agree = np.minimum(np.minimum.reduceat(stop, np.cumsum(size) - size), size)
+        shared[open_rows] += agree
+        on = (agree == size) & (shared[open_rows] < limit[open_rows])
+        open_rows = open_rows[on]
+        stretch *= 2
+    return shared
+
+
+def _whole_characters(text: _Ragged, shared: Array) -> Array:
+    """Lengths in bytes moved back so that no character of several bytes (UTF-8) is cut."""
+    shared = shared.copy()
+    for _ in range(3):
+        inside = shared < text.size
+        place = np.where(inside, text.start + shared, 0)
+        cut = inside & ((text.tokens[place] & 0xC0) == 0x80) if len(text.tokens) else inside & False
+        shared -= cut & (shared > 0)
+    return shared
+
+
+def _slice(column: Any, ragged: _Ragged, start: Array, size: Array) -> Any:
+    """Part of every sequence of a column, in the column's type."""
+    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    take = ragged_arange(ragged.start + start, size)
+    if not pa.types.is_list(column.type):
+        data = pa.py_buffer(np.ascontiguousarray(ragged.tokens[take]).tobytes())
+        text = pa.LargeStringArray.from_buffers(len(size), pa.py_buffer(offsets.tobytes()), data)
+        return pc.cast(text, column.type)
+    # Message starts count over both columns: here they count from this column's first message.
+    take = take - (int(ragged.start[0]) if len(ragged.start) else 0)
+    filled = column.fill_null([]) if column.null_count else column
+    values = pc.list_flatten(filled).take(pa.array(take))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

@@ -1,0 +1,133 @@
+"""Menus spelled out in columns (option_a, option_b, ...): best-worst answers and rankings.
+
+Legend: B lines, K columns of the menu, J columns of the answer.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penchant.data.columns import to_codes
+from penchant.data.readers.pairs import option_codes
+from penchant.data.readers.source import Source, code_lookup
+from penchant.data.readers.wide import Codes, assemble, spread_columns
+from penchant.data.records import Records
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+
+
+def best_worst(source: Source) -> Records:
+    """Records of tasks where people named the best and the worst option of a menu."""
+    said = source.description
+    options = option_codes(source, said.option_columns)
+    offered = _offered(source, options)
+    if said.answer is None or said.worst is None:
+        raise ConfigError(
+            "the description of a best-worst table names "
+            f"best = {said.answer!r} and worst = {said.worst!r}; expected two columns: `column` "
+            "and `worst` under [answer]."
+        )
+    best = _place(source, said.answer, options, offered)
+    worst = _place(source, said.worst, options, offered)
+    source.bad.add(
+        (best == worst) & (best >= 0), said.worst, source.table[said.worst],
+        f"another option than the best ({said.answer})", "drop the line",
+    )  # fmt: skip
+    spread = _features(source, offered)
+    return assemble(
+        source, "best_worst", offered, spread, {"best": best, "worst": worst}, options=options
+    )
+
+
+def rankings(source: Source) -> Records:
+    """Records of rankings whose answer columns name the options, best first.
+
+    The menu is that of `options.columns`, or `options.alternatives`, or every option that any
+    answer names. Options that an answer leaves out are not ranked: worse than all ranked.
+    """
+    said = source.description
+    if not said.answer_columns:
+        raise ConfigError(
+            'the description of rankings names no answer; expected `columns = ["first", "second"]` '
+            "under [answer], best first (for one rank column per line, the layout is long)."
+        )
+    if said.option_columns:
+        options = option_codes(source, said.option_columns)
+    else:
+        options = _same_menu(source)
+    offered = _offered(source, options)
+    rank = np.zeros(offered.shape)
+    for number, name in enumerate(said.answer_columns, start=1):
+        place = _place(source, name, options, offered)
+        named = np.flatnonzero(place >= 0)
+        twice = np.zeros(len(place), dtype=bool)
+        twice[named] = rank[named, place[named]] > 0
+        source.bad.add(twice, name, source.table[name], "an option that has no rank yet",
+                       "correct the line")  # fmt: skip
+        rank[named, place[named]] = number
+    spread = {"rank": np.where(rank == 0, np.nan, rank), **_features(source, offered)}
+    return assemble(source, "ranking", offered, spread, {}, options=options)
+
+
+def _same_menu(source: Source) -> Codes:
+    said = source.description
+    names = list(said.alternatives)
+    if not names:
+        seen = [to_codes(source.table[name])[1] for name in said.answer_columns]
+        names = sorted({str(value) for part in seen for value in part if value is not None})
+        source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
+    codes = np.broadcast_to(np.arange(len(names)), (source.num_lines, len(names)))
+    return Codes(codes=codes, words=names)
+
+
+def _offered(source: Source, options: Codes) -> Array:
+    offered = options.codes >= 0
+    source.bad.add(~offered.any(axis=1), "the menu", pa.nulls(source.num_lines, pa.string()),
+                   "at least one option", "name what was on offer")  # fmt: skip
+    return np.asarray(offered)
+
+
+def _features(source: Source, offered: Array) -> dict[str, Any]:
+    said = source.description
+    sides = said.option_columns or said.alternatives
+    return {
+        feature: spread_columns(source, feature, sides, columns, offered)
+        for feature, columns in said.feature_columns.items()
+    }
+
+
+def _place(source: Source, name: str, options: Codes, offered: Array) -> Array:
+    """[B] which column of the menu an answer means; -1 where there is none.
+
+    An answer may be a value under [codes] or a column's name, a letter (A is the first column), a
+    number from 1, or the option's own name.
+    """
+    said = source.description
+    column = source.column(name)
+    codes, values = to_codes(column)
+    sides = said.option_columns or tuple(options.words)
+    own = code_lookup(values, {}, options.words)[codes]
+    by_name = np.where(
+        ((own[:, None] == options.codes) & (own[:, None] >= 0)).any(axis=1),
+        np.argmax(own[:, None] == options.codes, axis=1),
+        -2,
+    )
+    coded = code_lookup(values, said.codes, sides)
+    if said.option_columns:
+        letters = [chr(ord("a") + i) for i in range(len(sides))]
+        numerals = [str(i + 1) for i in range(len(sides))]
+        lowered = [None if value is None else str(value).lower() for value in values]
+        for known in (letters, numerals):
+            found = code_lookup(lowered, {}, known)
+            coded = np.where(coded == -2, found, coded)
+    place = np.where(by_name >= 0, by_name, coded[codes])
+    place = np.where(codes < 0, -1, place)
+    known_place = np.maximum(place, 0)
+    absent = (place >= 0) & ~offered[np.arange(len(place)), known_place]
+    source.bad.add(
+        (place == -2) | absent, name, column,
+        f"an option on the menu of {', '.join(sides[:8])}{', ...' if len(sides) > 8 else ''}",
+        "correct the answer, or say under [codes] which column of the menu it means",
+    )  # fmt: skip
+    return place

@@ -1,0 +1,154 @@
+"""Two options side by side, and which of them won: generic pairs and arena votes.
+
+Legend: B lines, K = 2 options.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penchant.data.columns import is_number, one_chunk, to_codes, to_dictionary, to_floats
+from penchant.data.description import Description
+from penchant.data.readers.source import Source, code_lookup, rating_levels
+from penchant.data.readers.wide import Codes, assemble, spread_columns
+from penchant.data.records import Records
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+
+SIDES = ("first", "second")
+_MEANINGS = ("first", "second", "tie", "both_bad")
+# Words that mean one thing only; 0 and 1 do not, so they need [codes].
+COMMON_WORDS = {
+    "first": "first", "model_a": "first", "a": "first", "left": "first",
+    "second": "second", "model_b": "second", "b": "second", "right": "second",
+    "tie": "tie", "both": "tie", "draw": "tie", "equal": "tie", "undecided": "tie",
+    "tie (bothbad)": "both_bad", "both_bad": "both_bad", "bothbad": "both_bad",
+    "both bad": "both_bad",
+}  # fmt: skip
+
+
+def to_records(source: Source) -> Records:
+    """Records of pairs; outcome 0 says that the first won, 1 the second, 2 a tie.
+
+    Both kinds of tie count as ties; where any says that both were bad, the extra column
+    `both_bad` keeps the difference.
+    """
+    said = source.description
+    kind = said.kind or "pair"
+    if kind not in ("pair", "graded", "choice"):
+        raise ConfigError(
+            f'a table of pairs cannot hold answers of kind {kind!r}; expected "pair", "graded" or '
+            '"choice". Set `kind` under [answer].'
+        )
+    offered = np.ones((source.num_lines, 2), dtype=bool)
+    options = option_codes(source, said.option_columns, 2)
+    source.bad.add(
+        (options.codes[:, 0] == options.codes[:, 1]) & (options.codes[:, 0] >= 0),
+        said.option_columns[1], source.table[said.option_columns[1]],
+        f"another option than in {said.option_columns[0]}", "drop the line",
+    )  # fmt: skip
+    spread: dict[str, Any] = {
+        feature: spread_columns(source, feature, SIDES, columns, offered)
+        for feature, columns in said.feature_columns.items()
+    }
+    answers, extras = _answers(source, kind, options)
+    records = assemble(source, kind, offered, spread, answers, options=options)
+    if not extras:
+        return records
+    keep = ~source.bad.bad
+    return records.with_columns(
+        rows={name: values[keep] for name, values in extras.items()},
+        roles=dict.fromkeys(extras, "extra"),
+    )
+
+
+def arena(source: Source) -> Records:
+    """Arena votes: model_a, model_b and winner, the judge as the person, unless said otherwise."""
+    present = source.table.column_names
+    said = source.description
+    filled: Description = replace(
+        said,
+        option_columns=said.option_columns or ("model_a", "model_b"),
+        answer=said.answer or "winner",
+        person=said.person or next((n for n in ("judge", "user_id") if n in present), None),
+        time=said.time or next((n for n in ("tstamp", "timestamp") if n in present), None),
+        context=said.context or tuple(n for n in ("language",) if n in present),
+    )
+    filled.check_columns(present, source.bad.name)
+    source.description = filled
+    return to_records(source)
+
+
+def option_codes(source: Source, columns: tuple[str, ...], count: int | None = None) -> Codes:
+    """The names of the options in several columns as codes [B, K] of one list of names."""
+    if not columns or (count is not None and len(columns) != count):
+        raise ConfigError(
+            f"the description names {len(columns)} columns of options; expected "
+            f"{count or 'some'}: `columns = [...]` under [options]."
+        )
+    read = [to_dictionary(source.column(name)) for name in columns]
+    merged = pa.chunked_array(read)
+    codes, names = to_codes(merged)
+    shape = (source.num_lines, len(columns))
+    return Codes(codes=codes.reshape(shape[::-1]).T, words=[str(name) for name in names])
+
+
+def _answers(
+    source: Source, kind: str, options: Codes
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    said = source.description
+    empty = np.full(source.num_lines, -1)
+    if said.answer is None:
+        source.notes.append("no answer column: nobody has answered yet")
+        return {{"pair": "outcome", "graded": "grade", "choice": "chosen"}[kind]: empty}, {}
+    if kind == "graded":
+        return {"grade": _filled(rating_levels(source, said.answer))}, {}
+    column = one_chunk(source.table[said.answer])
+    if is_number(column.type) and not said.codes and not pa.types.is_boolean(column.type):
+        return {"outcome": _from_probability(source, said.answer)}, {}
+    source.used.add(said.answer)
+    codes, values = to_codes(column)
+    words = [COMMON_WORDS.get(str(value).strip().lower(), str(value)) for value in values]
+    meaning = code_lookup(values, said.codes, _MEANINGS)
+    common = code_lookup(words, {}, _MEANINGS)
+    outcome = np.where(meaning >= 0, meaning, common)[codes]
+    # A winner may also be called by its own name.
+    named = code_lookup(values, {}, options.words)[codes]
+    for side in (0, 1):
+        outcome[(outcome == -2) & (named >= 0) & (named == options.codes[:, side])] = side
+    source.bad.add(
+        outcome == -2, said.answer, column,
+        f"the name of one of the two options, {', '.join(_MEANINGS)}, or a value under [codes]",
+        "say under [codes] which of first, second, tie, both_bad the value means",
+    )  # fmt: skip
+    both_bad = outcome == 3
+    outcome = np.where(both_bad, 2, outcome)
+    if kind == "choice":
+        source.bad.add(outcome == 2, said.answer, column, "a winner: a choice has no ties",
+                       'use kind = "pair"')  # fmt: skip
+        return {"chosen": outcome}, {}
+    return {"outcome": outcome}, {"both_bad": both_bad} if both_bad.any() else {}
+
+
+def _from_probability(source: Source, name: str) -> Array:
+    """A probability that the first wins: the likelier one won, one half is a tie."""
+    column = one_chunk(source.table[name])
+    share = to_floats(column)
+    missing = np.isnan(share)
+    source.bad.add(
+        ~missing & ((share < 0) | (share > 1)), name, column,
+        "a probability from 0 to 1 that the first wins, or words",
+        "say under [codes] what the values mean",
+    )  # fmt: skip
+    source.notes.append(
+        f"{name} is read as the probability that the first wins: above one half the first won, at "
+        "one half it is a tie; the column itself is kept"
+    )
+    outcome = np.where(share > 0.5, 0, np.where(share < 0.5, 1, 2))
+    return np.where(missing, -1, outcome)
+
+
+def _filled(levels: Any) -> Array:
+    return np.asarray(levels.fill_null(-1))
