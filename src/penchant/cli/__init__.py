@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: a file in, a table and a folder out."""

@@ -1,7 +1,7 @@
-"""One self-contained HTML page: who wants what, where people differ, how far to trust it, who would lose.
+"""One self-contained HTML page: who wants what, where people differ, whom a change would hurt.
 
-The page is built from a `ReportData`, which says what to show and nothing about how; a section whose
-data is absent does not appear. No script, no network, no picture files: the charts are SVG in the page.
+The page is built from a `ReportData`, which says what to show and nothing about how; a section
+whose data is absent does not appear. No script, no network, no picture files: the charts are SVG.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ NEW_PEOPLE, KNOWN_PEOPLE = "new_people", "known_people"
 
 @dataclass(frozen=True, kw_only=True)
 class LadderRow:
-    """One model judged on one split; likelihoods in nats per choice, intervals are 95 % over people."""
+    """One model judged on one split: nats per choice, with 95 % intervals over people."""
 
     model: str
     split: str
@@ -44,7 +44,7 @@ class Ladder:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its 95 % interval; consecutive estimates of one `group` stand under its heading."""
+    """A number with its 95 % interval; neighbours of one `group` stand under its heading."""
 
     label: str
     value: float

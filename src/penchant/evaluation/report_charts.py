@@ -136,7 +136,7 @@ class Histogram:
 
 
 def histogram(taste: TasteDistribution, num_bins: int = 36) -> Histogram:
-    """The density of people over a taste, cut at the outermost 1 % so that tails do not flatten it."""
+    """The density of people over a taste, without the outermost 1 %, which would flatten it."""
     values = np.asarray(taste.personal, dtype=float)
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, [0.005, 0.99]) if len(values) else (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The report in plain words: one sentence for each picture, made from the same numbers as the picture."""
+"""The report in plain words: one sentence for each picture, from the same numbers."""
 
 import math
 
@@ -172,8 +172,8 @@ def calibration_takeaway(calibration: Calibration) -> str:
     if calibration.ece >= 0.05:
         verdict = "away from"
     return (
-        f"What is said to be 30\u202f% likely should happen three times in ten; the dots lie {verdict} "
-        f"that line, {percent(calibration.ece, 1)} off on average."
+        "What is said to be 30\u202f% likely should happen three times in ten; the dots lie "
+        f"{verdict} that line, {percent(calibration.ece, 1)} off on average."
     )
 
 

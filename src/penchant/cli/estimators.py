@@ -1,0 +1,98 @@
+"""From `--model` to an estimator: the one place where the shell's names meet the library's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.errors import ConfigError
+
+MODELS = {
+    "pooled": "one taste for all",
+    "context": "one taste for all, in any situation: each feature's worth depends on the context",
+    "classes": "a few kinds of people, latent classes",
+    "mixed": "random coefficients, a panel mixed logit",
+    "personal": "a taste for each person, shrunk towards everybody's",
+}
+DISTRIBUTIONS = ("normal", "lognormal", "triangular", "truncated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What the command line says about a model. Where `formula` is empty, a default is made."""
+
+    model: str
+    formula: str = ""
+    group_formula: str = ""
+    random: str = ""
+    correlated: bool = False
+    classes: int = 2
+    draws: int | None = None
+    seed: int = 0
+
+
+def build_estimator(options: ModelOptions) -> Any:
+    """The estimator asked for. Raises ConfigError for an option it has no use for."""
+    check_options(options)
+    if options.model in ("pooled", "context"):
+        from penchant.models.conditional_logit import ConditionalLogit
+
+        return ConditionalLogit(formula=options.formula)
+    if options.model == "classes":
+        from penchant.models.latent_class_logit import LatentClassLogit
+
+        return LatentClassLogit(
+            formula=options.formula,
+            group_formula=options.group_formula,
+            num_classes=options.classes,
+            random_state=options.seed,
+        )
+    if options.model == "mixed":
+        from penchant.models.mixed_logit import MixedLogit
+
+        draws = {} if options.draws is None else {"num_draws": options.draws}
+        return MixedLogit(
+            formula=options.formula,
+            random=parse_random(options.random),
+            correlated=options.correlated,
+            random_state=options.seed,
+            **draws,
+        )
+    from penchant.models.personal_logit import PersonalLogit
+
+    return PersonalLogit(formula=options.formula)
+
+
+def check_options(options: ModelOptions) -> None:
+    """Raise ConfigError for an unknown model, or an option that this model would ignore."""
+    if options.model not in MODELS:
+        known = "; ".join(f"{name} ({meaning})" for name, meaning in MODELS.items())
+        raise ConfigError(f"there is no model {options.model!r}; expected one of: {known}.")
+    parse_random(options.random)
+    homes = {
+        "--random": (options.random, "mixed"),
+        "--correlated": (options.correlated, "mixed"),
+        "--draws": (options.draws, "mixed"),
+        "--group-formula": (options.group_formula, "classes"),
+    }
+    for name, (value, home) in homes.items():
+        if value and options.model != home:
+            raise ConfigError(
+                f"{name} belongs to --model {home}; with --model {options.model} it would change "
+                f"nothing. Leave it out, or fit --model {home}."
+            )
+
+
+def parse_random(text: str) -> dict[str, str]:
+    """`time=normal,cost=lognormal` as a mapping; a bare name is normal."""
+    random = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        # Split from the right: a feature's own name may hold an equals sign.
+        name, found, distribution = part.rpartition("=")
+        if not found:
+            name, distribution = part, "normal"
+        if distribution not in DISTRIBUTIONS:
+            raise ConfigError(
+                f"--random gives {name!r} the distribution {distribution!r}; expected one of "
+                f"{', '.join(DISTRIBUTIONS)}, as in --random time=normal,cost=lognormal."
+            )
+        random[name.strip()] = distribution
+    return random

@@ -1,0 +1,173 @@
+"""`penchant fit`: a file in, a table and a folder out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from penchant.cli import options, shell
+
+COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
+
+
+@shell.guarded
+def fit(
+    file: options.File,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="pooled, context, classes, mixed or personal.")
+    ] = "pooled",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the belief and the table.", show_default=False
+        ),
+    ] = None,
+    description: options.DescriptionFile = None,
+    formula: Annotated[
+        str | None,
+        typer.Option(
+            help="Which features matter, as in 'option + time + cost:purpose'. Without it: every "
+            "option feature (and for --model context each one by each context column).",
+            show_default=False,
+        ),
+    ] = None,
+    group_formula: Annotated[
+        str,
+        typer.Option(help="classes: what the shares of the classes depend on, as in 'age + ga'."),
+    ] = "",
+    random: Annotated[
+        str,
+        typer.Option(
+            help="mixed: whose worth differs between people, as in time=normal,cost=lognormal. "
+            "Without it: every feature, normal."
+        ),
+    ] = "",
+    correlated: Annotated[
+        bool, typer.Option("--correlated", help="mixed: random coefficients may correlate.")
+    ] = False,
+    classes: Annotated[int, typer.Option(min=1, help="classes: how many.")] = 2,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="mixed: draws per person.", show_default=False)
+    ] = None,
+    price: options.Price = None,
+    on_bad_rows: options.OnBadRows = "error",
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Learn from FILE what each feature is worth to people, with standard errors.
+
+    Prints a table; with --out writes the belief, which `predict`, `what-if` and `report` read.
+    """
+    from penchant.cli.estimators import ModelOptions, build_estimator, check_options
+
+    wanted = ModelOptions(
+        model=model, formula=formula or "", group_formula=group_formula, random=random,
+        correlated=correlated, classes=classes, draws=draws, seed=seed,
+    )  # fmt: skip
+    check_options(wanted)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    quarantine = None
+    if on_bad_rows == "quarantine":
+        quarantine = (out or file.parent) / f"{file.stem}.quarantined.csv"
+    from penchant.cli.reading import DESCRIPTION_NAME, read_file
+
+    data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
+    if not formula:
+        wanted = replace(wanted, formula=_default_formula(data.records, model, json))
+    estimator = build_estimator(wanted)
+    with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
+        estimator.fit(data.records)
+    summary = estimator.summary()
+    document = fit_document(summary, model)
+    worths = _worths(estimator.belief_, data.records, price, seed) if price else []
+    if out is not None:
+        estimator.save(out)
+        data.description.save(out / DESCRIPTION_NAME)
+        _write(out, document, summary.text(), worths)
+    if json:
+        shell.print_json(document)
+    else:
+        _print(summary.text(), worths, out)
+    if not document["fit"]["converged"]:
+        shell.note(
+            "The fit did not converge: estimates are where it stopped, errors may be wrong.", json
+        )
+        raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def fit_document(summary: Any, model: str) -> dict[str, Any]:
+    """What `--json` prints and fit.json holds."""
+    plain = summary.plain()
+    return {
+        "model": model,
+        "coefficients": [
+            {field: line[field] for field in COEFFICIENT_FIELDS} for line in plain["coefficients"]
+        ],
+        "fit": plain["fit"],
+        "warnings": plain["warnings"],
+    }
+
+
+def _default_formula(records: Any, model: str, quiet: bool) -> str:
+    from penchant.cli.default_formula import default_formula
+
+    default = default_formula(records, with_context=model == "context")
+    shell.note(f"Formula: {default.text}", quiet)
+    for text in default.notes:
+        shell.note(text, quiet)
+    return default.text
+
+
+def _worths(belief: Any, records: Any, price: str, seed: int) -> list[Any]:
+    """Willingness to pay for every other number that the formula knows."""
+    import numpy as np
+
+    from penchant.data.columns import is_number
+    from penchant.models.willingness import willingness_to_pay
+
+    rng = np.random.default_rng(seed)
+    names = [
+        name
+        for name in records.columns("feature")
+        if name != price and is_number(records.options[name].type)
+    ]
+    return [
+        worth
+        for name in names
+        for worth in willingness_to_pay(belief, records, name, price, rng=rng)
+        if worth.value != 0
+    ]
+
+
+def _write(out: Path, document: dict[str, Any], text: str, worths: list[Any]) -> None:
+    import json
+    from dataclasses import asdict
+
+    def dump(name: str, content: Any) -> None:
+        plain = json.dumps(shell.finite(content), indent=2, ensure_ascii=False)
+        (out / name).write_text(plain + "\n", encoding="utf-8")
+
+    dump("fit.json", document)
+    (out / "fit.txt").write_text(text + "\n", encoding="utf-8")
+    if worths:
+        dump("willingness.json", [asdict(worth) for worth in worths])
+
+
+def _print(text: str, worths: list[Any], out: Path | None) -> None:
+    console = shell.output()
+    console.print(text, markup=False)
+    if worths:
+        console.print()
+        console.print("What people would pay to have one unit less of:", markup=False)
+        width = max(len(worth.feature) for worth in worths)
+        for worth in worths:
+            console.print(
+                f"  {worth.feature:<{width}}  {worth.value:9.4g}  "
+                f"({worth.low:.4g} to {worth.high:.4g})",
+                markup=False,
+            )
+    if out is not None:
+        shell.note(f"Written to {out}: belief, fit.json, fit.txt.")

@@ -1,0 +1,54 @@
+"""The command `penchant` and its sub-commands. Heavy imports wait inside each command."""
+
+from typing import Annotated
+
+import typer
+
+from penchant.cli import shell
+
+# from penchant.cli.demo import demo
+from penchant.cli.describe import describe
+
+# from penchant.cli.evaluate import evaluate
+from penchant.cli.fit import fit
+from penchant.cli.predict import predict
+from penchant.cli.report import report
+from penchant.cli.what_if import what_if
+
+app = typer.Typer(
+    name="penchant",
+    help="What people want, in which situation, how sure we may be, and what to do about it.",
+    epilog=shell.EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def penchant(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(version_of("penchant"))
+        raise typer.Exit
+
+
+# app.command()(demo)
+app.command()(describe)
+app.command()(fit)
+app.command()(predict)
+# app.command()(evaluate)
+app.command("what-if")(what_if)
+app.command()(report)
+
+
+def main() -> None:
+    """The entry point that installation puts on the path."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Options that several commands share, each declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[
+    Path, typer.Argument(help="Parquet, CSV or JSONL file of choices.", show_default=False)
+]
+DescriptionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--description",
+        "-d",
+        help="TOML file that says which column plays which role; FILE's name with .toml is used "
+        "where it exists, else a first guess.",
+        show_default=False,
+    ),
+]
+OnBadRows = Annotated[
+    str,
+    typer.Option(
+        help='"error": stop at the first row that cannot be used; "quarantine": set such rows '
+        "aside in a file."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Seed = Annotated[int, typer.Option(help="Random numbers start here: same seed, same numbers.")]
+BeliefFolder = Annotated[
+    Path,
+    typer.Option(
+        "--belief", "-b", help="Folder that `penchant fit --out` wrote.", show_default=False
+    ),
+]
+Price = Annotated[
+    str | None,
+    typer.Option(
+        help="The feature that is money, for willingness to pay and who would lose.",
+        show_default=False,
+    ),
+]
+HistoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Earlier answers of the same people, in the same form as FILE: predictions then use "
+        "what each person showed there.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,194 @@
+"""`penchant report`: a belief and data become one HTML page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penchant.cli import options, shell
+
+if TYPE_CHECKING:
+    from penchant.beliefs.belief import Belief
+    from penchant.data.records import Records
+    from penchant.evaluation.report import (
+        CoefficientTable,
+        TasteDistribution,
+        WillingnessToPay,
+    )
+
+
+@shell.guarded
+def report(
+    file: options.File,
+    belief: options.BeliefFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path(
+        "report.html"
+    ),
+    price: options.Price = None,
+    unit: Annotated[str, typer.Option(help="What the price is counted in, as in CHF.")] = "",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column by which to show what features are worth. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
+    description: options.DescriptionFile = None,
+    on_bad_rows: options.OnBadRows = "error",
+    seed: options.Seed = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Draw what a belief holds: worths by group, how people differ, calibration, coefficients.
+
+    The page is one file that loads nothing; open it in any browser.
+    """
+    from penchant.beliefs.belief import Belief
+    from penchant.cli.reading import read_file
+    from penchant.evaluation.report import write_report
+
+    learnt = Belief.load(belief)
+    data = read_file(file, description, on_bad_rows=on_bad_rows, belief=belief)
+    with shell.waiting("Drawing the report", quiet=False):
+        page = report_data(
+            learnt, data.records,
+            title=title or f"What people want: {file.stem}",
+            price=price, unit=unit, by=tuple(by or ()), seed=seed, notes=data.notes,
+        )  # fmt: skip
+        write_report(page, out)
+    shell.note(f"Written to {out}; open it in a browser.")
+
+
+def report_data(
+    belief: "Belief",
+    records: "Records",
+    *,
+    title: str,
+    price: str | None,
+    unit: str,
+    by: tuple[str, ...],
+    seed: int,
+    notes: tuple[str, ...] = (),
+) -> Any:
+    """What a belief says about these records, ready to be drawn."""
+    from penchant.evaluation.judge import judge
+    from penchant.evaluation.report import ReportData
+
+    worths, tastes = [], []
+    if price is not None:
+        for feature in _number_features(records, price):
+            worths.append(worth_of(belief, records, feature, price, unit, by, seed))
+            distribution = taste_of(belief, records, feature, price, unit)
+            tastes += [distribution] if distribution else []
+    known = judge(belief, records)
+    return ReportData(
+        title=title,
+        subtitle=f"{len(records):,} choices of {records.num_people:,} people. Judged on the data "
+        "it is shown here, which may be what it learnt from.",
+        willingness_to_pay=tuple(worths),
+        tastes=tuple(tastes),
+        calibration=known.calibration,
+        worst_subgroups=None,
+        tables=(coefficient_table(belief),),
+        warnings=(*(() if belief.report is None else belief.report.warnings), *notes),
+    )
+
+
+def worth_of(
+    belief: "Belief",
+    records: "Records",
+    feature: str,
+    price: str,
+    unit: str,
+    by: tuple[str, ...],
+    seed: int,
+    *,
+    scale: float = 1.0,
+    name: str = "",
+    unit_of_feature: str = "",
+) -> "WillingnessToPay":
+    """Worth of one unit less of a feature, for all and by each column of `by`, times `scale`."""
+    import numpy as np
+
+    from penchant.evaluation.report import Estimate, WillingnessToPay
+    from penchant.models.willingness import willingness_to_pay
+
+    estimates = []
+    for column in (None, *by):
+        rng = np.random.default_rng(seed)
+        for worth in willingness_to_pay(belief, records, feature, price, rng=rng, by=column):
+            estimates.append(
+                Estimate(
+                    label=worth.group if column else "all people",
+                    value=scale * worth.value,
+                    low=scale * worth.low,
+                    high=scale * worth.high,
+                    group=column or "",
+                    people=worth.people,
+                )
+            )
+    return WillingnessToPay(
+        attribute=name or f"one unit less of {feature}",
+        unit=unit_of_feature or unit or f"units of {price}",
+        estimates=tuple(estimates),
+    )
+
+
+def taste_of(
+    belief: "Belief", records: "Records", feature: str, price: str, unit: str, scale: float = 1.0
+) -> "TasteDistribution | None":
+    """How people differ in a feature's worth, each judged by their own answers; None if not."""
+    import numpy as np
+
+    from penchant.evaluation.report import TasteDistribution
+    from penchant.models.willingness import personal_willingness
+
+    own = scale * personal_willingness(belief, records, feature, price, history=records)
+    own = own[np.isfinite(own)]
+    if len(own) < 2 or np.ptp(own) <= 1e-9 * max(1.0, abs(float(np.median(own)))):
+        return None
+    return TasteDistribution(
+        name=f"one unit less of {feature}",
+        unit=unit or f"units of {price}",
+        personal=tuple(float(value) for value in own),
+    )
+
+
+def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
+    """The table of estimates with the facts of the fit."""
+    from penchant.evaluation.report import Coefficient, CoefficientTable
+    from penchant.evaluation.report_words import number
+    from penchant.models.summary import summarise
+
+    summary = summarise(belief, title=title or type(belief.population).__name__)
+    fit = summary.fit
+    return CoefficientTable(
+        model=summary.title,
+        coefficients=tuple(
+            Coefficient(
+                name=c.name, estimate=c.estimate, se=c.se, robust_se=c.robust_se,
+                low=c.low, high=c.high,
+            )
+            for c in summary.coefficients
+        ),
+        facts=(
+            ("log-likelihood", number(fit.log_likelihood, 2)),
+            ("parameters", number(fit.parameters, 0)),
+            ("choices", number(fit.rows, 0)),
+            ("people", number(fit.people, 0)),
+            ("AIC", number(fit.aic, 1)),
+            ("BIC", number(fit.bic, 1)),
+            ("McFadden’s ρ²", number(fit.rho_squared, 3)),
+            ("converged", "yes" if fit.converged else "no"),
+        ),
+    )  # fmt: skip
+
+
+def _number_features(records: "Records", price: str) -> list[str]:
+    from penchant.data.columns import is_number
+
+    return [
+        name
+        for name in records.columns("feature")
+        if name != price and is_number(records.options[name].type)
+    ]

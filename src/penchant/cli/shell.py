@@ -1,0 +1,182 @@
+"""How commands speak and how they end: exit codes, error panels, progress, JSON."""
+
+import contextlib
+import functools
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from penchant.errors import (
+    BeliefError,
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    PenchantError,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OK = 0
+OUR_BUG = 1
+USAGE = 2
+BAD_DATA = 3
+NOT_CONVERGED = 4
+INTERRUPTED = 130
+
+EXIT_CODES = (
+    "Exit codes: 0 all well, 1 a bug of ours, 2 a wrong option, 3 bad data, 4 the fit did not "
+    "converge (results are written all the same), 130 interrupted."
+)
+
+
+def errors() -> "Console":
+    """Where notes, progress and errors go: standard error, so that output stays clean."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def output() -> "Console":
+    """Where results go: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """End a command with a meaning: one clear panel on standard error and the right exit code.
+
+    `--debug` of the command shows the traceback too.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            # The reader of a pipe (`| head`) has seen enough; Python would complain at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(OK) from None
+        except KeyboardInterrupt:
+            errors().print("\nInterrupted. What was finished before is kept.", style="yellow")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if kwargs.get("debug"):
+                errors().print_exception()
+            _panel(error)
+            raise typer.Exit(exit_code(error)) from None
+
+    return run
+
+
+def exit_code(error: Exception) -> int:
+    """What an error means to the shell."""
+    if isinstance(error, ConfigError | MissingExtraError):
+        return USAGE
+    if isinstance(error, DataError | BeliefError | OSError):
+        return BAD_DATA
+    return OUR_BUG
+
+
+def _panel(error: Exception) -> None:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    code = exit_code(error)
+    if code == OUR_BUG:
+        title = "penchant failed: this is a bug of ours"
+        message = f"{type(error).__name__}: {error}\n\nPlease report it with what `--debug` prints."
+    else:
+        title = {USAGE: "This cannot be done as asked", BAD_DATA: "The data cannot be used"}[code]
+        message = str(error)
+        if isinstance(error, OSError) and not isinstance(error, PenchantError):
+            message = f"{error.strerror or error} ({error.filename}). Check the path."
+    console = errors()
+    console.print(Panel(Text(message), title=title, border_style="red", title_align="left"))
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output; what is not a number is null, as JSON demands."""
+    json.dump(finite(document), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def finite(value: Any) -> Any:
+    """The same document with NaN and infinities as None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return value
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """A remark beside the result."""
+    if not quiet:
+        from rich.text import Text
+
+        errors().print(Text(text, style="dim"))
+
+
+class Steps:
+    """Long work, told step by step: a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, quiet: bool, total: int | None = None) -> None:
+        self._quiet = quiet
+        self._total = total
+        self._start = time.perf_counter()
+        self._progress: Any = None
+        self._task: Any = None
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["Steps"]:
+        """Show progress until the block ends. Silent if asked to be quiet."""
+        console = errors()
+        if self._quiet or not console.is_terminal:
+            yield self
+            return
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
+        if self._total:
+            columns.insert(2, BarColumn(bar_width=24))
+        # Four times a second: the drawing thread shares the interpreter with the fit.
+        with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+            self._progress = progress
+            self._task = progress.add_task("", total=self._total)
+            yield self
+
+    def say(self, text: str, done: int | None = None) -> None:
+        """What is being done now, and how many of the steps lie behind."""
+        if self._progress is not None:
+            self._progress.update(self._task, description=text, completed=done)
+        elif not self._quiet:
+            elapsed = time.perf_counter() - self._start
+            print(f"[{elapsed:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+    def finished(self, text: str) -> None:
+        """A result that stays on the screen."""
+        if self._progress is not None:
+            self._progress.console.print(text)
+        elif not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def waiting(text: str, quiet: bool) -> Iterator[None]:
+    """A spinner with the time gone by, on a terminal only."""
+    steps = Steps(quiet or not errors().is_terminal)
+    with steps.shown():
+        steps.say(text)
+        yield
