@@ -7,7 +7,7 @@ M parameters, N draws of our doubt.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,6 +26,7 @@ from penchant.utilities.utility import Utility
 CHUNK_FLOATS = 500_000
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Turns records into a batch; frozen, with whatever it learnt when it was fitted."""
 
@@ -62,6 +63,7 @@ class Belief:
     sandwich clustered by group. Both are None in a belief without doubt, such as `sample` gives.
     draws: posterior draws of theta where the fit made them. posterior: how a person's own answers
     are used, by reweighting the kinds of people or by a Laplace approximation per person.
+    group_names: the people of the fit, kept where a channel has parameters of their own.
     """
 
     theta: Float[Array, " M"]
@@ -75,6 +77,7 @@ class Belief:
     robust_covariance: Float[Array, "M M"] | None = None
     draws: Float[Array, "N M"] | None = None
     posterior: str = "reweight"
+    group_names: tuple[str, ...] = ()
     report: FitReport | None = None
     fingerprint: str = ""
     version: str = ""
@@ -116,7 +119,7 @@ class Belief:
         likelihood = np.zeros((batch.num_groups, prior.values.shape[1]))
         for worths in self._worths(known, prior):
             block = known.blocks[worths.block].take(worths.rows)
-            log_prob = self._log_prob(block, worths.utilities)
+            log_prob = self._log_prob(known, block, worths.utilities)
             likelihood += group_log_likelihood(
                 log_prob, block.group, block.weight, batch.num_groups
             )
@@ -141,7 +144,7 @@ class Belief:
         parameters = self.theta[:0] if index is None else self.channel_theta(index)
         for worths in self.utilities(batch, history):
             block = batch.blocks[worths.block].take(worths.rows)
-            given_kind = channel.probabilities(worths.utilities, block, parameters)
+            given_kind = channel.probabilities(worths.utilities, block, parameters[:, None])
             weights = np.exp(worths.log_weights)
             result[worths.block][worths.rows] = np.einsum("cks,cs->ck", given_kind, weights)
         return result
@@ -153,7 +156,7 @@ class Belief:
         result = tuple(np.zeros(len(block)) for block in batch.blocks)
         for worths in self.utilities(batch, history):
             block = batch.blocks[worths.block].take(worths.rows)
-            joint = self._log_prob(block, worths.utilities) + worths.log_weights
+            joint = self._log_prob(batch, block, worths.utilities) + worths.log_weights
             peak = joint.max(axis=1)
             result[worths.block][worths.rows] = peak + np.log(
                 np.exp(joint - peak[:, None]).sum(axis=1)
@@ -236,15 +239,18 @@ class Belief:
     def _choice_channel(self) -> int | None:
         """The channel that says how one option is chosen from a menu, if the fit had one."""
         for index, channel in enumerate(self.channels):
-            if "choice" in channel.kinds:
+            if channel.kind == "choice":
                 return index
         return None
 
-    def _log_prob(self, block: Block, utilities: Float[Array, "C K S"]) -> Float[Array, "C S"]:
+    def _log_prob(
+        self, batch: Batch, block: Block, utilities: Float[Array, "C K S"]
+    ) -> Float[Array, "C S"]:
         for index, channel in enumerate(self.channels):
-            if block.kind in channel.kinds:
-                return channel.log_prob(utilities, block, self.channel_theta(index))
-        kinds = sorted({kind for channel in self.channels for kind in channel.kinds})
+            if block.kind == channel.kind:
+                own = channel.transfer(self.channel_theta(index), self.group_names, batch)
+                return channel.log_prob(utilities, block, own[:, None])
+        kinds = sorted({channel.kind for channel in self.channels})
         raise DataError(
             f"the belief has no likelihood for feedback of kind {block.kind!r}; it was fitted on "
             f"{kinds}. Keep only rows of these kinds, or fit on data that has this kind too."

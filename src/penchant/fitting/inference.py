@@ -20,16 +20,24 @@ class Covariances:
     flat_directions: Float[Array, "F M"]  # unit directions about which the data say nothing
 
 
-def covariances(information: Float[Array, "M M"], group_scores: Float[Array, "G M"]) -> Covariances:
+def covariances(
+    information: Float[Array, "M M"],
+    group_scores: Float[Array, "G M"],
+    prior_precision: Float[Array, " M"] | None = None,
+) -> Covariances:
     """Classical I^-1 and the sandwich I^-1 (G/(G-1) sum_g s_g s_g') I^-1.
 
     Eicker (1967), Huber (1967), White (1980); clustered by group as in Liang and Zeger (1986).
-    Along directions without information the variance is infinite in truth; there the
-    pseudo-inverse leaves it out and `flat_directions` names the direction.
+    A prior counts as one more witness whose score varies as its precision says: where the data are
+    silent both errors are then the prior's own, and none pretends to be sure. Along directions
+    without information the variance is infinite in truth; there the pseudo-inverse leaves it out
+    and `flat_directions` names the direction.
     """
     inverse, flat = invert_information(information)
     num_groups = max(len(group_scores), 2)
     meat = group_scores.T @ group_scores * (num_groups / (num_groups - 1))
+    if prior_precision is not None:
+        meat = meat + np.diag(prior_precision)
     return Covariances(
         classical=inverse, robust=_symmetric(inverse @ meat @ inverse), flat_directions=flat
     )

@@ -55,7 +55,8 @@ def maximise(
     """Maximise a log-density by Newton's method with step halving.
 
     theta <- theta + |I|^-1 g, where |I| is the information I with its eigenvalues made positive
-    (Nocedal and Wright 2006, section 3.4). A step that does not raise the value is halved. `on_step(iteration, theta, value)` sees every accepted point, so that an
+    (Nocedal and Wright 2006, section 3.4). A step that does not raise the value is halved.
+    `on_step(iteration, theta, value)` sees every accepted point, so that an
     interrupted climb can be taken up again from there.
 
     Raises `DataError` if the density is not finite at the start.

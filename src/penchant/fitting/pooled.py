@@ -5,20 +5,21 @@ G groups (people).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
-from penchant.data.batch import Batch
+from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
 from penchant.feedback.channel import Channel, Choice
-from penchant.fitting.inference import covariances
+from penchant.fitting.inference import Covariances, covariances, invert_information
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
 from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
+from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
 from penchant.populations.pooled import Pooled
 from penchant.utilities.linear import Linear
@@ -27,10 +28,9 @@ from penchant.utilities.utility import Utility
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PooledDensity:
-    """log p(all answers | theta) + log prior, and its derivatives.
+    """sum_b w_b log p(y_b | u_b(theta), own(theta)) over all answers, and its derivatives.
 
-    The log-likelihood is sum_b w_b log p(y_b | u_b(theta), own(theta)) over blocks of any kind;
-    the prior is normal around zero with the given precision per parameter (0: none).
+    prior_precision: of the normal prior around zero that the fit adds, per parameter (0: none).
     """
 
     batch: Batch
@@ -44,20 +44,11 @@ class PooledDensity:
         """D, the parameters before the channels' own."""
         return len(self.prior_precision) - sum(self.sizes)
 
-    def log_likelihood(self, theta: Float[Array, " M"]) -> float:
-        """Without the prior."""
-        total = 0.0
-        for block, channel, own in self._parts():
-            utilities = self._worths(block, theta)
-            total += float(block.weight @ channel.log_prob(utilities, block, theta[own]))
-        return total
-
     def evaluate(self, theta: Float[Array, " M"]) -> Evaluation:
-        """Value, gradient and information, prior included."""
+        """Value, gradient and information of the log-likelihood alone."""
         num_tastes = self.num_tastes
-        value = -0.5 * float(self.prior_precision @ theta**2)
-        gradient = -self.prior_precision * theta
-        information = np.diag(self.prior_precision)
+        value, gradient = 0.0, np.zeros(len(theta))
+        information = np.zeros((len(theta), len(theta)))
         for block, channel, own in self._parts():
             utilities, weight = self._worths(block, theta), block.weight
             value += float(weight @ channel.log_prob(utilities, block, theta[own]))
@@ -70,11 +61,16 @@ class PooledDensity:
                 block, bend.utilities, weight, num_tastes
             )
             if own.stop > own.start:
-                gradient[own] += weight @ score.parameters
-                cross = self.utility.cross_information(block, bend.cross, weight, num_tastes)
-                information[:num_tastes, own] += cross
-                information[own, :num_tastes] += cross.T
-                information[own, own] += np.einsum("b,bmn->mn", weight, bend.parameters)
+                place_BM = own.start + channel.parameter_index(block)
+                np.add.at(gradient, place_BM, score.parameters * weight[:, None])
+                np.add.at(
+                    information,
+                    (place_BM[:, :, None], place_BM[:, None, :]),
+                    bend.parameters * weight[:, None, None],
+                )
+                cross = self._cross(block, bend.cross, place_BM, len(theta))
+                information[:num_tastes] += cross
+                information[:, :num_tastes] += cross.T
         return Evaluation(value=value, gradient=gradient, information=information)
 
     def group_scores(self, theta: Float[Array, " M"]) -> Float[Array, "G M"]:
@@ -86,15 +82,37 @@ class PooledDensity:
             rows = self.utility.row_scores(block, score.utilities, self.num_tastes)
             np.add.at(scores[:, : self.num_tastes], block.group, rows * block.weight[:, None])
             if own.stop > own.start:
-                own_scores = np.zeros((self.batch.num_groups, own.stop - own.start))
-                np.add.at(own_scores, block.group, score.parameters * block.weight[:, None])
-                scores[:, own] += own_scores
+                place_BM = own.start + channel.parameter_index(block)
+                np.add.at(
+                    scores,
+                    (block.group[:, None], place_BM),
+                    score.parameters * block.weight[:, None],
+                )
         return scores
 
-    def _worths(self, block, theta):  # type: ignore[no-untyped-def]  # private, typed by its use
+    def _cross(
+        self,
+        block: Block,
+        cross: Float[Array, "B K M"],
+        place: Int[Array, "B M"],
+        num_parameters: int,
+    ) -> Float[Array, "D M2"]:
+        """The curvature between tastes and own parameters, at the places of the latter."""
+        total = np.zeros((self.num_tastes, num_parameters))
+        if np.all(place == place[:1]):
+            total[:, place[0]] = self.utility.cross_information(
+                block, cross, block.weight, self.num_tastes
+            )
+            return total
+        for column in range(place.shape[1]):
+            rows = self.utility.row_scores(block, cross[:, :, column], self.num_tastes)
+            np.add.at(total.T, place[:, column], rows * block.weight[:, None])
+        return total
+
+    def _worths(self, block: Block, theta: Float[Array, " M"]) -> Float[Array, "B K"]:
         return self.utility.worths(block, theta[None, None, : self.num_tastes])[:, :, 0]
 
-    def _parts(self):  # type: ignore[no-untyped-def]  # private, typed by its use
+    def _parts(self) -> Iterator[tuple[Block, Channel, slice]]:
         """Each block with the channel that serves it and that channel's slice of theta."""
         starts = self.num_tastes + np.concatenate([[0], np.cumsum(self.sizes)]).astype(int)
         for block in self.batch.blocks:
@@ -108,9 +126,9 @@ def serving_channel(channels: tuple[Channel, ...], kind: str) -> int:
     Raises `DataError` where none does.
     """
     for index, channel in enumerate(channels):
-        if kind in channel.kinds:
+        if kind == channel.kind:
             return index
-    served = sorted({kind for channel in channels for kind in channel.kinds})
+    served = sorted({channel.kind for channel in channels})
     raise DataError(
         f"the data hold feedback of kind {kind!r}, which this model has no likelihood for; "
         f"expected {served}. Keep only these rows, or give the model a channel for {kind!r}."
@@ -123,6 +141,7 @@ def fit_pooled(
     utility: Utility | None = None,
     channels: tuple[Channel, ...] = (Choice(),),
     prior_scale: float | None = None,
+    shrinkage: Shrinkage | None = None,
     start: Float[Array, " M"] | None = None,
     config: NewtonConfig | None = None,
     encoder: Encoder | None = None,
@@ -133,7 +152,8 @@ def fit_pooled(
     prior_scale: standard deviation of each taste before any data, in utility per standard
     deviation of its feature within menus. None fits without a prior unless the data push a
     parameter to infinity (or do not identify it); then a weak prior on the parameters concerned
-    is turned on and `report.warnings` says so.
+    is turned on and `report.warnings` says so. shrinkage: families of parameters shrunk to zero by
+    an amount that the data tell.
 
     Raises `DataError` for a batch without observations or with a kind that no channel serves.
     """
@@ -144,6 +164,10 @@ def fit_pooled(
             "quarantine, that came before."
         )
     utility = utility or Linear()
+    for block in batch.blocks:
+        serving_channel(channels, block.kind)
+    for channel in channels:
+        channel.validate(batch)
     own_names = tuple(channel.parameter_names(batch) for channel in channels)
     sizes = tuple(len(names) for names in own_names)
     taste_names = utility.taste_names(batch)
@@ -152,7 +176,9 @@ def fit_pooled(
         [np.zeros(len(taste_names)), *(channel.initial(batch) for channel in channels)]
     )
     scales = np.concatenate([utility.scales(batch), np.ones(sum(sizes))])
-    precision = np.zeros(len(names))
+    precision = np.concatenate(
+        [np.zeros(len(taste_names)), *(channel.prior_precision(batch) for channel in channels)]
+    )
     prior = None
     if prior_scale is not None:
         precision[: len(taste_names)] = (scales[: len(taste_names)] / prior_scale) ** 2
@@ -164,70 +190,118 @@ def fit_pooled(
         sizes=sizes,
         prior_precision=precision,
     )
-    evaluate = _fastest(density)
-    at_zero = evaluate(initial)
-    optimum = maximise(evaluate, initial if start is None else start, config, on_step=on_step)
+    pass_over_data = _fastest(density)
+    evaluate = _with_prior(pass_over_data, precision)
+    at_zero = pass_over_data(initial)
+    if shrinkage is not None:
+        learned = _learn(pass_over_data, shrinkage, scales, precision, initial, config)
+        precision, optimum = learned.precision, learned.fit
+        prior = learned.sentence(shrinkage)
+    else:
+        first = initial if start is None else start
+        optimum = maximise(evaluate, first, config, on_step=on_step)
     warnings: tuple[str, ...] = batch.notes
     runaway = runaway_directions(optimum.information, at_zero.information, scales)
     if runaway.parameters.any():
         safe = np.where(scales > 0, scales, 1.0)
         precision = precision + runaway.parameters * (safe / WEAK_SCALE) ** 2
-        density = replace(density, prior_precision=precision)
-        evaluate = _fastest(density)
+        evaluate = _with_prior(pass_over_data, precision)
         optimum = maximise(evaluate, initial, config, on_step=on_step)
         warnings += describe(runaway, names)
-        prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
-    return _belief(density, optimum, names, at_zero, initial, encoder, prior, warnings, began)
+        weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+        prior = weak if prior is None else f"{prior}; {weak}"
+    climb = _Climb(
+        optimum=optimum,
+        null=at_zero.value,
+        unbounded=runaway.parameters,
+        prior=prior,
+        warnings=warnings,
+        seconds=time.perf_counter() - began,
+    )
+    return _belief(replace(density, prior_precision=precision), climb, names, encoder)
 
 
-def _fastest(density: PooledDensity) -> Callable[[Float[Array, " M"]], Evaluation]:
-    """The fused pass where the model is a plain conditional logit, else the general one."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Climb:
+    """Where the fit ended and what is to be said of it. null: the log-likelihood at the start."""
+
+    optimum: Optimum
+    null: float
+    unbounded: Bool[Array, " M"]
+    prior: str | None
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+Evaluate = Callable[[Float[Array, " M"]], Evaluation]
+
+
+def _learn(
+    pass_over_data: Evaluate,
+    shrinkage: Shrinkage,
+    scales: Float[Array, " M"],
+    precision: Float[Array, " M"],
+    initial: Float[Array, " M"],
+    config: NewtonConfig | None,
+) -> Learned[Optimum]:
+    def climb(precision: Float[Array, " M"], start: Float[Array, " M"] | None) -> Mode[Optimum]:
+        evaluate = _with_prior(pass_over_data, precision)
+        optimum = maximise(evaluate, initial if start is None else start, config)
+        inverse, _ = invert_information(optimum.information)
+        return Mode(theta=optimum.theta, covariance=inverse, fit=optimum)
+
+    return learn_spreads(climb, shrinkage, scales, precision)
+
+
+def _with_prior(pass_over_data: Evaluate, precision: Float[Array, " M"]) -> Evaluate:
+    """The log-density with a normal prior around zero added to a pass over the data."""
+
+    def evaluate(theta: Float[Array, " M"]) -> Evaluation:
+        data = pass_over_data(theta)
+        return Evaluation(
+            value=data.value - 0.5 * float(precision @ theta**2),
+            gradient=data.gradient - precision * theta,
+            information=data.information + np.diag(precision),
+        )
+
+    return evaluate
+
+
+def _fastest(density: PooledDensity) -> Evaluate:
+    """The log-likelihood: fused where the model is a plain conditional logit, else in general."""
     plain = density.utility == Linear() and density.channels == (Choice(),)
     if not plain or any(block.kind != "choice" for block in density.batch.blocks):
         return density.evaluate
     from penchant.feedback.choice_fused import value_score_information
 
     flat = density.batch.flat_choices()
-    precision = density.prior_precision
 
     def evaluate(theta: Float[Array, " M"]) -> Evaluation:
         value, gradient, information = value_score_information(
             flat.features, flat.menu_start, flat.chosen, flat.weight, theta
         )
-        return Evaluation(
-            value=float(value) - 0.5 * float(precision @ theta**2),
-            gradient=gradient - precision * theta,
-            information=information + np.diag(precision),
-        )
+        return Evaluation(value=float(value), gradient=gradient, information=information)
 
     return evaluate
 
 
 def _belief(
-    density: PooledDensity,
-    optimum: Optimum,
-    names: tuple[str, ...],
-    at_zero: Evaluation,
-    initial: Float[Array, " M"],
-    encoder: Encoder | None,
-    prior: str | None,
-    warnings: tuple[str, ...],
-    began: float,
+    density: PooledDensity, climb: _Climb, names: tuple[str, ...], encoder: Encoder | None
 ) -> Belief:
-    batch = density.batch
+    batch, optimum, warnings = density.batch, climb.optimum, climb.warnings
     scores = density.group_scores(optimum.theta)
-    covariance = covariances(optimum.information, scores)
+    covariance = covariances(optimum.information, scores, density.prior_precision)
     if not optimum.converged:
         warnings += (
             f"The fit did not converge: after {optimum.iterations} steps one more would still "
             f"gain {optimum.decrement:.2g} nats. Rescale features of very different size, or "
             "raise max_steps.",
         )
-    if len(scores) < 30:
+    num_people = int(np.count_nonzero(_rows_of_groups(batch)))
+    if num_people < 30:
         warnings += (
-            f"Robust errors rest on {len(scores)} people; below some 30 they are too narrow.",
+            f"Robust errors rest on {num_people} people; below some 30 they are too narrow.",
         )
-    log_likelihood = optimum.value + 0.5 * float(density.prior_precision @ optimum.theta**2)
     return Belief(
         theta=optimum.theta,
         parameter_names=names,
@@ -235,24 +309,42 @@ def _belief(
         population=Pooled(),
         channels=density.channels,
         channel_sizes=density.sizes,
+        group_names=batch.group_names if _is_personal(density) else (),
         encoder=encoder,
         covariance=covariance.classical,
-        robust_covariance=covariance.robust,
+        robust_covariance=_widened(covariance, climb.unbounded),
         fingerprint=batch.fingerprint,
         report=FitReport(
-            log_likelihood=log_likelihood,
-            null_log_likelihood=at_zero.value + 0.5 * float(density.prior_precision @ initial**2),
+            log_likelihood=optimum.value + 0.5 * float(density.prior_precision @ optimum.theta**2),
+            null_log_likelihood=climb.null,
             rows=batch.num_observations,
-            people=int(np.count_nonzero(_rows_of_groups(batch))),
+            people=num_people,
             parameters=len(names),
             converged=optimum.converged,
             iterations=optimum.iterations,
-            seconds=time.perf_counter() - began,
+            seconds=climb.seconds,
             method="Newton",
-            prior=prior,
+            prior=climb.prior,
             warnings=warnings,
         ),
     )
+
+
+def _widened(found: Covariances, unbounded: Bool[Array, " M"]) -> Float[Array, "M M"]:
+    """The sandwich, but never surer than the curvature where only a weak prior bounds a parameter.
+
+    A separated parameter's few people all agree, so that their scores vary little: the sandwich
+    would call that certainty.
+    """
+    classical, robust = np.diag(found.classical), np.diag(found.robust)
+    ratio = np.sqrt(classical / np.where(robust > 0, robust, 1.0))
+    factor = np.where(unbounded & (ratio > 1.0), ratio, 1.0)
+    return found.robust * factor[:, None] * factor
+
+
+def _is_personal(density: PooledDensity) -> bool:
+    """Whether a channel has parameters of single people, which must be found again by name."""
+    return any(np.any(c.prior_precision(density.batch)) for c in density.channels)
 
 
 def _rows_of_groups(batch: Batch) -> Float[Array, " G"]:

@@ -10,7 +10,7 @@ from penchant.encoders.table import TableEncoder
 from penchant.feedback.channel import Choice
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
-from penchant.models.estimator import Estimator, training_batch
+from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
 
 
@@ -19,13 +19,16 @@ class ConditionalLogit(Estimator):
     """p(j | menu) = exp(u_j) / sum_k exp(u_k), u = x beta (McFadden 1974), by exact Newton.
 
     formula: the features, for instance "option + time + cost + time:purpose"; not needed to fit
-    on a batch. group_by: whose rows hang together, for the robust errors. prior_scale: standard
+    on a batch. shrunk: further terms, hundreds of interactions perhaps, whose part-worths are
+    shrunk to zero family by family (the terms that begin with the same factor), by an amount that
+    the data tell. group_by: whose rows hang together, for the robust errors. prior_scale: standard
     deviation of each part-worth per standard deviation of its feature; None: no prior unless the
     data push an estimate to infinity. A coefficient is utility per unit of its feature.
     """
 
     formula: str = ""
     group_by: str = "person"
+    shrunk: str = ""
     prior_scale: float | None = None
     max_steps: int = 100
     tolerance: float = 1e-12
@@ -34,12 +37,15 @@ class ConditionalLogit(Estimator):
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
     ) -> "ConditionalLogit":
         """Maximise the likelihood of the choices. Raises `DataError` for unusable data."""
-        encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
+        encoder = None
+        if self.formula:
+            encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
         batch, fitted = training_batch(data, encoder, sample_weight)
         self.belief_ = fit_pooled(
             batch,
             channels=(Choice(),),
             prior_scale=self.prior_scale,
+            shrinkage=shrinkage_of(data, fitted, self.formula, self.shrunk),
             config=NewtonConfig(max_steps=self.max_steps, tolerance=self.tolerance),
             encoder=fitted,
         )

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from penchant.beliefs.belief import Belief
+from penchant.beliefs.belief import Belief, Encoder
 from penchant.data.batch import Batch
+from penchant.data.batch_builder import is_answered
 from penchant.data.records import Records
+from penchant.encoders.items import ItemEncoder
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError, NotFittedError
+from penchant.feedback.channel import Channel
+from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.shrinkage import Shrinkage
 from penchant.models.summary import Summary, summarise
 from penchant.numerics.arrays import Array
+from penchant.utilities.items import Items
+from penchant.utilities.linear import Linear
 
 
 class Estimator:
@@ -104,9 +111,9 @@ def encoded(belief: Belief, data: Records | Batch) -> Batch:
 
 def training_batch(
     data: Records | Batch,
-    encoder: TableEncoder | None,
+    encoder: TableEncoder | ItemEncoder | None,
     sample_weight: Float[Array, " B"] | None = None,
-) -> tuple[Batch, TableEncoder | None]:
+) -> tuple[Batch, Encoder | None]:
     """The batch to fit on and the fitted encoder (None where a batch came in).
 
     `sample_weight` multiplies the rows' own weights; one entry per row of the records.
@@ -119,13 +126,15 @@ def training_batch(
                 "records need a formula that says which features matter, for instance "
                 "'option + time + cost'; got none."
             )
-        fitted = encoder.fit(data)
+        fitted: Encoder | None = encoder.fit(data)
+        assert fitted is not None
         batch = fitted.encode(data)
     else:
         raise DataError(
             f"fit got a {type(data).__name__}; expected Records (read a file with "
             "`penchant.read`, or `Records.from_pandas`) or a Batch."
         )
+    batch = answered(batch)
     if sample_weight is None:
         return batch, fitted
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -139,6 +148,72 @@ def training_batch(
         for block in batch.blocks
     )
     return dataclasses.replace(batch, blocks=blocks), fitted
+
+
+def answered(batch: Batch) -> Batch:
+    """The batch without observations that nobody has answered: they can only be predicted."""
+    keep = [np.flatnonzero(is_answered(block)) for block in batch.blocks]
+    if all(len(rows) == len(block) for rows, block in zip(keep, batch.blocks)):
+        return batch
+    blocks = (block.take(rows) for rows, block in zip(keep, batch.blocks))
+    return dataclasses.replace(batch, blocks=tuple(block for block in blocks if len(block)))
+
+
+def with_shrunk(formula: str, shrunk: str) -> str:
+    """The terms of both formulas, the shrunk ones last."""
+    return f"{formula} + {shrunk}" if shrunk else formula
+
+
+def shrinkage_of(
+    data: Records | Batch, encoder: Encoder | None, formula: str, shrunk: str
+) -> Shrinkage | None:
+    """Families of the shrunk features: those whose names begin with the same factor.
+
+    Raises `ConfigError` where there is no formula to tell which terms are not shrunk.
+    """
+    if not shrunk:
+        return None
+    if not formula or not isinstance(data, Records) or not isinstance(encoder, TableEncoder):
+        raise ConfigError(
+            "shrunk terms were given without a formula, or for a ready batch; expected records and "
+            "a formula with the terms that are not shrunk, for instance 'option + time + cost'."
+        )
+    free = set(TableEncoder(formula, group_by=encoder.group_by).fit(data).feature_names)
+    family_of = [None if n in free else first_factor(n) for n in encoder.feature_names]
+    names = tuple(dict.fromkeys(family for family in family_of if family is not None))
+    families = tuple(-1 if f is None else names.index(f) for f in family_of)
+    return Shrinkage(families=families, names=names)
+
+
+def first_factor(name: str) -> str:
+    """`time/100` of the feature `time/100:purpose[other]`; colons inside brackets do not count."""
+    depth = 0
+    for place, mark in enumerate(name):
+        depth += (mark in "([") - (mark in ")]")
+        if mark == ":" and depth == 0:
+            return name[:place]
+    return name
+
+
+def fit_scores(
+    data: Records | Batch,
+    channels: tuple[Channel, ...],
+    *,
+    formula: str,
+    group_by: str,
+    prior_scale: float | None,
+    sample_weight: Float[Array, " B"] | None,
+) -> Belief:
+    """One score an item, or, with a formula, part-worths of what the items are made of."""
+    encoder = TableEncoder(formula, group_by=group_by) if formula else ItemEncoder(group_by)
+    batch, fitted = training_batch(data, encoder, sample_weight)
+    return fit_pooled(
+        batch,
+        utility=Linear() if formula or batch.num_features else Items(),
+        channels=channels,
+        prior_scale=prior_scale,
+        encoder=fitted,
+    )
 
 
 def flat_probabilities(batch: Batch, blocks: tuple[Float[Array, "B K"], ...]) -> Float[Array, " N"]:

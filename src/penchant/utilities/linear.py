@@ -73,12 +73,16 @@ class Linear:
         return block.features.reshape(-1, num_tastes).T @ weighted
 
     def scales(self, batch: Batch) -> Float[Array, " D"]:
-        """Root mean square over menus of each feature's standard deviation within the menu."""
-        total, count = np.zeros(batch.num_features), 0.0
+        """Root mean square of each feature's standard deviation within menus, where it varies.
+
+        Menus in which the feature is constant do not count, so that a rare category has the same
+        unit as a frequent one.
+        """
+        total, count = np.zeros(batch.num_features), np.zeros(batch.num_features)
         for block in batch.blocks:
             share_BK = block.offered / np.maximum(block.offered.sum(axis=1, keepdims=True), 1)
             mean_BD = np.einsum("bk,bkd->bd", share_BK, block.features)
             square_BD = np.einsum("bk,bkd->bd", share_BK, (block.features - mean_BD[:, None]) ** 2)
             total += block.weight @ square_BD
-            count += float(block.weight.sum())
-        return np.sqrt(total / count) if count else total
+            count += block.weight @ (square_BD > 0)
+        return np.sqrt(total / np.where(count > 0, count, 1.0))
