@@ -380,6 +380,19 @@ def test_what_an_option_lacks_may_be_missing_where_it_does_not_count():
         features("cost", records)
 
 
+def test_a_scale_is_that_of_the_values_that_are_there():
+    places = np.flatnonzero(np.array(RECORDS.options["option"].to_pylist()) == "walk")
+    costs = RECORDS.options["cost"].to_pylist()
+    for place in places:
+        costs[place] = None
+    records = RECORDS.with_columns(options={"cost": pa.array(costs)})
+    found, _ = features("option[car]:scale(cost)", records)
+    known = np.array([cost for cost in costs if cost is not None])
+    cars = np.array(RECORDS.options["option"].to_pylist()) == "car"
+    expected = (np.array(ALL_COST)[cars] - known.mean()) / known.std()
+    np.testing.assert_allclose(found[cars, 0], expected)
+
+
 def unseen_records():
     purpose = RECORDS.rows["purpose"].to_pylist()
     purpose[4] = purpose[9] = "wokr"
