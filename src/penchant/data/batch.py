@@ -1,7 +1,8 @@
 """What the mathematics sees: integers and floats, blocked by kind of feedback and size of menu.
 
 Legend: B observations, K options of the largest menu of a block, D features,
-G groups of rows that share a taste (people, most often), Q group features, N options over all menus.
+G groups of rows that share a taste (people, most often), Q group features, N options over all
+menus.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "choice": ("chosen",),  # [B] index into the menu
     "pair": ("outcome",),  # [B] 0 first won, 1 second won, 2 tie; K = 2
     "graded": ("grade",),  # [B] 0 .. L-1, higher is better for the first; K = 2
-    "ranking": ("rank",),  # [B, K] 1 is best, equal ranks are ties, 0 is not ranked (worse than all ranked)
+    "ranking": (
+        "rank",
+    ),  # [B, K] 1 is best, equal ranks are ties, 0 is not ranked (worse than all ranked)
     "best_worst": ("best", "worst"),  # [B], [B] indices into the menu
     "rating": ("level",),  # [B, K] 0 .. L-1, -1 where no rating was given
     "approval": ("approved",),  # [B, K] bool
@@ -140,9 +143,7 @@ class Batch:
         size, row, group, weight, place = (
             np.concatenate([part[i] for part in parts]) for i in range(5)
         )
-        features = (
-            parts[0][5] if len(parts) == 1 else np.concatenate([part[5] for part in parts])
-        )
+        features = parts[0][5] if len(parts) == 1 else np.concatenate([part[5] for part in parts])
         # One uniform block, already sorted by group, is the common large case: nothing is copied.
         order = np.lexsort((row, group))
         menu_start = np.concatenate([[0], np.cumsum(size)])

@@ -44,11 +44,10 @@ def to_records(source: Source) -> Records:
         )
     offered = np.ones((source.num_lines, 2), dtype=bool)
     options = option_codes(source, said.option_columns, 2)
-    source.bad.add(
-        (options.codes[:, 0] == options.codes[:, 1]) & (options.codes[:, 0] >= 0),
-        said.option_columns[1], source.table[said.option_columns[1]],
-        f"another option than in {said.option_columns[0]}", "drop the line",
-    )  # fmt: skip
+    alike = (options.codes[:, 0] == options.codes[:, 1]) & (options.codes[:, 0] >= 0)
+    if alike.any():
+        # Two answers of one model differ in their features, so such a pair is no mistake.
+        source.notes.append(f"{int(alike.sum())} pairs compare an option with itself")
     spread: dict[str, Any] = {
         feature: spread_columns(source, feature, SIDES, columns, offered)
         for feature, columns in said.feature_columns.items()

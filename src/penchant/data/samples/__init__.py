@@ -20,5 +20,31 @@ def swissmetro() -> Records:
     return _load("swissmetro")
 
 
+def london() -> Records:
+    """Trips that Londoners really made in 2014-15: on foot, by bicycle, public transport or car.
+
+    A sample of whole households (1,650 of 5,891), who stand as the person: the survey's year has no
+    code for the people within a household. Option features: duration (hours, door to door), cost
+    (pounds), and of public transport also access, rail, bus, interchange_waiting and
+    interchange_walking (hours, parts of its duration) and interchanges (how many). Household:
+    car_ownership. Context: purpose, day_of_week (1-7), start_hour, age (years), female,
+    driving_license, fuel (of the car), distance_m (straight line, metres). Hillel, Elshafie & Jin
+    2018.
+    """
+    return _load("london")
+
+
+def conjoint() -> Records:
+    """1,145 Americans choose which of two applicants to admit, 5 times each.
+
+    Nine attributes of the applicants are the option features, all words; they were randomised, so
+    their effects are causal. Some combinations were left out by design: high-skill jobs go with
+    education, escape from persecution with some countries. People: ethnocentrism (-99 to 100, null
+    if not measured) and where two attributes stood in the list they saw. Hainmueller, Hopkins &
+    Yamamoto 2014.
+    """
+    return _load("conjoint")
+
+
 def _load(name: str) -> Records:
     return read(_FOLDER / f"{name}.parquet", _FOLDER / f"{name}.toml").records
