@@ -5,6 +5,7 @@ standard errors.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -47,6 +48,84 @@ def conditional_file(_: World, *, path: str) -> Fit:
         return _plain(model.belief_) | {"coefficients": model.belief_.theta.tolist()}
 
     return fit
+
+
+def mixed(
+    world: World, *, draws: int = 500, correlated: bool = False, shifted: bool = False
+) -> Fit:
+    """MixedLogit: every coefficient normal; `shifted`: draws of their own for each person."""
+    from penchant.models.mixed_logit import MixedLogit
+
+    model = MixedLogit(num_draws=draws, correlated=correlated, random_state=0)
+    if shifted:
+        model.set_params(draws_by_person=True)
+
+    def fit() -> dict:
+        belief = model.fit(as_batch(world)).belief_
+        mean, root = belief.population.split(belief.population_theta)
+        found = {"mean": mean.tolist()}
+        if correlated:
+            found["cholesky"] = root.tolist()
+        else:
+            found["sd"] = np.abs(np.diag(root)).tolist()
+        return _plain(belief) | found
+
+    return fit
+
+
+def classes(world: World, *, classes: int = 2, panel: bool = True) -> Fit:
+    """LatentClassLogit: EM from several starts, then Newton."""
+    from penchant.models.latent_class_logit import LatentClassLogit
+
+    def fit() -> dict:
+        model = LatentClassLogit(num_classes=classes, random_state=0)
+        belief = model.fit(as_batch(world, panel=panel)).belief_
+        tastes = belief.population.tastes(belief.population_theta, np.zeros((1, 0)))
+        return _plain(belief) | {
+            "classes": tastes.values[0].tolist(),
+            "shares": np.exp(tastes.log_weights[0]).tolist(),
+        }
+
+    return fit
+
+
+def posterior_of_one(world: World, *, model: str) -> Fit:
+    """What one new person's six answers say: their weights over kinds of people, or their mode."""
+    belief = _trained(model, world)
+    person = as_batch(world.head(1))
+
+    def fit() -> dict:
+        belief.tastes(person, person)
+        return {}
+
+    return fit
+
+
+def posterior_of_all(world: World, *, model: str, train: str) -> Fit:
+    """The same for everybody in the world, by a belief learnt from other people."""
+    import worlds
+
+    belief = _trained(model, worlds.load(Path(train)))
+    people = as_batch(world)
+
+    def fit() -> dict:
+        belief.tastes(people, people)
+        return {"people": world.num_people}
+
+    return fit
+
+
+def _trained(model: str, world: World):
+    from penchant.models.latent_class_logit import LatentClassLogit
+    from penchant.models.mixed_logit import MixedLogit
+    from penchant.models.personal_logit import PersonalLogit
+
+    estimator = {
+        "classes": LatentClassLogit(num_classes=2, random_state=0),
+        "mixed": MixedLogit(num_draws=500, random_state=0),
+        "personal": PersonalLogit(),
+    }[model]
+    return estimator.fit(as_batch(world)).belief_
 
 
 def as_batch(world: World, *, panel: bool = True):
