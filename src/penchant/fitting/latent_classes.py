@@ -52,11 +52,15 @@ def fit_latent_classes(
     config = config or EMConfig()
     density = ClassDensity.from_batch(batch, num_classes)
     scales = _scales(batch, num_classes)
-    prior = None
+    prior: str | None = None
+    notes: tuple[str, ...] = ()
     if prior_scale is not None:
         density = replace(density, precision=(scales / prior_scale) ** 2)
         prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
-    optimum, steps, notes = _climb(density, scales, rng, config, start, on_step)
+    optimum, steps = _climb(density, scales, rng, config, start, on_step)
+    # Numbered before any prior is chosen, so that the prior stays with its class.
+    ordered = density.classes.largest_first(optimum.theta, batch.group_features)
+    optimum = newton_climb(density, ordered, config.newton, on_step)
     at_zero = density.evaluate(np.zeros(len(scales)))
     runaway = runaway_directions(optimum.information, at_zero.complete, scales)
     if runaway.parameters.any():
@@ -69,15 +73,10 @@ def fit_latent_classes(
         steps += optimum.iterations
         prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
         names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
-        notes += describe(runaway, names)
-    theta = density.classes.largest_first(optimum.theta, batch.group_features)
-    if density.precision.any():
-        # Renumbering changes which class the router's prior leans on; the climb is a step or two.
-        theta = newton_climb(density, theta, config.newton, on_step).theta
+        notes = describe(runaway, names)
     return _belief(
         batch,
         density,
-        theta,
         replace(optimum, iterations=steps),
         at_zero.log_likelihood,
         encoder,
@@ -146,17 +145,17 @@ def _climb(
     config: EMConfig,
     start: Float[Array, " M"] | None,
     on_step: OnStep | None,
-) -> tuple[Optimum, int, tuple[str, ...]]:
-    """The optimum, the steps it took, and what is to be said about the way there."""
+) -> tuple[Optimum, int]:
+    """The optimum and the steps it took to get there."""
     if start is not None:
         optimum = newton_climb(density, start, config.newton, on_step)
-        return optimum, optimum.iterations, ()
+        return optimum, optimum.iterations
     pooled = one_class(density, config.newton)
     if density.classes.num_classes == 1:
-        return pooled, pooled.iterations, ()
+        return pooled, pooled.iterations
     num_features = len(pooled.theta)
     found = multi_start(density, pooled.theta, scales[:num_features], rng, config, on_step)
-    return found.optimum, pooled.iterations + found.steps, ()
+    return found.optimum, pooled.iterations + found.steps
 
 
 def _scales(batch: Batch, num_classes: int) -> Float[Array, " M"]:
@@ -171,7 +170,6 @@ def _scales(batch: Batch, num_classes: int) -> Float[Array, " M"]:
 def _belief(
     batch: Batch,
     density: ClassDensity,
-    theta: Float[Array, " M"],
     optimum: Optimum,
     null_log_likelihood: float,
     encoder: Encoder | None,
@@ -179,6 +177,7 @@ def _belief(
     notes: tuple[str, ...],
     began: float,
 ) -> Belief:
+    theta = optimum.theta
     here = density.evaluate(theta, has_observed=True)
     covariance = covariances(here.observed, density.group_weight[:, None] * here.group_scores)
     people = int(np.count_nonzero(np.diff(density.flat.group_start)))

@@ -1,0 +1,357 @@
+"""What one person's few answers say of their taste: a mode, its curvature, and exact reweighting.
+
+Legend: N options over all menus, B observations, K options, D tastes, G groups (people),
+R random tastes, S draws. z are random tastes in standard units: beta = mean + root z.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.beliefs.belief import Belief
+from penchant.data.batch import Batch, FlatChoices
+from penchant.errors import BeliefError
+from penchant.numerics.arrays import Array, log_sum_exp
+from penchant.numerics.draws import draw_uniforms
+from penchant.populations.normal import Normal
+from penchant.populations.population import Tastes
+
+# Share of the answers' information that the draws' proposal believes.
+WIDENING = 0.4
+# Floats that the draws of all people may hold together: 400 MB.
+DRAW_FLOATS = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TastePrior:
+    """Tastes of the population: normal, mean `mean`; those in `random` vary between people with
+    covariance root root', root lower triangular. Units: utility per unit of the feature."""
+
+    mean: Float[Array, " D"]
+    random: Int[Array, " R"]
+    root: Float[Array, "R R"]
+
+    def tastes(self, z: Float[Array, "G S R"]) -> Float[Array, "G S D"]:
+        """beta = mean + root z for the random ones, the mean for the others."""
+        values = np.broadcast_to(self.mean, (*z.shape[:2], len(self.mean))).copy()
+        values[:, :, self.random] += z @ self.root.T
+        return values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonalModes:
+    """Laplace's approximation for each person: z ~ N(mode, (lower lower')^-1).
+
+    log_joint: log p(answers | mode) - |mode|^2 / 2; log_evidence: log p(answers) to the same
+    approximation. decrement: nats that one more Newton step would gain.
+    """
+
+    mode: Float[Array, "G R"]
+    lower: Float[Array, "G R R"]
+    log_joint: Float[Array, " G"]
+    decrement: Float[Array, " G"]
+
+    @property
+    def log_evidence(self) -> Float[Array, " G"]:
+        """log_joint - log det(lower) (Tierney and Kadane 1986)."""
+        diagonal = np.diagonal(self.lower, axis1=1, axis2=2)
+        return self.log_joint - np.log(diagonal).sum(axis=1)
+
+    def widened(self) -> Float[Array, "G R R"]:
+        """Root of the precision of the draws' proposal, I + 0.4 (H - I) with H the curvature.
+
+        A choice bounds a taste on one side only: on the other the posterior falls off as slowly as
+        the prior, and Laplace's own curvature would leave draws there with huge weights. Measured
+        over 2 to 60 answers and 2 to 10 tastes, 0.4 gives the least error per draw within a factor
+        of 1.5 everywhere; 1 has two to five times as much.
+        """
+        identity = np.eye(self.mode.shape[1])
+        curvature = self.lower @ np.swapaxes(self.lower, 1, 2)
+        return np.linalg.cholesky(identity + WIDENING * (curvature - identity))
+
+    def covariance(self) -> Float[Array, "G R R"]:
+        """(lower lower')^-1 of each person, in standard units."""
+        inverse = np.linalg.inv(self.lower)
+        return np.swapaxes(inverse, 1, 2) @ inverse
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonalDraws:
+    """Draws around each person's mode and their exact posterior weights.
+
+    log_ratio: log p(answers, z) - log proposal(z); its log-mean over draws is log p(answers)."""
+
+    z: Float[Array, "G S R"]
+    log_ratio: Float[Array, "G S"]
+
+    @property
+    def log_weights(self) -> Float[Array, "G S"]:
+        """Posterior log-probability of each draw, summing to one over S."""
+        return self.log_ratio - log_sum_exp(self.log_ratio, axis=1)[:, None]
+
+    @property
+    def log_evidence(self) -> Float[Array, " G"]:
+        """log p(answers of g), by importance sampling."""
+        return log_sum_exp(self.log_ratio, axis=1) - np.log(self.log_ratio.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TastePosterior:
+    """A normal belief about one person's tastes, all D of them."""
+
+    mean: Float[Array, " D"]
+    covariance: Float[Array, "D D"]
+
+
+def personal_tastes(
+    belief: Belief, batch: Batch, history: Batch, *, num_draws: int = 256, seed: int = 0
+) -> Tastes:
+    """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups.
+
+    Draws come from Laplace's approximation around each person's mode and are weighted by exact
+    posterior over approximation: with more draws this becomes the exact posterior, and with few
+    it is already close, where reweighting the population's own draws would leave a handful of them
+    (Geweke 1989). People without history get the population's draws with equal weights.
+
+    Raises `BeliefError` where the population is not normal.
+    """
+    prior = taste_prior(belief)
+    flat = history.flat_choices()
+    most = max(16, DRAW_FLOATS // max(batch.num_groups * len(prior.mean), 1))
+    noise = quasi_normal(min(num_draws, most), len(prior.random), seed)
+    draws = posterior_draws(flat, prior, personal_modes(flat, prior), noise)
+    return Tastes(values=prior.tastes(draws.z), log_weights=draws.log_weights)
+
+
+def taste_prior(belief: Belief) -> TastePrior:
+    """The normal population behind a belief. Raises `BeliefError` where it is not normal."""
+    population = belief.population
+    if (
+        not isinstance(population, Normal)
+        or population.price is not None
+        or set(population.distributions) - {"normal"}
+    ):
+        raise BeliefError(
+            "a Laplace posterior per person needs a population whose tastes are normal, in "
+            f"preference space; the belief has {population}. Use posterior='reweight'."
+        )
+    mean, root = population.split(belief.population_theta)
+    return TastePrior(mean=mean, random=np.array(population.random, dtype=np.int64), root=root)
+
+
+def personal_modes(
+    flat: FlatChoices,
+    prior: TastePrior,
+    *,
+    start: Float[Array, "G R"] | None = None,
+    max_steps: int = 50,
+    tolerance: float = 1e-14,
+) -> PersonalModes:
+    """The mode of every person's posterior by damped Newton, and the curvature there.
+
+    max over z of sum_b w_b log p(y_b | mean + root z) - z'z / 2. It is concave, so that the climb
+    cannot fail; in standard units its curvature is at least the identity, so that a covariance
+    without full rank does no harm. tolerance: nats that a further step would gain.
+    """
+    if start is None:
+        start = np.zeros((len(flat.group_start) - 1, len(prior.random)))
+    try:
+        from penchant.beliefs.personal_fused import laplace as fused
+    except ImportError:
+        return laplace(flat, prior, start, max_steps, tolerance)
+    mode, lower, value, decrement = fused(
+        *_arrays(flat, prior), np.array(start, dtype=np.float64), max_steps, tolerance
+    )
+    return PersonalModes(mode=mode, lower=lower, log_joint=value, decrement=decrement)
+
+
+def posterior_draws(
+    flat: FlatChoices, prior: TastePrior, modes: PersonalModes, noise: Float[Array, "S R"]
+) -> PersonalDraws:
+    """Draws around each person's mode, with log joint density over (widened) proposal density."""
+    lower = modes.widened()
+    try:
+        from penchant.beliefs.personal_fused import weigh as fused
+    except ImportError:
+        return weigh(flat, prior, modes.mode, lower, noise)
+    z, log_ratio = fused(*_arrays(flat, prior), modes.mode, lower, noise)
+    return PersonalDraws(z=z, log_ratio=log_ratio)
+
+
+def posterior_update(
+    belief: TastePosterior,
+    features: Float[Array, "K D"],
+    chosen: int,
+    *,
+    max_steps: int = 25,
+    tolerance: float = 1e-12,
+) -> TastePosterior:
+    """The belief about one person after one more choice, in microseconds and without their past.
+
+    The mode and curvature of N(beta; m, C) p(chosen | beta), found in the K worths of the menu
+    rather than in the D tastes: with S = X C X', alpha solves alpha = y - p(X m + S alpha); then
+    m + C X' alpha and C - C X' W (I + S W)^-1 X C (Rasmussen and Williams 2006, section 3.5).
+    Answers taken one at a time compound the approximation; all at once is `personal_modes`.
+    """
+    reach = belief.covariance @ features.T
+    spread, centre = features @ reach, features @ belief.mean
+    answer = np.zeros(len(features))
+    answer[chosen] = 1.0
+    identity = np.eye(len(features))
+    alpha = np.zeros(len(features))
+    value, probability = _menu_joint(centre, spread, alpha, chosen)
+    for _ in range(max_steps):
+        weights = np.diag(probability) - np.outer(probability, probability)
+        target = np.linalg.solve(
+            identity + weights @ spread, answer - probability + weights @ (spread @ alpha)
+        )
+        step = target - alpha
+        gain = float(step @ spread @ (answer - probability - alpha))
+        if gain <= tolerance:
+            break
+        length = 1.0
+        while length > 1e-9:
+            there, moved = _menu_joint(centre, spread, alpha + length * step, chosen)
+            if there >= value:
+                break
+            length *= 0.5
+        alpha, value, probability = alpha + length * step, there, moved
+    weights = np.diag(probability) - np.outer(probability, probability)
+    shrink = weights @ np.linalg.solve(identity + spread @ weights, reach.T)
+    covariance = belief.covariance - reach @ shrink
+    return TastePosterior(
+        mean=belief.mean + reach @ alpha, covariance=0.5 * (covariance + covariance.T)
+    )
+
+
+def quasi_normal(num_draws: int, size: int, seed: int) -> Float[Array, "S R"]:
+    """Evenly spread standard normal points; each comes with its negative: the mean is exact."""
+    from scipy.special import ndtri
+
+    half = (num_draws + 1) // 2
+    points = ndtri(draw_uniforms("halton", 1, size, half, np.random.default_rng(seed))[0].T)
+    return np.ascontiguousarray(np.concatenate([points, -points])[:num_draws])
+
+
+def laplace(
+    flat: FlatChoices,
+    prior: TastePrior,
+    start: Float[Array, "G R"],
+    max_steps: int,
+    tolerance: float,
+) -> PersonalModes:
+    """The plain twin of `personal_fused.laplace`, one person at a time."""
+    modes, size = np.array(start, dtype=np.float64), start.shape[1]
+    lowers = np.zeros((len(start), size, size))
+    values, decrements = np.zeros(len(start)), np.zeros(len(start))
+    for g in range(len(start)):
+        person = _Person.read(flat, prior, g)
+        z = modes[g]
+        here, probability = person.log_joint(z)
+        for _ in range(max_steps):
+            slope, bend = person.slope_and_bend(z, probability)
+            lowers[g] = np.linalg.cholesky(bend)
+            step = np.linalg.solve(bend, slope)
+            decrements[g] = 0.5 * slope @ step
+            if decrements[g] <= tolerance:
+                break
+            for halving in range(40):
+                there, moved = person.log_joint(z + 0.5**halving * step)
+                if there >= here - 1e-13 * abs(here):
+                    break
+            z, here, probability = z + 0.5**halving * step, there, moved
+        modes[g], values[g] = z, here
+    return PersonalModes(mode=modes, lower=lowers, log_joint=values, decrement=decrements)
+
+
+def weigh(
+    flat: FlatChoices,
+    prior: TastePrior,
+    mode: Float[Array, "G R"],
+    lower: Float[Array, "G R R"],
+    noise: Float[Array, "S R"],
+) -> PersonalDraws:
+    """The plain twin of `personal_fused.weigh`, one person at a time."""
+    z = mode[:, None] + noise @ np.linalg.inv(lower)
+    log_volume = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    log_ratio = np.zeros(z.shape[:2])
+    for g in range(len(z)):
+        person = _Person.read(flat, prior, g)
+        for s in range(len(noise)):
+            log_ratio[g, s] = person.log_joint(z[g, s])[0]
+    log_ratio += 0.5 * (noise**2).sum(axis=1) - log_volume[:, None]
+    return PersonalDraws(z=z, log_ratio=log_ratio)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Person:
+    """One person's choices: what all share of each worth, and features in standard units."""
+
+    offset: Float[Array, " n"]
+    design: Float[Array, "n R"]
+    menu: Int[Array, " m"]
+    sizes: Int[Array, " m"]
+    chosen: Int[Array, " m"]
+    weight: Float[Array, " m"]
+
+    @classmethod
+    def read(cls, flat: FlatChoices, prior: TastePrior, g: int) -> "_Person":
+        rows = slice(flat.group_start[g], flat.group_start[g + 1])
+        starts = flat.menu_start[flat.group_start[g] : flat.group_start[g + 1] + 1]
+        features = flat.features[starts[0] : starts[-1]]
+        return cls(
+            offset=features @ prior.mean,
+            design=features[:, prior.random] @ prior.root,
+            menu=starts[:-1] - starts[0],
+            sizes=np.diff(starts),
+            chosen=flat.chosen[rows] - starts[0],
+            weight=flat.weight[rows],
+        )
+
+    def log_joint(self, z: Float[Array, " R"]) -> tuple[float, Float[Array, " n"]]:
+        if len(self.menu) == 0:
+            return -0.5 * float(z @ z), np.zeros(0)
+        worth = self.offset + self.design @ z
+        top = np.maximum.reduceat(worth, self.menu)
+        expo = np.exp(worth - np.repeat(top, self.sizes))
+        total = np.add.reduceat(expo, self.menu)
+        logs = worth[self.chosen] - top - np.log(total)
+        value = float(self.weight @ logs) - 0.5 * float(z @ z)
+        return value, expo / np.repeat(total, self.sizes)
+
+    def slope_and_bend(
+        self, z: Float[Array, " R"], probability: Float[Array, " n"]
+    ) -> tuple[Float[Array, " R"], Float[Array, "R R"]]:
+        if len(self.menu) == 0:
+            return -z, np.eye(len(z))
+        mean = np.add.reduceat(probability[:, None] * self.design, self.menu)
+        slope = self.weight @ (self.design[self.chosen] - mean) - z
+        centred = self.design - np.repeat(mean, self.sizes, axis=0)
+        share = probability * np.repeat(self.weight, self.sizes)
+        return slope, np.eye(len(z)) + (centred * share[:, None]).T @ centred
+
+
+def _arrays(flat: FlatChoices, prior: TastePrior) -> tuple[Array, ...]:
+    return (
+        flat.features,
+        flat.menu_start,
+        flat.chosen,
+        flat.weight,
+        flat.group_start,
+        np.ascontiguousarray(prior.mean, dtype=np.float64),
+        np.ascontiguousarray(prior.random, dtype=np.int64),
+        np.ascontiguousarray(np.tril(prior.root), dtype=np.float64),
+    )
+
+
+def _menu_joint(
+    centre: Float[Array, " K"], spread: Float[Array, "K K"], alpha: Float[Array, " K"], chosen: int
+) -> tuple[float, Float[Array, " K"]]:
+    """log p(chosen | u) - alpha' S alpha / 2 at u = centre + S alpha, and the probabilities."""
+    shift = spread @ alpha
+    worth = centre + shift
+    expo = np.exp(worth - worth.max())
+    total = expo.sum()
+    value = worth[chosen] - worth.max() - np.log(total) - 0.5 * float(alpha @ shift)
+    return float(value), expo / total
