@@ -34,6 +34,7 @@ def wide_table(rows: int, generator: np.random.Generator) -> tuple[pa.Table, Des
     columns: dict[str, Any] = _who_and_where(rows, np.arange(rows) // 10, generator)
     columns["task"] = np.arange(rows) % 10
     available = generator.random(rows) < 0.8
+    columns["wave"] = (np.arange(rows) % 3).astype(np.int8)
     columns["car_av"] = available.astype(np.int8)
     for feature in ("time", "cost", "headway", "seats"):
         for mode in modes:
@@ -72,6 +73,12 @@ def long_table(rows: int, generator: np.random.Generator) -> tuple[pa.Table, Des
     return pa.table(columns), said
 
 
+def shuffled_table(rows: int, generator: np.random.Generator) -> tuple[pa.Table, Description]:
+    """The long table with its lines in no order."""
+    table, said = long_table(rows, generator)
+    return table.take(pa.array(generator.permutation(table.num_rows))), said
+
+
 def _who_and_where(
     rows: int, person: np.ndarray, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
@@ -107,11 +114,12 @@ def main(rows: int, repeats: int) -> dict[str, Any]:
     """Every layout in every format."""
     generator = np.random.default_rng(20261121)
     runs = []
+    makers = {"wide": wide_table, "long": long_table, "long, shuffled": shuffled_table}
     with tempfile.TemporaryDirectory() as folder:
-        for layout, make in (("wide", wide_table), ("long", long_table)):
+        for layout, make in makers.items():
             table, said = make(rows, generator)
             for ending, aim in AIMS.items():
-                path = Path(folder) / f"{layout}.{ending}"
+                path = Path(folder) / f"table.{ending}"
                 if ending == "parquet":
                     pq.write_table(table, path)
                 else:

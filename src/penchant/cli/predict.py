@@ -45,7 +45,7 @@ def predict(
         probability = flat_probabilities(batch, learnt.predict_proba(batch, known))
     table = _table(data.records, probability)
     if out is not None:
-        from penchant.data.readers.read import write_table
+        from penchant.data.readers.table import write_table
 
         write_table(table, out)
         shell.note(f"{table.num_rows:,} probabilities written to {out}.", json)

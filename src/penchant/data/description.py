@@ -107,7 +107,8 @@ class Description:
     layout: str
     encoding: str = "utf-8"
     delimiter: str = ","
-    nulls: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "NULL", "None")
+    # "None" is no null: it is a level of many categories.
+    nulls: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "NULL")
     person: str | None = None
     situation: tuple[str, ...] = ()
     time: str | None = None

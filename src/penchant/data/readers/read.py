@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from penchant.data import description as schema
-from penchant.data.columns import is_number, one_chunk, to_codes, to_floats, to_ints
+from penchant.data.columns import is_number, to_codes, to_floats, to_ints
 from penchant.data.description import Description
 from penchant.data.guess import guess
 from penchant.data.readers import chat, decision_log, long, menus, pairs, preflib, ratings, wide
+from penchant.data.readers.native import from_nested, is_nested
 from penchant.data.readers.source import BadLines, Source, prepare
-from penchant.data.readers.table import Loaded, load_table
+from penchant.data.readers.table import Loaded, load_table, write_table
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
@@ -78,8 +79,12 @@ def read(
             f'on_bad_rows is {on_bad_rows!r}; expected "error" (stop at the first) or "quarantine" '
             "(set bad lines aside)."
         )
-    said = _description(data, description)
     raises = on_bad_rows == "error"
+    if description is None:
+        kept = _kept(data)
+        if kept is not None:
+            return kept
+    said = _description(data, description)
     if said.layout == "preflib":
         return _read_preflib(data, raises, quarantine)
     loaded = load_table(data, said, raises)
@@ -106,6 +111,19 @@ def _finish(
     )
 
 
+def _kept(data: Any) -> ReadResult | None:
+    """The records of a file that penchant saved itself, which needs no description."""
+    if not is_nested(data):
+        return None
+    loaded = load_table(data)
+    records = from_nested(loaded.table)
+    source = prepare(loaded.table, Description(layout="long"), loaded.name, True, 0)
+    records.check(allow_missing=records.columns("feature"))
+    return ReadResult(
+        records=records, quarantined=None, report=_report(loaded, source, records, None)
+    )
+
+
 def _read_preflib(data: Any, raises: bool, quarantine: str | Path | None) -> ReadResult:
     found = preflib.read_orders(data, raises)
     source = Source(
@@ -115,43 +133,6 @@ def _read_preflib(data: Any, raises: bool, quarantine: str | Path | None) -> Rea
     return _finish(
         Loaded(table=found.lines, name=found.bad.name), source, found.records, quarantine
     )
-
-
-def write_table(table: pa.Table, path: str | Path) -> None:
-    """The table as Parquet, CSV or JSONL, by the ending of the path."""
-    ending = Path(path).suffix.lower()
-    if ending in (".parquet", ".pq"):
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, path, compression="zstd")
-    elif ending in (".csv", ".tsv"):
-        from pyarrow import csv
-
-        options = csv.WriteOptions(delimiter="\t" if ending == ".tsv" else ",")
-        csv.write_csv(_without_dictionaries(table), path, write_options=options)
-    elif ending in (".jsonl", ".ndjson"):
-        _write_json_lines(table, Path(path))
-    else:
-        raise ConfigError(
-            f"{path} has the ending {ending!r}; expected .parquet, .csv, .tsv or .jsonl. Choose "
-            "one of these."
-        )
-
-
-def _without_dictionaries(table: pa.Table) -> pa.Table:
-    for i, name in enumerate(table.column_names):
-        if pa.types.is_dictionary(table[name].type):
-            table = table.set_column(i, name, one_chunk(table[name]).dictionary_decode())
-    return table
-
-
-def _write_json_lines(table: pa.Table, path: Path) -> None:
-    import json
-
-    with path.open("w", encoding="utf-8") as file:
-        for batch in table.to_batches(max_chunksize=10_000):
-            for line in batch.to_pylist():
-                file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
 
 def _description(data: Any, description: Description | str | Path | None) -> Description:

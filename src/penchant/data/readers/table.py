@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from penchant.data.columns import one_chunk
 from penchant.data.description import Description
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -166,6 +167,49 @@ def _read_json_lines(path: Path) -> pa.Table:
             f"{path.name}{at} cannot be read as JSON lines ({_first_sentence(error)}). Expected "
             "one object per line, every key with values of one type. Correct the line."
         ) from None
+
+
+def write_table(table: pa.Table, path: str | Path) -> None:
+    """The table as Parquet, CSV or JSONL, by the ending of the path."""
+    ending = Path(path).suffix.lower()
+    if ending in (".parquet", ".pq"):
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, path, compression="zstd")
+    elif ending in (".csv", ".tsv"):
+        from pyarrow import csv
+
+        lists = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+        if lists:
+            raise DataError(
+                f"column {lists[0]!r} holds lists or structures, which CSV has no way to write; "
+                "expected plain values. Write .parquet or .jsonl instead."
+            )
+        options = csv.WriteOptions(delimiter="\t" if ending == ".tsv" else ",")
+        csv.write_csv(_without_dictionaries(table), path, write_options=options)
+    elif ending in (".jsonl", ".ndjson"):
+        _write_json_lines(table, Path(path))
+    else:
+        raise ConfigError(
+            f"{path} has the ending {ending!r}; expected .parquet, .csv, .tsv or .jsonl. Choose "
+            "one of these."
+        )
+
+
+def _without_dictionaries(table: pa.Table) -> pa.Table:
+    for i, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table[name].type):
+            table = table.set_column(i, name, one_chunk(table[name]).dictionary_decode())
+    return table
+
+
+def _write_json_lines(table: pa.Table, path: Path) -> None:
+    import json
+
+    with path.open("w", encoding="utf-8") as file:
+        for batch in table.to_batches(max_chunksize=10_000):
+            for line in batch.to_pylist():
+                file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
 
 def _refuse_utf16(path: Path, encoding: str) -> None:
