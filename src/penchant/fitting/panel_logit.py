@@ -1,0 +1,193 @@
+"""The panel mixed logit's log-likelihood, people's scores and curvature, in plain NumPy.
+
+log L_g = log 1/S sum_s prod_(b of g) p(y_b | taste_s) (Revelt and Train 1998). Scores follow from
+Fisher's identity: the mean over draws, weighted by how well each explains the person, of the
+score that the person would have if that draw were their taste.
+
+`panel_logit_fused.py` is the same in compiled form; this one serves where numba is absent and as
+the reference that a law holds the fast one to.
+
+Legend: N rows of differences, B choices, G groups (people), D features, V varying and F fixed
+ones, P parameters of spread, C blocks of draws, S draws, M = D + P, K = D (D + 1) / 2 pairs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.data.batch import FlatChoices
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+from penchant.populations.normal import TasteDraws
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelChoices:
+    """Choices as differences: features of each option not chosen minus those of the chosen one.
+
+    p(y) = 1 / (1 + sum exp(difference' taste)): one exponential and one row of features less per
+    choice. `differences[menu_start[b]:menu_start[b + 1]]` belong to choice b, choices
+    `group_start[g]:group_start[g + 1]` to person g; `weight` says how many such people there are.
+    """
+
+    differences: Float[Array, "N D"]
+    menu_start: Int[Array, " B1"]
+    group_start: Int[Array, " G1"]
+    weight: Float[Array, " G"]
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.weight)
+
+    @classmethod
+    def from_flat(cls, flat: FlatChoices) -> "PanelChoices":
+        """Rows of weight zero are left out; people without rows keep their place.
+
+        Raises `DataError` where a person's rows have different weights.
+        """
+        group = np.repeat(np.arange(len(flat.group_start) - 1), np.diff(flat.group_start))
+        kept = flat.weight > 0
+        counts = np.bincount(group[kept], minlength=len(flat.group_start) - 1)
+        weight = np.bincount(
+            group[kept], weights=flat.weight[kept], minlength=len(counts)
+        ) / np.maximum(counts, 1)
+        uneven = kept & (np.abs(flat.weight - weight[group]) > 1e-9 * weight[group])
+        if uneven.any():
+            place = int(np.argmax(uneven))
+            raise DataError(
+                f"row {int(flat.row[place])} has weight {flat.weight[place]:g} where this person's "
+                f"rows have weight {weight[group[place]]:g} on average; a random-coefficients model "
+                "weighs people, not rows. Give all rows of a person the same weight (or zero)."
+            )
+        size = np.diff(flat.menu_start)
+        is_rest = np.repeat(kept, size)
+        is_rest[flat.chosen] = False
+        chosen_of = np.repeat(flat.chosen, size)
+        differences = flat.features[is_rest] - flat.features[chosen_of[is_rest]]
+        return cls(
+            differences=differences,
+            menu_start=np.concatenate([[0], np.cumsum(size[kept] - 1)]),
+            group_start=np.concatenate([[0], np.cumsum(counts)]),
+            weight=weight,
+        )
+
+    def take_groups(self, groups: Int[Array, " H"]) -> "PanelChoices":
+        """These people only, in this order."""
+        counts = np.diff(self.group_start)[groups]
+        choices = _ranges(self.group_start[groups], counts)
+        size = np.diff(self.menu_start)[choices]
+        rows = _ranges(self.menu_start[choices], size)
+        return PanelChoices(
+            differences=self.differences[rows],
+            menu_start=np.concatenate([[0], np.cumsum(size)]),
+            group_start=np.concatenate([[0], np.cumsum(counts)]),
+            weight=self.weight[groups],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelPass:
+    """log L_g and its derivative in theta, person by person, without weights."""
+
+    log_likelihood: Float[Array, " G"]
+    scores: Float[Array, "G M"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelMoments:
+    """What the Hessian needs of the data, summed over the people who share a block of draws.
+
+    first[c, d, s] = sum_g w_gs h_gd and second[c, k, s] = sum_g w_gs (h h' - A)_de for the pairs
+    (d, e) of the lower triangle: h is a person's score in the tastes themselves, A the
+    information of their choices, w_gs the weight of draw s after their answers.
+    """
+
+    first: Float[Array, "C D S"]
+    second: Float[Array, "C K S"]
+
+
+def panel_pass(
+    choices: PanelChoices, draws: TasteDraws, block: Int[Array, " G"], num_draws: int
+) -> PanelPass:
+    """Log-likelihood and scores of every person, whose draws are those of block[g]."""
+    num_features = choices.differences.shape[1]
+    log_likelihood = np.zeros(choices.num_groups)
+    scores = np.zeros((choices.num_groups, num_features + len(draws.draw)))
+    for g in range(choices.num_groups):
+        person = _person(choices, draws, g, int(block[g]), num_draws)
+        log_likelihood[g] = person.log_likelihood
+        slope = person.slope.copy()
+        values = draws.values[block[g], :, :num_draws]
+        if draws.price >= 0:
+            # The price's coefficient multiplies every taste.
+            slope[draws.varying[draws.price]] = (values * slope[draws.varying]).sum(axis=0)
+        slope[draws.varying] *= draws.slopes[block[g], :, :num_draws]
+        scores[g, :num_features] = slope @ person.weight
+        basis = draws.basis[block[g], :, :num_draws]
+        slope = slope[draws.varying]
+        scores[g, num_features:] = (slope[draws.coefficient] * basis[draws.draw]) @ person.weight
+    return PanelPass(log_likelihood=log_likelihood, scores=scores)
+
+
+def panel_moments(
+    choices: PanelChoices, draws: TasteDraws, block: Int[Array, " G"], num_draws: int
+) -> PanelMoments:
+    """The sums over people that the Hessian is made of, weighted by `choices.weight`."""
+    num_features = choices.differences.shape[1]
+    rows, columns = np.tril_indices(num_features)
+    first = np.zeros((len(draws.values), num_features, num_draws))
+    second = np.zeros((len(draws.values), len(rows), num_draws))
+    for g in range(choices.num_groups):
+        person = _person(choices, draws, g, int(block[g]), num_draws)
+        weight = choices.weight[g] * person.weight
+        first[block[g]] += weight * person.slope
+        outer = person.slope[rows] * person.slope[columns] - person.information
+        second[block[g]] += weight * outer
+    return PanelMoments(first=first, second=second)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Person:
+    log_likelihood: float
+    weight: Float[Array, " S"]
+    slope: Float[Array, "D S"]
+    information: Float[Array, "K S"]
+
+
+def _person(
+    choices: PanelChoices, draws: TasteDraws, g: int, block: int, num_draws: int
+) -> _Person:
+    num_features = choices.differences.shape[1]
+    taste = np.empty((num_features, num_draws))
+    taste[draws.fixed] = draws.fixed_values[:, None]
+    taste[draws.varying] = draws.values[block, :, :num_draws]
+    rows, columns = np.tril_indices(num_features)
+    log_prob, slope = np.zeros(num_draws), np.zeros((num_features, num_draws))
+    information = np.zeros((len(rows), num_draws))
+    for b in range(choices.group_start[g], choices.group_start[g + 1]):
+        x = choices.differences[choices.menu_start[b] : choices.menu_start[b + 1]]
+        utility = x @ taste
+        top = np.maximum(utility.max(axis=0, initial=0.0), 0.0)
+        odds = np.exp(utility - top)
+        norm = np.exp(-top) + odds.sum(axis=0)
+        log_prob -= top + np.log(norm)
+        share = odds / norm
+        mean = x.T @ share
+        slope -= mean
+        information += (x[:, rows] * x[:, columns]).T @ share - mean[rows] * mean[columns]
+    top = log_prob.max()
+    weight = np.exp(log_prob - top)
+    total = weight.sum()
+    return _Person(
+        log_likelihood=float(top + np.log(total / num_draws)),
+        weight=weight / total,
+        slope=slope,
+        information=information,
+    )
+
+
+def _ranges(start: Int[Array, " B"], size: Int[Array, " B"]) -> Int[Array, " N"]:
+    """The concatenation of arange(start_b, start_b + size_b)."""
+    shift = np.repeat(start - np.concatenate([[0], np.cumsum(size)[:-1]]), size)
+    return shift + np.arange(size.sum())

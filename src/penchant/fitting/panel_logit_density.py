@@ -1,0 +1,339 @@
+"""The simulated log-density of a random-coefficients model: value, people's scores, information.
+
+Legend: G groups (people), D features, V varying ones, P spreads, M = D + P parameters, C blocks
+of draws, S draws of a block, Z = C S, K pairs of features.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError
+from penchant.fitting.panel_logit import (
+    PanelChoices,
+    PanelMoments,
+    PanelPass,
+    panel_moments,
+    panel_pass,
+)
+from penchant.numerics.arrays import Array
+from penchant.populations.normal import Normal, TasteDraws
+
+# Draws come in rows of whole registers of the fused loops (see panel_logit_fused.PADDING).
+_PADDING = 64
+# So many blocks are worked on at a time that an array of their tastes stays below 32 MB.
+_CHUNK_FLOATS = 4_000_000
+# Utility differences beyond so many powers of two count as that many.
+_LIMIT = {np.float32: 100.0, np.float64: 1000.0}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulatedValue:
+    """The log-density at one point. scores: of each person, without weight and prior."""
+
+    value: float
+    log_likelihood: float
+    gradient: Float[Array, " M"]
+    scores: Float[Array, "G M"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelDensity:
+    """log prod_g L_g(theta)^(weight_g) + log prior, L_g by quasi-random draws.
+
+    People share blocks of draws, person g that of `block[g]`: the tastes of a block are made once
+    for all its people. With one block all people share their simulation error, which then does
+    not average out; with as many blocks as people each has draws of their own. is_single: work in
+    single precision, three times faster; sums over people are double in any case.
+    """
+
+    choices: PanelChoices
+    population: Normal
+    base: Float[Array, "C R S"]
+    block: Int[Array, " G"]
+    precision: Float[Array, " M"]
+    is_single: bool = True
+    num_threads: int = 1
+
+    @classmethod
+    def build(
+        cls,
+        choices: PanelChoices,
+        population: Normal,
+        *,
+        num_blocks: int,
+        precision: Float[Array, " M"] | None = None,
+        num_threads: int = 1,
+    ) -> "PanelDensity":
+        """Draws for `population.num_draws` tastes per person, in at most `num_blocks` blocks."""
+        if not population.random:
+            raise ConfigError(
+                "no coefficient is random; expected at least one. Without any, fit a "
+                "ConditionalLogit."
+            )
+        num_groups = choices.num_groups
+        num_blocks = max(1, min(num_blocks, num_groups))
+        size = choices.differences.shape[1] + len(population.spread_pairs)
+        return cls(
+            choices=choices,
+            population=population,
+            base=_padded(population.base_draws(num_blocks)),
+            block=np.arange(num_groups) * num_blocks // num_groups,
+            precision=np.zeros(size) if precision is None else precision,
+            num_threads=num_threads,
+        )
+
+    @property
+    def num_draws(self) -> int:
+        return self.population.num_draws
+
+    def coarser(self, every: int, num_draws: int) -> "PanelDensity":
+        """Every so many-th person with the first few draws: a cheap likeness of the whole.
+
+        The prior is thinned as the people are, so that it keeps its relative weight.
+        """
+        groups = np.arange(0, self.choices.num_groups, every)
+        population = replace(self.population, num_draws=min(num_draws, self.num_draws))
+        share = len(groups) / self.choices.num_groups
+        return replace(
+            self,
+            choices=self.choices.take_groups(groups),
+            population=population,
+            base=_padded(self.base[:, :, : population.num_draws]),
+            block=self.block[groups],
+            precision=self.precision * share,
+        )
+
+    def in_double(self) -> "PanelDensity":
+        """The same density in double precision throughout."""
+        return replace(self, is_single=False)
+
+    def evaluate(self, theta: Float[Array, " M"]) -> SimulatedValue:
+        """Value, gradient and people's scores."""
+        num_groups = self.choices.num_groups
+        log_likelihood, scores = np.zeros(num_groups), np.zeros((num_groups, len(theta)))
+        for chunk in self._chunks(theta, self._features.shape[1]):
+            part = self._pass(chunk)
+            log_likelihood[chunk.people], scores[chunk.people] = part.log_likelihood, part.scores
+        weight = self.choices.weight
+        total = float(weight @ log_likelihood)
+        return SimulatedValue(
+            value=total - 0.5 * float(self.precision @ theta**2),
+            log_likelihood=total,
+            gradient=weight @ scores - self.precision * theta,
+            scores=scores,
+        )
+
+    def outer_product(self, here: SimulatedValue) -> Float[Array, "M M"]:
+        """sum_g w s s', near the information where the model holds (Berndt et al. 1974)."""
+        weighted = here.scores * self.choices.weight[:, None]
+        return weighted.T @ here.scores + np.diag(self.precision)
+
+    def information(self, theta: Float[Array, " M"], here: SimulatedValue) -> Float[Array, "M M"]:
+        """Minus the Hessian, exact (Louis 1982); `here` is `evaluate(theta)`.
+
+        d2 log L_g = E[J'(h h' - A) J + h'd2 taste] - s s', with h and A a person's score and
+        information in the taste itself, J = d taste / d theta, E over draws by their weight. All
+        people of a block share J, so h h' - A is summed over them before J is met.
+        """
+        hessian = np.zeros((len(theta), len(theta)))
+        num_features = self._features.shape[1]
+        for chunk in self._chunks(theta, num_features * num_features):
+            hessian += _contract(chunk.draws, self._moments(chunk), self.num_draws)
+        return self.outer_product(here) - hessian
+
+    @property
+    def _features(self) -> Float[Array, "N D"]:
+        return self.choices.differences
+
+    @property
+    def _dtype(self) -> Any:
+        return np.float32 if self.is_single else np.float64
+
+    @cached_property
+    def _columns(self) -> tuple[Array, Array, Array]:
+        """Varying, fixed and all features in working precision."""
+        num_features = self._features.shape[1]
+        is_priced = self.population.price is not None
+        varying = np.arange(num_features) if is_priced else np.array(self.population.random)
+        fixed = np.setdiff1d(np.arange(num_features), varying)
+        everything = np.ascontiguousarray(self._features, dtype=self._dtype)
+        return (
+            np.ascontiguousarray(everything[:, varying]),
+            np.ascontiguousarray(everything[:, fixed]),
+            everything,
+        )
+
+    def _chunks(self, theta: Float[Array, " M"], width: int) -> Iterator["_Chunk"]:
+        """A few blocks of draws at a time, with the people who use them."""
+        num_blocks, _, length = self.base.shape
+        step = max(1, _CHUNK_FLOATS // (length * max(width, 1)))
+        for start in range(0, num_blocks, step):
+            stop = min(start + step, num_blocks)
+            first, last = np.searchsorted(self.block, [start, stop])
+            if first < last:
+                yield _Chunk(
+                    draws=self.population.taste_draws(theta, self.base[start:stop]),
+                    people=slice(int(first), int(last)),
+                    block=self.block[first:last] - start,
+                )
+
+    def _pass(self, chunk: "_Chunk") -> PanelPass:
+        draws, people = chunk.draws, chunk.people
+        try:
+            from penchant.fitting import panel_logit_fused as fused
+        except ImportError:
+            part = self.choices.take_groups(np.arange(people.start, people.stop))
+            return panel_pass(part, draws, chunk.block, self.num_draws)
+        num_people, num_features = people.stop - people.start, self._features.shape[1]
+        log_likelihood = np.zeros(num_people)
+        scores = np.zeros((num_people, num_features + len(draws.draw)))
+        varying_x, fixed_x, _ = self._columns
+        tastes, fixed_utility = self._tastes(draws)
+        dtype = self._dtype
+        slopes = draws.slopes if self._has_slopes else np.zeros((0, 0, 0))
+        slopes, basis = slopes.astype(dtype), draws.basis.astype(dtype)
+        group_start = self.choices.group_start[people.start : people.stop + 1]
+
+        def work(begin: int, end: int) -> None:
+            fused.panel_pass(
+                varying_x, fixed_x, fixed_utility, self.choices.menu_start, group_start,
+                chunk.block, tastes, slopes, basis, draws.coefficient, draws.draw, draws.price,
+                self.num_draws, dtype(_LIMIT[dtype]), dtype(np.log(2.0)), begin, end,
+                log_likelihood, scores,
+            )  # fmt: skip
+
+        self._share_out(work, chunk.block)
+        order = np.concatenate([draws.varying, draws.fixed])
+        scores[:, order] = scores[:, :num_features].copy()
+        return PanelPass(log_likelihood=log_likelihood, scores=scores)
+
+    def _moments(self, chunk: "_Chunk") -> PanelMoments:
+        draws, people = chunk.draws, chunk.people
+        try:
+            from penchant.fitting import panel_logit_fused as fused
+        except ImportError:
+            part = self.choices.take_groups(np.arange(people.start, people.stop))
+            return panel_moments(part, draws, chunk.block, self.num_draws)
+        num_features = self._features.shape[1]
+        varying_x, _, all_x = self._columns
+        tastes, fixed_utility = self._tastes(draws)
+        dtype = self._dtype
+        num_blocks, _, length = tastes.shape
+        first = np.zeros((num_blocks, num_features, length), dtype)
+        second = np.zeros((num_blocks, num_features * (num_features + 1) // 2, length), dtype)
+        group_start = self.choices.group_start[people.start : people.stop + 1]
+
+        def work(begin: int, end: int) -> None:
+            fused.panel_moments(
+                varying_x, all_x, fixed_utility, self.choices.menu_start, group_start,
+                self.choices.weight[people], chunk.block, tastes, self.num_draws,
+                dtype(_LIMIT[dtype]), begin, end, first, second,
+            )  # fmt: skip
+
+        self._share_out(work, chunk.block)
+        return PanelMoments(first=first, second=second)
+
+    @property
+    def _has_slopes(self) -> bool:
+        """Whether a taste moves otherwise than one for one with its location."""
+        additive = {"normal", "uniform", "triangular"}
+        return self.population.price is not None or not (
+            set(self.population.distributions) <= additive
+        )
+
+    def _tastes(self, draws: TasteDraws) -> tuple[Array, Array]:
+        """Tastes in units of log2(e), whose exponential is 2**x; utilities without variation."""
+        log2_e = 1.0 / np.log(2.0)
+        fixed = (draws.fixed_values * log2_e).astype(self._dtype)
+        return (draws.values * log2_e).astype(self._dtype), self._columns[1] @ fixed
+
+    def _share_out(self, work: Callable[[int, int], None], block: Int[Array, " G"]) -> None:
+        """People to threads, cut between blocks: no two threads add to the same sums."""
+        if self.num_threads == 1:
+            work(0, len(block))
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        edges = np.round(np.linspace(0, block[-1] + 1, self.num_threads + 1))
+        cuts = np.searchsorted(block, edges).tolist()
+        with ThreadPoolExecutor(self.num_threads) as pool:
+            list(pool.map(work, cuts[:-1], cuts[1:]))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Chunk:
+    draws: TasteDraws
+    people: slice
+    block: Int[Array, " G"]
+
+
+def _padded(base: Float[Array, "C R S"]) -> Float[Array, "C R S2"]:
+    """Draws repeated up to whole registers; the copies get no weight."""
+    length = -(-base.shape[2] // _PADDING) * _PADDING
+    return np.take(base, np.arange(length) % base.shape[2], axis=2)
+
+
+def _contract(draws: TasteDraws, moments: PanelMoments, num_draws: int) -> Float[Array, "M M"]:
+    """sum over draws of E[J'(h h' - A) J + h'd2 taste], from the sums over people.
+
+    A taste d moves with its own location and spreads, c_d = (1, basis ..), and in
+    willingness-to-pay space with the price's, c_p, as well. So the Hessian is
+    sum_de W_de c_d c_e' plus the bends, with W a D x D matrix for each draw.
+    """
+    first, matrix = _unpack(moments, num_draws)
+    num_features = len(first)
+    slopes, bends = np.ones_like(first), np.zeros_like(first)
+    slopes[draws.varying] = _flat(draws.slopes, num_draws)
+    bends[draws.varying] = _flat(draws.bends, num_draws)
+    tastes = _flat(draws.values, num_draws)
+    by_row = matrix
+    matrix = matrix * slopes[:, None] * slopes
+    if draws.price >= 0:
+        # All features vary in willingness-to-pay space, in their own order.
+        price, pull = draws.price, (by_row * tastes).sum(axis=1)
+        with_price = slopes * (pull + first)
+        with_price[price] = (tastes * (pull + first)).sum(axis=0)
+        matrix[price, :] = matrix[:, price] = with_price
+    basis, bend_basis = _flat(draws.basis, num_draws), _flat(draws.bend_basis, num_draws)
+    places = [[d] for d in range(num_features)]
+    moves: list[list[Array]] = [[np.ones(first.shape[1])] for _ in range(num_features)]
+    curls: list[list[Array]] = [[np.ones(first.shape[1])] for _ in range(num_features)]
+    for p, (v, q) in enumerate(zip(draws.coefficient, draws.draw)):
+        d = int(draws.varying[v])
+        places[d].append(num_features + p)
+        moves[d].append(basis[q])
+        curls[d].append(bend_basis[q])
+    stacked = [np.stack(rows) for rows in moves]
+    size = num_features + len(draws.draw)
+    hessian = np.zeros((size, size))
+    for d in range(num_features):
+        for e in range(d + 1):
+            part = (stacked[d] * matrix[d, e]) @ stacked[e].T
+            hessian[np.ix_(places[d], places[e])] = part
+            hessian[np.ix_(places[e], places[d])] = part.T
+        if bends[d].any():
+            curl = np.stack(curls[d])
+            hessian[np.ix_(places[d], places[d])] += (curl * (first[d] * bends[d])) @ curl.T
+    return hessian
+
+
+def _unpack(moments: PanelMoments, num_draws: int) -> tuple[Float[Array, "D Z"], Array]:
+    """first [D, Z] and second as a full symmetric matrix [D, D, Z]."""
+    first = _flat(moments.first, num_draws)
+    second = _flat(moments.second, num_draws)
+    rows, columns = np.tril_indices(len(first))
+    matrix = np.empty((len(first), len(first), second.shape[1]))
+    matrix[rows, columns] = second
+    matrix[columns, rows] = second
+    return first, matrix
+
+
+def _flat(array: Float[Array, "C A S"], num_draws: int) -> Float[Array, "A Z"]:
+    """Blocks side by side, without the padding."""
+    part = np.swapaxes(array[:, :, :num_draws], 0, 1).astype(np.float64)
+    return part.reshape(part.shape[0], -1)

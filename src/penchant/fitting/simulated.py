@@ -1,0 +1,416 @@
+"""Maximum simulated likelihood for random coefficients: cheap steps far away, exact ones near.
+
+Legend: G groups (people), D features, P spreads, M = D + P parameters.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.belief import Belief, Encoder
+from penchant.beliefs.report import FitReport
+from penchant.data.batch import Batch, FlatChoices
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.inference import covariances
+from penchant.fitting.newton import newton_step
+from penchant.fitting.panel_logit import PanelChoices
+from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
+from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
+from penchant.numerics.arrays import Array
+from penchant.populations.normal import Normal
+from penchant.utilities.linear import Linear
+
+OnStep = Callable[[int, Float[Array, " M"], float], None]
+
+# The first climb uses about so many people and draws: a twentieth of the work of a large fit, and
+# it ends within two standard errors of the top.
+_FEW_PEOPLE, _FEW_DRAWS = 1000, 128
+# Expected gain, in nats, below which the exact information takes over from the outer product.
+_NEAR = 1e-2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulatedConfig:
+    """num_blocks: people share this many different blocks of draws; as many as there are people
+    gives each their own. tolerance: stop when half the Newton decrement, the expected gain of one
+    more step, falls below this many nats. max_steps: over all stages. num_threads: people are
+    shared out among them, with the same result. has_coarse_start: begin with a sample of the
+    people and few draws."""
+
+    num_blocks: int = 64
+    tolerance: float = 1e-8
+    max_steps: int = 200
+    num_threads: int = 1
+    has_coarse_start: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.num_blocks, self.max_steps, self.num_threads) < 1 or self.tolerance <= 0:
+            raise ConfigError(
+                f"got {self}; expected at least one block, step and thread and a tolerance above 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulatedOptimum:
+    """Where the climb ended. `decrement`: expected gain of one more step, in nats."""
+
+    theta: Float[Array, " M"]
+    here: SimulatedValue
+    information: Float[Array, "M M"]
+    converged: bool
+    iterations: int
+    decrement: float
+
+
+def fit_simulated(
+    batch: Batch,
+    population: Normal,
+    *,
+    prior_scale: float | Float[Array, " M"] | None = None,
+    start: Float[Array, " M"] | None = None,
+    config: SimulatedConfig | None = None,
+    encoder: Encoder | None = None,
+    on_step: OnStep | None = None,
+) -> Belief:
+    """Fit random coefficients to choices.
+
+    prior_scale: standard deviation of every location and spread around zero before any data, in
+    utility per standard deviation of its feature within menus; or one number for each parameter,
+    in its own unit. None fits without a prior unless the data push a parameter to infinity, then a
+    weak one on the parameters concerned is turned on and `report.warnings` says so. start: climb from there; what `on_step(iteration, theta, value)`
+    recorded takes up an interrupted fit. The same seed gives the same bits.
+
+    Raises `DataError` for a batch without choices, or people whose rows have different weights.
+    """
+    began = time.perf_counter()
+    config = config or SimulatedConfig()
+    if batch.num_observations == 0:
+        raise DataError(
+            "the batch holds no observations; expected at least one choice. Check the filters, or "
+            "the quarantine, that came before."
+        )
+    _check_places(population, batch.num_features)
+    flat = batch.flat_choices()
+    scales = _parameter_scales(population, Linear().scales(batch))
+    precision, prior = np.zeros(len(scales)), None
+    if isinstance(prior_scale, int | float):
+        precision = (scales / prior_scale) ** 2
+        prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
+    elif prior_scale is not None:
+        precision = 1.0 / np.asarray(prior_scale, dtype=np.float64) ** 2
+        prior = "normal around zero, one standard deviation for each parameter"
+    density = PanelDensity.build(
+        PanelChoices.from_flat(flat),
+        population,
+        num_blocks=config.num_blocks,
+        precision=precision,
+        num_threads=config.num_threads,
+    )
+    optimum = maximise_simulated(density, config, start=start, on_step=on_step)
+    names = population.parameter_names(batch.feature_names, batch.group_feature_names)
+    notes: tuple[str, ...] = ()
+    runaway = _runaway(density, optimum, scales)
+    if runaway.parameters.any():
+        safe = np.where(scales > 0, scales, 1.0)
+        extra = runaway.parameters * (safe / WEAK_SCALE) ** 2
+        density = replace(density, precision=precision + extra)
+        # From small values where the likelihood ran away: the way back from infinity is flat.
+        bounded = np.where(runaway.parameters, 0.1 / safe, optimum.theta)
+        steps = optimum.iterations
+        optimum = maximise_simulated(density, config, start=bounded, on_step=on_step)
+        optimum = replace(optimum, iterations=steps + optimum.iterations)
+        prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+        notes = describe(runaway, names)
+    return _belief(batch, flat, density, optimum, names, encoder, prior, notes, began)
+
+
+def maximise_simulated(
+    density: PanelDensity,
+    config: SimulatedConfig | None = None,
+    *,
+    start: Float[Array, " M"] | None = None,
+    on_step: OnStep | None = None,
+) -> SimulatedOptimum:
+    """Climb to the maximum of a simulated log-density.
+
+    A sample of people with few draws first, by steps with the outer product of people's scores
+    (Berndt, Hall, Hall and Hausman 1974) in a trust region; then all people and draws; near the
+    top the exact information, which the standard errors need anyway. The last steps are in double
+    precision. Parameters of spread come out with a positive diagonal.
+    """
+    config = config or SimulatedConfig()
+    taken, every = 0, max(1, density.choices.num_groups // _FEW_PEOPLE)
+    if start is None:
+        few = density.coarser(every, _FEW_DRAWS)
+        theta = starting_point(few)
+        if config.has_coarse_start and (every > 1 or density.num_draws > 2 * _FEW_DRAWS):
+            rough = _Climb(few, config.max_steps, on_step, is_rough=True)
+            theta, _ = rough.run(theta, tolerance=0.05)
+            taken = rough.taken
+    else:
+        theta = np.array(start, dtype=np.float64)
+    theta = density.population.oriented(theta)
+    single = _Climb(density, config.max_steps, on_step, taken=taken)
+    theta, _ = single.run(theta, tolerance=1e-4)
+    turned = density.population.oriented(theta)
+    double = _Climb(density.in_double(), config.max_steps, on_step, taken=single.taken)
+    if np.array_equal(turned, theta):
+        double.information, double.informed_at = single.information, single.informed_at
+    theta, converged = double.run(turned, tolerance=config.tolerance)
+    here, information = double.here, double.information
+    turned = density.population.oriented(theta)
+    if not np.array_equal(turned, theta):
+        # A spread that wanders across zero is zero within its error; only its sign is dropped.
+        sign = np.where(turned == theta, 1.0, -1.0)
+        theta, information = turned, information * sign[:, None] * sign
+        here = replace(here, gradient=here.gradient * sign, scores=here.scores * sign)
+    return SimulatedOptimum(
+        theta=theta,
+        here=here,
+        information=information,
+        converged=converged,
+        iterations=double.taken,
+        decrement=double.decrement,
+    )
+
+
+class _Climb:
+    """One stage of the climb, in a trust region.
+
+    The curvature is the outer product of scores far from the top and the exact information near
+    it, or when steps with the outer product are slow; an exact one serves several steps.
+    """
+
+    def __init__(
+        self, density: PanelDensity, max_steps: int, on_step: OnStep | None, *,
+        taken: int = 0, is_rough: bool = False,
+    ) -> None:  # fmt: skip
+        self.density, self.max_steps, self.on_step = density, max_steps, on_step
+        self.taken, self.is_rough = taken, is_rough
+        self.decrement = np.inf
+        # The exact information, and the decrement of the point where it was taken.
+        self.information: Float[Array, "M M"] | None = None
+        self.informed_at = np.inf
+        self._since = 0
+
+    def run(
+        self, theta: Float[Array, " M"], *, tolerance: float
+    ) -> tuple[Float[Array, " M"], bool]:
+        """Climb until one more step promises less than `tolerance` nats."""
+        self.here = self.density.evaluate(theta)
+        if not np.isfinite(self.here.value):
+            raise DataError(
+                f"the log-likelihood is {self.here.value} at the starting point; expected a finite "
+                "number. Look for features that are infinite, or very large, and rescale them, for "
+                "instance `cost/100` or `scale(cost)` in the formula."
+            )
+        damping = 0.0
+        while True:
+            matrix = self._curvature(theta, tolerance)
+            if self.decrement < tolerance:
+                return theta, True
+            there, step, damping = self._step(theta, matrix, damping)
+            if there is None:
+                return theta, False
+            theta, self.here = theta + step, there
+            self._since += 1
+            if self.on_step is not None:
+                self.on_step(self.taken, theta, there.value)
+
+    def _curvature(self, theta: Float[Array, " M"], tolerance: float) -> Float[Array, "M M"]:
+        """The matrix of the next step; `decrement` becomes what that step promises."""
+        if self.is_rough:
+            return self._promise(self.density.outer_product(self.here))
+        if self.information is None:
+            matrix = self._promise(self.density.outer_product(self.here))
+            if self.decrement > _NEAR and self._since < 6:
+                return matrix
+        else:
+            self._promise(self.information)
+            is_far = self.informed_at > _NEAR and self.decrement < tolerance
+            if not is_far and self._since < 4:
+                return self.information
+        self.information = self.density.information(theta, self.here)
+        self._since = 0
+        self._promise(self.information)
+        self.informed_at = self.decrement
+        return self.information
+
+    def _promise(self, matrix: Float[Array, "M M"]) -> Float[Array, "M M"]:
+        step = newton_step(matrix, self.here.gradient)
+        self.decrement = 0.5 * float(step @ self.here.gradient)
+        return matrix
+
+    def _step(
+        self, theta: Float[Array, " M"], matrix: Float[Array, "M M"], damping: float
+    ) -> tuple[SimulatedValue | None, Float[Array, " M"], float]:
+        """The next point (None where there is none), the step to it, and the damping after it."""
+        gradient, value = self.here.gradient, self.here.value
+        # What single, or double, precision leaves uncertain of a sum over people.
+        noise = (1e-8 if self.density.is_single else 1e-13) * abs(value)
+        diagonal = np.diag(np.abs(np.diag(matrix)))
+        while self.taken < self.max_steps and damping < 1e9:
+            step = newton_step(matrix + damping * diagonal, gradient)
+            promised = float(gradient @ step - 0.5 * step @ matrix @ step)
+            there = self.density.evaluate(theta + step)
+            self.taken += 1
+            gain = there.value - value
+            if np.isfinite(gain) and gain > -noise:
+                if promised < noise or gain > 0.7 * promised:
+                    return there, step, 0.1 * damping if damping > 0.01 else 0.0
+                return there, step, max(4.0 * damping, 0.05) if gain < 0.2 * promised else damping
+            damping = max(10.0 * damping, 0.1)
+        return None, theta, damping
+
+
+def starting_point(density: PanelDensity) -> Float[Array, " M"]:
+    """One taste for all, by Newton, and spreads of half a unit of utility."""
+    choices, population = density.choices, density.population
+    size = np.sqrt(np.mean(choices.differences**2, axis=0)) if len(choices.differences) else 0.0
+    unit = 1.0 / np.where(size > 0, size, 1.0)
+    locations = _pooled(choices, unit)
+    if population.price is not None:
+        scale = max(-float(locations[population.price]), 0.1 * float(unit[population.price]))
+        locations, unit = locations / scale, unit / scale
+        locations[population.price] = np.log(scale)
+    width = {"triangular": np.sqrt(6.0), "uniform": np.sqrt(3.0)}
+    spreads = np.zeros(len(population.spread_pairs))
+    for place, (row, column) in enumerate(population.spread_pairs):
+        name = population.distributions[row]
+        plain, feature = name.removeprefix("-"), population.random[row]
+        if row != column:
+            continue
+        spreads[place] = 0.5 * unit[feature] * width.get(plain, 1.0)
+        if feature == population.price:
+            spreads[place] = 0.5
+        elif plain in ("lognormal", "censored", "truncated"):
+            sign = -1.0 if name.startswith("-") else 1.0
+            level = max(sign * locations[feature], 0.1 * unit[feature])
+            locations[feature] = np.log(level) if plain == "lognormal" else level
+            spreads[place] = 0.5 if plain == "lognormal" else spreads[place]
+    return np.concatenate([locations, spreads])
+
+
+def _pooled(choices: PanelChoices, unit: Float[Array, " D"]) -> Float[Array, " D"]:
+    """The conditional logit under a weak prior, to start from: a few Newton steps."""
+    x = choices.differences * unit
+    menu = np.repeat(np.arange(len(choices.menu_start) - 1), np.diff(choices.menu_start))
+    num_menus = len(choices.menu_start) - 1
+    weight = np.repeat(choices.weight, np.diff(choices.group_start))
+    theta = np.zeros(x.shape[1])
+    for _ in range(8):
+        odds = np.exp(np.minimum(x @ theta, 30.0))
+        share = odds / (1.0 + np.bincount(menu, weights=odds, minlength=num_menus))[menu]
+        weighted = x * (share * weight[menu])[:, None]
+        mean = np.stack(
+            [np.bincount(menu, weights=x[:, d] * share, minlength=num_menus)
+             for d in range(x.shape[1])], axis=1,
+        )  # fmt: skip
+        information = weighted.T @ x - (mean * weight[:, None]).T @ mean + 0.1 * np.eye(len(theta))
+        step = newton_step(information, -weighted.sum(axis=0) - 0.1 * theta)
+        # Far from the top the full step may overshoot: bounded to two units of utility.
+        theta += step / max(1.0, 0.5 * float(np.abs(step).max()))
+    return theta * unit
+
+
+def _check_places(population: Normal, num_features: int) -> None:
+    places = population.random if population.price is None else (
+        *population.random, population.price
+    )  # fmt: skip
+    if any(not 0 <= place < num_features for place in places):
+        raise ConfigError(
+            f"random coefficients (and the price) are at places {places} among {num_features} "
+            "features; expected places from 0 on."
+        )
+
+
+def _parameter_scales(population: Normal, scales: Float[Array, " D"]) -> Float[Array, " M"]:
+    """The unit of each parameter: that of its feature, one for logarithms."""
+    scales = np.array(scales)
+    if population.price is not None:
+        scales = scales / max(float(scales[population.price]), 1e-300)
+        scales[population.price] = 1.0
+    for place, name in zip(population.random, population.plain_distributions):
+        if name == "lognormal":
+            scales[place] = 1.0
+    spreads = [scales[population.random[row]] for row, _ in population.spread_pairs]
+    return np.concatenate([scales, np.array(spreads)])
+
+
+def _runaway(
+    density: PanelDensity, optimum: SimulatedOptimum, scales: Float[Array, " M"]
+) -> Runaway:
+    """Directions without information at the top; told from collinear ones by that at zero."""
+    choices = density.choices
+    size = np.diff(choices.menu_start)
+    menu = np.repeat(np.arange(len(size)), size)
+    weight = np.repeat(choices.weight, np.diff(choices.group_start)) / (1.0 + size)
+    x = choices.differences
+    total = np.stack(
+        [np.bincount(menu, weights=column, minlength=len(size)) for column in x.T], axis=1
+    )
+    at_zero = np.zeros((len(scales), len(scales)))
+    num_features = x.shape[1]
+    pooled = (x * weight[menu][:, None]).T @ x - (total * (weight / (1.0 + size))[:, None]).T @ total
+    at_zero[:num_features, :num_features] = pooled
+    for place, (row, _) in enumerate(density.population.spread_pairs, start=num_features):
+        feature = density.population.random[row]
+        at_zero[place, place] = pooled[feature, feature]
+    return runaway_directions(optimum.information, at_zero, scales)
+
+
+def _belief(
+    batch: Batch,
+    flat: FlatChoices,
+    density: PanelDensity,
+    optimum: SimulatedOptimum,
+    names: tuple[str, ...],
+    encoder: Encoder | None,
+    prior: str | None,
+    notes: tuple[str, ...],
+    began: float,
+) -> Belief:
+    population, weight = density.population, density.choices.weight
+    covariance = covariances(optimum.information, weight[:, None] * optimum.here.scores)
+    people = int(np.count_nonzero(np.diff(density.choices.group_start)))
+    num_blocks = len(density.base)
+    warnings = batch.notes + notes
+    if not optimum.converged:
+        warnings += (
+            f"The fit did not converge: after {optimum.iterations} steps one more would still gain "
+            f"{optimum.decrement:.2g} nats. Rescale features of very different size, give fewer "
+            "random coefficients, or raise max_steps.",
+        )
+    if people < 30:
+        warnings += (
+            f"Robust errors rest on {people} people; below some 30 they are too narrow.",
+        )
+    return Belief(
+        theta=optimum.theta,
+        parameter_names=names,
+        utility=Linear(),
+        population=population,
+        encoder=encoder,
+        covariance=covariance.classical,
+        robust_covariance=covariance.robust,
+        fingerprint=batch.fingerprint,
+        report=FitReport(
+            log_likelihood=optimum.here.log_likelihood,
+            null_log_likelihood=-float(flat.weight @ np.log(np.diff(flat.menu_start))),
+            rows=batch.num_observations,
+            people=people,
+            parameters=len(optimum.theta),
+            converged=optimum.converged,
+            iterations=optimum.iterations,
+            seconds=time.perf_counter() - began,
+            method=(
+                f"maximum simulated likelihood, {population.num_draws} {population.draw_kind} "
+                f"draws, {num_blocks} block{'s' if num_blocks > 1 else ''}"
+            ),
+            prior=prior,
+            warnings=warnings,
+        ),
+    )

@@ -1,0 +1,373 @@
+"""Random coefficients: tastes drawn from a distribution over people, correlated or not.
+
+Legend: D features, R random ones, P parameters of spread, M = D + P, C blocks of draws,
+S draws of a block, V features whose taste varies, F those whose taste does not, G groups.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+from penchant.numerics.draws import DRAW_KINDS, draw_uniforms
+from penchant.populations.population import Tastes
+
+# These are functions of a normal deviate, which may be correlated with others.
+_NORMAL_KIN = ("normal", "lognormal", "censored")
+_ONE_SIGNED = ("lognormal", "censored", "truncated")
+DISTRIBUTIONS = ("normal", "lognormal", "censored", "truncated", "triangular", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TasteDraws:
+    """Tastes of every draw and how they move with theta.
+
+    `varying` and `fixed` are places among the features. values: the tastes; slopes: d value /
+    d location; basis: each spread parameter p of coefficient v = coefficient[p] has
+    d value / d spread = slopes[v] * basis[draw[p]]. bends: second derivatives, d2 value /
+    d(location, spread)2 = bends[v] * (1, bend_basis)(1, bend_basis)'. price: place among the
+    varying of the coefficient that multiplies all tastes (willingness-to-pay space), else -1.
+    """
+
+    varying: Int[Array, " V"]
+    fixed: Int[Array, " F"]
+    fixed_values: Float[Array, " F"]
+    values: Float[Array, "C V S"]
+    slopes: Float[Array, "C V S"]
+    bends: Float[Array, "C V S"]
+    basis: Float[Array, "C R S"]
+    bend_basis: Float[Array, "C R S"]
+    coefficient: Int[Array, " P"]
+    draw: Int[Array, " P"]
+    price: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CoefficientMoments:
+    """Mean and standard deviation over people of each coefficient, and the share above zero."""
+
+    mean: Float[Array, " D"]
+    sd: Float[Array, " D"]
+    share_positive: Float[Array, " D"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normal:
+    """Coefficients that differ between people, integrated by quasi-random draws (Train 2009).
+
+    random: places of the random coefficients among the features; distributions: one name each.
+    With eta = location + L z, z standard normal (L diagonal unless `correlated`):
+    "normal" eta; "lognormal" exp(eta); "censored" max(eta, 0), a mass of people at zero;
+    "truncated" a normal of that location and spread given that it is positive; "triangular" and
+    "uniform" location + spread times a deviate on [-1, 1], as `truncated` never correlated. A
+    minus in front ("-lognormal") turns a one-signed distribution to the negative side.
+
+    theta: one location per feature, in feature order (for lognormal that of the logarithm), then
+    the spreads, or the lower triangle of L row by row. The sign of a column of L carries no
+    meaning; `oriented` makes its diagonal positive.
+
+    price: place of a price feature for estimation in willingness-to-pay space (Train and Weeks
+    2005): utility is lambda * (omega'x - price) with lambda = exp(location + ..) and theta holds
+    the locations and spreads of omega, in price units.
+
+    num_draws, seed, draw_kind: of the draws that `tastes` returns, one block shared by all groups.
+    """
+
+    random: tuple[int, ...]
+    distributions: tuple[str, ...]
+    correlated: bool = False
+    num_draws: int = 500
+    seed: int = 0
+    draw_kind: str = "halton"
+    price: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.random) != len(self.distributions) or len(set(self.random)) < len(self.random):
+            raise ConfigError(
+                f"random is {self.random} with distributions {self.distributions}; expected "
+                "distinct features and one distribution for each."
+            )
+        for name in self.distributions:
+            plain = name.removeprefix("-")
+            if plain not in DISTRIBUTIONS or (plain != name and plain not in _ONE_SIGNED):
+                raise ConfigError(
+                    f"there is no distribution {name!r}; expected one of {DISTRIBUTIONS}, or one "
+                    f"of {_ONE_SIGNED} with a minus in front."
+                )
+        if self.draw_kind not in DRAW_KINDS or self.num_draws < 1:
+            raise ConfigError(
+                f"{self.num_draws} draws of kind {self.draw_kind!r} were asked for; expected at "
+                f"least 1 of one of {DRAW_KINDS}."
+            )
+        if self.price in self.random:
+            name = self.distributions[self.random.index(self.price)]
+            if name not in ("lognormal", "-lognormal"):
+                raise ConfigError(
+                    f"the price coefficient has distribution {name!r}; in willingness-to-pay space "
+                    "expected 'lognormal', or a price that is not random."
+                )
+
+    @property
+    def plain_distributions(self) -> tuple[str, ...]:
+        """The distributions without their signs."""
+        return tuple(name.removeprefix("-") for name in self.distributions)
+
+    @property
+    def spread_pairs(self) -> tuple[tuple[int, int], ...]:
+        """For each parameter of spread, its row and column in L, as places in `random`."""
+        kin = [name in _NORMAL_KIN for name in self.plain_distributions]
+        return tuple(
+            (row, column)
+            for row in range(len(self.random))
+            for column in range(row + 1)
+            if row == column or (self.correlated and kin[row] and kin[column])
+        )
+
+    def parameter_names(
+        self, feature_names: tuple[str, ...], group_feature_names: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """`cost` for locations; `sd(cost)`, or `chol(cost, time)`, for the spreads."""
+        names = [feature_names[place] for place in self.random]
+        tied = {row for row, column in self.spread_pairs if row != column}
+        tied |= {column for row, column in self.spread_pairs if row != column}
+        return feature_names + tuple(
+            f"chol({names[row]}, {names[column]})" if row in tied else f"sd({names[row]})"
+            for row, column in self.spread_pairs
+        )
+
+    def split(
+        self, theta: Float[Array, " M"]
+    ) -> tuple[Float[Array, " D"], Float[Array, "R R"]]:
+        """The locations and L."""
+        pairs = self.spread_pairs
+        cut = len(theta) - len(pairs)
+        root = np.zeros((len(self.random), len(self.random)))
+        for (row, column), value in zip(pairs, theta[cut:]):
+            root[row, column] = value
+        return theta[:cut], root
+
+    def oriented(self, theta: Float[Array, " M"]) -> Float[Array, " M"]:
+        """The same population with every diagonal entry of L zero or positive."""
+        root = self.split(theta)[1]
+        sign = np.where(np.diag(root) < 0, -1.0, 1.0)
+        result = np.array(theta, dtype=np.float64)
+        pairs = self.spread_pairs
+        for place, (_, column) in enumerate(pairs, start=len(theta) - len(pairs)):
+            result[place] *= sign[column]
+        return result
+
+    def base_draws(self, num_blocks: int = 1) -> Float[Array, "C R S"]:
+        """The deviates behind the tastes, free of theta: drawn once for a whole fit."""
+        return _base_draws(
+            self.plain_distributions, num_blocks, self.num_draws, self.seed, self.draw_kind
+        )
+
+    def taste_draws(
+        self, theta: Float[Array, " M"], base: Float[Array, "C R S"]
+    ) -> TasteDraws:
+        """Tastes of every draw with their derivatives."""
+        locations, root = self.split(theta)
+        values, slopes, bends, basis, bend_basis = _shape(
+            self.plain_distributions, locations[list(self.random)], root, base
+        )
+        sign = np.array([-1.0 if name.startswith("-") else 1.0 for name in self.distributions])
+        values, slopes, bends = (part * sign[:, None] for part in (values, slopes, bends))
+        pairs = np.array(self.spread_pairs, dtype=np.int64).reshape(-1, 2)
+        if self.price is None:
+            fixed = np.setdiff1d(np.arange(len(locations)), self.random)
+            return TasteDraws(
+                varying=np.array(self.random, dtype=np.int64),
+                fixed=fixed,
+                fixed_values=locations[fixed],
+                values=values,
+                slopes=slopes,
+                bends=bends,
+                basis=basis,
+                bend_basis=bend_basis,
+                coefficient=pairs[:, 0].copy(),
+                draw=pairs[:, 1].copy(),
+                price=-1,
+            )
+        return self._priced(locations, values, slopes, bends, basis, bend_basis, pairs)
+
+    def _priced(
+        self,
+        locations: Float[Array, " D"],
+        values: Float[Array, "C R S"],
+        slopes: Float[Array, "C R S"],
+        bends: Float[Array, "C R S"],
+        basis: Float[Array, "C R S"],
+        bend_basis: Float[Array, "C R S"],
+        pairs: Int[Array, "P 2"],
+    ) -> TasteDraws:
+        """All tastes times lambda; lambda's own coefficient is -1."""
+        price = int(self.price or 0)
+        shape = (len(values), len(locations), values.shape[2])
+        if price in self.random:
+            scale = np.abs(values[:, self.random.index(price)])
+        else:
+            scale = np.full((shape[0], shape[2]), np.exp(locations[price]))
+        all_values = np.broadcast_to(locations[:, None], shape).copy()
+        all_slopes, all_bends = np.ones(shape), np.zeros(shape)
+        places = list(self.random)
+        all_values[:, places], all_slopes[:, places], all_bends[:, places] = values, slopes, bends
+        # The price enters through its logarithm: the kernel collects its slope from all tastes.
+        all_values[:, price], all_slopes[:, price], all_bends[:, price] = -1.0, 1.0, 0.0
+        all_values *= scale[:, None]
+        others = np.arange(len(locations)) != price
+        all_slopes[:, others] *= scale[:, None]
+        all_bends[:, others] *= scale[:, None]
+        return TasteDraws(
+            varying=np.arange(len(locations)),
+            fixed=np.zeros(0, dtype=np.int64),
+            fixed_values=np.zeros(0),
+            values=all_values,
+            slopes=all_slopes,
+            bends=all_bends,
+            basis=basis,
+            bend_basis=bend_basis,
+            coefficient=np.array(self.random, dtype=np.int64)[pairs[:, 0]],
+            draw=pairs[:, 1].copy(),
+            price=price,
+        )
+
+    def tastes(self, theta: Float[Array, " M"], group_features: Float[Array, "G Q"]) -> Tastes:
+        """One block of draws, shared by all groups and equally likely."""
+        draws = self.taste_draws(theta, self.base_draws())
+        values = np.empty((1, self.num_draws, len(theta) - len(self.spread_pairs)))
+        values[:, :, draws.varying] = np.swapaxes(draws.values, 1, 2)
+        values[:, :, draws.fixed] = draws.fixed_values
+        return Tastes(
+            values=values, log_weights=np.full((1, self.num_draws), -np.log(self.num_draws))
+        )
+
+    def coefficient_moments(self, theta: Float[Array, " M"]) -> CoefficientMoments:
+        """Over people, of the coefficients of utility (in willingness-to-pay space, of omega).
+
+        Exact for every distribution but the truncated and censored normal, which are too.
+        """
+        locations, root = self.split(theta)
+        mean, sd = np.array(locations, dtype=np.float64), np.zeros(len(locations))
+        share = (mean > 0).astype(np.float64)
+        for row, place in enumerate(self.random):
+            spread = float(np.linalg.norm(root[row]))
+            one = _moments(self.plain_distributions[row], float(locations[place]), spread)
+            negative = self.distributions[row].startswith("-")
+            mean[place] = -one[0] if negative else one[0]
+            sd[place], share[place] = one[1], 0.0 if negative else one[2]
+        return CoefficientMoments(mean=mean, sd=sd, share_positive=share)
+
+    def taste_covariance(self, theta: Float[Array, " M"]) -> Float[Array, "D D"]:
+        """Covariance over people of the coefficients: exact for normals, else by the draws."""
+        locations, root = self.split(theta)
+        if self.price is None and set(self.distributions) <= {"normal"}:
+            covariance = np.zeros((len(locations), len(locations)))
+            covariance[np.ix_(self.random, self.random)] = root @ root.T
+            return covariance
+        values = self.tastes(theta, np.zeros((1, 0))).values[0]
+        return np.cov(values, rowvar=False, bias=True).reshape(len(locations), -1)
+
+
+@lru_cache(maxsize=4)
+def _base_draws(
+    distributions: tuple[str, ...], num_blocks: int, num_draws: int, seed: int, kind: str
+) -> Float[Array, "C R S"]:
+    from scipy.special import ndtri
+
+    rng = np.random.default_rng(seed)
+    base = draw_uniforms(kind, num_blocks, len(distributions), num_draws, rng)
+    for row, name in enumerate(distributions):
+        u = base[:, row]
+        if name in _NORMAL_KIN:
+            base[:, row] = ndtri(u)
+        elif name == "uniform":
+            base[:, row] = 2.0 * u - 1.0
+        elif name == "triangular":
+            base[:, row] = np.where(u < 0.5, np.sqrt(2.0 * u) - 1.0, 1.0 - np.sqrt(2.0 - 2.0 * u))
+    base.flags.writeable = False
+    return base
+
+
+def _shape(
+    distributions: tuple[str, ...],
+    locations: Float[Array, " R"],
+    root: Float[Array, "R R"],
+    base: Float[Array, "C R S"],
+) -> tuple[Array, Array, Array, Array, Array]:
+    """values, slopes, bends, basis and bend_basis of the random coefficients."""
+    values = locations[:, None] + root @ base
+    slopes, bends = np.ones_like(values), np.zeros_like(values)
+    basis = bend_basis = base
+    for row, name in enumerate(distributions):
+        if name == "lognormal":
+            values[:, row] = np.exp(np.minimum(values[:, row], 300.0))
+            slopes[:, row] = bends[:, row] = values[:, row]
+        elif name == "censored":
+            slopes[:, row] = values[:, row] > 0
+            values[:, row] = np.maximum(values[:, row], 0.0)
+        elif name == "truncated":
+            basis, bend_basis = (part.copy() if part is base else part
+                                 for part in (basis, bend_basis))  # fmt: skip
+            (values[:, row], slopes[:, row], bends[:, row], basis[:, row], bend_basis[:, row]) = (
+                _truncated(float(locations[row]), float(root[row, row]), base[:, row])
+            )
+    return values, slopes, bends, basis, bend_basis
+
+
+def _truncated(
+    location: float, spread: float, u: Float[Array, "C S"]
+) -> tuple[Array, Array, Array, Array, float]:
+    """The u-quantile of a normal given that it is positive, and its derivatives.
+
+    value = m + s q with Phi(-q) = (1 - u) Phi(-a), a = -m / s. With the hazard
+    h(x) = phi(x) / Phi(-x) and rho = dq/da = h(a) / h(q): d value / d m = 1 - rho,
+    d value / d s = q - a rho, and the second derivatives are rho' / s * (1, a)(1, a)' with
+    rho' = rho (h(a) - a - rho (h(q) - q)).
+    """
+    from scipy.special import log_ndtr, ndtri_exp
+
+    sign = -1.0 if spread < 0 else 1.0
+    scale = max(abs(spread), 1e-6 * max(abs(location), 1e-3))
+    a = -location / scale
+    q = -ndtri_exp(np.log1p(-u) + log_ndtr(-a))
+
+    def hazard(x: Array) -> Array:
+        return np.exp(-0.5 * x * x - 0.9189385332046727 - log_ndtr(-x))
+
+    at_a, at_q = hazard(a), hazard(q)
+    rho = np.minimum(at_a / at_q, 1.0 - 1e-12)
+    bend = rho * (at_a - a - rho * (at_q - q)) / scale
+    value = np.maximum(location + scale * q, 0.0)
+    return value, 1.0 - rho, bend, sign * (q - a * rho) / (1.0 - rho), sign * a
+
+
+def _moments(name: str, location: float, spread: float) -> tuple[float, float, float]:
+    """Mean, standard deviation, share above zero."""
+    if name == "lognormal":
+        mean = np.exp(location + 0.5 * spread**2)
+        return float(mean), float(mean * np.sqrt(np.expm1(spread**2))), 1.0
+    if spread == 0.0:
+        kept = max(location, 0.0) if name in _ONE_SIGNED else location
+        return kept, 0.0, float(kept > 0)
+    ratio = location / spread
+    if name == "uniform":
+        return location, spread / np.sqrt(3.0), float(np.clip(0.5 + 0.5 * ratio, 0.0, 1.0))
+    if name == "triangular":
+        below = 0.5 * (1.0 - min(abs(ratio), 1.0)) ** 2
+        return location, spread / np.sqrt(6.0), float(1.0 - below if ratio > 0 else below)
+    from scipy.special import log_ndtr, ndtr
+
+    above = float(ndtr(ratio))
+    if name == "normal":
+        return location, spread, above
+    hazard = float(np.exp(-0.5 * ratio**2 - 0.9189385332046727 - log_ndtr(ratio)))
+    mean = location + spread * hazard
+    variance = spread**2 * (1.0 - hazard * (hazard + ratio))
+    if name == "truncated":
+        return mean, float(np.sqrt(max(variance, 0.0))), 1.0
+    # Censored: above zero with probability `above`, and then as if truncated.
+    second = above * (variance + mean**2)
+    return above * mean, float(np.sqrt(max(second - (above * mean) ** 2, 0.0))), above
