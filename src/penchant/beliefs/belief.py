@@ -49,9 +49,9 @@ class Worths:
 class Moments:
     """Mean worths of each block and the two reasons they vary: people differ, we are unsure."""
 
-    mean: tuple[Float[Array, "B K"], ...]
-    people: tuple[Float[Array, "B K K"], ...]
-    doubt: tuple[Float[Array, "B K K"], ...]
+    mean: tuple[Float[Array, "_ _"], ...]
+    people: tuple[Float[Array, "_ _ _"], ...]
+    doubt: tuple[Float[Array, "_ _ _"], ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,7 +133,7 @@ class Belief:
 
     def predict_proba(
         self, batch: Batch, history: Batch | None = None
-    ) -> tuple[Float[Array, "B K"], ...]:
+    ) -> tuple[Float[Array, "_ _"], ...]:
         """The probability that each option is the one chosen, for each block.
 
         p(k) = sum_s w[g, s] p(k | u_s): the average is taken outside the choice, over people.
@@ -149,9 +149,7 @@ class Belief:
             result[worths.block][worths.rows] = np.einsum("cks,cs->ck", given_kind, weights)
         return result
 
-    def log_prob(
-        self, batch: Batch, history: Batch | None = None
-    ) -> tuple[Float[Array, " B"], ...]:
+    def log_prob(self, batch: Batch, history: Batch | None = None) -> tuple[Float[Array, "_"], ...]:
         """log of the average over kinds of people of p(y_b | u_s), row by row, for each block."""
         result = tuple(np.zeros(len(block)) for block in batch.blocks)
         for worths in self.utilities(batch, history):

@@ -216,7 +216,7 @@ def fit_scores(
     )
 
 
-def flat_probabilities(batch: Batch, blocks: tuple[Float[Array, "B K"], ...]) -> Float[Array, " N"]:
+def flat_probabilities(batch: Batch, blocks: tuple[Float[Array, "_ _"], ...]) -> Float[Array, " N"]:
     """Block probabilities as one number per option shown, rows in the records' order."""
     sizes = np.zeros(batch.num_rows, dtype=np.int64)
     for block in batch.blocks:

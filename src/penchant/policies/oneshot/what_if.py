@@ -143,8 +143,8 @@ def what_if(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
-    before: tuple[Float[Array, "B K"], ...]
-    after: tuple[Float[Array, "B K"], ...]
+    before: tuple[Float[Array, "_ _"], ...]
+    after: tuple[Float[Array, "_ _"], ...]
     gain: Float[Array, " B"]
 
 
@@ -201,7 +201,7 @@ def _lines_of_option(records: Records, option: str | None) -> Bool[Array, " N"]:
 
 
 def expected_shares(
-    blocks: tuple[Float[Array, "B K"], ...], batch: Batch, weight: Float[Array, " B"]
+    blocks: tuple[Float[Array, "_ _"], ...], batch: Batch, weight: Float[Array, " B"]
 ) -> Float[Array, " C"]:
     """Weighted mean over rows of the probability of each named option."""
     total = np.zeros(len(batch.option_names))
