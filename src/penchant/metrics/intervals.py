@@ -94,8 +94,6 @@ def _sums(
     codes, num = dense_codes(cluster)
     weight = np.ones(len(values)) if weight is None else weight
     # A row of weight 0 says nothing, not even that its value is infinite.
-    counted = np.where(weight > 0, values * weight, 0.0) if len(values) else values
-    return (
-        np.bincount(codes, counted, minlength=num),
-        np.bincount(codes, weight, minlength=num),
-    )
+    counted = np.where(weight > 0, values, 0.0) * weight
+    totals = np.bincount(codes, counted, minlength=num).astype(np.float64)
+    return totals, np.bincount(codes, weight, minlength=num).astype(np.float64)
