@@ -1,0 +1,139 @@
+"""The small parts of the command line: changes, random coefficients, defaults, exit codes."""
+
+import math
+
+import numpy as np
+import pytest
+import typer
+
+from penchant.cli import shell
+from penchant.cli.default_formula import default_formula
+from penchant.cli.estimators import ModelOptions, check_options, parse_random
+from penchant.cli.what_if import parse_change
+from penchant.data.records import Records
+from penchant.errors import BeliefError, ConfigError, DataError, MissingExtraError
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "feature", "multiply", "add"),
+    [
+        ("swissmetro.cost*=1.2", "swissmetro", "cost", 1.2, 0.0),
+        ("time-=5", None, "time", 1.0, -5.0),
+        ("time += 5", None, "time", 1.0, 5.0),
+        ("train.headway=30", "train", "headway", 0.0, 30.0),
+        ("cost/=2", None, "cost", 0.5, 0.0),
+        ("slow.train.cost*=1e-1", "slow.train", "cost", 0.1, 0.0),
+        ("cost*=-1", None, "cost", -1.0, 0.0),
+    ],
+)
+def test_changes_are_read_as_written(text, option, feature, multiply, add):
+    change = parse_change(text)
+    assert (change.option, change.feature) == (option, feature)
+    assert (change.multiply, change.add) == pytest.approx((multiply, add))
+
+
+@pytest.mark.parametrize("text", ["cost", "cost*1.2", "cost*=", "*=2", "cost*=two", "cost/=0", ""])
+def test_what_is_no_change_is_refused(text):
+    with pytest.raises(ConfigError, match="--set"):
+        parse_change(text)
+
+
+def test_random_coefficients_are_normal_unless_said():
+    assert parse_random("time, cost=lognormal") == {"time": "normal", "cost": "lognormal"}
+    assert parse_random("when(x == 1)=normal") == {"when(x == 1)": "normal"}
+    assert parse_random("") == {}
+    with pytest.raises(ConfigError, match="lognormal"):
+        parse_random("time=gaussian")
+
+
+def test_an_option_that_would_be_ignored_is_refused():
+    with pytest.raises(ConfigError, match="--group-formula belongs to --model classes"):
+        check_options(ModelOptions(model="mixed", group_formula="age"))
+    check_options(ModelOptions(model="classes", group_formula="age"))
+
+
+def records(**rows: object) -> Records:
+    rng = np.random.default_rng(0)
+    size = 60
+    return Records.from_arrays(
+        options={
+            "option": np.tile(["a", "b"], (size, 1)),
+            "price": rng.uniform(size=(size, 2)),
+            "net weight": rng.uniform(size=(size, 2)),
+        },
+        rows={"chosen": rng.integers(2, size=size), **rows},
+    )
+
+
+def test_default_formula_crosses_every_feature_with_every_context():
+    data = records(
+        purpose=np.tile(["work", "fun", "other"], 20),
+        sex=np.tile([0, 1], 30),
+        age=np.arange(60.0),
+        band=np.tile([1, 2, 3], 20),
+        nation=np.full(60, "ch"),
+        city=np.array([f"c{i}" for i in range(60)]),
+    )
+    plain = default_formula(data, with_context=False)
+    assert plain.text == "option + price + `net weight`"
+    crossed = default_formula(data, with_context=True)
+    assert crossed.text == f"{plain.text} + ({plain.text}):(purpose + sex + scale(age) + C(band))"
+    assert any("'city' has 60 levels" in note for note in crossed.notes)
+
+
+def test_the_default_formula_can_be_encoded():
+    from penchant.encoders.table import TableEncoder
+
+    data = records(purpose=np.tile(["work", "fun"], 30))
+    formula = default_formula(data, with_context=True).text
+    batch = TableEncoder(formula).fit(data).encode(data)
+    assert batch.num_features == 6
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 2),
+        (MissingExtraError("x"), 2),
+        (DataError("x"), 3),
+        (BeliefError("x"), 3),
+        (FileNotFoundError(2, "no", "f"), 3),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_every_error_has_its_exit_code(error, code, capsys):
+    @shell.guarded
+    def command() -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert ended.value.exit_code == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert ("bug of ours" in captured.err) == (code == 1)
+
+
+def test_an_interrupt_ends_with_130(capsys):
+    @shell.guarded
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert ended.value.exit_code == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_what_is_not_a_number_is_null_in_json():
+    assert shell.finite({"a": [math.nan, 1.5, (math.inf,)]}) == {"a": [None, 1.5, [None]]}
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
+    steps = shell.Steps(quiet=False)
+    with steps.shown():
+        steps.say("fitting")
+    assert "fitting" in capsys.readouterr().err
+    with shell.waiting("thinking", quiet=False):
+        pass
+    assert capsys.readouterr().err == ""
