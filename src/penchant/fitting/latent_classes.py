@@ -17,7 +17,7 @@ from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances
 from penchant.fitting.newton import Optimum
-from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
+from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.numerics.arrays import Array
 from penchant.utilities.linear import Linear
 
@@ -35,7 +35,8 @@ def fit_latent_classes(
 ) -> Belief:
     """The maximum of the panel latent-class likelihood, found from many starts.
 
-    Classes are numbered by share, the largest first. prior_scale: standard deviation of each
+    Classes are numbered by share, the largest first (before a weak prior moves what the data do
+    not bound). prior_scale: standard deviation of each
     class's part-worths around zero (utility per standard deviation of the feature within menus)
     and of the router's log-odds; None fits without a prior unless a class's estimate grows without
     limit, then a weak one on the parameters concerned is turned on and `report.warnings` says so.
@@ -64,16 +65,13 @@ def fit_latent_classes(
     at_zero = density.evaluate(np.zeros(len(scales)))
     runaway = runaway_directions(optimum.information, at_zero.complete, scales)
     if runaway.parameters.any():
-        safe = np.where(scales > 0, scales, 1.0)
-        extra = runaway.parameters * (safe / WEAK_SCALE) ** 2
-        density = replace(density, precision=density.precision + extra)
+        density = replace(density, precision=density.precision + _weak(runaway, density, scales))
         # From zero where the likelihood ran away: the way back from infinity is flat.
         bounded = np.where(runaway.parameters, 0.0, optimum.theta)
         optimum = newton_climb(density, bounded, config.newton, on_step)
         steps += optimum.iterations
         prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
-        names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
-        notes = describe(runaway, names)
+        notes = _sentences(runaway, density, batch)
     return _belief(
         batch,
         density,
@@ -109,6 +107,7 @@ def choose_num_classes(
     most: int,
     *,
     seed: int,
+    prior_scale: float | None = None,
     config: EMConfig | None = None,
     encoder: Encoder | None = None,
     patience: int = 1,
@@ -126,7 +125,9 @@ def choose_num_classes(
     criteria: list[float] = []
     for num_classes in range(1, most + 1):
         rng = np.random.default_rng((seed, num_classes))
-        belief = fit_latent_classes(batch, num_classes, rng=rng, config=config, encoder=encoder)
+        belief = fit_latent_classes(
+            batch, num_classes, rng=rng, prior_scale=prior_scale, config=config, encoder=encoder
+        )
         report = belief.report
         assert report is not None
         beliefs.append(belief)
@@ -156,6 +157,36 @@ def _climb(
     num_features = len(pooled.theta)
     found = multi_start(density, pooled.theta, scales[:num_features], rng, config, on_step)
     return found.optimum, pooled.iterations + found.steps
+
+
+def _weak(
+    runaway: Runaway, density: ClassDensity, scales: Float[Array, " M"]
+) -> Float[Array, " M"]:
+    """The weak prior's precision; on a column of the router for all classes or for none, so that
+    it does not depend on how classes are numbered."""
+    flags = runaway.parameters.astype(np.float64)
+    width = density.group_features.shape[1]
+    _, router = density.classes.split(flags, width)
+    router[:] = router.max(axis=0, initial=0.0)
+    return flags * (np.where(scales > 0, scales, 1.0) / WEAK_SCALE) ** 2
+
+
+def _sentences(runaway: Runaway, density: ClassDensity, batch: Batch) -> tuple[str, ...]:
+    """What ran away, part-worths and shares apart."""
+    num_classes = density.classes.num_classes
+    names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
+    cut = num_classes * batch.num_features
+    own = replace(runaway, parameters=runaway.parameters & (np.arange(len(names)) < cut))
+    sentences = describe(own, names)
+    astray = [name for name, flag in zip(names[cut:], runaway.parameters[cut:]) if flag]
+    if astray:
+        sentences += (
+            f"The data do not bound the log-odds {', '.join(f'`{name}`' for name in astray)}: a "
+            "class that nobody belongs to, two classes that are alike, or an attribute that "
+            f"decides the class. A weak prior (normal around 0, standard deviation {WEAK_SCALE:g}) "
+            f"bounds them. Fewer classes than {num_classes} may do.",
+        )
+    return sentences
 
 
 def _scales(batch: Batch, num_classes: int) -> Float[Array, " M"]:
