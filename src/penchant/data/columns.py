@@ -92,8 +92,10 @@ def to_dictionary(column: Column) -> Any:
     if values.type != pa.string():
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-            whole = pc.all(pc.equal(pc.floor(values), values)).as_py()
-            if whole:  # 7.0 and 7 are the same person, whatever a null did to the column's type.
+            numbers = np.asarray(values.fill_null(0.0))
+            if np.all(
+                (np.floor(numbers) == numbers) & (np.abs(numbers) < 2.0**53)
+            ):  # 7.0 and 7 are the same person, whatever a null did to the column's type.
                 values = pc.cast(values, pa.int64())
         values = pc.cast(values, pa.string())
     indices = pc.cast(array.indices, pa.int32())

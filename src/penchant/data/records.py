@@ -113,7 +113,7 @@ class Records:
             flat = {name: _flat(name, values, mask) for name, values in given.items()}
             for name in _INDEX_ANSWERS:
                 if name in answers:
-                    answers[name] = _place_among_offered(np.asarray(answers[name]), mask)
+                    answers[name] = _place_among_offered(answers[name], mask)
         elif menu_sizes is not None:
             sizes, flat = np.asarray(menu_sizes), given
         else:
@@ -440,14 +440,18 @@ def _flat(name: str, values: Any, mask: Array) -> Any:
     return array[mask]
 
 
-def _place_among_offered(place: Array, offered: Array) -> Array:
+def _place_among_offered(given: Any, offered: Array) -> Any:
+    column = _arrow(given)
+    place = to_ints(column, missing=0)
     rows = np.arange(len(place))
     inside = (place >= 0) & (place < offered.shape[1])
     on_menu = inside & offered[rows, np.where(inside, place, 0)]
     before = np.cumsum(offered, axis=1) - 1
     moved = before[rows, np.where(on_menu, place, 0)]
-    # Off the menu stays recognisable: one beyond the last place.
-    return np.where(on_menu, moved, offered.sum(axis=1))
+    # Off the menu stays recognisable: what was said if it is no place at all, or else one beyond
+    # the last place of this menu.
+    beyond = np.where(inside, offered.sum(axis=1), place)
+    return pa.array(np.where(on_menu, moved, beyond), mask=np.asarray(pc.is_null(column)))
 
 
 def _off_the_menu(column: Any, sizes: Array) -> Array:

@@ -137,6 +137,9 @@ def _read_csv(path: Path, description: Description, raises: bool) -> Loaded:
             f"and then cells separated by {delimiter!r}. Set `file.delimiter` in the description "
             "if it is another sign."
         ) from None
+    # What is not UTF-8 comes back as bytes instead of words.
+    if any(_is_bytes(field.type) for field in table.schema):
+        raise _encoding_error(path, description.encoding, UnicodeError("invalid bytes"))
     if unparsed and raises:
         number, text, cells = unparsed[0]
         raise DataError(
@@ -150,6 +153,12 @@ def _read_csv(path: Path, description: Description, raises: bool) -> Loaded:
             f"{path.name} has two columns called {twice!r}; expected every name once. Rename one."
         )
     return Loaded(table=table, name=path.name, header=1, unparsed=tuple(unparsed))
+
+
+def _is_bytes(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _read_json_lines(path: Path) -> pa.Table:
