@@ -102,6 +102,9 @@ def fit_simulated(
     elif prior_scale is not None:
         precision = 1.0 / np.asarray(prior_scale, dtype=np.float64) ** 2
         prior = "normal around zero, one standard deviation for each parameter"
+    # A prior so tight that the location stays at zero to eight digits.
+    centred = list(population.centred)
+    precision[centred] = 1e10 * np.maximum(scales[centred], 1e-8) ** 2
     density = PanelDensity.build(
         PanelChoices.from_flat(flat),
         population,
@@ -272,6 +275,7 @@ def starting_point(density: PanelDensity) -> Float[Array, " M"]:
     size = np.sqrt(np.mean(choices.differences**2, axis=0)) if len(choices.differences) else 0.0
     unit = 1.0 / np.where(size > 0, size, 1.0)
     locations = _pooled(choices, unit)
+    locations[list(population.centred)] = 0.0
     if population.price is not None:
         scale = max(-float(locations[population.price]), 0.1 * float(unit[population.price]))
         locations, unit = locations / scale, unit / scale
@@ -354,7 +358,9 @@ def _runaway(
     )
     at_zero = np.zeros((len(scales), len(scales)))
     num_features = x.shape[1]
-    pooled = (x * weight[menu][:, None]).T @ x - (total * (weight / (1.0 + size))[:, None]).T @ total
+    pooled = (x * weight[menu][:, None]).T @ x - (
+        total * (weight / (1.0 + size))[:, None]
+    ).T @ total
     at_zero[:num_features, :num_features] = pooled
     for place, (row, _) in enumerate(density.population.spread_pairs, start=num_features):
         feature = density.population.random[row]
@@ -375,6 +381,8 @@ def _belief(
 ) -> Belief:
     population, weight = density.population, density.choices.weight
     covariance = covariances(optimum.information, weight[:, None] * optimum.here.scores)
+    theta = optimum.theta.copy()
+    theta[list(population.centred)] = 0.0
     people = int(np.count_nonzero(np.diff(density.choices.group_start)))
     num_blocks = len(density.base)
     warnings = batch.notes + notes
@@ -385,11 +393,9 @@ def _belief(
             "random coefficients, or raise max_steps.",
         )
     if people < 30:
-        warnings += (
-            f"Robust errors rest on {people} people; below some 30 they are too narrow.",
-        )
+        warnings += (f"Robust errors rest on {people} people; below some 30 they are too narrow.",)
     return Belief(
-        theta=optimum.theta,
+        theta=theta,
         parameter_names=names,
         utility=Linear(),
         population=population,
@@ -402,7 +408,7 @@ def _belief(
             null_log_likelihood=-float(flat.weight @ np.log(np.diff(flat.menu_start))),
             rows=batch.num_observations,
             people=people,
-            parameters=len(optimum.theta),
+            parameters=len(theta) - len(population.centred),
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=time.perf_counter() - began,

@@ -52,9 +52,7 @@ def draw_uniforms(
     return np.clip(points, 1e-12, 1.0 - 1e-12)
 
 
-def _halton(
-    num_dimensions: int, num_draws: int, rng: np.random.Generator
-) -> Float[Array, "R S"]:
+def _halton(num_dimensions: int, num_draws: int, rng: np.random.Generator) -> Float[Array, "R S"]:
     points = np.empty((num_dimensions, num_draws))
     for row, prime in enumerate(_first_primes(num_dimensions)):
         # Enough digits that a permuted tail of zeros is finer than the gaps between points.

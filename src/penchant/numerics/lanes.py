@@ -67,9 +67,7 @@ def _constant(vector: Any, value: float) -> Any:
 
 def _broadcast(builder: Any, lanes: LanesType, scalar: Any) -> Any:
     vector, index = _vector(lanes), ir.IntType(32)
-    first = builder.insert_element(
-        ir.Constant(vector, ir.Undefined), scalar, ir.Constant(index, 0)
-    )
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(index, 0))
     zeros = ir.Constant(ir.VectorType(index, lanes.width), [0] * lanes.width)
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
 
@@ -188,9 +186,7 @@ def exp2(typingctx: Any, x: Any, limit: Any) -> Any:
         exponent = builder.shl(
             builder.bitcast(shifted, integers), _constant(integers, mantissa_bits)
         )
-        return builder.bitcast(
-            builder.add(builder.bitcast(result, integers), exponent), vector
-        )
+        return builder.bitcast(builder.add(builder.bitcast(result, integers), exponent), vector)
 
     return x(x, x.dtype), codegen
 
@@ -292,9 +288,7 @@ def _matmul_tile(height: int, width: int) -> Any:
                     factor = builder.load(builder.gep(a_rows[m], step))
                     factor = _broadcast(builder, lanes, factor)
                     for n in range(width):
-                        value = _multiply_add(
-                            builder, factor, loaded[n], builder.load(sums[m][n])
-                        )
+                        value = _multiply_add(builder, factor, loaded[n], builder.load(sums[m][n]))
                         builder.store(value, sums[m][n])
             for m in range(height):
                 row = builder.gep(out_start, [builder.mul(number(m), out_length)])

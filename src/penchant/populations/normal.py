@@ -73,6 +73,9 @@ class Normal:
     2005): utility is lambda * (omega'x - price) with lambda = exp(location + ..) and theta holds
     the locations and spreads of omega, in price units.
 
+    centred: places of random coefficients whose location is zero by assumption, as in error
+    components; theta keeps the zero.
+
     num_draws, seed, draw_kind: of the draws that `tastes` returns, one block shared by all groups.
     """
 
@@ -83,6 +86,7 @@ class Normal:
     seed: int = 0
     draw_kind: str = "halton"
     price: int | None = None
+    centred: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.random) != len(self.distributions) or len(set(self.random)) < len(self.random):
@@ -101,6 +105,11 @@ class Normal:
             raise ConfigError(
                 f"{self.num_draws} draws of kind {self.draw_kind!r} were asked for; expected at "
                 f"least 1 of one of {DRAW_KINDS}."
+            )
+        if not set(self.centred) <= set(self.random):
+            raise ConfigError(
+                f"the centred coefficients {self.centred} are not all random {self.random}; a "
+                "coefficient of zero for everybody is no coefficient. Leave its feature out."
             )
         if self.price in self.random:
             name = self.distributions[self.random.index(self.price)]
@@ -138,9 +147,7 @@ class Normal:
             for row, column in self.spread_pairs
         )
 
-    def split(
-        self, theta: Float[Array, " M"]
-    ) -> tuple[Float[Array, " D"], Float[Array, "R R"]]:
+    def split(self, theta: Float[Array, " M"]) -> tuple[Float[Array, " D"], Float[Array, "R R"]]:
         """The locations and L."""
         pairs = self.spread_pairs
         cut = len(theta) - len(pairs)
@@ -165,9 +172,7 @@ class Normal:
             self.plain_distributions, num_blocks, self.num_draws, self.seed, self.draw_kind
         )
 
-    def taste_draws(
-        self, theta: Float[Array, " M"], base: Float[Array, "C R S"]
-    ) -> TasteDraws:
+    def taste_draws(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteDraws:
         """Tastes of every draw with their derivatives."""
         locations, root = self.split(theta)
         values, slopes, bends, basis, bend_basis = _shape(
