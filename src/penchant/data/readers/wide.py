@@ -138,12 +138,12 @@ def spread_columns(
         if not on_offer.all() and _says_something(values, ~on_offer):
             source.used.discard(column)
         read[name] = values
-    if all(is_number(values.type) for values in read.values()):
+    if all(is_number(v.type) or pa.types.is_null(v.type) for v in read.values()):
         spread = np.zeros(offered.shape)
         for name, values in read.items():
             spread[:, names.index(name)] = to_floats(values)
         return spread
-    if not all(is_text(v.type) or is_number(v.type) for v in read.values()) or feature == "text":
+    if any(pa.types.is_nested(v.type) for v in read.values()) or feature == "text":
         return Words(columns=[read.get(name) for name in names])
     merged = pa.chunked_array([to_dictionary(values) for values in read.values()])
     codes, words = to_codes(merged)
@@ -259,7 +259,7 @@ def _among_offered(places: Array, offered: Array) -> Array:
 def _interleave(columns: Sequence[Any], shown: Array) -> Any:
     """Columns [B] of K alternatives as one column of all options shown, in menu order."""
     num_lines = len(shown)
-    kind = next(column.type for column in columns if column is not None)
+    kind = next(c.type for c in columns if c is not None and not pa.types.is_null(c.type))
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     plain = [pa.nulls(num_lines, kind) if c is None else pc.cast(c, kind) for c in columns]
