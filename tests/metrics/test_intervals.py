@@ -67,6 +67,21 @@ def test_a_weight_of_two_is_two_observations(seed, times):
     )
 
 
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=20), st.floats(-9, 9), st.floats(-9, 9))
+def test_what_everybody_answers_alike_has_no_doubt_and_a_shift_moves_all(person, level, shift):
+    person = np.array([6, *person])
+    alike = clustered_mean(np.full(len(person), level), person)
+    assert alike.high - alike.low == pytest.approx(0.0, abs=1e-9)
+    drawn = bootstrap_mean(
+        np.full(len(person), level), person, np.random.default_rng(0), num_draws=20
+    )
+    assert drawn.high - drawn.low == pytest.approx(0.0, abs=1e-9)
+    values = np.arange(len(person)) * 1.0
+    before, after = clustered_mean(values, person), clustered_mean(values + shift, person)
+    assert after.low == pytest.approx(before.low + shift)
+    assert after.high == pytest.approx(before.high + shift)
+
+
 @given(st.permutations(range(8)))
 def test_order_and_names_of_clusters_mean_nothing(order):
     values = np.array([1.0, 4.0, 2.0, 8.0, 5.0, 7.0, 0.0, 3.0])

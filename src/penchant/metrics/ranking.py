@@ -72,7 +72,6 @@ def _discounted(
     before = np.concatenate([[0.0], np.cumsum(discount)])
     masked = np.where(offered, worth, -np.inf)
     ahead = (masked[:, None, :] > masked[:, :, None]).sum(axis=2)
-    tied = ((masked[:, None, :] == masked[:, :, None]) & offered[:, None, :]).sum(axis=2)
-    tied = np.maximum(tied, 1)
+    tied = (masked[:, None, :] == masked[:, :, None]).sum(axis=2)
     shared = (before[np.minimum(ahead + tied, width)] - before[ahead]) / tied
     return (gains * shared * offered).sum(axis=1)

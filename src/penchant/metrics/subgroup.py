@@ -6,7 +6,7 @@ Legend: B observations, C clusters (people), Z subgroups, R draws.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import DataError
 from penchant.metrics.intervals import dense_codes
@@ -41,7 +41,7 @@ class Subgroups:
 
 def by_subgroup(
     values: Float[Array, " B"],
-    subgroup: Int[Array, " B"],
+    member: Bool[Array, "B Z"],
     names: tuple[str, ...],
     cluster: Int[Array, " B"],
     generator: np.random.Generator,
@@ -54,11 +54,11 @@ def by_subgroup(
     The critical value is the `level` quantile of max_z |t_z| over draws in which every cluster's
     contribution is multiplied by a standard normal (the multiplier bootstrap of Chernozhukov,
     Chetverikov and Kato 2013); p-values are the share of draws whose largest |t| exceeds a
-    subgroup's (Westfall and Young 1993, single step). Entries of `subgroup` are places in `names`.
+    subgroup's (Westfall and Young 1993, single step). Subgroups may overlap and leave people out.
 
     Raises DataError if there is no observation, or a name without one.
     """
-    num = np.bincount(subgroup, minlength=len(names))
+    num = member.sum(axis=0)
     if not len(values) or (num == 0).any():
         empty = [name for name, count in zip(names, num, strict=True) if not count]
         raise DataError(
@@ -67,16 +67,21 @@ def by_subgroup(
         )
     weight = np.ones(len(values)) if weight is None else weight
     codes, num_clusters = dense_codes(cluster)
-    cell = codes * len(names) + subgroup
-    shape = (num_clusters, len(names))
-    totals = np.bincount(cell, weight * values, minlength=shape[0] * shape[1]).reshape(shape)
-    weights = np.bincount(cell, weight, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def sums(each: Float[Array, " B"]) -> Float[Array, "C Z"]:
+        columns = [np.bincount(codes, each * column, minlength=num_clusters) for column in member.T]
+        return np.stack(columns, axis=1)
+
+    totals, weights = sums(weight * values), sums(weight)
     with np.errstate(invalid="ignore"):
         mean = totals.sum(axis=0) / weights.sum(axis=0)
-        overall = totals.sum() / weights.sum()
         influence = (totals - mean * weights) / weights.sum(axis=0)
-    of_all = (totals - overall * weights).sum(axis=1, keepdims=True) / weights.sum()
-    present = (np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape) > 0).sum(axis=0)
+    whole = weight.sum()
+    overall = (weight * values).sum() / whole
+    of_all = (
+        np.bincount(codes, weight * (values - overall), minlength=num_clusters)[:, None] / whole
+    )
+    present = (sums(np.ones(len(values))) > 0).sum(axis=0)
     # A share of the clusters is outside a subgroup: the correction counts those inside.
     inflate = np.sqrt(np.where(present > 1, present / np.maximum(present - 1, 1), np.nan))
     signs = generator.standard_normal((num_draws, num_clusters))
