@@ -10,12 +10,29 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
-from penchant.feedback import accept, best_worst, choice, nested, outcome, pairwise, probit, rating
-from penchant.feedback.channel_contract import Channel, CommonChannel, Likelihood, answers_of
+from penchant.feedback import (
+    accept,
+    best_worst,
+    choice,
+    davidson_luce,
+    nested,
+    outcome,
+    pairwise,
+    probit,
+    ranking,
+    rating,
+)
+from penchant.feedback.channel_contract import (
+    Channel,
+    CommonChannel,
+    Likelihood,
+    answers_of,
+    blocks_of,
+)
 from penchant.feedback.cumulative import Link
 from penchant.feedback.thresholds import Ordered, Personal, Symmetric, Thresholds
 from penchant.numerics.arrays import Array, constant, namespace
@@ -232,6 +249,82 @@ class GradedPair(CommonChannel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ranking(CommonChannel):
+    """The menu in order, in part or whole. Probabilities [B, K] of being ranked first.
+
+    ties: "exact" (Plackett-Luce; the order within a tie is not known; at most eight tied) or
+    "davidson_luce" (a tie is an answer of its own), whose `tie_sizes` lists every size from two on
+    that may happen: each has a parameter of its own. `Ranking.fitting(batch)` chooses.
+    """
+
+    ties: Literal["exact", "davidson_luce"] = "exact"
+    tie_sizes: tuple[int, ...] = ()
+    kind: ClassVar[str] = "ranking"
+
+    def __post_init__(self) -> None:
+        sizes = self.tie_sizes
+        if list(sizes) != sorted(set(sizes)) or any(size < 2 for size in sizes):
+            raise ConfigError(
+                f"tie_sizes is {sizes}; expected increasing sizes from 2 on, such as (2, 3). "
+                "Sort them, and leave out 1: a set of one is no tie."
+            )
+        if self.ties == "exact" and sizes:
+            raise ConfigError(
+                f"got tie_sizes {sizes} with ties='exact', which has no parameters; expected none. "
+                "Leave them out, or use ties='davidson_luce'."
+            )
+
+    @classmethod
+    def fitting(cls, batch: Batch) -> "Ranking":
+        """Exact ties where at most eight options tie, Davidson-Luce beyond."""
+        counting, largest = _tie_sizes(batch)
+        if largest <= ranking.MOST_TIED:
+            return cls()
+        return cls(ties="davidson_luce", tie_sizes=counting)
+
+    def validate(self, batch: Batch) -> None:
+        sizes, largest = _tie_sizes(batch)
+        if self.ties == "exact" and largest > ranking.MOST_TIED:
+            raise DataError(
+                f"{largest} options share one rank, with others behind them; expected at most "
+                f"{ranking.MOST_TIED}, since the exact probability sums over all their orders. Use "
+                f"Ranking(ties='davidson_luce', tie_sizes={sizes})."
+            )
+        missing = set(sizes) - set(self.tie_sizes)
+        if self.ties == "davidson_luce" and missing:
+            raise DataError(
+                f"options tie in sets of {sorted(missing)}, sizes that `tie_sizes` does not list: "
+                f"expected all of {sizes}. Use Ranking(ties='davidson_luce', tie_sizes={sizes})."
+            )
+
+    def num_common(self) -> int:
+        return len(self.tie_sizes)
+
+    def parameter_names(self, batch: Batch) -> tuple[str, ...]:
+        return tuple(f"log tie strength [{size}]" for size in self.tie_sizes)
+
+    def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
+        if self.ties == "davidson_luce":
+            return Likelihood(
+                log_prob=davidson_luce.log_prob,
+                score=davidson_luce.score,
+                curvature=davidson_luce.curvature,
+                probabilities=_first_probabilities,
+                arguments=(block.offered, block.answer["rank"], parameters[None]),
+                probability_arguments=(block.offered,),
+                options={"tie_sizes": self.tie_sizes},
+            )
+        return Likelihood(
+            log_prob=ranking.log_prob,
+            score=ranking.score,
+            curvature=ranking.curvature,
+            probabilities=_first_probabilities,
+            arguments=(block.offered, block.answer["rank"]),
+            probability_arguments=(block.offered,),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class BestWorst(CommonChannel):
     """The best and the worst of the menu. Probabilities [B, K, K] of (best, worst).
 
@@ -444,6 +537,8 @@ def default_channels(batch: Batch) -> tuple[Channel, ...]:
             made.append(Pair(ties="davidson" if has_ties else None))
         elif kind == "graded":
             made.append(GradedPair(levels=int(answers_of(batch, kind, "grade").max()) + 1))
+        elif kind == "ranking":
+            made.append(Ranking.fitting(batch))
         elif kind == "best_worst":
             made.append(BestWorst())
         elif kind == "rating":
@@ -466,6 +561,32 @@ def channel_for(channels: Sequence[Channel], block: Block) -> Channel:
             f"{[type(channel).__name__ for channel in channels]}. Add or drop one."
         )
     return found[0]
+
+
+def _first_probabilities(
+    utilities: Float[Array, "B K *S"], offered: Bool[Array, "B K"], tie_sizes: tuple[int, ...] = ()
+) -> Float[Array, "B K *S"]:
+    """Of being ranked first; with Davidson-Luce, of being first where one alone is."""
+    return ranking.first_probabilities(utilities, offered)
+
+
+def _tie_sizes(batch: Batch) -> tuple[tuple[int, ...], int]:
+    """All sizes from two on in which ranked options tie, and the largest tie that needs a sum.
+
+    A tie at the end of a full ranking counts for the first but not for the second: any order of
+    it will do.
+    """
+    sizes: set[int] = set()
+    largest = 1
+    for block in blocks_of(batch, "ranking"):
+        rank = np.where(block.offered, block.answer["rank"], 0)
+        is_last = (rank == rank.max(axis=1, keepdims=True)) & ~(block.offered & (rank == 0)).any(
+            axis=1, keepdims=True
+        )
+        tied = ((rank[:, :, None] == rank[:, None]) & (rank > 0)[:, None]).sum(axis=2)
+        sizes |= set(np.unique(tied[(rank > 0) & (tied > 1)]).tolist())
+        largest = max(largest, int(tied[(rank > 0) & ~is_last].max(initial=1)))
+    return tuple(sorted(sizes)), largest
 
 
 def _no_probabilities(utilities: Float[Array, "B K *S"]) -> Array:

@@ -96,6 +96,26 @@ def one_hot(index: Int[Array, "*B"], size: int, like: Array) -> Float[Array, "*B
     return namespace(like).astype(marks(index, size), like.dtype)
 
 
+def add_rows(
+    target: Float[Array, "B ..."], row: Int[Array, " N"], values: Float[Array, "N ..."]
+) -> Float[Array, "B ..."]:
+    """A copy of the target with values added to its rows; a row named twice gets both."""
+    if is_torch(target):
+        return target.index_add(0, row, values)
+    total = target.copy()
+    np.add.at(total, row, values)
+    return total
+
+
+def put_options(
+    target: Float[Array, "B K *S"], row: Int[Array, "*#N"], index: Int[Array, "*#N"], values: Array
+) -> Float[Array, "B K *S"]:
+    """A copy of the target with the entries [row, index], all different, replaced."""
+    changed = target.clone() if is_torch(target) else target.copy()
+    changed[row, index] = values
+    return changed
+
+
 def log_sum_exp(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """log sum exp(x) along an axis; minus infinity for a sum of nothing but minus infinities."""
     xp = namespace(x)
