@@ -364,7 +364,7 @@ def _write_toml(description: Description, comments: Mapping[str, str]) -> str:
             lines += ["", f"[[{heading}]]"]
             lines += [
                 f"{f.name} = {_value(getattr(rule, f.name))}"
-                for f in fields(rule) if getattr(rule, f.name) != ""
+                for f in fields(rule) if f.name != "reason" or rule.reason
             ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -65,19 +65,29 @@ def to_records(source: Source) -> Records:
 
 def arena(source: Source) -> Records:
     """Arena votes: model_a, model_b and winner, the judge as the person, unless said otherwise."""
-    present = source.table.column_names
     said = source.description
-    filled: Description = replace(
-        said,
-        option_columns=said.option_columns or ("model_a", "model_b"),
-        answer=said.answer or "winner",
-        person=said.person or next((n for n in ("judge", "user_id") if n in present), None),
-        time=said.time or next((n for n in ("tstamp", "timestamp") if n in present), None),
-        context=said.context or tuple(n for n in ("language",) if n in present),
+    filled = arena_names(said)
+    # What the votes do not record is left out, unless the description itself asks for it.
+    present = source.table.column_names
+    filled = replace(
+        filled,
+        person=filled.person if said.person or filled.person in present else None,
+        time=filled.time if said.time or filled.time in present else None,
     )
     filled.check_columns(present, source.bad.name)
     source.description = filled
     return to_records(source)
+
+
+def arena_names(said: Description) -> Description:
+    """The description with the usual names of arena votes where it names nothing else."""
+    return replace(
+        said,
+        option_columns=said.option_columns or ("model_a", "model_b"),
+        answer=said.answer or "winner",
+        person=said.person or "judge",
+        time=said.time or "tstamp",
+    )
 
 
 def option_codes(source: Source, columns: tuple[str, ...], count: int | None = None) -> Codes:

@@ -14,7 +14,6 @@ from penchant.data.columns import (
     from_codes,
     ints_with_nulls,
     is_number,
-    is_text,
     numbers_with_nulls,
     to_codes,
     to_dictionary,

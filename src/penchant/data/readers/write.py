@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import one_chunk, to_codes, to_floats, to_ints
 from penchant.data.description import Description
-from penchant.data.readers.pairs import SIDES
+from penchant.data.readers.pairs import SIDES, arena_names
 from penchant.data.readers.preflib import ENDINGS, write_orders
 from penchant.data.readers.table import write_table
 from penchant.data.readers.wide import alternatives
@@ -51,8 +51,10 @@ def to_table(records: Records, description: Description) -> pa.Table:
             "PrefLib's orders are no table; expected another layout. Write the records to a file "
             "with an ending such as .soi."
         )
+    if description.layout == "arena":
+        description = arena_names(description)
     columns = writers[description.layout](records, description)
-    return pa.table(columns)
+    return pa.table({name: _plain(one_chunk(column)) for name, column in columns.items()})
 
 
 def _row_columns(records: Records, said: Description) -> dict[str, Any]:
@@ -215,8 +217,12 @@ def _pairs(records: Records, said: Description) -> dict[str, Any]:
     columns = _row_columns(records, said)
     both_bad = columns.pop("both_bad", None)
     start = records.offsets[:-1]
-    sides = said.option_columns or ("model_a", "model_b")
-    for place, name in enumerate(sides):
+    if len(said.option_columns) != 2:
+        raise DataError(
+            f"the description of pairs names {len(said.option_columns)} columns of options; "
+            "expected two under `options.columns`. Name them."
+        )
+    for place, name in enumerate(said.option_columns):
         columns[name] = records.options["option"].take(pa.array(start + place))
     for feature, spread in said.feature_columns.items():
         for side, column in spread.items():
