@@ -10,6 +10,7 @@ from evaluation.market_shares import MarketShares, make_records
 from penchant.data.records import Records
 from penchant.errors import DataError
 from penchant.evaluation.predictions import blinded, chosen_options, joined, predict
+from penchant.metrics.calibration import expected_calibration_error
 
 RECORDS = make_records()
 
@@ -45,8 +46,9 @@ def test_scores_are_weighted_and_as_by_hand():
     assert predictions.accuracy().estimate == pytest.approx(np.average(hits, weights=weight))
     np.testing.assert_allclose(predictions.log_prob, -np.array(losses))
     said, happened, mass = (np.array(each, dtype=float) for each in zip(*per_option, strict=True))
-    one_bin = abs(np.average(said, weights=mass) - np.average(happened, weights=mass))
-    assert predictions.ece(num_bins=1) == pytest.approx(one_bin, abs=1e-12)
+    by_hand = expected_calibration_error(said, happened, mass)
+    assert predictions.ece() == pytest.approx(by_hand)
+    assert predictions.ece() != pytest.approx(expected_calibration_error(said, happened))
     assert predictions.num_people == 30
 
 
