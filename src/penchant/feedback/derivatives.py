@@ -41,7 +41,7 @@ def curvature_of_utilities(utilities: Float[Array, "B K L *S"]) -> Curvature:
     )
 
 
-def outer(a: Float[Array, "B K *S"], b: Float[Array, "B L *S"]) -> Float[Array, "B K L *S"]:
+def outer(a: Float[Array, "B K *#S"], b: Float[Array, "B L *#S"]) -> Float[Array, "B K L *#S"]:
     """a_k b_l in each row and kind of people."""
     return a[:, :, None] * b[:, None, :]
 
