@@ -69,9 +69,8 @@ def _earlier(
     # Keys and moments in one integer, sorted: a key's events lie together, the earliest first.
     span = int(max(moments.max(initial=0), before.max(initial=0))) + 1
     events = np.sort(keys * span + moments)
-    # Unknown people and options have negative keys, below every event.
-    found = np.searchsorted(events, sought * span + before) - np.searchsorted(events, sought * span)
-    return np.where(sought >= 0, found, 0)
+    # Unknown people and options have negative keys, below every event: nothing is found for them.
+    return np.searchsorted(events, sought * span + before) - np.searchsorted(events, sought * span)
 
 
 def _shared_codes(column: Array, known: dict[str, int]) -> Int[Array, " R"]:
