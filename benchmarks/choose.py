@@ -134,16 +134,12 @@ def mixed(plan: Plan) -> dict:
     bench = Bench(plan)
     ours = bench.add("ours:mixed", folder, settings={"draws": 500}, repeats=3)
     bench.add("peers:xlogit_mixed", folder, settings={"draws": 500}, repeats=1)
-    more = bench.add(
-        "ours:mixed", folder, label="ours:mixed (2,000 draws)", settings={"draws": 2000}, repeats=1
-    )
-    per_person = bench.add(
-        "ours:mixed",
-        folder,
-        label="ours:mixed (draws shifted for each person)",
-        settings={"draws": 500, "shifted": True},
-        repeats=1,
-    )
+    for label, settings in (
+        ("2,000 draws", {"draws": 2_000}),
+        ("10,000 draws", {"draws": 10_000}),
+        ("draws of their own for each person", {"draws": 500, "shifted": True}),
+    ):
+        bench.add("ours:mixed", folder, label=f"ours:mixed ({label})", settings=settings, repeats=1)
     _judge_mixtures(world, bench.rows)
     bias = _bias(bench.rows, world)
     wide = worlds.normal_tastes(plan.people(5_000), seed=4, correlated=True)
@@ -166,7 +162,6 @@ def mixed(plan: Plan) -> dict:
         settings={"draws": 500},
         repeats=1,
     )
-    del more, per_person
     return {
         "seeds": {"independent": 2, "correlated": 4, "many": 5, "evaluator": 20_261_121},
         "size": list(world.features.shape),

@@ -49,7 +49,8 @@ def run_contender(
             command, env=os.environ | ONE_THREAD, capture_output=True, text=True, cwd=HERE
         )
         if process.returncode != 0:
-            raise ContenderFailed(f"{contender}: {process.stderr.strip()[-600:]}")
+            reason = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
+            raise ContenderFailed(f"{contender}: {reason[0]}")
         result = json.loads(out.read_text())
     return result | {
         "cpu_median": statistics.median(result["cpu_seconds"]),

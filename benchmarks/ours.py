@@ -56,9 +56,9 @@ def mixed(
     """MixedLogit: every coefficient normal; `shifted`: draws of their own for each person."""
     from penchant.models.mixed_logit import MixedLogit
 
-    model = MixedLogit(num_draws=draws, correlated=correlated, random_state=0)
-    if shifted:
-        model.set_params(draws_by_person=True)
+    model = MixedLogit(
+        num_draws=draws, correlated=correlated, draws_by_person=shifted, random_state=0
+    )
 
     def fit() -> dict:
         belief = model.fit(as_batch(world)).belief_
@@ -116,16 +116,18 @@ def posterior_of_all(world: World, *, model: str, train: str) -> Fit:
 
 
 def _trained(model: str, world: World):
-    from penchant.models.latent_class_logit import LatentClassLogit
-    from penchant.models.mixed_logit import MixedLogit
+    batch = as_batch(world)
+    if model == "classes":
+        from penchant.models.latent_class_logit import LatentClassLogit
+
+        return LatentClassLogit(num_classes=2, random_state=0).fit(batch).belief_
+    if model == "mixed":
+        from penchant.models.mixed_logit import MixedLogit
+
+        return MixedLogit(num_draws=500, random_state=0).fit(batch).belief_
     from penchant.models.personal_logit import PersonalLogit
 
-    estimator = {
-        "classes": LatentClassLogit(num_classes=2, random_state=0),
-        "mixed": MixedLogit(num_draws=500, random_state=0),
-        "personal": PersonalLogit(),
-    }[model]
-    return estimator.fit(as_batch(world)).belief_
+    return PersonalLogit().fit(batch).belief_
 
 
 def as_batch(world: World, *, panel: bool = True):

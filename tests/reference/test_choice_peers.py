@@ -82,7 +82,7 @@ def test_swissmetro_read_from_its_file_equals_the_peer_on_arrays(peer):
 def test_mixed_logit_equals_the_peer_where_both_draw_enough(peer):
     data, figures = mixed_choices(), golden("mixed_logit")
     assert data.fingerprint == figures["fingerprint"], "the data are not those of the figures"
-    model = MixedLogit(random=("x0",), draws=2**15).fit(as_batch(data))
+    model = MixedLogit(random=("x0",), num_draws=2**15).fit(as_batch(data))
     theta = dict(zip(model.belief_.parameter_names, model.belief_.theta, strict=True))
     mean = np.array([theta[f"x{d}"] for d in range(3)])
     spread = next(abs(v) for name, v in theta.items() if name not in ("x0", "x1", "x2"))
