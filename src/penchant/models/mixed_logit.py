@@ -113,11 +113,11 @@ def random_coefficients(
 
 
 def place_of(name: str, feature_names: tuple[str, ...]) -> list[int]:
-    """The feature of that name, or all levels `name[..]` of a category."""
+    """The feature of that name, or all levels `name[..]` of a category; no interactions."""
     places = [
         place
         for place, feature in enumerate(feature_names)
-        if feature == name or feature.startswith(f"{name}[")
+        if feature == name or (feature.startswith(f"{name}[") and ":" not in feature[len(name) :])
     ]
     if not places:
         raise ConfigError(
