@@ -199,3 +199,20 @@ def test_another_format_is_refused_by_number(folder):
 def test_a_belief_of_ready_features_cannot_read_records(belief):
     with pytest.raises(BeliefError, match="Give it a Batch"):
         belief.encode(samples.swissmetro())
+
+
+def test_a_forecast_averages_over_doubt_and_is_less_sure(belief, simulated):
+    batch = simulated.batch
+    doubtful = replace(belief, covariance=4.0 * np.eye(len(belief.theta)))
+    forecast = doubtful.forecast(batch, num_draws=400, rng=np.random.default_rng(0))
+    draws = doubtful.sample(400, np.random.default_rng(0), antithetic=True)
+    mean = np.mean([b.predict_proba(batch)[0] for b in draws], axis=0)
+    np.testing.assert_allclose(forecast[0], mean, atol=1e-12)
+    np.testing.assert_allclose(forecast[0].sum(axis=1), 1.0)
+    assert forecast[0].max(axis=1).mean() < belief.predict_proba(batch)[0].max(axis=1).mean()
+
+
+def test_antithetic_draws_come_in_mirrored_pairs(belief):
+    thetas = [b.theta for b in belief.sample(5, np.random.default_rng(0), antithetic=True)]
+    assert len(thetas) == 5
+    np.testing.assert_allclose(thetas[0] + thetas[1], 2 * belief.theta, atol=1e-12)

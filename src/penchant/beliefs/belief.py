@@ -17,7 +17,8 @@ from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, Block
 from penchant.data.records import Records
 from penchant.errors import BeliefError, DataError
-from penchant.feedback.channel import Channel, Choice
+from penchant.feedback.channel import Choice
+from penchant.feedback.channel_contract import Channel
 from penchant.numerics.arrays import Array
 from penchant.populations.population import Population, Tastes
 from penchant.utilities.utility import Utility
@@ -149,7 +150,27 @@ class Belief:
             result[worths.block][worths.rows] = np.einsum("cks,cs->ck", given_kind, weights)
         return result
 
-    def log_prob(self, batch: Batch, history: Batch | None = None) -> tuple[Float[Array, "_"], ...]:
+    def forecast(
+        self,
+        batch: Batch,
+        history: Batch | None = None,
+        *,
+        num_draws: int,
+        rng: np.random.Generator,
+    ) -> tuple[Float[Array, "_ _"], ...]:
+        """`predict_proba` averaged over draws of our doubt, E[p(k | theta)].
+
+        A prediction at the mode alone is too sure where many parameters rest on few people.
+        """
+        total = tuple(np.zeros(block.offered.shape) for block in batch.blocks)
+        for belief in self.sample(num_draws, rng, antithetic=True):
+            for sum_BK, one_BK in zip(total, belief.predict_proba(batch, history)):
+                sum_BK += one_BK / num_draws
+        return total
+
+    def log_prob(
+        self, batch: Batch, history: Batch | None = None
+    ) -> tuple[Float[Array, " _"], ...]:
         """log of the average over kinds of people of p(y_b | u_s), row by row, for each block."""
         result = tuple(np.zeros(len(block)) for block in batch.blocks)
         for worths in self.utilities(batch, history):
@@ -199,12 +220,18 @@ class Belief:
         return Moments(mean=tuple(mean), people=tuple(people), doubt=tuple(doubt))
 
     def sample(
-        self, n: int, rng: np.random.Generator, *, robust: bool = False
+        self,
+        n: int,
+        rng: np.random.Generator,
+        *,
+        robust: bool = False,
+        antithetic: bool = False,
     ) -> tuple["Belief", ...]:
         """n beliefs without doubt, each one draw of theta shared by all rows of all people.
 
         Draws come from the posterior draws where the fit made them, else from the normal
-        approximation N(theta, covariance), with the sandwich if `robust`.
+        approximation N(theta, covariance), with the sandwich if `robust`. `antithetic` gives each
+        normal draw with its mirror image, so that whatever is linear in theta averages exactly.
         """
         if self.draws is not None:
             thetas = self.draws[rng.integers(len(self.draws), size=n)]
@@ -215,7 +242,10 @@ class Belief:
             else:
                 values, vectors = np.linalg.eigh(covariance)
                 root = vectors * np.sqrt(np.maximum(values, 0.0))
-                thetas = self.theta + rng.standard_normal((n, len(self.theta))) @ root.T
+                noise = rng.standard_normal((-(-n // 2) if antithetic else n, len(self.theta)))
+                if antithetic:
+                    noise = np.stack([noise, -noise], axis=1).reshape(-1, len(self.theta))[:n]
+                thetas = self.theta + noise @ root.T
         return tuple(
             replace(self, theta=theta, covariance=None, robust_covariance=None, draws=None)
             for theta in thetas

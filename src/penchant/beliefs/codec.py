@@ -108,7 +108,7 @@ def _own_dataclass(path: str) -> type:
             f"belief.json names {path!r}, which this version of penchant does not have. "
             "Install the version that wrote it (see `version` in belief.json) or fit again."
         ) from error
-    frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    if not isinstance(kind, type) or not frozen:
+    is_class = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    if not is_class or not vars(kind)["__dataclass_params__"].frozen:
         raise BeliefError(f"belief.json names {path!r}, which is not a frozen dataclass.")
     return kind

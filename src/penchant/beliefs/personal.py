@@ -161,7 +161,7 @@ def personal_modes(
     except ImportError:
         return laplace(flat, prior, start, max_steps, tolerance)
     mode, lower, value, decrement = fused(
-        *_arrays(flat, prior), np.array(start, dtype=np.float64), max_steps, tolerance
+        *flat_arrays(flat, prior), np.array(start, dtype=np.float64), max_steps, tolerance
     )
     return PersonalModes(mode=mode, lower=lower, log_joint=value, decrement=decrement)
 
@@ -175,7 +175,7 @@ def posterior_draws(
         from penchant.beliefs.personal_fused import weigh as fused
     except ImportError:
         return weigh(flat, prior, modes.mode, lower, noise)
-    z, log_ratio = fused(*_arrays(flat, prior), modes.mode, lower, noise)
+    z, log_ratio = fused(*flat_arrays(flat, prior), modes.mode, lower, noise)
     return PersonalDraws(z=z, log_ratio=log_ratio)
 
 
@@ -332,7 +332,8 @@ class _Person:
         return slope, np.eye(len(z)) + (centred * share[:, None]).T @ centred
 
 
-def _arrays(flat: FlatChoices, prior: TastePrior) -> tuple[Array, ...]:
+def flat_arrays(flat: FlatChoices, prior: TastePrior) -> tuple[Array, ...]:
+    """The arguments that every fused pass over people begins with."""
     return (
         flat.features,
         flat.menu_start,

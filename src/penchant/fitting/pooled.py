@@ -15,7 +15,8 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
-from penchant.feedback.channel import Channel, Choice
+from penchant.feedback.channel import Choice
+from penchant.feedback.channel_contract import Channel
 from penchant.fitting.inference import Covariances, covariances, invert_information
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
 from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions

@@ -1,6 +1,7 @@
 """Best-worst scaling: which of these matters most to you, and which least?"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 
@@ -13,14 +14,14 @@ from penchant.numerics.arrays import Array
 
 @dataclass(eq=False)
 class BestWorst(Estimator):
-    """Best and worst of a menu, by the max-difference or the sequential model.
+    """Best and worst of a menu: the best first and then the worst of the rest, or both at once.
 
-    Marley and Louviere (2005). formula: features in place of one score an item. Scores are in
-    logits against the first item.
+    Marley and Pihlens (2012), Marley and Louviere (2005). formula: features in place of one score
+    an item. Scores are in logits against the first item.
     """
 
     formula: str = ""
-    sequential: bool = False
+    model: Literal["sequential", "max_diff"] = "sequential"
     group_by: str = "person"
     prior_scale: float | None = None
 
@@ -30,7 +31,7 @@ class BestWorst(Estimator):
         """Maximise the likelihood of both answers. Raises `DataError` for unusable data."""
         self.belief_ = fit_scores(
             data,
-            (BestWorstChannel(sequential=self.sequential),),
+            (BestWorstChannel(model=self.model),),
             formula=self.formula,
             group_by=self.group_by,
             prior_scale=self.prior_scale,

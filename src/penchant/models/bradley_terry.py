@@ -1,6 +1,7 @@
 """Bradley-Terry: one score an item from pairs, ties included."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 
@@ -21,8 +22,8 @@ class BradleyTerry(Estimator):
     """
 
     formula: str = ""
-    ties: str | None = None
-    link: str = "logit"
+    ties: Literal["davidson", "rao_kupper"] | None = None
+    link: Literal["logit", "probit"] = "logit"
     group_by: str = "person"
     prior_scale: float | None = None
 

@@ -23,13 +23,16 @@ class ConditionalLogit(Estimator):
     shrunk to zero family by family (the terms that begin with the same factor), by an amount that
     the data tell. group_by: whose rows hang together, for the robust errors. prior_scale: standard
     deviation of each part-worth per standard deviation of its feature; None: no prior unless the
-    data push an estimate to infinity. A coefficient is utility per unit of its feature.
+    data push an estimate to infinity. doubt_draws: average predictions over so many draws of our
+    doubt about the coefficients; 0 predicts at the mode. A coefficient is utility per unit of its feature.
     """
 
     formula: str = ""
     group_by: str = "person"
     shrunk: str = ""
     prior_scale: float | None = None
+    doubt_draws: int = 0
+    random_state: int = 0
     max_steps: int = 100
     tolerance: float = 1e-12
 

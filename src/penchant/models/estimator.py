@@ -17,7 +17,7 @@ from penchant.data.records import Records
 from penchant.encoders.items import ItemEncoder
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError, NotFittedError
-from penchant.feedback.channel import Channel
+from penchant.feedback.channel_contract import Channel
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.models.summary import Summary, summarise
@@ -34,6 +34,9 @@ class Estimator:
     """
 
     belief_: Belief
+    # Estimators that average their predictions over draws of our doubt have a field of this name.
+    doubt_draws: int = 0
+    random_state: int = 0
 
     def fit(self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None) -> Any:
         """Learn from records or from a batch. Each estimator says how."""
@@ -65,7 +68,12 @@ class Estimator:
         belief = self._belief()
         batch = encoded(belief, data)
         known = None if history is None else encoded(belief, history)
-        return flat_probabilities(batch, belief.predict_proba(batch, known))
+        if self.doubt_draws:
+            rng = np.random.default_rng(self.random_state)
+            blocks = belief.forecast(batch, known, num_draws=self.doubt_draws, rng=rng)
+        else:
+            blocks = belief.predict_proba(batch, known)
+        return flat_probabilities(batch, blocks)
 
     def score(self, data: Records | Batch, history: Records | Batch | None = None) -> float:
         """Mean log-probability of what people answered, in nats per row; higher is better."""
@@ -118,16 +126,19 @@ def training_batch(
 
     `sample_weight` multiplies the rows' own weights; one entry per row of the records.
     """
+    fitted: TableEncoder | ItemEncoder | None = None
     if isinstance(data, Batch):
-        batch, fitted = data, None
+        batch = data
     elif isinstance(data, Records):
         if encoder is None:
             raise ConfigError(
                 "records need a formula that says which features matter, for instance "
                 "'option + time + cost'; got none."
             )
-        fitted: Encoder | None = encoder.fit(data)
-        assert fitted is not None
+        fitted = encoder.fit(data)
+        if isinstance(fitted, TableEncoder):
+            # New people bring levels that nobody had: they are foretold as the reference level.
+            fitted = dataclasses.replace(fitted, unseen="reference")
         batch = fitted.encode(data)
     else:
         raise DataError(

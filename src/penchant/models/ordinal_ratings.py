@@ -1,6 +1,7 @@
 """Ordinal ratings: stars as cuts through a worth, with every person's own way of using them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 
@@ -22,7 +23,7 @@ class OrdinalRatings(Estimator):
     levels: int = 5
     formula: str = ""
     by_person: bool = False
-    link: str = "logit"
+    link: Literal["logit", "probit"] = "logit"
     group_by: str = "person"
     prior_scale: float | None = None
 
