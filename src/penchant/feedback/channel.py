@@ -16,6 +16,7 @@ from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback import (
     accept,
+    alternatives,
     best_worst,
     choice,
     davidson_luce,
@@ -23,6 +24,7 @@ from penchant.feedback import (
     outcome,
     pairwise,
     probit,
+    probit_correlated,
     ranking,
     rating,
 )
@@ -36,6 +38,7 @@ from penchant.feedback.channel_contract import (
 from penchant.feedback.cumulative import Link
 from penchant.feedback.thresholds import Ordered, Personal, Symmetric, Thresholds
 from penchant.numerics.arrays import Array, constant, namespace
+from penchant.numerics.draws import draw_uniforms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,81 @@ class Nested(CommonChannel):
             probabilities=nested.probabilities,
             arguments=(block.offered, block.answer["chosen"], nest, parameters[None]),
             probability_arguments=(block.offered, nest, parameters[None]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probit(CommonChannel):
+    """One option of the menu under normal noise. Probabilities [B, K].
+
+    num_correlated: None for independent errors of unit variance; else the number of alternatives
+    (all options of the batch, 2 to 6) whose errors have a covariance of their own, simulated with
+    `num_draws` evenly spread draws from `seed`, the same for all rows and in every fit.
+    """
+
+    num_correlated: int | None = None
+    num_draws: int = 256
+    seed: int = 0
+    kind: ClassVar[str] = "choice"
+
+    def __post_init__(self) -> None:
+        most = probit_correlated.MOST_ALTERNATIVES
+        if self.num_correlated is not None and not 2 <= self.num_correlated <= most:
+            raise ConfigError(
+                f"num_correlated is {self.num_correlated}; expected 2 to {most} alternatives. Use "
+                "Probit() with independent errors, or nests, for more."
+            )
+        if self.num_draws < 1:
+            raise ConfigError(f"num_draws is {self.num_draws}; expected 1 or more, such as 256.")
+
+    def validate(self, batch: Batch) -> None:
+        if self.num_correlated not in (None, len(batch.option_names)):
+            raise DataError(
+                f"the batch has {len(batch.option_names)} options and `num_correlated` is "
+                f"{self.num_correlated}; expected the same number, since each option has errors "
+                "of its own. Set `num_correlated`, or give Probit() independent errors."
+            )
+
+    def num_common(self) -> int:
+        if self.num_correlated is None:
+            return 0
+        return probit_correlated.num_parameters(self.num_correlated)
+
+    def parameter_names(self, batch: Batch) -> tuple[str, ...]:
+        if self.num_correlated is None:
+            return ()
+        return tuple(
+            f"log factor [{i}, {i}]" if i == k else f"factor [{i}, {k}]"
+            for i in range(2, self.num_correlated)
+            for k in range(1, i + 1)
+        )
+
+    def initial(self, batch: Batch) -> Float[Array, " M"]:
+        if self.num_correlated is None:
+            return np.zeros(0)
+        return probit_correlated.independent_parameters(self.num_correlated)
+
+    def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
+        chosen = block.answer["chosen"]
+        if self.num_correlated is None:
+            return Likelihood(
+                log_prob=probit.log_prob,
+                score=probit.score,
+                curvature=probit.curvature,
+                probabilities=probit.probabilities,
+                arguments=(block.offered, chosen),
+                probability_arguments=(block.offered,),
+            )
+        layout = alternatives.lay_out(block.option, block.offered, self.num_correlated)
+        rng = np.random.default_rng(self.seed)
+        draws = draw_uniforms("halton", 1, self.num_correlated - 1, self.num_draws, rng)[0].T
+        return Likelihood(
+            log_prob=alternatives.log_prob,
+            score=alternatives.score,
+            curvature=alternatives.curvature,
+            probabilities=alternatives.probabilities,
+            arguments=(layout, chosen, draws, parameters[None]),
+            probability_arguments=(layout, draws, parameters[None]),
         )
 
 

@@ -101,8 +101,8 @@ class Likelihood:
     score: Callable[..., Score]
     curvature: Callable[..., Curvature]
     probabilities: Callable[..., Array]
-    arguments: tuple[Array, ...]
-    probability_arguments: tuple[Array, ...] = ()
+    arguments: tuple[Any, ...]
+    probability_arguments: tuple[Any, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
