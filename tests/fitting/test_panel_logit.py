@@ -1,5 +1,6 @@
 """The panel logit in registers equals plain NumPy, its own differences, and brute force."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,8 @@ import pytest
 
 from penchant.data.batch import FlatChoices
 from penchant.errors import DataError
-from penchant.fitting import panel_logit
 from penchant.fitting.panel_logit import PanelChoices
-from penchant.fitting.panel_logit_density import PanelDensity, _contract
+from penchant.fitting.panel_logit_density import PanelDensity
 from penchant.populations.normal import Normal
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 
@@ -25,6 +25,8 @@ CASES = {
     "fixed price": {"random": (0, 3), "distributions": ("normal", "-truncated"), "price": 1},
 }  # fmt: skip
 
+ADAPTED = pytest.mark.parametrize("is_adapted", [False, True], ids=["shared", "adapted"])
+
 
 def choices(num_people=23, menu_sizes=(3, 4, 2, 1, 5), num_tasks=5):
     spread = tuple(tuple(0.6 * (i == j) for j in range(5)) for i in range(5))
@@ -35,10 +37,10 @@ def choices(num_people=23, menu_sizes=(3, 4, 2, 1, 5), num_tasks=5):
     return PanelChoices.from_flat(simulate_choices(config, np.random.default_rng(1)).flat())
 
 
-def density(case, num_blocks=4, num_draws=100, **changes):
+def density(case, num_blocks=4, num_draws=100, is_adapted=False, **changes):
     population = Normal(num_draws=num_draws, seed=3, **CASES[case])
-    built = PanelDensity.build(choices(**changes), population, num_blocks=num_blocks)
-    return built.in_double()
+    built = PanelDensity.build(choices(**changes), population, num_blocks=num_blocks).in_double()
+    return built.adapted(point(built) * 0.9) if is_adapted else built
 
 
 def point(of):
@@ -48,23 +50,24 @@ def point(of):
     return theta
 
 
+@ADAPTED
 @pytest.mark.parametrize("case", CASES)
-def test_the_fused_pass_equals_plain_numpy(case):
-    fast = density(case)
+def test_the_fused_pass_equals_plain_numpy(case, is_adapted, monkeypatch):
+    fast = density(case, is_adapted=is_adapted)
     theta = point(fast)
     here = fast.evaluate(theta)
-    draws = fast.population.taste_draws(theta, fast.base)
-    slow = panel_logit.panel_pass(fast.choices, draws, fast.block, 100)
-    assert here.value == pytest.approx(slow.log_likelihood.sum(), rel=1e-12)
+    information = fast.information(theta, here)
+    monkeypatch.setattr("penchant.fitting.panel_logit_density._has_fused", lambda: False)
+    slow = fast.evaluate(theta)
+    assert here.value == pytest.approx(slow.value, rel=1e-12)
     np.testing.assert_allclose(here.scores, slow.scores, rtol=1e-10, atol=1e-12)
-    moments = panel_logit.panel_moments(fast.choices, draws, fast.block, 100)
-    information = fast.outer_product(here) - _contract(draws, moments, 100)
-    np.testing.assert_allclose(fast.information(theta, here), information, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(information, fast.information(theta, slow), rtol=1e-8, atol=1e-9)
 
 
+@ADAPTED
 @pytest.mark.parametrize("case", CASES)
-def test_gradient_and_information_are_derivatives_of_the_value(case):
-    of = density(case)
+def test_gradient_and_information_are_derivatives_of_the_value(case, is_adapted):
+    of = density(case, is_adapted=is_adapted)
     theta, step = point(of), 1e-5
     here = of.evaluate(theta)
     ahead = [of.evaluate(theta + e) for e in step * np.eye(len(theta))]
@@ -75,26 +78,43 @@ def test_gradient_and_information_are_derivatives_of_the_value(case):
     np.testing.assert_allclose(of.information(theta, here), -np.array(bend), atol=1e-5)
 
 
+@ADAPTED
 @pytest.mark.parametrize("case", CASES)
-def test_single_precision_loses_nothing_that_matters(case):
-    of = density(case)
+def test_single_precision_loses_nothing_that_matters(case, is_adapted):
+    of = density(case, is_adapted=is_adapted)
     theta = point(of)
     double, single = of.evaluate(theta), replace(of, is_single=True).evaluate(theta)
     assert single.value == pytest.approx(double.value, rel=1e-7)
     np.testing.assert_allclose(single.scores, double.scores, atol=2e-5)
 
 
-def test_without_numba_the_twin_serves(monkeypatch):
-    of = density("kin")
+@pytest.mark.parametrize("case", [case for case in CASES if case != "bounded"])
+def test_proposals_stand_on_the_mode_of_each_persons_posterior(case, monkeypatch):
+    of = density(case)
     theta = point(of)
-    fast = of.evaluate(theta)
-    monkeypatch.setitem(__import__("sys").modules, "penchant.fitting.panel_logit_fused", None)
-    monkeypatch.delattr("penchant.fitting.panel_logit_fused", raising=False)
-    slow = of.evaluate(theta)
-    np.testing.assert_allclose(slow.scores, fast.scores, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(
-        of.information(theta, slow), of.information(theta, fast), rtol=1e-8, atol=1e-8
-    )
+    fused = of.adapted(theta).proposals
+    monkeypatch.setitem(sys.modules, "penchant.fitting.panel_logit_fused", None)
+    plain = of.adapted(theta).proposals
+    np.testing.assert_allclose(fused.centre, plain.centre, atol=1e-9)
+    np.testing.assert_allclose(fused.root, plain.root, atol=1e-9)
+    assert np.abs(fused.centre).max() > 0.3
+
+
+def test_draws_around_peoples_own_tastes_give_the_same_likelihood_with_less_noise():
+    """With 2**15 draws both agree; with 128 the proposals' error is a third or less."""
+    truth = density("all correlated", num_draws=2**15, num_blocks=23)
+    theta = point(truth) * 1.5
+    exact = truth.evaluate(theta).value
+    assert truth.adapted(theta).evaluate(theta).value == pytest.approx(exact, abs=0.05)
+    few = density("all correlated", num_draws=128, num_blocks=23)
+    shared_error = abs(few.evaluate(theta).value - exact)
+    assert abs(few.adapted(theta).evaluate(theta).value - exact) < max(shared_error / 3, 0.05)
+
+
+def test_coefficients_without_a_normal_deviate_keep_their_shared_draws():
+    population = Normal(random=(0, 1), distributions=("uniform", "triangular"), num_draws=64)
+    of = PanelDensity.build(choices(), population, num_blocks=2)
+    assert of.adapted(point(of)) is of
 
 
 def test_a_spread_of_zero_gives_the_conditional_logit():

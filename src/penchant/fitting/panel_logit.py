@@ -57,8 +57,9 @@ class PanelChoices:
             place = int(np.argmax(uneven))
             raise DataError(
                 f"row {int(flat.row[place])} has weight {flat.weight[place]:g} where this person's "
-                f"rows have weight {weight[group[place]]:g} on average; a random-coefficients model "
-                "weighs people, not rows. Give all rows of a person the same weight (or zero)."
+                f"rows have weight {weight[group[place]]:g} on average; a model of random "
+                "coefficients weighs people, not rows. Give all rows of a person the same weight "
+                "(or zero)."
             )
         size = np.diff(flat.menu_start)
         is_rest = np.repeat(kept, size)
@@ -108,14 +109,21 @@ class PanelMoments:
 
 
 def panel_pass(
-    choices: PanelChoices, draws: TasteDraws, block: Int[Array, " G"], num_draws: int
+    choices: PanelChoices,
+    draws: TasteDraws,
+    block: Int[Array, " G"],
+    num_draws: int,
+    log_weight: Float[Array, "G S"] | None = None,
 ) -> PanelPass:
-    """Log-likelihood and scores of every person, whose draws are those of block[g]."""
+    """Log-likelihood and scores of every person, whose draws are those of block[g].
+
+    log_weight: of each draw, where they do not come from the population itself but from a proposal.
+    """
     num_features = choices.differences.shape[1]
     log_likelihood = np.zeros(choices.num_groups)
     scores = np.zeros((choices.num_groups, num_features + len(draws.draw)))
     for g in range(choices.num_groups):
-        person = _person(choices, draws, g, int(block[g]), num_draws)
+        person = _person(choices, draws, g, int(block[g]), num_draws, log_weight)
         log_likelihood[g] = person.log_likelihood
         slope = person.slope.copy()
         values = draws.values[block[g], :, :num_draws]
@@ -131,7 +139,11 @@ def panel_pass(
 
 
 def panel_moments(
-    choices: PanelChoices, draws: TasteDraws, block: Int[Array, " G"], num_draws: int
+    choices: PanelChoices,
+    draws: TasteDraws,
+    block: Int[Array, " G"],
+    num_draws: int,
+    log_weight: Float[Array, "G S"] | None = None,
 ) -> PanelMoments:
     """The sums over people that the Hessian is made of, weighted by `choices.weight`."""
     num_features = choices.differences.shape[1]
@@ -139,7 +151,7 @@ def panel_moments(
     first = np.zeros((len(draws.values), num_features, num_draws))
     second = np.zeros((len(draws.values), len(rows), num_draws))
     for g in range(choices.num_groups):
-        person = _person(choices, draws, g, int(block[g]), num_draws)
+        person = _person(choices, draws, g, int(block[g]), num_draws, log_weight)
         weight = choices.weight[g] * person.weight
         first[block[g]] += weight * person.slope
         outer = person.slope[rows] * person.slope[columns] - person.information
@@ -156,14 +168,20 @@ class _Person:
 
 
 def _person(
-    choices: PanelChoices, draws: TasteDraws, g: int, block: int, num_draws: int
+    choices: PanelChoices,
+    draws: TasteDraws,
+    g: int,
+    block: int,
+    num_draws: int,
+    log_weight: Float[Array, "G S"] | None,
 ) -> _Person:
     num_features = choices.differences.shape[1]
     taste = np.empty((num_features, num_draws))
     taste[draws.fixed] = draws.fixed_values[:, None]
     taste[draws.varying] = draws.values[block, :, :num_draws]
     rows, columns = np.tril_indices(num_features)
-    log_prob, slope = np.zeros(num_draws), np.zeros((num_features, num_draws))
+    log_prob = np.zeros(num_draws) if log_weight is None else log_weight[g, :num_draws].copy()
+    slope = np.zeros((num_features, num_draws))
     information = np.zeros((len(rows), num_draws))
     for b in range(choices.group_start[g], choices.group_start[g + 1]):
         x = choices.differences[choices.menu_start[b] : choices.menu_start[b + 1]]

@@ -20,6 +20,7 @@ from penchant.fitting.panel_logit import (
     panel_moments,
     panel_pass,
 )
+from penchant.fitting.proposals import Proposals, propose
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal, TasteDraws
 
@@ -29,6 +30,7 @@ _PADDING = 64
 _CHUNK_FLOATS = 4_000_000
 # Utility differences beyond so many powers of two count as that many.
 _LIMIT = {np.float32: 100.0, np.float64: 1000.0}
+_LOG2_E = 1.0 / np.log(2.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +50,9 @@ class PanelDensity:
     People share blocks of draws, person g that of `block[g]`: the tastes of a block are made once
     for all its people. With one block all people share their simulation error, which then does
     not average out; with as many blocks as people each has draws of their own. is_single: work in
-    single precision, three times faster; sums over people are double in any case.
+    single precision, three times faster; sums over people are double in any case. proposals: where
+    each person's draws are taken; from the population itself if there are none. They do not move
+    with theta, so that the density stays smooth.
     """
 
     choices: PanelChoices
@@ -58,6 +62,7 @@ class PanelDensity:
     precision: Float[Array, " M"]
     is_single: bool = True
     num_threads: int = 1
+    proposals: Proposals | None = None
 
     @classmethod
     def build(
@@ -106,11 +111,28 @@ class PanelDensity:
             base=_padded(self.base[:, :, : population.num_draws]),
             block=self.block[groups],
             precision=self.precision * share,
+            proposals=None,
         )
 
     def in_double(self) -> "PanelDensity":
         """The same density in double precision throughout."""
         return replace(self, is_single=False)
+
+    def adapted(self, theta: Float[Array, " M"]) -> "PanelDensity":
+        """The same density with each person's draws around their taste, as it looks from theta.
+
+        A population without a normal deviate behind it is left as it is.
+        """
+        # A few blocks do: they only place the coefficients that are no normal deviates.
+        recipe = self.population.taste_recipe(theta, self.base[:8])
+        if not recipe.is_kin.any():
+            return self
+        varying, fixed = self._order
+        fixed_utility = self._features[:, fixed] @ theta[fixed]
+        varying_x = np.ascontiguousarray(self._features[:, varying])
+        price = -1 if self.population.price is None else self.population.price
+        proposals = propose(self.choices, varying_x, fixed_utility, recipe, price)
+        return replace(self, proposals=proposals)
 
     def evaluate(self, theta: Float[Array, " M"]) -> SimulatedValue:
         """Value, gradient and people's scores."""
@@ -140,10 +162,13 @@ class PanelDensity:
         information in the taste itself, J = d taste / d theta, E over draws by their weight. All
         people of a block share J, so h h' - A is summed over them before J is met.
         """
+        if self.proposals is not None and _has_fused():
+            return self.outer_product(here) - self._curvature(theta)
         hessian = np.zeros((len(theta), len(theta)))
         num_features = self._features.shape[1]
         for chunk in self._chunks(theta, num_features * num_features):
-            hessian += _contract(chunk.draws, self._moments(chunk), self.num_draws)
+            draws = self._twin_draws(chunk)[0]
+            hessian += _contract(draws, self._moments(chunk), self.num_draws)
         return self.outer_product(here) - hessian
 
     @property
@@ -154,19 +179,29 @@ class PanelDensity:
     def _dtype(self) -> Any:
         return np.float32 if self.is_single else np.float64
 
-    @cached_property
-    def _columns(self) -> tuple[Array, Array, Array]:
-        """Varying, fixed and all features in working precision."""
-        num_features = self._features.shape[1]
+    @property
+    def _order(self) -> tuple[Int[Array, " V"], Int[Array, " F"]]:
+        """Places of the features whose taste varies, and of the others."""
+        places = np.arange(self._features.shape[1])
         is_priced = self.population.price is not None
-        varying = np.arange(num_features) if is_priced else np.array(self.population.random)
-        fixed = np.setdiff1d(np.arange(num_features), varying)
+        varying = places if is_priced else np.array(self.population.random)
+        return varying, np.setdiff1d(places, varying)
+
+    @cached_property
+    def _columns(self) -> "_Columns":
+        varying, fixed = self._order
         everything = np.ascontiguousarray(self._features, dtype=self._dtype)
-        return (
-            np.ascontiguousarray(everything[:, varying]),
-            np.ascontiguousarray(everything[:, fixed]),
-            everything,
+        return _Columns(
+            varying=np.ascontiguousarray(
+                (self._features[:, varying] * _LOG2_E).astype(self._dtype)
+            ),
+            fixed=np.ascontiguousarray(everything[:, fixed]),
+            ordered=np.ascontiguousarray(everything[:, np.concatenate([varying, fixed])]),
         )
+
+    @cached_property
+    def _deviates(self) -> Float[Array, "C R S"]:
+        return self.base.astype(self._dtype)
 
     def _chunks(self, theta: Float[Array, " M"], width: int) -> Iterator["_Chunk"]:
         """A few blocks of draws at a time, with the people who use them."""
@@ -177,66 +212,168 @@ class PanelDensity:
             first, last = np.searchsorted(self.block, [start, stop])
             if first < last:
                 yield _Chunk(
-                    draws=self.population.taste_draws(theta, self.base[start:stop]),
+                    theta=theta,
+                    base=self.base[start:stop],
+                    blocks=slice(start, stop),
                     people=slice(int(first), int(last)),
                     block=self.block[first:last] - start,
                 )
 
     def _pass(self, chunk: "_Chunk") -> PanelPass:
-        draws, people = chunk.draws, chunk.people
-        try:
-            from penchant.fitting import panel_logit_fused as fused
-        except ImportError:
-            part = self.choices.take_groups(np.arange(people.start, people.stop))
-            return panel_pass(part, draws, chunk.block, self.num_draws)
+        if not _has_fused():
+            draws, block, log_weight = self._twin_draws(chunk)
+            return panel_pass(self._people(chunk), draws, block, self.num_draws, log_weight)
+        from penchant.fitting import panel_logit_fused as fused
+
+        people, dtype = chunk.people, self._dtype
         num_people, num_features = people.stop - people.start, self._features.shape[1]
         log_likelihood = np.zeros(num_people)
-        scores = np.zeros((num_people, num_features + len(draws.draw)))
-        varying_x, fixed_x, _ = self._columns
-        tastes, fixed_utility = self._tastes(draws)
-        dtype = self._dtype
-        slopes = draws.slopes if self._has_slopes else np.zeros((0, 0, 0))
-        slopes, basis = slopes.astype(dtype), draws.basis.astype(dtype)
+        scores = np.zeros((num_people, num_features + len(self.population.spread_pairs)))
         group_start = self.choices.group_start[people.start : people.stop + 1]
+        own = self._own(chunk)
+        if self.proposals is None:
+            draws = self.population.taste_draws(chunk.theta, chunk.base)
+            values, slopes = draws.values.astype(dtype), draws.slopes
+            slopes = slopes.astype(dtype) if self._has_slopes else values
+            basis = draws.basis.astype(dtype)
+        else:
+            values, slopes, basis = own.values, own.slopes, own.basis
+        fixed_utility = self._fixed_utility(chunk.theta)
 
         def work(begin: int, end: int) -> None:
             fused.panel_pass(
-                varying_x, fixed_x, fixed_utility, self.choices.menu_start, group_start,
-                chunk.block, tastes, slopes, basis, draws.coefficient, draws.draw, draws.price,
-                self.num_draws, dtype(_LIMIT[dtype]), dtype(np.log(2.0)), begin, end,
-                log_likelihood, scores,
+                self._columns.varying, self._columns.fixed, fixed_utility,
+                self.choices.menu_start, group_start, chunk.block, values, slopes, basis,
+                *self._pairs, self._price, self._has_slopes, *own.arguments, self.num_draws,
+                *self._limits, begin, end, log_likelihood, scores,
             )  # fmt: skip
 
         self._share_out(work, chunk.block)
-        order = np.concatenate([draws.varying, draws.fixed])
+        order = np.concatenate(self._order)
         scores[:, order] = scores[:, :num_features].copy()
         return PanelPass(log_likelihood=log_likelihood, scores=scores)
 
     def _moments(self, chunk: "_Chunk") -> PanelMoments:
-        draws, people = chunk.draws, chunk.people
-        try:
-            from penchant.fitting import panel_logit_fused as fused
-        except ImportError:
-            part = self.choices.take_groups(np.arange(people.start, people.stop))
-            return panel_moments(part, draws, chunk.block, self.num_draws)
+        draws, block, log_weight = self._twin_draws(chunk)
+        if not _has_fused():
+            return panel_moments(self._people(chunk), draws, block, self.num_draws, log_weight)
+        from penchant.fitting import panel_logit_fused as fused
+
+        people, dtype = chunk.people, self._dtype
         num_features = self._features.shape[1]
-        varying_x, _, all_x = self._columns
-        tastes, fixed_utility = self._tastes(draws)
-        dtype = self._dtype
-        num_blocks, _, length = tastes.shape
+        values = draws.values.astype(dtype)
+        num_blocks, _, length = values.shape
         first = np.zeros((num_blocks, num_features, length), dtype)
         second = np.zeros((num_blocks, num_features * (num_features + 1) // 2, length), dtype)
         group_start = self.choices.group_start[people.start : people.stop + 1]
+        fixed_utility = self._fixed_utility(chunk.theta)
 
         def work(begin: int, end: int) -> None:
             fused.panel_moments(
-                varying_x, all_x, fixed_utility, self.choices.menu_start, group_start,
-                self.choices.weight[people], chunk.block, tastes, self.num_draws,
-                dtype(_LIMIT[dtype]), begin, end, first, second,
+                self._columns.varying, self._columns.ordered, fixed_utility,
+                self.choices.menu_start, group_start, self.choices.weight[people], chunk.block,
+                values, self.num_draws, self._limits[0], begin, end, first, second,
             )  # fmt: skip
 
         self._share_out(work, chunk.block)
-        return PanelMoments(first=first, second=second)
+        rank = np.argsort(np.concatenate(self._order))
+        rows, columns = np.tril_indices(num_features)
+        one, two = np.maximum(rank[rows], rank[columns]), np.minimum(rank[rows], rank[columns])
+        return PanelMoments(first=first[:, rank], second=second[:, one * (one + 1) // 2 + two])
+
+    def _curvature(self, theta: Float[Array, " M"]) -> Float[Array, "M M"]:
+        """The Hessian but for the outer product, person by person: all have their own deviates."""
+        from penchant.fitting import panel_logit_fused as fused
+
+        num_features, size = self._features.shape[1], len(theta)
+        coefficient, draw = self._pairs
+        start = np.searchsorted(coefficient, np.arange(num_features + 1))
+        fixed_utility = self._fixed_utility(theta)
+        parts: dict[tuple[int, int], Array] = {}
+        for chunk in self._chunks(theta, num_features):
+            own, people = self._own(chunk), chunk.people
+            group_start = self.choices.group_start[people.start : people.stop + 1]
+
+            def work(begin: int, end: int, chunk=chunk, own=own, group_start=group_start):  # type: ignore[no-untyped-def]  # the loop's own values
+                hessian = np.zeros((size, size))
+                fused.panel_curvature(
+                    self._columns.varying, self._columns.ordered, fixed_utility,
+                    self.choices.menu_start, group_start, self.choices.weight[chunk.people],
+                    chunk.block, own.values, own.slopes, own.bends, own.basis, own.bend_basis,
+                    start, draw, self._price, *own.arguments[1:], self.num_draws,
+                    *self._limits, begin, end, hessian,
+                )  # fmt: skip
+                parts[chunk.people.start, begin] = hessian
+
+            self._share_out(work, chunk.block)
+        # In the order of people, whichever thread was first.
+        raw = sum((parts[key] for key in sorted(parts)), np.zeros((size, size)))
+        order = np.concatenate([*self._order, np.arange(num_features, size)])
+        hessian = np.empty_like(raw)
+        hessian[np.ix_(order, order)] = raw
+        return hessian
+
+    def _own(self, chunk: "_Chunk") -> "_Own":
+        """What the fused loops need to make each person's own tastes; empty shapes if shared."""
+        dtype = self._dtype
+        recipe = self.population.taste_recipe(chunk.theta, chunk.base)
+        if self.proposals is None:
+            size = len(recipe.is_kin)
+            centre, root = np.zeros((0, size), dtype), np.zeros((0, size, size), dtype)
+        else:
+            centre = self.proposals.centre[chunk.people].astype(dtype)
+            root = self.proposals.root[chunk.people].astype(dtype)
+        arrays = [part.astype(dtype) for part in (recipe.sign, recipe.location, recipe.root)]
+        shared = (recipe.values, recipe.slopes, recipe.bends, recipe.basis, recipe.bend_basis)
+        values, slopes, bends, basis, bend_basis = (part.astype(dtype) for part in shared)
+        return _Own(
+            values=values,
+            slopes=slopes,
+            bends=bends,
+            basis=basis,
+            bend_basis=bend_basis,
+            arguments=(
+                self.proposals is not None, centre, root, recipe.is_kin,
+                self._deviates[chunk.blocks], recipe.code, recipe.row, *arrays,
+            ),
+        )  # fmt: skip
+
+    def _twin_draws(self, chunk: "_Chunk") -> tuple[TasteDraws, Array, Array]:
+        """Tastes as arrays: those of the blocks, or of each person with their log-weights."""
+        base, block, log_weight = chunk.base, chunk.block, None
+        if self.proposals is not None:
+            own = Proposals(
+                centre=self.proposals.centre[chunk.people], root=self.proposals.root[chunk.people]
+            )
+            is_kin = self.population.taste_recipe(chunk.theta, base[:1]).is_kin
+            base, log_weight = own.deviates(base[block], is_kin)
+            block = np.arange(len(block))
+        return self.population.taste_draws(chunk.theta, base), block, log_weight
+
+    def _people(self, chunk: "_Chunk") -> PanelChoices:
+        return self.choices.take_groups(np.arange(chunk.people.start, chunk.people.stop))
+
+    def _fixed_utility(self, theta: Float[Array, " M"]) -> Float[Array, " N"]:
+        """In units of log2(e), as the fused loops want them."""
+        return self._columns.fixed @ (theta[self._order[1]] * _LOG2_E).astype(self._dtype)
+
+    @property
+    def _pairs(self) -> tuple[Int[Array, " P"], Int[Array, " P"]]:
+        """Place among the varying features, and row of deviates, of each spread."""
+        pairs = np.array(self.population.spread_pairs, dtype=np.int64).reshape(-1, 2)
+        of_row = np.arange(len(self.population.random))
+        if self.population.price is not None:
+            of_row = np.array(self.population.random)
+        return of_row[pairs[:, 0]], pairs[:, 1].copy()
+
+    @property
+    def _price(self) -> int:
+        return -1 if self.population.price is None else self.population.price
+
+    @property
+    def _limits(self) -> tuple[Any, Any]:
+        dtype = self._dtype
+        return dtype(_LIMIT[dtype]), dtype(_LOG2_E)
 
     @property
     def _has_slopes(self) -> bool:
@@ -245,12 +382,6 @@ class PanelDensity:
         return self.population.price is not None or not (
             set(self.population.distributions) <= additive
         )
-
-    def _tastes(self, draws: TasteDraws) -> tuple[Array, Array]:
-        """Tastes in units of log2(e), whose exponential is 2**x; utilities without variation."""
-        log2_e = 1.0 / np.log(2.0)
-        fixed = (draws.fixed_values * log2_e).astype(self._dtype)
-        return (draws.values * log2_e).astype(self._dtype), self._columns[1] @ fixed
 
     def _share_out(self, work: Callable[[int, int], None], block: Int[Array, " G"]) -> None:
         """People to threads, cut between blocks: no two threads add to the same sums."""
@@ -267,9 +398,38 @@ class PanelDensity:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Chunk:
-    draws: TasteDraws
+    theta: Float[Array, " M"]
+    base: Float[Array, "C R S"]
+    blocks: slice
     people: slice
     block: Int[Array, " G"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Columns:
+    """Features in working precision; the varying ones times log2(e), whose exponential is 2**x."""
+
+    varying: Float[Array, "N V"]
+    fixed: Float[Array, "N F"]
+    ordered: Float[Array, "N D"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Own:
+    values: Float[Array, "C V S"]
+    slopes: Float[Array, "C V S"]
+    bends: Float[Array, "C V S"]
+    basis: Float[Array, "C R S"]
+    bend_basis: Float[Array, "C R S"]
+    arguments: tuple[Any, ...]
+
+
+def _has_fused() -> bool:
+    try:
+        import penchant.fitting.panel_logit_fused  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _padded(base: Float[Array, "C R S"]) -> Float[Array, "C R S2"]:

@@ -28,6 +28,8 @@ OnStep = Callable[[int, Float[Array, " M"], float], None]
 # The first climb uses about so many people and draws: a twentieth of the work of a large fit, and
 # it ends within two standard errors of the top.
 _FEW_PEOPLE, _FEW_DRAWS = 1000, 128
+# Proposals made at the starting point are poor ones: the second round makes better.
+_ROUGH_ROUNDS = 2
 # Expected gain, in nats, below which the exact information takes over from the outer product.
 _NEAR = 1e-2
 
@@ -37,14 +39,14 @@ class SimulatedConfig:
     """num_blocks: people share this many different blocks of draws; as many as there are people
     gives each their own. tolerance: stop when half the Newton decrement, the expected gain of one
     more step, falls below this many nats. max_steps: over all stages. num_threads: people are
-    shared out among them, with the same result. has_coarse_start: begin with a sample of the
-    people and few draws."""
+    shared out among them, with the same result. is_adapted: take each person's draws around their
+    own taste instead of from the whole population."""
 
     num_blocks: int = 64
     tolerance: float = 1e-8
     max_steps: int = 200
     num_threads: int = 1
-    has_coarse_start: bool = True
+    is_adapted: bool = True
 
     def __post_init__(self) -> None:
         if min(self.num_blocks, self.max_steps, self.num_threads) < 1 or self.tolerance <= 0:
@@ -142,20 +144,23 @@ def maximise_simulated(
     A sample of people with few draws first, by steps with the outer product of people's scores
     (Berndt, Hall, Hall and Hausman 1974) in a trust region; then all people and draws; near the
     top the exact information, which the standard errors need anyway. The last steps are in double
-    precision. Parameters of spread come out with a positive diagonal.
+    precision. Each person's draws are placed once, where the rough climb ended. Parameters of
+    spread come out with a positive diagonal.
     """
     config = config or SimulatedConfig()
     taken, every = 0, max(1, density.choices.num_groups // _FEW_PEOPLE)
     if start is None:
         few = density.coarser(every, _FEW_DRAWS)
         theta = starting_point(few)
-        if config.has_coarse_start and (every > 1 or density.num_draws > 2 * _FEW_DRAWS):
-            rough = _Climb(few, config.max_steps, on_step, is_rough=True)
-            theta, _ = rough.run(theta, tolerance=0.05)
+        for _ in range(_ROUGH_ROUNDS):
+            rough = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
+                           taken=taken, is_rough=True)  # fmt: skip
+            theta, _ = rough.run(few.population.oriented(theta), tolerance=0.05)
             taken = rough.taken
     else:
         theta = np.array(start, dtype=np.float64)
     theta = density.population.oriented(theta)
+    density = _adapted(density, theta, config)
     single = _Climb(density, config.max_steps, on_step, taken=taken)
     theta, _ = single.run(theta, tolerance=1e-4)
     turned = density.population.oriented(theta)
@@ -178,6 +183,12 @@ def maximise_simulated(
         iterations=double.taken,
         decrement=double.decrement,
     )
+
+
+def _adapted(
+    density: PanelDensity, theta: Float[Array, " M"], config: SimulatedConfig
+) -> PanelDensity:
+    return density.adapted(theta) if config.is_adapted else density
 
 
 class _Climb:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]  # it ships no types
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
@@ -32,7 +32,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     return njit(cache=True, nogil=True)(inspect.unwrap(function))
 
 
-class LanesType(types.Type):  # type: ignore[misc]  # numba is untyped
+class LanesType(types.Type):
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
         self.width = 512 // dtype.bitwidth
@@ -56,7 +56,7 @@ def _int_vector(lanes: LanesType) -> Any:
 
 
 @register_model(LanesType)
-class LanesModel(models.PrimitiveModel):  # type: ignore[misc]  # numba is untyped
+class LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: LanesType) -> None:
         super().__init__(dmm, fe_type, _vector(fe_type))
 
@@ -95,7 +95,7 @@ def _store(builder: Any, lanes: LanesType, value: Any, pointer: Any) -> None:
     builder.store(value, pointer, align=lanes.dtype.bitwidth // 8)
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def load(typingctx: Any, array: Any, row: Any, column: Any) -> Any:
     """array[row, column:column + width] of a C-ordered matrix."""
     lanes = _lanes_of(array.dtype)
@@ -107,7 +107,7 @@ def load(typingctx: Any, array: Any, row: Any, column: Any) -> Any:
     return lanes(array, types.intp, types.intp), codegen
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def store(typingctx: Any, array: Any, row: Any, column: Any, value: Any) -> Any:
     """array[row, column:column + width] = value."""
 
@@ -119,7 +119,7 @@ def store(typingctx: Any, array: Any, row: Any, column: Any, value: Any) -> Any:
     return types.void(array, types.intp, types.intp, value), codegen
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def spread(typingctx: Any, scalar: Any) -> Any:
     """The same number in every lane."""
     lanes = _lanes_of(scalar)
@@ -131,7 +131,7 @@ def spread(typingctx: Any, scalar: Any) -> Any:
 
 
 def _binary(name: str) -> Any:
-    @intrinsic  # type: ignore[misc]  # numba is untyped
+    @intrinsic
     def operation(typingctx: Any, a: Any, b: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, name)(*args)
@@ -144,7 +144,29 @@ def _binary(name: str) -> Any:
 add, subtract, multiply, divide = (_binary(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
+def positive_part(typingctx: Any, x: Any) -> Any:
+    """max(x, 0)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = _constant(_vector(x), 0.0)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[0], zero)
+
+    return x(x), codegen
+
+
+@intrinsic
+def is_positive(typingctx: Any, x: Any) -> Any:
+    """1 where x > 0, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero, one = _constant(_vector(x), 0.0), _constant(_vector(x), 1.0)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), one, zero)
+
+    return x(x), codegen
+
+
+@intrinsic
 def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the processor can."""
 
@@ -160,7 +182,7 @@ _POWERS_SINGLE = (1.0, 0.693147, 0.24022242, 0.05550734, 0.00967152, 0.00132647)
 _POWERS_DOUBLE = tuple(math.log(2.0) ** k / math.factorial(k) for k in range(15))
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def exp2(typingctx: Any, x: Any, limit: Any) -> Any:
     """2**x, with x clamped to [-limit, limit]; limit at most 126 (single), 1022 (double).
 
@@ -191,7 +213,7 @@ def exp2(typingctx: Any, x: Any, limit: Any) -> Any:
     return x(x, x.dtype), codegen
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def exponent(typingctx: Any, x: Any) -> Any:
     """floor(log2 x) as floating-point numbers; x is positive and normal."""
     bits, bias = (23, 127) if x == SINGLE else (52, 1023)
@@ -204,7 +226,7 @@ def exponent(typingctx: Any, x: Any) -> Any:
     return x(x), codegen
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def mantissa(typingctx: Any, x: Any) -> Any:
     """x / 2**exponent(x), which is in [1, 2)."""
     bits, one = (23, 0x3F800000) if x == SINGLE else (52, 0x3FF0000000000000)
@@ -219,7 +241,7 @@ def mantissa(typingctx: Any, x: Any) -> Any:
     return x(x), codegen
 
 
-@intrinsic  # type: ignore[misc]  # numba is untyped
+@intrinsic
 def total(typingctx: Any, x: Any) -> Any:
     """The sum over lanes, added up in double precision and always in the same order."""
 
@@ -238,7 +260,7 @@ def total(typingctx: Any, x: Any) -> Any:
 def _matmul_tile(height: int, width: int) -> Any:
     """A tile of out = start + a @ b, `height` rows by `width` registers, summed in registers."""
 
-    @intrinsic  # type: ignore[misc]  # numba is untyped
+    @intrinsic
     def tile(
         typingctx: Any,
         start: Any,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -43,6 +43,32 @@ class TasteDraws:
     coefficient: Int[Array, " P"]
     draw: Int[Array, " P"]
     price: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TasteRecipe:
+    """How a person's normal deviates become tastes, for loops that make tastes themselves.
+
+    Coefficient v of the varying ones is sign[v] * shape(location[v] + root[row[v]] z), its shape by
+    code[v]: SHARED ones are not functions of a normal deviate and are read from `values` (with
+    `slopes`, `bends`) as `TasteDraws` has them, before any price; CONSTANT ones have no row.
+    """
+
+    code: Int[Array, " V"]
+    row: Int[Array, " V"]
+    sign: Float[Array, " V"]
+    location: Float[Array, " V"]
+    root: Float[Array, "R R"]
+    is_kin: Bool[Array, " R"]
+    values: Float[Array, "C V S"]
+    slopes: Float[Array, "C V S"]
+    bends: Float[Array, "C V S"]
+    basis: Float[Array, "C R S"]
+    bend_basis: Float[Array, "C R S"]
+
+
+# The shapes of a coefficient in a `TasteRecipe`.
+SHARED, LINEAR, EXPONENTIAL, CENSORED, CONSTANT = range(5)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -237,6 +263,43 @@ class Normal:
             coefficient=np.array(self.random, dtype=np.int64)[pairs[:, 0]],
             draw=pairs[:, 1].copy(),
             price=price,
+        )
+
+    def taste_recipe(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteRecipe:
+        """The same tastes for deviates that are not known yet; `base` serves the shared ones."""
+        locations, root = self.split(theta)
+        plain, places = self.plain_distributions, list(self.random)
+        values, slopes, bends, basis, bend_basis = _shape(plain, locations[places], root, base)
+        codes = {"normal": LINEAR, "lognormal": EXPONENTIAL, "censored": CENSORED}
+        code = np.array([codes.get(name, SHARED) for name in plain], dtype=np.int64)
+        sign = np.array([-1.0 if name.startswith("-") else 1.0 for name in self.distributions])
+        values, slopes, bends = (part * sign[:, None] for part in (values, slopes, bends))
+        row = np.arange(len(places))
+        if self.price is not None:
+            # Every feature varies with the price, the ones without a spread too.
+            size = len(locations)
+
+            def widened(part: Array, fill: float) -> Array:
+                wide = np.full((*part.shape[:-2], size, part.shape[-1]), fill)
+                wide[..., places, :] = part
+                return wide
+
+            values, slopes, bends = widened(values, 0.0), widened(slopes, 1.0), widened(bends, 0.0)
+            all_code, all_row, all_sign = np.full(size, CONSTANT), np.full(size, -1), np.ones(size)
+            all_code[places], all_row[places], all_sign[places] = code, row, sign
+            code, row, sign, places = all_code, all_row, all_sign, list(range(size))
+        return TasteRecipe(
+            code=code,
+            row=row,
+            sign=sign,
+            location=locations[places],
+            root=root,
+            is_kin=np.array([name in _NORMAL_KIN for name in plain]),
+            values=values,
+            slopes=slopes,
+            bends=bends,
+            basis=basis,
+            bend_basis=bend_basis,
         )
 
     def tastes(self, theta: Float[Array, " M"], group_features: Float[Array, "G Q"]) -> Tastes:

@@ -1,0 +1,163 @@
+"""Where to look for a person's taste: around the taste that best explains their answers.
+
+Draws from the whole population mostly fall where the likelihood of a person's answers is nothing:
+with ten random coefficients and eight choices, 500 of them are worth three. Draws from a normal
+around the person's posterior mode, weighted by population over proposal density, are worth 230
+(importance sampling; Geweke 1989, Pinheiro and Bates 1995 for this use).
+
+Legend: G groups (people), R random coefficients, V features whose taste varies, C blocks, S draws.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.fitting.panel_logit import PanelChoices
+from penchant.numerics.arrays import Array
+from penchant.populations.normal import (
+    CENSORED,
+    CONSTANT,
+    EXPONENTIAL,
+    SHARED,
+    TasteRecipe,
+)
+
+# Share of the information in a person's answers that narrows their proposal. At one half a
+# proposal's tails are wider than the posterior's, as they must be, and its variance never exceeds
+# the population's. Measured with ten coefficients: variance of weights 1.2, against 4.3 at 0.8,
+# 7.4 at 1, and 154 for draws from the population.
+_TRUST = 0.5
+_MODE_STEPS = 12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Proposals:
+    """Deviates of person g: centre[g] + root[g] @ draws, root lower triangular.
+
+    Rows of coefficients that are no function of a normal deviate are zero and unit rows.
+    """
+
+    centre: Float[Array, "G R"]
+    root: Float[Array, "G R R"]
+
+    def deviates(
+        self, draws: Float[Array, "G R S"], is_kin: Bool[Array, " R"]
+    ) -> tuple[Float[Array, "G R S"], Float[Array, "G S"]]:
+        """Deviates from standard normal draws, and log of prior over proposal density."""
+        z = self.centre[:, :, None] + self.root @ draws
+        change = 0.5 * (draws**2 - z**2)[:, is_kin].sum(axis=1)
+        volume = np.log(np.diagonal(self.root, axis1=1, axis2=2)[:, is_kin]).sum(axis=1)
+        return z, change + volume[:, None]
+
+
+def propose(
+    choices: PanelChoices,
+    varying_x: Float[Array, "N V"],
+    fixed_utility: Float[Array, " N"],
+    recipe: TasteRecipe,
+    price: int,
+) -> Proposals:
+    """A proposal for each person from the mode and curvature of their posterior."""
+    shared = recipe.values.mean(axis=(0, 2))
+    size = len(recipe.is_kin)
+    mode, precision = (
+        np.zeros((choices.num_groups, size)),
+        np.zeros((choices.num_groups, size, size)),
+    )
+    arguments = (
+        varying_x, fixed_utility, choices.menu_start, choices.group_start, recipe.code, recipe.row,
+        recipe.sign, recipe.location, recipe.root, shared, price, recipe.is_kin, _MODE_STEPS,
+        0, choices.num_groups, mode, precision,
+    )  # fmt: skip
+    try:
+        from penchant.fitting.panel_logit_fused import posterior_modes as fused
+
+        fused(*arguments)
+    except ImportError:
+        posterior_modes(*arguments)
+    identity = np.eye(size)
+    covariance = np.linalg.inv(identity + _TRUST * (precision - identity))
+    return Proposals(centre=mode, root=np.linalg.cholesky(covariance))
+
+
+def posterior_modes(
+    x: Float[Array, "N V"],
+    fixed_utility: Float[Array, " N"],
+    menu_start: Array,
+    group_start: Array,
+    code: Array,
+    row: Array,
+    sign: Array,
+    location: Array,
+    root: Array,
+    shared: Array,
+    price: int,
+    is_kin: Array,
+    max_steps: int,
+    begin: int,
+    end: int,
+    mode: Float[Array, "G R"],
+    precision: Float[Array, "G R R"],
+) -> None:
+    """The twin of the fused loop of that name: fills `mode` and `precision`."""
+    for g in range(begin, end):
+        choices = range(group_start[g], group_start[g + 1])
+        menus = [slice(menu_start[b], menu_start[b + 1]) for b in choices]
+
+        def taste(z: Array) -> tuple[Array, Array]:
+            return _taste_and_slopes(z, code, row, sign, location, root, shared, price, is_kin)
+
+        def density(z: Array) -> float:
+            worth = taste(z)[0]
+            value = -0.5 * float(z @ z)
+            for menu in menus:
+                value -= float(np.logaddexp.reduce([0.0, *(x[menu] @ worth + fixed_utility[menu])]))
+            return value
+
+        steps = 0
+        while True:
+            worth, jacobian = taste(mode[g])
+            slope, information = np.zeros(x.shape[1]), np.zeros((x.shape[1],) * 2)
+            for menu in menus:
+                utility = x[menu] @ worth + fixed_utility[menu]
+                share = np.exp(utility - np.logaddexp.reduce([0.0, *utility]))
+                mean = share @ x[menu]
+                slope -= mean
+                information += (x[menu].T * share) @ x[menu] - np.outer(mean, mean)
+            precision[g] = np.eye(len(is_kin)) + jacobian.T @ information @ jacobian
+            step = np.linalg.solve(precision[g], jacobian.T @ slope - mode[g])
+            steps += 1
+            if np.abs(step).max() < 0.05 or steps >= max_steps:
+                break
+            here, length = density(mode[g]), 1.0
+            # Halvings count as steps: a kink in the density must not hold up everybody.
+            while density(mode[g] + length * step) < here and length > 0.02 and steps < max_steps:
+                length *= 0.5
+                steps += 1
+            mode[g] += length * step
+
+
+def _taste_and_slopes(
+    z: Array, code: Array, row: Array, sign: Array, location: Array, root: Array, shared: Array,
+    price: int, is_kin: Array,
+) -> tuple[Float[Array, " V"], Float[Array, "V R"]]:  # fmt: skip
+    """Tastes at the deviates z, and their derivatives in the normal ones."""
+    index = location + np.where(code == CONSTANT, 0.0, (root @ z)[row])
+    shape = np.where(code == EXPONENTIAL, np.exp(np.minimum(index, 50.0)), index)
+    shape = np.where(code == CENSORED, np.maximum(shape, 0.0), shape)
+    change = np.where(code == EXPONENTIAL, shape, np.ones(len(code)))
+    change = np.where(code == CENSORED, index > 0, change)
+    taste = np.where(code == SHARED, shared, sign * shape)
+    change = np.where((code == SHARED) | (code == CONSTANT), 0.0, sign * change)
+    jacobian = change[:, None] * root[row] * is_kin
+    if price < 0:
+        return taste, jacobian
+    scale = np.exp(taste[price]) if code[price] == CONSTANT else abs(taste[price])
+    jacobian = scale * jacobian
+    jacobian[price] = 0.0
+    taste = scale * taste
+    taste[price] = -scale
+    if code[price] != CONSTANT:
+        jacobian += np.outer(taste, root[row[price]])
+    return taste, jacobian
