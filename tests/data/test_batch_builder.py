@@ -66,6 +66,16 @@ def test_padding_stays_below_twofold_and_rows_are_sorted_by_group(records):
         assert order.tolist() == list(range(len(block)))
 
 
+def test_large_and_small_menus_are_blocked_apart():
+    sizes = np.array([8, 2, 3, 5, 2, 1, 4])
+    records = Records.from_arrays(
+        options={"x": np.zeros(int(sizes.sum()))}, rows={"chosen": np.zeros(7, int)},
+        menu_sizes=sizes,
+    )  # fmt: skip
+    blocks = {block.offered.shape[1]: block.row.tolist() for block in batch_of(records).blocks}
+    assert blocks == {8: [0, 3], 4: [2, 6], 2: [1, 4], 1: [5]}
+
+
 def test_groups_come_in_order_of_first_appearance():
     records = Records.from_arrays(
         options={"x": np.zeros((4, 2))},

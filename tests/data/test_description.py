@@ -87,8 +87,8 @@ def wide_frame(rows=60):
     generator = np.random.default_rng(0)
     available = generator.random(rows) < 0.7
     choice = generator.integers(1, 4, rows)
-    choice = np.where((choice == 2) & ~available, 1, choice)
-    choice[:2] = (0, 2 if available[1] else 1)
+    choice = np.where((choice == 3) & ~available, 1, choice)
+    choice[0] = 0
     return pd.DataFrame({
         "respondent_id": [f"p{i // 6}" for i in range(rows)],
         "task": np.arange(rows) % 6, "income": np.repeat(np.arange(rows // 6), 6) % 4,
@@ -110,8 +110,8 @@ def test_the_guess_of_a_wide_file_reads_it():
     assert found.context == ("purpose",)
     assert set(found.alternatives) == {"car", "bus", "foot"}
     assert found.available == {"bus": "bus_av", "car": "car_av"}
-    # Only with bus as number 2 does nobody choose a bus that was not on offer.
-    assert found.codes["2"] == "bus"
+    # Only with bus as number 3 does nobody choose a bus that was not on offer.
+    assert found.codes["3"] == "bus"
     assert found.feature_columns["co"] == {"car": "car_co", "bus": "bus_co"}
     assert found.drop == (Drop(column="choice", values=(0,),
                                reason="no alternative has this code: CHECK"),)  # fmt: skip

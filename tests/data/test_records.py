@@ -100,6 +100,13 @@ def test_unknown_kinds_missing_answers_and_unnamed_roles_are_refused():
                 roles={"time": "feature", "purpose": "context"}).check()  # fmt: skip
 
 
+def test_a_rank_below_nought_is_refused():
+    options = {"option": np.array(["bus", "car", "walk"]),
+               "rank": np.array([[1, 2, 3], [0, -2, 1], [1, 1, 0]])}  # fmt: skip
+    with pytest.raises(DataError, match=r"observation 1 has rank = -2 \(1 of 7 options"):
+        small(options=options, kind="ranking")
+
+
 def test_offsets_that_do_not_fit_are_refused():
     records = small()
     with pytest.raises(DataError, match="offsets have length 2"):

@@ -116,6 +116,8 @@ def test_pandas_and_datasets_lose_no_column():
     of_pandas = from_pandas(frame, WIDE).records
     back = to_pandas(of_pandas, WIDE)[list(frame.columns)]
     pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    indexed = from_pandas(frame.set_index("who"), WIDE).records
+    assert indexed.rows["person"].to_pylist() == ["ann", "ann", "bo"]
     dataset = datasets.Dataset(PLAIN)
     of_dataset = from_dataset(dataset.select([2, 0]), WIDE).records
     assert of_dataset.rows["person"].to_pylist() == ["bo", "ann"]

@@ -292,6 +292,9 @@ class Records:
             "set the weight to 1 or drop the observation"))  # fmt: skip
         for place, kind in enumerate(self.kinds):
             self._check_answers(str(kind), self.kind_codes == place, sizes)
+        for name, low, high in (("rank", 0, None), ("level", -1, None), ("success", -1, 1)):
+            if name in self.options.column_names:
+                self._check_range(name, low, high)
         for name in self.options.column_names:
             if self.roles.get(name) == "feature" or name == "propensity":
                 self._check_feature(name, name in allow_missing or name == "propensity")
@@ -371,6 +374,18 @@ class Records:
             f"expected {expected}. To mend it, fill the gap, drop these observations, or give the "
             f"column the role 'extra' so that it is kept but not used."
         )
+
+    def _check_range(self, name: str, low: int, high: int | None) -> None:
+        values = to_ints(self.options[name], missing=low)
+        bad = (values < low) | (values > (np.inf if high is None else high))
+        if bad.any():
+            line = int(np.argmax(bad))
+            limit = "or more" if high is None else f"to {high}"
+            raise DataError(
+                f"observation {self.row_of_option[line]} has {name} = {values[line]} "
+                f"({int(bad.sum())} of {len(bad)} options are like this); expected {low} {limit}, "
+                "or null where nobody has answered. Recode the answer."
+            )
 
     def _check_finite(self, name: str) -> None:
         column = self.rows[name]

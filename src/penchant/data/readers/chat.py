@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penchant.data.columns import (
+    entry_hashes,
     from_codes,
     is_text,
     one_chunk,
     ragged_arange,
-    to_codes,
 )
 from penchant.data.readers.source import Source
 from penchant.data.records import Records
@@ -153,13 +153,7 @@ def _ragged_pair(chosen: Any, rejected: Any) -> tuple[_Ragged, _Ragged]:
         return _bytes_of(chosen), _bytes_of(rejected)
     parts = [column.fill_null([]) if column.null_count else column for column in (chosen, rejected)]
     values = pa.concat_arrays([pc.list_flatten(part) for part in parts])
-    code = np.zeros(len(values), dtype=np.int64)
-    for field in values.type:
-        inner = pc.struct_field(values, field.name)
-        if pa.types.is_nested(inner.type):
-            inner = pa.array([str(value) for value in inner.to_pylist()], pa.string())
-        fresh, words = to_codes(inner)
-        code = np.unique(code * (len(words) + 1) + fresh + 1, return_inverse=True)[1]
+    code = entry_hashes(values)
     out = []
     shift = 0
     for part in parts:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import (
     combine_codes,
+    entry_hashes,
     first_appearance,
     from_codes,
     ints_with_nulls,
@@ -312,14 +313,7 @@ def _check_constant(source: Source, menus: _Menus) -> None:
 
 def _varies(column: Any, menus: _Menus) -> Array:
     """[N], in sorted order: where a line differs from the line before it of one observation."""
-    if is_number(column.type):
-        values = to_floats(column)
-        # Unknown twice is the same; no data hold this number otherwise.
-        values = np.where(np.isnan(values), -1.7976931348623157e308, values)
-    elif pa.types.is_nested(column.type):
-        values = to_codes(pa.array([str(v) for v in column.to_pylist()], pa.string()))[0]
-    else:
-        values = to_codes(column)[0]
+    values = entry_hashes(column)
     values = menus.sorted(values)
     differs = np.zeros(len(values), dtype=bool)
     differs[1:] = (values[1:] != values[:-1]) & (menus.of_line[1:] == menus.of_line[:-1])

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from penchant.data import description as schema
-from penchant.data.columns import is_number, to_codes, to_floats, to_ints
+from penchant.data.columns import entry_hashes, is_number, mix
 from penchant.data.description import Description
 from penchant.data.guess import guess
 from penchant.data.readers import chat, decision_log, long, menus, pairs, preflib, ratings, wide
@@ -18,7 +18,6 @@ from penchant.data.readers.source import BadLines, Source, prepare
 from penchant.data.readers.table import Loaded, load_table, write_table
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
-from penchant.numerics.arrays import Array
 
 _LAYOUTS: Mapping[str, Callable[[Source], Records]] = {
     "long": long.to_records,
@@ -219,25 +218,6 @@ def count_duplicates(table: pa.Table) -> int:
         return 0
     line_hash = np.zeros(table.num_rows, dtype=np.uint64)
     for name in table.column_names:
-        line_hash = _mix(line_hash, _bits(table[name]))
+        line_hash = mix(line_hash, entry_hashes(table[name]))
     line_hash.sort()
     return int((line_hash[1:] == line_hash[:-1]).sum())
-
-
-def _bits(column: Any) -> Array:
-    if is_number(column.type):
-        if pa.types.is_floating(column.type):
-            return to_floats(column).view(np.uint64)
-        return to_ints(column).view(np.uint64)
-    if pa.types.is_nested(column.type):
-        column = pa.array([str(value) for value in column.to_pylist()], pa.string())
-    return to_codes(column)[0].astype(np.int64).view(np.uint64)
-
-
-def _mix(state: Array, bits: Array) -> Array:
-    """One step of a multiplicative hash (Steele, Lea & Flood 2014, splitmix64 finaliser)."""
-    mixed = state * np.uint64(0x9E3779B97F4A7C15) + bits
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    return mixed

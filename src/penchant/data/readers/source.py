@@ -65,7 +65,7 @@ class BadLines:
                 f'{mend}, or read with on_bad_rows="quarantine" to set such lines aside in a file.'
             )
         fresh = np.flatnonzero(mask & ~self.bad)
-        words = pc.fill_null(_words(values).take(pa.array(fresh)), "missing")
+        words = pc.fill_null(_words(values.take(pa.array(fresh))), "missing")
         said = pc.binary_join_element_wise(f"{column} is ", words, f"; expected {expected}", "")
         self.reason[fresh] = np.asarray(said, dtype=object)
         self.bad |= mask
@@ -83,8 +83,7 @@ class BadLines:
 
 
 def _words(values: Any) -> Any:
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    array = one_chunk(array)
+    array = one_chunk(values)
     if pa.types.is_nested(array.type):
         return pa.array([str(value) for value in array.to_pylist()], pa.string())
     return to_dictionary(array).dictionary_decode()

@@ -37,10 +37,14 @@ def load_table(data: Any, description: Description | None = None, raises: bool =
     if isinstance(data, pa.Table):
         return Loaded(table=data, name="the table")
     if hasattr(data, "to_parquet") and hasattr(data, "iloc"):
-        return Loaded(table=pa.Table.from_pandas(data, preserve_index=False), name="the DataFrame")
+        # An index with a name is a column too; a mere row number is not.
+        named = any(name is not None for name in data.index.names)
+        return Loaded(table=pa.Table.from_pandas(data, preserve_index=named), name="the DataFrame")
     if hasattr(data, "with_format") and hasattr(data, "features"):
         # A Hugging Face dataset: its Arrow table, with selections and shuffles applied.
         return Loaded(table=data.with_format("arrow")[:], name="the dataset")
+    if hasattr(data, "__arrow_c_stream__"):
+        return Loaded(table=pa.table(data), name="the table")  # polars, DuckDB and others
     raise DataError(
         f"data of type {type(data).__name__} cannot be read; expected a path, a pandas DataFrame, "
         "an Arrow table or a Hugging Face dataset. Turn it into one of these first."
