@@ -27,6 +27,8 @@ def test_the_difference_is_that_of_the_losses_paired_by_row():
     assert found.difference.high < 0
     assert found.p_value < 0.02
     assert (found.people, found.choices) == (60, 120)
+    totals = np.bincount(shares.person, shares.weight * (habits.losses - shares.losses))
+    assert found.p_value == sign_flip_p_value(totals, np.random.default_rng(0))
     back = compare(shares, habits, np.random.default_rng(0))
     assert back.difference.estimate == -found.difference.estimate
     assert back.p_value == found.p_value

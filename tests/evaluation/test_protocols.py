@@ -128,6 +128,14 @@ def test_the_ladder_stands_on_the_same_folds():
     np.testing.assert_array_equal(folds, judged["shares", "new_people"].fold)
 
 
+def test_the_ladder_hands_its_seed_and_folds_on():
+    found = judge({"habits": lambda: MarketShares(2.0)}, RECORDS, num_folds=4, num_known=2, seed=7)
+    new = cross_validate(lambda: MarketShares(2.0), RECORDS, 4, 7)
+    known = predict_known_people(lambda: MarketShares(2.0), RECORDS, 2, 4, 7)
+    np.testing.assert_array_equal(found["habits", "new_people"].fold, new.fold)
+    np.testing.assert_array_equal(found["habits", "known_people"].fold, known.fold)
+
+
 def test_a_row_of_the_ladder_says_what_the_predictions_are():
     predictions = cross_validate(lambda: MarketShares(), RECORDS)
     row = ladder_row("shares", "new_people", predictions)

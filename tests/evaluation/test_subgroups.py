@@ -37,6 +37,21 @@ def test_many_valued_numbers_are_parted_at_their_quartiles():
     assert table.names[3].startswith("income above ")
 
 
+def test_a_value_on_a_quartile_is_in_one_part_only():
+    records = RECORDS.with_columns(rows={"age": np.arange(200) % 20})
+    table = losses_by_subgroup(PREDICTIONS, records, ["age"], np.random.default_rng(0))
+    assert table.names == (
+        "age up to 4.75",
+        "age 4.75 to 9.5",
+        "age 9.5 to 14.25",
+        "age above 14.25",
+    )
+    whole = RECORDS.with_columns(rows={"age": np.arange(200) % 17})
+    table = losses_by_subgroup(PREDICTIONS, whole, ["age"], np.random.default_rng(0))
+    assert table.num_observations.sum() == 200
+    assert table.names[0] == "age up to 4"
+
+
 def test_subgroups_of_few_people_are_left_out():
     people = RECORDS.rows["person"].to_pylist()
     guest = ["guest" if person in ("p1", "p2") else "host" for person in people]
