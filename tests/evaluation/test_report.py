@@ -289,3 +289,12 @@ def test_overlapping_worths_are_not_told_as_a_difference():
     close = replace(WORTH, estimates=(estimate("a", 10.0, 5.0, "g"), estimate("b", 12.0, 5.0, "g")))
     assert "overlap" in report_words.worth_takeaway(close)
     assert "overlap" not in report_words.worth_takeaway(WORTH)
+
+
+def test_answers_that_teach_nothing_are_said_to_teach_nothing():
+    flat = FewShotCurve(
+        model="pooled",
+        points=tuple(FewShotPoint(answers=k, nll=0.7, low=0.6, high=0.8) for k in range(3)),
+    )
+    assert "do not help" in report_words.few_shot_takeaway(flat)
+    assert "raise the chance" in report_words.few_shot_takeaway(FULL.few_shot)

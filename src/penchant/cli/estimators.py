@@ -1,6 +1,6 @@
 """From `--model` to an estimator: the one place where the shell's names meet the library's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penchant.errors import ConfigError
@@ -28,6 +28,9 @@ class ModelOptions:
     draws: int | None = None
     seed: int = 0
 
+    def with_formula(self, formula: str) -> "ModelOptions":
+        return replace(self, formula=formula)
+
 
 def build_estimator(options: ModelOptions) -> Any:
     """The estimator asked for. Raises ConfigError for an option it has no use for."""
@@ -48,14 +51,13 @@ def build_estimator(options: ModelOptions) -> Any:
     if options.model == "mixed":
         from penchant.models.mixed_logit import MixedLogit
 
-        draws = {} if options.draws is None else {"num_draws": options.draws}
-        return MixedLogit(
+        mixed = MixedLogit(
             formula=options.formula,
-            random=parse_random(options.random),
+            random=parse_random(options.random) or None,
             correlated=options.correlated,
             random_state=options.seed,
-            **draws,
         )
+        return mixed if options.draws is None else replace(mixed, num_draws=options.draws)
     from penchant.models.personal_logit import PersonalLogit
 
     return PersonalLogit(formula=options.formula)

@@ -1,6 +1,5 @@
 """`penchant fit`: a file in, a table and a folder out."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +75,7 @@ def fit(
 
     data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
     if not formula:
-        wanted = replace(wanted, formula=_default_formula(data.records, model, json))
+        wanted = wanted.with_formula(_default_formula(data.records, model, json))
     estimator = build_estimator(wanted)
     with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
         estimator.fit(data.records)

@@ -5,11 +5,9 @@ from typing import Annotated
 import typer
 
 from penchant.cli import shell
-
-# from penchant.cli.demo import demo
+from penchant.cli.demo import demo
 from penchant.cli.describe import describe
-
-# from penchant.cli.evaluate import evaluate
+from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
 from penchant.cli.predict import predict
 from penchant.cli.report import report
@@ -36,11 +34,11 @@ def penchant(
         raise typer.Exit
 
 
-# app.command()(demo)
+app.command()(demo)
 app.command()(describe)
 app.command()(fit)
 app.command()(predict)
-# app.command()(evaluate)
+app.command()(evaluate)
 app.command("what-if")(what_if)
 app.command()(report)
 

@@ -1,5 +1,6 @@
 """`penchant report`: a belief and data become one HTML page."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,9 @@ from penchant.cli import options, shell
 if TYPE_CHECKING:
     from penchant.beliefs.belief import Belief
     from penchant.data.records import Records
+    from penchant.evaluation.predictions import Predictions
     from penchant.evaluation.report import (
+        Calibration,
         CoefficientTable,
         TasteDistribution,
         WillingnessToPay,
@@ -71,7 +74,6 @@ def report_data(
     notes: tuple[str, ...] = (),
 ) -> Any:
     """What a belief says about these records, ready to be drawn."""
-    from penchant.evaluation.judge import judge
     from penchant.evaluation.report import ReportData
 
     worths, tastes = [], []
@@ -80,15 +82,13 @@ def report_data(
             worths.append(worth_of(belief, records, feature, price, unit, by, seed))
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
-    known = judge(belief, records)
     return ReportData(
         title=title,
         subtitle=f"{len(records):,} choices of {records.num_people:,} people. Judged on the data "
         "it is shown here, which may be what it learnt from.",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
-        calibration=known.calibration,
-        worst_subgroups=None,
+        calibration=calibration_of(type(belief.population).__name__, foretold(belief, records)),
         tables=(coefficient_table(belief),),
         warnings=(*(() if belief.report is None else belief.report.warnings), *notes),
     )
@@ -182,6 +182,49 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
             ("converged", "yes" if fit.converged else "no"),
         ),
     )  # fmt: skip
+
+
+def foretold(belief: "Belief", records: "Records") -> "Predictions":
+    """What the belief says of choices that are known."""
+    import numpy as np
+
+    from penchant.evaluation.predictions import predict
+
+    return predict(AsEstimator(belief), records, np.arange(len(records)), fold=0)
+
+
+@dataclass(frozen=True)
+class AsEstimator:
+    """A belief where an estimator is asked for: it has learnt already."""
+
+    belief: "Belief"
+
+    def fit(self, data: "Records") -> "AsEstimator":
+        return self
+
+    def predict_proba(self, data: "Records", history: "Records | None" = None) -> Any:
+        """The probability of each option shown."""
+        from penchant.models.estimator import flat_probabilities
+
+        known = None if history is None else self.belief.encode(history)
+        batch = self.belief.encode(data)
+        return flat_probabilities(batch, self.belief.predict_proba(batch, known))
+
+
+def calibration_of(model: str, predictions: "Predictions") -> "Calibration":
+    """The reliability picture of predictions."""
+    from penchant.evaluation.report import Calibration, CalibrationBin
+
+    table = predictions.reliability()
+    columns = (table.predicted, table.observed, table.low, table.high, table.mass)
+    return Calibration(
+        model=model,
+        ece=table.error,
+        bins=tuple(
+            CalibrationBin(predicted=p, observed=o, low=low, high=high, count=round(mass))
+            for p, o, low, high, mass in zip(*(column.tolist() for column in columns))
+        ),
+    )
 
 
 def _number_features(records: "Records", price: str) -> list[str]:

@@ -181,16 +181,16 @@ def few_shot_takeaway(curve: FewShotCurve) -> str:
     points = sorted(curve.points, key=lambda point: point.answers)
     if len(points) < 2:
         return ""
-    first, last = points[0], points[-1]
-    # The share of the whole gain that the first half of the answers brings.
-    middle = points[len(points) // 2]
+    first, last, middle = points[0], points[-1], points[len(points) // 2]
     gain = first.nll - last.nll
-    half = (
-        f", {percent((first.nll - middle.nll) / gain)} of the gain with the first {middle.answers}"
-    )
+    if gain <= 0:
+        return f"{last.answers} answers of a new person do not help to foresee their next ones."
+    # The share of the whole gain that the first half of the answers brings.
+    early = percent((first.nll - middle.nll) / gain)
     return (
         f"{last.answers} answers of a new person raise the chance given to their next choices from "
-        f"{likely(first.nll)} to {likely(last.nll)}{half if gain > 0 else ''}."
+        f"{likely(first.nll)} to {likely(last.nll)}, {early} of the gain with the first "
+        f"{middle.answers}."
     )
 
 

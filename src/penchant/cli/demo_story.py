@@ -1,0 +1,268 @@
+"""What the demo tells: worths, a decision, the words and the pictures, from the judged models."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penchant.cli import shell
+from penchant.cli.demo_models import REFERENCE, Settings
+
+if TYPE_CHECKING:
+    from penchant.cli.demo import JudgedStudy
+    from penchant.data.records import Records
+    from penchant.evaluation.report import Ladder, WhatIf, WillingnessToPay
+
+BY = ("purpose", "who", "income", "luggage", "age", "ga")
+TITLES = {"who": "who pays", "ga": "annual pass", "income": "income, thousand CHF a year"}
+LABELS = {("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
+          ("who", "employer"): "the employer"}  # fmt: skip
+MIN_PEOPLE = 20
+
+
+def tell(
+    judged: "dict[str, JudgedStudy]",
+    settings: Settings,
+    out: Path,
+    seconds: Callable[[], float],
+) -> list[str]:
+    """Fit the telling model on everybody, ask it, write report.html; the sentences it comes to."""
+    from importlib.metadata import version
+
+    from penchant.cli.demo import records_of
+    from penchant.cli.report import calibration_of, coefficient_table
+    from penchant.evaluation import report_words as words
+    from penchant.evaluation.report import ReportData, write_report
+
+    swiss = judged["swissmetro"]
+    study = swiss.study
+    records = records_of(study, settings)
+    steps = shell.Steps(quiet=False)
+    with steps.shown():
+        steps.say(f"fitting “{study.story}” on everybody")
+        estimator: Any = study.models[study.story](settings)
+        belief = estimator.fit(records).belief_
+        belief.save(out / "belief")
+        steps.say("what an hour is worth, to whom")
+        worths = (
+            _worth(belief, records, "time", "an hour less of travel", settings),
+            _worth(belief, records, "headway", "an hour less between departures", settings),
+        )
+        tastes = _tastes(belief, records)
+        steps.say("what a change would do")
+        what_ifs = (
+            _what_if(belief, records, "What if Swissmetro cost 20 % more?",
+                     ("swissmetro.cost*=1.2",), settings),
+            _what_if(belief, records, "What if trains ran twice as often?",
+                     ("train.headway*=0.5",), settings),
+        )  # fmt: skip
+        steps.say("how fast it gets to know somebody")
+        few_shot = _few_shot(swiss, records, settings)
+    ladders = tuple(_ladder(each) for each in judged.values() if each.rows)
+    split = "known_people" if (study.story, "known_people") in swiss.predictions else "new_people"
+    trusted = swiss.predictions[study.story, split]
+    lead = (
+        words.worth_takeaway(worths[0]),
+        words.ladder_takeaway(ladders[0]),
+        f"{what_ifs[0].question} {words.what_if_takeaway(what_ifs[0])} "
+        f"{words.effects_takeaway(what_ifs[0])}",
+    )
+    data = ReportData(
+        title="How people choose between train, Swissmetro and car",
+        subtitle=f"{records.num_people:,} people in Switzerland, nine stated choices each, March "
+        "1998. Models are judged on people and choices that they had not seen.",
+        lead=lead,
+        ladders=ladders,
+        willingness_to_pay=worths,
+        tastes=tastes,
+        what_ifs=what_ifs,
+        calibration=calibration_of(study.story, trusted),
+        few_shot=few_shot,
+        worst_subgroups=_worst(study.story, trusted, records, settings),
+        tables=(coefficient_table(belief, study.story),),
+        warnings=_warnings(settings, [note for each in judged.values() for note in each.notes]),
+        sources=_sources(),
+        facts=(
+            ("penchant", version("penchant")),
+            ("seed", str(settings.seed)),
+            ("seconds", f"{seconds():.0f}"),
+            ("command", f"penchant demo --seed {settings.seed}" + " --quick" * settings.quick),
+        ),
+    )
+    write_report(data, out / "report.html")
+    return [_ladder_text(ladder) for ladder in ladders] + [f"- {sentence}" for sentence in lead]
+
+
+def _worth(
+    belief: Any, records: "Records", feature: str, name: str, settings: Settings
+) -> "WillingnessToPay":
+    """Francs for an hour, by context; groups of few people are left out."""
+    from dataclasses import replace
+
+    from penchant.cli.report import worth_of
+
+    worth = worth_of(
+        belief, records, feature, "cost", "CHF", BY, settings.seed,
+        scale=60.0, name=name, unit_of_feature="CHF",
+    )  # fmt: skip
+    shown = tuple(_named(e) for e in worth.estimates if e.people is None or e.people >= MIN_PEOPLE)
+    return replace(worth, estimates=shown)
+
+
+def _named(estimate: Any) -> Any:
+    from dataclasses import replace
+
+    label = LABELS.get((estimate.group, estimate.label), estimate.label)
+    return replace(estimate, label=label, group=TITLES.get(estimate.group, estimate.group))
+
+
+def _tastes(belief: Any, records: "Records") -> tuple[Any, ...]:
+    from dataclasses import replace
+
+    from penchant.cli.report import taste_of
+
+    taste = taste_of(belief, records, "time", "cost", "CHF per hour", scale=60.0)
+    return () if taste is None else (replace(taste, name="what an hour of travel is worth"),)
+
+
+def _what_if(
+    belief: Any, records: "Records", question: str, changes: tuple[str, ...], settings: Settings
+) -> "WhatIf":
+    import numpy as np
+
+    from penchant.cli.what_if import parse_change
+    from penchant.evaluation.report import Estimate, ShareChange, WhatIf
+    from penchant.policies.oneshot.what_if import what_if
+
+    effects: list[Estimate] = []
+    shares: tuple[ShareChange, ...] = ()
+    for column in ("purpose", "who", "income", "ga"):
+        result = what_if(
+            belief, records, [parse_change(text) for text in changes],
+            rng=np.random.default_rng(settings.seed), price="cost", by=column,
+            num_draws=10 if settings.quick else 50,
+        )  # fmt: skip
+        shares = tuple(
+            ShareChange(
+                option=s.option, before=s.before, before_low=s.before_low,
+                before_high=s.before_high, after=s.after, after_low=s.after_low,
+                after_high=s.after_high,
+            )
+            for s in result.shares
+        )  # fmt: skip
+        effects += [
+            _named(Estimate(label=w.group, value=w.mean, low=w.low, high=w.high, group=column,
+                            people=w.people))
+            for w in result.welfare
+            if w.people >= MIN_PEOPLE
+        ]  # fmt: skip
+    return WhatIf(
+        question=question, shares=shares, effects=tuple(effects), effects_unit="CHF a trip"
+    )
+
+
+def _few_shot(swiss: "JudgedStudy", records: "Records", settings: Settings) -> Any:
+    from penchant.evaluation.few_shot import few_shot_points, predict_after_answers
+    from penchant.evaluation.report import FewShotCurve
+
+    study = swiss.study
+    make = study.models[study.story]
+    points = few_shot_points(
+        predict_after_answers(
+            lambda: make(settings), records, study.num_known or 1,
+            num_folds=2 if settings.quick else 5, seed=settings.seed,
+        )
+    )  # fmt: skip
+    baselines = tuple(
+        (f"{row.model}, {study.num_known} answers", row.nll)
+        for row in swiss.rows
+        if row.split == "known_people" and row.model == REFERENCE
+    )
+    return FewShotCurve(model=study.story, points=points, baselines=baselines)
+
+
+def _ladder(judged: "JudgedStudy") -> "Ladder":
+    from penchant.evaluation.report import Ladder
+
+    london = judged.study.name == "london"
+    return Ladder(
+        title="London: trips really made" if london else
+        "How well each model foresees what people choose",
+        rows=judged.rows,
+        reference=REFERENCE,
+        note=" ".join(judged.notes),
+        unit_of_people="households" if london else "people",
+    )  # fmt: skip
+
+
+def _worst(model: str, predictions: Any, records: "Records", settings: Settings) -> Any:
+    import numpy as np
+
+    from penchant.evaluation.report import Estimate, WorstSubgroups
+    from penchant.evaluation.subgroups import losses_by_subgroup
+
+    found = losses_by_subgroup(
+        predictions, records, BY, np.random.default_rng(settings.seed),
+        min_people=5 if settings.quick else MIN_PEOPLE,
+    )  # fmt: skip
+    worst = np.argsort(-found.mean)[:6]
+    return WorstSubgroups(
+        model=model,
+        overall=predictions.nll().estimate,
+        groups=tuple(
+            Estimate(label=found.names[z], value=float(found.mean[z]), low=float(found.low[z]),
+                     high=float(found.high[z]), people=int(found.num_clusters[z]))
+            for z in worst
+        ),
+    )  # fmt: skip
+
+
+def _warnings(settings: Settings, notes: list[str]) -> tuple[str, ...]:
+    quick = (
+        "This is the quick demo: a tenth of the people, small models. Take no number from it.",
+    )
+    return (
+        *(quick if settings.quick else ()),
+        *notes,
+        "Swissmetro choices are stated: people said what they would do, with a train that was "
+        "never built.",
+        "Men and business travellers are over-represented in the survey; shares are those of the "
+        "sample, not of Switzerland.",
+        "Nine choices whose answer is unknown were left out, one person with them.",
+        "In London a household stands for the person: members cannot be told apart.",
+    )
+
+
+def _sources() -> tuple[Any, ...]:
+    from penchant.evaluation.report import Source
+
+    return (
+        Source(
+            name="Swissmetro",
+            citation="Bierlaire, M., Axhausen, K. and Abay, G. (2001), The acceptance of modal "
+            "innovation: the case of Swissmetro. Swiss Transport Research Conference, Ascona.",
+            licence="made public by its authors for research with citation",
+        ),
+        Source(
+            name="London Passenger Mode Choice, a sample",
+            citation="Hillel, T., Elshafie, M. and Jin, Y. (2018), Recreating passenger mode "
+            "choice-sets for transport simulation: a case study of London, UK. Proceedings of the "
+            "ICE, Smart Infrastructure and Construction 171(1).",
+            licence="MIT",
+        ),
+    )
+
+
+def _ladder_text(ladder: "Ladder") -> str:
+    """The ladder for a terminal."""
+    width = max(len(row.model) for row in ladder.rows)
+    lines = [ladder.title, f"  {'':<{width}}  {'nats per choice':>24}  right  calibration error"]
+    previous = ""
+    for row in sorted(ladder.rows, key=lambda row: row.split != "new_people"):
+        if row.split != previous:
+            previous = row.split
+            lines.append(f"  {row.split.replace('_', ' ')} ({row.choices:,} choices)")
+        interval = f"{row.nll:.3f} ({row.nll_low:.3f} to {row.nll_high:.3f})"
+        lines.append(
+            f"  {row.model:<{width}}  {interval:>24}  {100 * row.accuracy:4.1f}%  {row.ece:.3f}"
+        )
+    return "\n".join(lines) + "\n"
