@@ -169,6 +169,9 @@ def maximise_simulated(
         double.information, double.informed_at = single.information, single.informed_at
     theta, converged = double.run(turned, tolerance=config.tolerance)
     here, information = double.here, double.information
+    if information is None:
+        # Out of steps, or stuck, before the exact one was asked for: the errors need it anyway.
+        information = double.density.information(theta, here)
     turned = density.population.oriented(theta)
     if not np.array_equal(turned, theta):
         # A spread that wanders across zero is zero within its error; only its sign is dropped.
