@@ -129,11 +129,14 @@ def test_what_is_not_a_number_is_null_in_json():
     assert shell.finite({"a": [math.nan, 1.5, (math.inf,)]}) == {"a": [None, 1.5, [None]]}
 
 
-def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
-    steps = shell.Steps(quiet=False)
-    with steps.shown():
+def test_progress_without_a_terminal_is_silent_unless_plain_lines_are_wanted(capsys):
+    for plain in (True, False):
+        steps = shell.Steps(quiet=False, plain=plain)
+        with steps.shown():
+            steps.say("fitting")
+        assert ("fitting" in capsys.readouterr().err) == plain
+    with shell.Steps(quiet=True, plain=True).shown() as steps:
         steps.say("fitting")
-    assert "fitting" in capsys.readouterr().err
     with shell.waiting("thinking", quiet=False):
         pass
     assert capsys.readouterr().err == ""

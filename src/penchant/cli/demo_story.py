@@ -36,7 +36,7 @@ def tell(
     swiss = judged["swissmetro"]
     study = swiss.study
     records = records_of(study, settings)
-    steps = shell.Steps(quiet=False)
+    steps = shell.Steps(quiet=False, plain=True)
     with steps.shown():
         steps.say(f"fitting “{study.story}” on everybody")
         estimator: Any = study.models[study.story](settings)

@@ -26,9 +26,9 @@ class BoostedTrees:
     Which option was chosen is the class; options that were not offered get probability 0.
     """
 
-    max_iter: int = 150
+    max_iter: int = 250
     learning_rate: float = 0.05
-    max_leaf_nodes: int = 8
+    max_leaf_nodes: int = 12
     min_samples_leaf: int = 40
     l2_regularization: float = 10.0
     max_features: float = 0.3

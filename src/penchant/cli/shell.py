@@ -47,7 +47,9 @@ def output() -> "Console":
     """Where results go: standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # In a file or a pipe no line is folded: tables stay tables.
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -130,11 +132,12 @@ def note(text: str, quiet: bool = False) -> None:
 
 
 class Steps:
-    """Long work, told step by step: a live line on a terminal, plain lines elsewhere."""
+    """Long work, told step by step: a live line on a terminal, silence or plain lines elsewhere."""
 
-    def __init__(self, quiet: bool, total: int | None = None) -> None:
+    def __init__(self, quiet: bool, total: int | None = None, plain: bool = False) -> None:
         self._quiet = quiet
         self._total = total
+        self._plain = plain and not quiet
         self._start = time.perf_counter()
         self._progress: Any = None
         self._task: Any = None
@@ -161,22 +164,15 @@ class Steps:
         """What is being done now, and how many of the steps lie behind."""
         if self._progress is not None:
             self._progress.update(self._task, description=text, completed=done)
-        elif not self._quiet:
+        elif self._plain:
             elapsed = time.perf_counter() - self._start
             print(f"[{elapsed:5.1f} s] {text}", file=sys.stderr, flush=True)
-
-    def finished(self, text: str) -> None:
-        """A result that stays on the screen."""
-        if self._progress is not None:
-            self._progress.console.print(text)
-        elif not self._quiet:
-            print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def waiting(text: str, quiet: bool) -> Iterator[None]:
     """A spinner with the time gone by, on a terminal only."""
-    steps = Steps(quiet or not errors().is_terminal)
+    steps = Steps(quiet)
     with steps.shown():
         steps.say(text)
         yield

@@ -1,6 +1,3 @@
-# TO THE OWNER OF evaluation: at 10:01 I replaced your uncommitted cross_validation.py (we wrote in
-# the same minute; I had looked, saw nothing yet). Sorry. I use YOUR room and have taken mine away.
-# Below is a reconstruction from how ladder.py and known_people.py use it: put yours back over it.
 """Judged on new people: nobody is learnt from and judged at once."""
 
 from collections.abc import Callable
