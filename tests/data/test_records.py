@@ -1,6 +1,7 @@
 """Records: what they refuse, what they keep, and what survives taking, joining and hashing."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -34,6 +35,14 @@ def test_rectangular_arrays_become_ragged_menus_and_the_choice_moves_with_them()
     assert records.columns("feature") == ("time",)
     assert records.num_people == 2
     assert records.rows["weight"].to_pylist() == [1.0, 1.0, 1.0]
+
+
+def test_a_gap_among_words_is_null_however_it_is_written():
+    words = pd.Series(["work", None, "fun"])
+    for purpose in (words, words.astype(object), words.astype("category"), ["work", None, "fun"]):
+        records = small(rows={"chosen": np.array([0, 2, 1]), "purpose": purpose},
+                        person_features=[])  # fmt: skip
+        assert records.rows["purpose"].to_pylist() == ["work", None, "fun"]
 
 
 def test_a_choice_off_the_menu_is_refused_with_its_observation_and_the_mend():

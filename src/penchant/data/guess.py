@@ -5,7 +5,7 @@ Legend: B lines, K alternatives.
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penchant.data.columns import (
-    combine_codes,
-    first_appearance,
     is_number,
     is_text,
     one_chunk,
-    to_codes,
     to_floats,
 )
 from penchant.data.description import Description, Drop
 from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
+from penchant.data.seen_columns import MANY_LEVELS, SeenColumns
 from penchant.errors import DataError
-from penchant.numerics.arrays import Array
 
-_PERSON = re.compile(
-    r"^(person|respondent|resp|user|participant|worker|household|traveller|traveler|judge|voter|"
-    r"customer|subject|annotator|rater|individual|decision_?maker|panel|voter|member)?"
-    r"(_?(id|code|nr|no))?$"
-)
-_SITUATION = re.compile(
-    r"^(task|obs|observation|situation|trip|chid|question|round|scenario|choice_?set|case|menu|"
-    r"choice_?situation|session|query|impression)(_?(id|nr|no|number))?$"
-)
-_TIME = ("timestamp", "tstamp", "time", "date", "datetime", "created_at", "when")
-_WEIGHT = ("weight", "weights", "w", "survey_weight")
 _ANSWER = ("choice", "chosen", "choose", "selected", "decision", "mode", "picked", "winner",
            "answer", "preferred", "preference", "outcome")  # fmt: skip
 _RATING = ("rating", "stars", "score", "grade", "rate")
@@ -53,7 +39,6 @@ _AVAILABLE = ("av", "avail", "available", "availability")
 _PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
 _AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
 _WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
-_MANY_LEVELS = 200
 # Answers that mean nothing may be left out if they are at most this share of the lines.
 _FEW = 0.02
 
@@ -89,7 +74,7 @@ def guess(data: Any) -> Guess:
         )  # fmt: skip
     file, reasons = _file_settings(data)
     table = load_table(data, file).table
-    columns = _Columns(table)
+    columns = SeenColumns(table)
     found = (
         _chat(columns) or _arena(columns) or _pairs(columns) or _best_worst(columns)
         or _decisions(columns) or _long(columns) or _ratings(columns) or _wide(columns)
@@ -133,141 +118,14 @@ def _file_settings(data: Any) -> tuple[Description, list[str]]:
     return replace(plain, encoding=encoding, delimiter=delimiter), reasons
 
 
-class _Columns:
-    """The columns of a table, and quick answers about them."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-        self.names: list[str] = table.column_names
-        self.lower = {name.lower(): name for name in self.names}
-        self._codes: dict[str, tuple[Array, list[Any]]] = {}
-
-    def first(self, wanted: Iterable[str]) -> str | None:
-        return next((self.lower[name] for name in wanted if name in self.lower), None)
-
-    def matching(self, pattern: re.Pattern[str]) -> str | None:
-        return next((n for n in self.names if n and pattern.match(n.lower())), None)
-
-    def codes(self, name: str) -> tuple[Array, list[Any]]:
-        if name not in self._codes:
-            column = one_chunk(self.table[name])
-            if pa.types.is_nested(column.type):
-                column = pa.array(np.arange(len(column)))
-            self._codes[name] = to_codes(column)
-        return self._codes[name]
-
-    def values(self, name: str) -> list[Any]:
-        return [value for value in self.codes(name)[1] if value is not None]
-
-    def is_flag(self, name: str) -> bool:
-        words = {str(value).lower() for value in self.values(name)}
-        return bool(words) and words <= {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
-
-    def person(self) -> str | None:
-        return self.matching(_PERSON)
-
-    def is_constant_within(self, name: str, group: str) -> bool:
-        codes, groups = self.codes(name)[0], self.codes(group)[0]
-        pairs = len(np.unique(combine_codes(groups, codes)))
-        return pairs == len(np.unique(groups))
-
-    def with_people(self, said: Description) -> Description:
-        """Person, weight and time, and all other columns as features of people or as context."""
-        person = said.person or self.person()
-        weight = said.weight or self.first(_WEIGHT)
-        if weight is not None and not is_number(self.table[weight].type):
-            weight = None
-        time = said.time or next(
-            (n for n in self.names if n.lower() in _TIME and not self._is_short(n)), None
-        )
-        taken = set(replace(said, person=person, weight=weight, time=time).named_columns())
-        situation = said.situation
-        if not situation and said.layout not in ("ratings", "decisions"):
-            task = self.matching(_SITUATION)
-            situation = (task,) if task is not None and task not in taken else ()
-        taken |= set(situation)
-        who: list[str] = []
-        where: list[str] = []
-        for name in self.names:
-            if name in taken or not self._is_useful(name, said):
-                continue
-            steady = person is not None and self.is_constant_within(name, person)
-            (who if steady else where).append(name)
-        return replace(
-            said, person=person, weight=weight, time=time, situation=situation,
-            person_features=said.person_features or tuple(who),
-            context=said.context or tuple(where),
-        )  # fmt: skip
-
-    def _is_short(self, name: str) -> bool:
-        return is_text(self.table[name].type) and len(self.values(name)) < 20
-
-    def _is_useful(self, name: str, said: Description) -> bool:
-        """Not for free text and ids of everything; not for what varies within a long menu."""
-        kind = self.table[name].type
-        if not (is_number(kind) or is_text(kind)):
-            return False
-        if is_text(kind) and len(self.values(name)) > _MANY_LEVELS:
-            return False
-        if is_number(kind) and not np.isfinite(to_floats(self.table[name])).any():
-            return False
-        if pa.types.is_integer(kind) and len(self.values(name)) == self.table.num_rows > 20:
-            return False  # a number for each line says where it stood, not what it was
-        keys = [key for key in (said.person, *said.situation) if key]
-        return said.layout != "long" or all(
-            self.is_constant_within(name, key) for key in [self.key_of(keys)]
-        )
-
-    def key_of(self, keys: Sequence[str]) -> str:
-        """Several key columns as one (remembered under their joined names)."""
-        joined = "\0" + "\0".join(keys)
-        if joined not in self._codes:
-            code = None
-            for name in keys:
-                fresh = self.codes(name)[0]
-                code = fresh if code is None else first_appearance(combine_codes(code, fresh))[0]
-            if code is None:
-                code = np.arange(self.table.num_rows)
-            self._codes[joined] = (code, [])
-        return joined
-
-    def seen(self) -> dict[str, str]:
-        return {name: self._say(name) for name in self.names}
-
-    def _say(self, name: str) -> str:
-        column = one_chunk(self.table[name])
-        missing = f", {column.null_count} missing" if column.null_count else ""
-        if pa.types.is_nested(column.type):
-            return f"{column.type}{missing}"
-        values = self.values(name)
-        kind = "words" if is_text(column.type) else "numbers"
-        if pa.types.is_temporal(column.type):
-            kind = "times"
-        if is_number(column.type) and not pa.types.is_boolean(column.type) and len(values) > 12:
-            numbers = to_floats(column)
-            numbers = numbers[np.isfinite(numbers)]
-            span = f"{numbers.min():g} to {numbers.max():g}" if len(numbers) else "none finite"
-            return f"{kind} {span}, {len(values)} different{missing}"
-        if not is_text(column.type):
-            values = sorted(values)
-        shown = ", ".join(_short(value) for value in values[:6])
-        more = ", ..." if len(values) > 6 else ""
-        return f"{kind}, {len(values)} different: {shown}{more}{missing}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else text[:21] + "..."
-
-
-def _chat(columns: _Columns) -> tuple[Description, str] | None:
+def _chat(columns: SeenColumns) -> tuple[Description, str] | None:
     names = set(columns.names)
     if {"chosen", "rejected"} <= names or {"completion", "label"} <= names:
         return Description(layout="trl"), "The column names are those of TRL's preference formats."
     return None
 
 
-def _arena(columns: _Columns) -> tuple[Description, str] | None:
+def _arena(columns: SeenColumns) -> tuple[Description, str] | None:
     if {"model_a", "model_b", "winner"} <= set(columns.names):
         said = Description(
             layout="arena", option_columns=("model_a", "model_b"), answer="winner",
@@ -277,7 +135,7 @@ def _arena(columns: _Columns) -> tuple[Description, str] | None:
     return None
 
 
-def _pairs(columns: _Columns) -> tuple[Description, str] | None:
+def _pairs(columns: SeenColumns) -> tuple[Description, str] | None:
     for first, second in _PAIRED_ENDS:
         for name in columns.names:
             stem = name[: -len(first)]
@@ -310,7 +168,7 @@ def _pairs(columns: _Columns) -> tuple[Description, str] | None:
     return None
 
 
-def _pair_answer(columns: _Columns, sides: tuple[str, str]) -> str | None:
+def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> str | None:
     names = {str(v) for side in sides for v in columns.values(side)}
     for name in columns.names:
         if name in sides or not is_text(columns.table[name].type):
@@ -323,7 +181,7 @@ def _pair_answer(columns: _Columns, sides: tuple[str, str]) -> str | None:
     return None
 
 
-def _is_one_of(columns: _Columns, answer: str, sides: tuple[str, str]) -> bool:
+def _is_one_of(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> bool:
     """Whether the answer names, on every line, one of the two options of that line."""
     parts = [pc.cast(one_chunk(columns.table[name]), pa.string()) for name in (answer, *sides)]
     either = pc.or_(pc.equal(parts[0], parts[1]), pc.equal(parts[0], parts[2]))
@@ -331,7 +189,7 @@ def _is_one_of(columns: _Columns, answer: str, sides: tuple[str, str]) -> bool:
 
 
 def _pair_features(
-    columns: _Columns, first: str, second: str, sides: tuple[str, str]
+    columns: SeenColumns, first: str, second: str, sides: tuple[str, str]
 ) -> dict[str, dict[str, str]]:
     found = {}
     for name in columns.names:
@@ -342,13 +200,13 @@ def _pair_features(
         if all(str(v).strip().lower() in COMMON_WORDS for v in columns.values(name)):
             continue  # the votes of several judges, not a property of the options
         feature = stem.rstrip("_-. ") or stem
-        if is_text(columns.table[name].type) and len(columns.values(name)) > _MANY_LEVELS:
+        if is_text(columns.table[name].type) and len(columns.values(name)) > MANY_LEVELS:
             feature = "text"
         found[feature] = {"first": name, "second": other}
     return found
 
 
-def _best_worst(columns: _Columns) -> tuple[Description, str] | None:
+def _best_worst(columns: SeenColumns) -> tuple[Description, str] | None:
     stems: dict[str, list[str]] = {}
     for name in columns.names:
         match = re.match(r"^(.*[_.-])([a-h]|[1-8])$", name.lower())
@@ -376,7 +234,7 @@ def _best_worst(columns: _Columns) -> tuple[Description, str] | None:
     return None
 
 
-def _decisions(columns: _Columns) -> tuple[Description, str] | None:
+def _decisions(columns: SeenColumns) -> tuple[Description, str] | None:
     propensity, reward = columns.first(_PROPENSITY), columns.first(_REWARD)
     option = columns.first(("action", "item_id", "arm", *_ITEM))
     if propensity is None or reward is None or option is None:
@@ -391,8 +249,8 @@ def _decisions(columns: _Columns) -> tuple[Description, str] | None:
     )
 
 
-def _long(columns: _Columns) -> tuple[Description, str] | None:
-    person, task = columns.person(), columns.matching(_SITUATION)
+def _long(columns: SeenColumns) -> tuple[Description, str] | None:
+    person, task = columns.person(), columns.situation()
     keys = [name for name in (person, task) if name is not None]
     rank = columns.first(("rank", "ranking"))
     if rank is not None and keys:
@@ -411,7 +269,7 @@ def _long(columns: _Columns) -> tuple[Description, str] | None:
 
 
 def _long_description(
-    columns: _Columns,
+    columns: SeenColumns,
     keys: list[str],
     answer: str,
     kind: str,
@@ -434,7 +292,7 @@ def _long_description(
     return said, f"Lines with one {' and '.join(keys)} share a menu; {answer} holds the answer."
 
 
-def _ratings(columns: _Columns) -> tuple[Description, str] | None:
+def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:
     rating, item = columns.first(_RATING), columns.first(_ITEM)
     if rating is None or item is None or not is_number(columns.table[rating].type):
         return None
@@ -449,7 +307,7 @@ def _ratings(columns: _Columns) -> tuple[Description, str] | None:
     return said, f"{rating} looks like a rating of {item}."
 
 
-def _wide(columns: _Columns) -> tuple[Description, str] | None:
+def _wide(columns: SeenColumns) -> tuple[Description, str] | None:
     answer = columns.first(_ANSWER)
     if answer is None:
         return None
@@ -489,7 +347,7 @@ def _wide(columns: _Columns) -> tuple[Description, str] | None:
     )
 
 
-def _grid(columns: _Columns, answer: str, alternative_first: bool) -> dict[str, dict[str, str]]:
+def _grid(columns: SeenColumns, answer: str, alternative_first: bool) -> dict[str, dict[str, str]]:
     """feature -> alternative -> column, from names like train_time or time_train."""
     table: dict[str, dict[str, str]] = {}
     for name in columns.names:
@@ -505,7 +363,7 @@ def _grid(columns: _Columns, answer: str, alternative_first: bool) -> dict[str, 
 
 
 def _answer_codes(
-    columns: _Columns, answer: str, names: list[str], available: Mapping[str, str]
+    columns: SeenColumns, answer: str, names: list[str], available: Mapping[str, str]
 ) -> dict[str, str]:
     """Which value means which alternative: the first order that no availability contradicts."""
     values = columns.values(answer)
@@ -545,7 +403,7 @@ def _alike(values: Sequence[Any], names: Sequence[str]) -> dict[str, str]:
 
 
 def _unknown_answers(
-    columns: _Columns, answer: str, codes: Mapping[str, str], names: Sequence[str]
+    columns: SeenColumns, answer: str, codes: Mapping[str, str], names: Sequence[str]
 ) -> tuple[Drop, ...]:
     """A rule that leaves out answers which mean no alternative, if they are few."""
     known = {*codes, *names}

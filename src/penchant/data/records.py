@@ -36,7 +36,7 @@ RESERVED_OPTIONS = ("option", "position", "propensity", "rank", "level",
 KINDS = (*ANSWERS, "edit")
 ROW_ROLES = ("person_feature", "context", "extra")
 OPTION_ROLES = ("feature", "extra")
-_INDEX_ANSWERS = ("chosen", "best", "worst")
+INDEX_ANSWERS = ("chosen", "best", "worst")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +111,7 @@ class Records:
             mask = np.asarray(offered) if offered is not None else np.ones(shapes[0], dtype=bool)
             sizes = mask.sum(axis=1)
             flat = {name: _flat(name, values, mask) for name, values in given.items()}
-            for name in _INDEX_ANSWERS:
+            for name in INDEX_ANSWERS:
                 if name in answers:
                     answers[name] = _place_among_offered(answers[name], mask)
         elif menu_sizes is not None:
@@ -220,9 +220,9 @@ class Records:
     def drop_unoffered(self) -> "Records":
         """Without the observations whose answer is an option that was not on the menu."""
         bad = np.zeros(len(self), dtype=bool)
-        for name in _INDEX_ANSWERS:
+        for name in INDEX_ANSWERS:
             if name in self.rows.column_names:
-                bad |= _off_the_menu(self.rows[name], self.menu_sizes)
+                bad |= off_the_menu(self.rows[name], self.menu_sizes)
         if not bad.any():
             return self
         kept = self.take(np.flatnonzero(~bad))
@@ -263,7 +263,7 @@ class Records:
             options = _set(options, "option", to_dictionary(pa.nulls(len(options), pa.string())))
         elif not _is_dictionary(options["option"].type):
             options = _set(options, "option", to_dictionary(options["option"]))
-        for name in (*_INDEX_ANSWERS, "outcome", "grade"):
+        for name in (*INDEX_ANSWERS, "outcome", "grade"):
             if name in rows.column_names and rows[name].type != pa.int64():
                 rows = _set(rows, name, pc.cast(rows[name], pa.int64()))
         if rows is self.rows and options is self.options:
@@ -276,125 +276,11 @@ class Records:
         Raises DataError with the observation, the value, the expectation and the mend. Features in
         `allow_missing` may be null.
         """
-        sizes = self.menu_sizes
-        self._refuse(sizes <= 0, lambda b: (
-            f"observation {b} has an empty menu", "at least one option per observation",
-            "drop the observation or list what was on offer"))  # fmt: skip
-        _check_names(self)
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
-        if unknown:
-            raise DataError(
-                f"there is no feedback of kind {unknown[0]!r}; expected one of {', '.join(KINDS)}."
-            )
-        weight = to_floats(self.rows["weight"])
-        self._refuse(~(np.isfinite(weight) & (weight >= 0)), lambda b: (
-            f"observation {b} has weight {weight[b]}", "a finite number, 0 or more",
-            "set the weight to 1 or drop the observation"))  # fmt: skip
-        for place, kind in enumerate(self.kinds):
-            self._check_answers(str(kind), self.kind_codes == place, sizes)
-        for name, low, high in (("rank", 0, None), ("level", -1, None), ("success", -1, 1)):
-            if name in self.options.column_names:
-                self._check_range(name, low, high)
-        for name in self.options.column_names:
-            if self.roles.get(name) == "feature" or name == "propensity":
-                self._check_feature(name, name in allow_missing or name == "propensity")
-        for name in self.rows.column_names:
-            if self.roles.get(name) in ("person_feature", "context"):
-                self._check_finite(name)
+        # Imported here, as what is checked stands above its checks.
+        from penchant.data.record_checks import check_records
+
+        check_records(self, allow_missing)
         return self
-
-    def _refuse(self, bad: Array, say: Any) -> None:
-        if not np.any(bad):
-            return
-        got, expected, mend = say(int(np.argmax(bad)))
-        raise DataError(
-            f"{got} ({int(np.sum(bad))} of {len(bad)} are like this); expected {expected}. "
-            f"To mend it, {mend}."
-        )
-
-    def _check_answers(self, kind: str, mine: Array, sizes: Array) -> None:
-        needed = ("chosen",) if kind == "edit" else ANSWERS[kind]
-        for name in needed:
-            of_rows = name in RESERVED_ROWS
-            table = self.rows if of_rows else self.options
-            if name not in table.column_names:
-                raise DataError(
-                    f"observations of kind {kind!r} have no column {name!r}; expected it in "
-                    f"`{'rows' if of_rows else 'options'}`. Add the column (null where nobody has "
-                    "answered) or name another kind."
-                )
-        if kind in ("pair", "graded"):
-            self._refuse(mine & (sizes != 2), lambda b: (
-                f"observation {b} of kind {kind!r} has {sizes[b]} options", "exactly two",
-                "call it a choice or a ranking"))  # fmt: skip
-        for name in needed:
-            if name in _INDEX_ANSWERS:
-                place = to_ints(self.rows[name])
-                bad = mine & _off_the_menu(self.rows[name], sizes)
-                self._refuse(bad, lambda b, name=name, place=place: (
-                    f"observation {b} has {name} = {place[b]}, which is not on its menu "
-                    f"{self._menu(b)}", f"a place from 0 to {sizes[b] - 1}",
-                    "either add the option to the menu or drop these observations with "
-                    "`records.drop_unoffered()`"))  # fmt: skip
-        if kind == "pair":
-            outcome = to_ints(self.rows["outcome"])
-            self._refuse(mine & ((outcome < -1) | (outcome > 2)), lambda b: (
-                f"observation {b} has outcome {outcome[b]}", "0 (first won), 1 (second won) or 2 "
-                "(tie)", "recode the answer"))  # fmt: skip
-        if kind == "best_worst":
-            best, worst = to_ints(self.rows["best"]), to_ints(self.rows["worst"])
-            self._refuse(mine & (best == worst) & (best >= 0), lambda b: (
-                f"observation {b} calls option {best[b]} both best and worst",
-                "two different options", "drop the observation"))  # fmt: skip
-
-    def _menu(self, row: int) -> list[Any]:
-        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
-        names: list[Any] = self.options["option"].slice(start, stop - start).to_pylist()
-        return names
-
-    def _check_feature(self, name: str, may_be_missing: bool) -> None:
-        column = self.options[name]
-        if is_number(column.type):
-            values = to_floats(column)
-            bad = np.isinf(values) if may_be_missing else ~np.isfinite(values)
-            expected = "a finite number"
-        elif may_be_missing or not column.null_count:
-            return
-        else:
-            bad = np.asarray(one_chunk(pc.is_null(column)))
-            expected = "a value"
-        if not bad.any():
-            return
-        line = int(np.argmax(bad))
-        row = int(np.searchsorted(self.offsets, line, side="right")) - 1
-        place = line - int(self.offsets[row])
-        raise DataError(
-            f"observation {row} has {name} = {column[line].as_py()} for option "
-            f"{self._menu(row)[place]!r} ({int(bad.sum())} of {len(bad)} options are like this); "
-            f"expected {expected}. To mend it, fill the gap, drop these observations, or give the "
-            f"column the role 'extra' so that it is kept but not used."
-        )
-
-    def _check_range(self, name: str, low: int, high: int | None) -> None:
-        values = to_ints(self.options[name], missing=low)
-        bad = (values < low) | (values > (np.inf if high is None else high))
-        if bad.any():
-            line = int(np.argmax(bad))
-            limit = "or more" if high is None else f"to {high}"
-            raise DataError(
-                f"observation {self.row_of_option[line]} has {name} = {values[line]} "
-                f"({int(bad.sum())} of {len(bad)} options are like this); expected {low} {limit}, "
-                "or null where nobody has answered. Recode the answer."
-            )
-
-    def _check_finite(self, name: str) -> None:
-        column = self.rows[name]
-        if not pa.types.is_floating(column.type):
-            return
-        values = to_floats(column)
-        self._refuse(np.isinf(values), lambda b: (
-            f"observation {b} has {name} = {values[b]}", "a finite number, or null if unknown",
-            "put null in its place, or give the column the role 'extra'"))  # fmt: skip
 
 
 def concat(parts: Sequence[Records]) -> Records:
@@ -433,7 +319,8 @@ def _arrow(values: Any) -> Any:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return one_chunk(values)
     array = np.asarray(values)
-    return pa.array(array.tolist()) if array.dtype == object else pa.array(array)
+    # from_pandas: a NaN among words, as pandas writes a gap, is null.
+    return pa.array(array, from_pandas=array.dtype == object)
 
 
 def _set(table: pa.Table, name: str, values: Any) -> pa.Table:
@@ -469,7 +356,8 @@ def _place_among_offered(given: Any, offered: Array) -> Any:
     return pa.array(np.where(on_menu, moved, beyond), mask=np.asarray(pc.is_null(column)))
 
 
-def _off_the_menu(column: Any, sizes: Array) -> Array:
+def off_the_menu(column: Any, sizes: Int[Array, " B"]) -> Bool[Array, " B"]:
+    """Where an answer is given, but is no place in its menu."""
     place = to_ints(column, missing=0)
     answered = ~np.asarray(one_chunk(pc.is_null(column)))
     return answered & ((place < 0) | (place >= sizes))
@@ -477,28 +365,6 @@ def _off_the_menu(column: Any, sizes: Array) -> Array:
 
 def _is_dictionary(kind: Any) -> bool:
     return bool(pa.types.is_dictionary(kind)) and kind.value_type == pa.string()
-
-
-def _check_names(records: Records) -> None:
-    tables = (
-        ("rows", records.rows, RESERVED_ROWS, ROW_ROLES),
-        ("options", records.options, RESERVED_OPTIONS, OPTION_ROLES),
-    )
-    for where, table, reserved, roles in tables:
-        for name in table.column_names:
-            role = records.roles.get(name)
-            if name not in reserved and role not in roles:
-                raise DataError(
-                    f"column {name!r} of `{where}` has role {role!r}; expected one of "
-                    f"{', '.join(roles)}. Say it in `roles`."
-                )
-    plain = set(records.rows.column_names) - set(RESERVED_ROWS)
-    both = plain & (set(records.options.column_names) - set(RESERVED_OPTIONS))
-    if both:
-        raise DataError(
-            f"column {sorted(both)[0]!r} is in `rows` and in `options`; expected every name once. "
-            "Rename one of them."
-        )
 
 
 def _hash_column(digest: Any, array: Any) -> None:
