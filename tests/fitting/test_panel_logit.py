@@ -218,3 +218,12 @@ def test_rows_of_weight_zero_are_left_out_and_uneven_weights_refused():
     np.testing.assert_array_equal(panel.weight, [2.0, 2.0])
     with pytest.raises(DataError, match="row 7 has weight 2"):
         PanelChoices.from_flat(replace(flat, weight=np.array([2.0, 1.0, 2.0])))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_curvature_taken_by_options_equals_that_taken_by_features(case):
+    of = density(case, is_adapted=True)
+    theta = point(of)
+    most = int(of._rows_of_people.max())
+    by_rows, by_features = of._curvature_by_rows(theta, most), of._curvature_by_features(theta)
+    np.testing.assert_allclose(by_rows, by_features, rtol=1e-9, atol=1e-9)

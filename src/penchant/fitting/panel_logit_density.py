@@ -283,6 +283,12 @@ class PanelDensity:
 
     def _curvature(self, theta: Float[Array, " M"]) -> Float[Array, "M M"]:
         """The Hessian but for the outer product, person by person: all have their own deviates."""
+        most_rows = int(self._rows_of_people.max(initial=0))
+        if len(self._order[1]) > most_rows:
+            return self._in_feature_order(self._curvature_by_rows(theta, most_rows))
+        return self._in_feature_order(self._curvature_by_features(theta))
+
+    def _curvature_by_features(self, theta: Float[Array, " M"]) -> Float[Array, "M M"]:
         from penchant.fitting import panel_logit_fused as fused
 
         num_features, size = self._features.shape[1], len(theta)
@@ -307,11 +313,74 @@ class PanelDensity:
 
             self._share_out(work, chunk.block)
         # In the order of people, whichever thread was first.
-        raw = sum((parts[key] for key in sorted(parts)), np.zeros((size, size)))
-        order = np.concatenate([*self._order, np.arange(num_features, size)])
+        return sum((parts[key] for key in sorted(parts)), np.zeros((size, size)))
+
+    def _curvature_by_rows(self, theta: Float[Array, " M"], most_rows: int) -> Float[Array, "M M"]:
+        """The same where fixed features outnumber a person's options.
+
+        Fixed tastes reach a person's answers through the utilities of a few options only: the
+        curvature is taken in those, by indicators in place of the fixed features, and carried over
+        by the features once, X' H X. It costs rows squared a draw, not features squared.
+        """
+        from penchant.fitting import panel_logit_fused as fused
+
+        varying, fixed = self._columns.ordered[:, : len(self._order[0])], self._columns.fixed
+        num_varying, num_fixed = varying.shape[1], fixed.shape[1]
+        num_spreads = len(theta) - num_varying - num_fixed
+        edges = self.choices.menu_start[self.choices.group_start]
+        place = np.arange(len(varying)) - np.repeat(edges[:-1], self._rows_of_people)
+        all_x = np.concatenate(
+            [varying, (place[:, None] == np.arange(most_rows)).astype(self._dtype)], axis=1
+        )
+        coefficient, draw = self._pairs
+        start = np.searchsorted(coefficient, np.arange(all_x.shape[1] + 1))
+        size = all_x.shape[1] + num_spreads
+        others = np.concatenate([np.arange(num_varying), np.arange(size - num_spreads, size)])
+        of_others = np.zeros((len(others), len(others)))
+        # What each option's utility bends with: the others' parameters, and the fixed features.
+        crossed = np.zeros((len(varying), len(others)))
+        bent = np.zeros((len(varying), num_fixed))
+        x_fixed = fixed.astype(np.float64)
+        fixed_utility = self._fixed_utility(theta)
+        for chunk in self._chunks(theta, all_x.shape[1]):
+            own, people = self._own(chunk), chunk.people
+            group_start = self.choices.group_start[people.start : people.stop + 1]
+            for person in range(people.stop - people.start):
+                hessian = np.zeros((size, size))
+                fused.panel_curvature(
+                    self._columns.varying, all_x, fixed_utility, self.choices.menu_start,
+                    group_start, self.choices.weight[people], chunk.block, own.values, own.slopes,
+                    own.bends, own.basis, own.bend_basis, start, draw, self._price,
+                    *own.arguments[1:], self.num_draws, *self._limits, person, person + 1, hessian,
+                )  # fmt: skip
+                first, last = edges[people.start + person], edges[people.start + person + 1]
+                rows = slice(num_varying, num_varying + last - first)
+                of_others += hessian[np.ix_(others, others)]
+                crossed[first:last] = hessian[rows][:, others]
+                bent[first:last] = hessian[rows, rows] @ x_fixed[first:last]
+        of_fixed, across = x_fixed.T @ bent, x_fixed.T @ crossed
+        hessian = np.zeros((len(theta), len(theta)))
+        kept = np.concatenate(
+            [np.arange(num_varying), np.arange(num_varying + num_fixed, len(theta))]
+        )
+        middle = np.arange(num_varying, num_varying + num_fixed)
+        hessian[np.ix_(kept, kept)] = of_others
+        hessian[np.ix_(middle, middle)] = of_fixed
+        hessian[np.ix_(middle, kept)] = across
+        hessian[np.ix_(kept, middle)] = across.T
+        return hessian
+
+    def _in_feature_order(self, raw: Float[Array, "M M"]) -> Float[Array, "M M"]:
+        """From varying, fixed, spreads to the order of theta."""
+        order = np.concatenate([*self._order, np.arange(self._features.shape[1], len(raw))])
         hessian = np.empty_like(raw)
         hessian[np.ix_(order, order)] = raw
         return hessian
+
+    @cached_property
+    def _rows_of_people(self) -> Int[Array, " G"]:
+        """How many options (beside those chosen) each person's answers compare."""
+        return np.diff(self.choices.menu_start[self.choices.group_start])
 
     def _own(self, chunk: "_Chunk") -> "_Own":
         """What the fused loops need to make each person's own tastes; empty shapes if shared."""
