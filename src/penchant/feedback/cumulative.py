@@ -217,18 +217,12 @@ def _slopes(ends: _Ends, link: Link) -> _Slopes:
         rest = _odds_of_width(ends)
         lower, upper = -sigmoid(ends.lower) - rest, sigmoid(-ends.upper) + rest
     else:
-        log_p = _probit_log_prob(ends)
         # With one end at infinity the ratio has a form that keeps its digits in the far tail.
-        lower = -xp.where(
-            ends.has_both,
-            xp.exp(log_normal_density(ends.lower) - log_p),
-            inverse_mills(-ends.lower),
-        )
-        upper = xp.where(
-            ends.has_both,
-            xp.exp(log_normal_density(ends.upper) - log_p),
-            inverse_mills(ends.upper),
-        )
+        log_p = xp.where(ends.has_both, _probit_log_prob(ends), 0.0)
+        lower, upper = (xp.where(ends.has_both, x, 0.0) for x in (ends.lower, ends.upper))
+        lower, upper = (xp.exp(log_normal_density(x) - log_p) for x in (lower, upper))
+        lower = -xp.where(ends.has_both, lower, inverse_mills(-ends.lower))
+        upper = xp.where(ends.has_both, upper, inverse_mills(ends.upper))
     return _Slopes(
         lower=xp.where(ends.has_lower, lower, 0.0), upper=xp.where(ends.has_upper, upper, 0.0)
     )
