@@ -11,12 +11,17 @@ their part of the results file; the others are kept, each with its own date and 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+# Before NumPy loads its BLAS: what this process computes itself runs on one thread as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -132,46 +137,77 @@ def mixed(plan: Plan) -> dict:
     world = worlds.normal_tastes(plan.people(5_000))
     folder = world.save(plan.folder / "normal_tastes")
     bench = Bench(plan)
-    ours = bench.add("ours:mixed", folder, settings={"draws": 500}, repeats=3)
+    ours = bench.add("ours:mixed", folder, settings={"draws": 500}, repeats=5)
     bench.add("peers:xlogit_mixed", folder, settings={"draws": 500}, repeats=1)
-    for label, settings in (
-        ("2,000 draws", {"draws": 2_000}),
-        ("10,000 draws", {"draws": 10_000}),
-        ("draws of their own for each person", {"draws": 500, "shifted": True}),
-    ):
-        bench.add("ours:mixed", folder, label=f"ours:mixed ({label})", settings=settings, repeats=1)
-    _judge_mixtures(world, bench.rows)
-    bias = _bias(bench.rows, world)
-    wide = worlds.normal_tastes(plan.people(5_000), seed=4, correlated=True)
-    wide_bench = Bench(plan)
-    correlated = wide_bench.add(
+    bench.add(
         "ours:mixed",
-        wide.save(plan.folder / "correlated_tastes"),
-        label="ours:mixed (correlated)",
-        settings={"draws": 500, "correlated": True},
+        folder,
+        label="ours:mixed (draws of their own for each person)",
+        settings={"draws": 500, "by_person": True},
         repeats=1,
     )
-    _judge_mixtures(wide, wide_bench.rows)
-    wide_bench.missing.append("xlogit 0.2.7 fits no correlated coefficients")
-    big = worlds.normal_tastes(plan.people(50_000), seed=5)
-    big_bench = Bench(plan)
-    many = big_bench.add(
+    bench.add(
         "ours:mixed",
-        big.save(plan.folder / "many_people"),
-        label="ours:mixed (50,000 people)",
-        settings={"draws": 500},
+        folder,
+        label="ours:mixed (2,000 draws)",
+        settings={"draws": 2_000},
         repeats=1,
     )
+    for draws in (500, 2_000, 10_000):
+        bench.add(
+            "ours:mixed_population_draws",
+            folder,
+            label=f"ours, draws from the population ({draws:,})",
+            settings={"draws": draws},
+            repeats=1,
+        )
+    truth = _judge_mixtures(world, bench.rows)
+    evaluation = Bench(plan)
+    once = evaluation.add("ours:mixed_evaluation", folder, settings={"draws": 500}, repeats=15)
+    limit = _machine_limit(world, 500)
+    if once is not None:
+        limit["ours_over_limit"] = once.result["cpu_median"] / limit["float32"]["seconds"]
     return {
         "seeds": {"independent": 2, "correlated": 4, "many": 5, "evaluator": 20_261_121},
         "size": list(world.features.shape),
         "independent": _table(bench, ours),
-        "bias": bias,
-        "correlated": _table(wide_bench, correlated)
-        | {"truth_judged": _judge_truth(wide, wide_bench.rows)},
-        "many_people": _table(big_bench, many),
-        "machine_limit": _machine_limit(world, 500),
+        "truth_judged": truth,
+        "bias": _bias(bench.rows, world),
+        "correlated": _correlated(plan),
+        "many_people": _many_people(plan),
+        "one_evaluation": _table(evaluation, None),
+        "machine_limit": limit,
     }
+
+
+def _correlated(plan: Plan) -> dict:
+    world = worlds.normal_tastes(plan.people(5_000), seed=4, correlated=True)
+    folder = world.save(plan.folder / "correlated_tastes")
+    bench = Bench(plan)
+    ours = bench.add(
+        "ours:mixed",
+        folder,
+        label="ours:mixed (correlated)",
+        settings={"draws": 500, "correlated": True},
+        repeats=3,
+    )
+    bench.add("ours:mixed", folder, label="ours:mixed (not correlated)", repeats=1)
+    bench.missing.append("xlogit 0.2.7 and choice-learn 1.3.3 fit no correlated coefficients")
+    truth = _judge_mixtures(world, bench.rows)
+    return _table(bench, ours) | {"truth_judged": truth}
+
+
+def _many_people(plan: Plan) -> dict:
+    world = worlds.normal_tastes(plan.people(50_000), seed=5)
+    bench = Bench(plan)
+    ours = bench.add(
+        "ours:mixed",
+        world.save(plan.folder / "many_people"),
+        label="ours:mixed (50,000 people)",
+        settings={"draws": 500},
+        repeats=1,
+    )
+    return _table(bench, ours)
 
 
 def swissmetro(plan: Plan) -> dict:
@@ -290,24 +326,17 @@ def _estimate(row: Row) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.diag(row.result["sd"])
 
 
-def _judge_mixtures(world: World, rows: list[Row]) -> None:
-    if not rows:
-        return
-    verdicts = evaluator.normal_mixtures(world, [_estimate(row) for row in rows])
+def _judge_mixtures(world: World, rows: list[Row]) -> dict:
+    """Judge all rows on the same draws; how the truth itself is judged comes back."""
+    truth = (np.array(world.truth["mean"]), np.array(world.truth["cholesky"]))
+    *verdicts, of_truth = evaluator.normal_mixtures(
+        world, [*(_estimate(row) for row in rows), truth]
+    )
     for row, verdict in zip(rows, verdicts, strict=True):
         row.judged = verdict.log_likelihood
         row.result["lead_over_first"] = verdict.lead
         row.result["lead_error"] = verdict.lead_error
-
-
-def _judge_truth(world: World, rows: list[Row]) -> dict:
-    """The truth's own log-likelihood, and how far each fit lies above it."""
-    truth = (np.array(world.truth["mean"]), np.array(world.truth["cholesky"]))
-    verdicts = evaluator.normal_mixtures(world, [truth, *(_estimate(row) for row in rows)])
-    return {
-        "log_likelihood": verdicts[0].log_likelihood,
-        "leads": {row.contender: v.lead for row, v in zip(rows, verdicts[1:], strict=True)},
-    }
+    return asdict(of_truth)
 
 
 def _bias(rows: list[Row], world: World) -> list[dict]:
@@ -350,35 +379,45 @@ def _pooled(world: World) -> np.ndarray:
 
 
 def _machine_limit(world: World, draws: int) -> dict:
-    """Seconds that the bare arithmetic of one evaluation costs here, in float32 and float64.
+    """Seconds that the bare arithmetic of one evaluation takes on one core of this machine.
 
-    Worths and their gradient are two matrix products of [options x D] with [D x draws] a person,
-    and one exponential for each worth; nothing else is counted. Measured on blocks that stay in
-    cache, one thread (start with OMP_NUM_THREADS=1).
+    Counted are one multiplication and addition for each difference of features and draw, once for
+    the worths and once for the scores, at the speed of a large matrix product, and one exponential
+    for each worth, at NumPy's speed in cache. Nothing else: no memory, no logarithm, no weights.
     """
     import time
 
-    people = world.num_people
-    rows, width = world.features.shape[0] // people * 4, world.features.shape[2]
+    rows = world.features.shape[0] * (world.features.shape[1] - 1)
+    operations = 4.0 * rows * draws * world.features.shape[2]
     limits = {}
     for name in ("float64", "float32"):
         rng = np.random.default_rng(0)
-        left = rng.standard_normal((rows, width)).astype(name)
-        right = rng.standard_normal((width, draws)).astype(name)
-        worth = np.empty((rows, draws), dtype=name)
-        times = {}
-        for task in ("products", "exponentials"):
-            best = np.inf
-            for _ in range(200):
-                start = time.process_time()
-                if task == "products":
-                    np.matmul(left, right, out=worth)
-                    np.matmul(left.T, worth)
-                else:
-                    np.exp(worth * 0 + 0.5, out=worth)
-                best = min(best, time.process_time() - start)
-            times[task] = best * people
-        limits[name] = times | {"seconds_an_evaluation": sum(times.values())}
+        square = rng.standard_normal((512, 512)).astype(name)
+        worths = rng.standard_normal(8_192).astype(name)
+        room = np.empty_like(worths)
+
+        def best(task: Callable[[], object], times: int = 60) -> float:
+            spent = []
+            for _ in range(times):
+                start = time.process_time_ns()
+                task()
+                spent.append(time.process_time_ns() - start)
+            return min(spent) / 1e9
+
+        def exponentials(worths: np.ndarray = worths, room: np.ndarray = room) -> None:
+            for _ in range(50):
+                np.exp(worths, out=room)
+
+        product = best(lambda square=square: square @ square)
+        speed = 2 * 512**3 / product
+        products = operations / speed
+        exponents = best(exponentials) / 50 / len(worths) * rows * draws
+        limits[name] = {
+            "gigaflops": speed / 1e9,
+            "products": products,
+            "exponentials": exponents,
+            "seconds": products + exponents,
+        }
     return limits
 
 

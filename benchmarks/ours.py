@@ -51,26 +51,63 @@ def conditional_file(_: World, *, path: str) -> Fit:
 
 
 def mixed(
-    world: World, *, draws: int = 500, correlated: bool = False, shifted: bool = False
+    world: World, *, draws: int = 500, correlated: bool = False, by_person: bool = False
 ) -> Fit:
-    """MixedLogit: every coefficient normal; `shifted`: draws of their own for each person."""
+    """MixedLogit as it comes: every coefficient normal, each person's draws around their taste."""
     from penchant.models.mixed_logit import MixedLogit
 
     model = MixedLogit(
-        num_draws=draws, correlated=correlated, draws_by_person=shifted, random_state=0
+        num_draws=draws, correlated=correlated, draws_by_person=by_person, random_state=0
     )
 
     def fit() -> dict:
-        belief = model.fit(as_batch(world)).belief_
-        mean, root = belief.population.split(belief.population_theta)
-        found = {"mean": mean.tolist()}
-        if correlated:
-            found["cholesky"] = root.tolist()
-        else:
-            found["sd"] = np.abs(np.diag(root)).tolist()
-        return _plain(belief) | found
+        return _mixture(model.fit(as_batch(world)).belief_)
 
     return fit
+
+
+def mixed_population_draws(world: World, *, draws: int = 500) -> Fit:
+    """The same likelihood simulated as peers do: by draws from the population for everybody."""
+    from penchant.fitting.simulated import SimulatedConfig, fit_simulated
+
+    population = _all_normal(world, draws)
+
+    def fit() -> dict:
+        config = SimulatedConfig(is_adapted=False)
+        return _mixture(fit_simulated(as_batch(world), population, config=config))
+
+    return fit
+
+
+def mixed_evaluation(world: World, *, draws: int = 500) -> Fit:
+    """One evaluation of the simulated log-likelihood and of everybody's scores."""
+    from penchant.fitting.panel_logit import PanelChoices
+    from penchant.fitting.panel_logit_density import PanelDensity
+
+    choices = PanelChoices.from_flat(as_batch(world).flat_choices())
+    density = PanelDensity.build(choices, _all_normal(world, draws), num_blocks=64)
+    width = world.features.shape[2]
+    theta = np.concatenate([np.linspace(-0.8, 0.8, width), np.full(width, 0.8)])
+    density.evaluate(theta)
+
+    def fit() -> dict:
+        return {"log_likelihood": density.evaluate(theta).log_likelihood}
+
+    return fit
+
+
+def _all_normal(world: World, draws: int):
+    from penchant.populations.normal import Normal
+
+    width = world.features.shape[2]
+    return Normal(
+        random=tuple(range(width)), distributions=("normal",) * width, num_draws=draws, seed=0
+    )
+
+
+def _mixture(belief) -> dict:
+    mean, root = belief.population.split(belief.population_theta)
+    return _plain(belief) | {"mean": mean.tolist(), "cholesky": root.tolist()}
 
 
 def classes(world: World, *, classes: int = 2, panel: bool = True) -> Fit:
