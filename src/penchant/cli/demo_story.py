@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from penchant.cli import shell
 from penchant.cli.demo_models import REFERENCE, Settings
+from penchant.cli.report import MIN_PEOPLE
 
 if TYPE_CHECKING:
     from penchant.cli.demo import JudgedStudy
@@ -16,7 +17,6 @@ BY = ("purpose", "who", "income", "luggage", "age", "ga")
 TITLES = {"who": "who pays", "ga": "annual pass", "income": "income, thousand CHF a year"}
 LABELS = {("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
           ("who", "employer"): "the employer"}  # fmt: skip
-MIN_PEOPLE = 20
 
 
 def tell(
@@ -104,8 +104,7 @@ def _worth(
         belief, records, feature, "cost", "CHF", BY, settings.seed,
         scale=60.0, name=name, unit_of_feature="CHF",
     )  # fmt: skip
-    shown = tuple(_named(e) for e in worth.estimates if e.people is None or e.people >= MIN_PEOPLE)
-    return replace(worth, estimates=shown)
+    return replace(worth, estimates=tuple(_named(estimate) for estimate in worth.estimates))
 
 
 def _named(estimate: Any) -> Any:

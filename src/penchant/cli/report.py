@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     )
 
 
+# Groups of fewer people are not shown: their worths would be noise with a name.
+MIN_PEOPLE = 20
+POPULATIONS = {
+    "Pooled": "one taste for all",
+    "Classes": "latent classes",
+    "Normal": "random coefficients",
+}
+
+
 @shell.guarded
 def report(
     file: options.File,
@@ -79,7 +88,10 @@ def report_data(
     worths, tastes = [], []
     if price is not None:
         for feature in _number_features(records, price):
-            worths.append(worth_of(belief, records, feature, price, unit, by, seed))
+            worth = worth_of(belief, records, feature, price, unit, by, seed)
+            if worth.estimates[0].value == 0:
+                continue
+            worths.append(worth)
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
     return ReportData(
@@ -88,9 +100,9 @@ def report_data(
         "it is shown here, which may be what it learnt from.",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
-        calibration=calibration_of(type(belief.population).__name__, foretold(belief, records)),
+        calibration=calibration_of(name_of(belief), foretold(belief, records)),
         tables=(coefficient_table(belief),),
-        warnings=(*(() if belief.report is None else belief.report.warnings), *notes),
+        warnings=tuple(dict.fromkeys((*_remarks(belief), *notes))),
     )
 
 
@@ -113,24 +125,33 @@ def worth_of(
     from penchant.evaluation.report import Estimate, WillingnessToPay
     from penchant.models.willingness import willingness_to_pay
 
-    estimates = []
+    estimates: list[Estimate] = []
+    same: list[str] = []
     for column in (None, *by):
         rng = np.random.default_rng(seed)
-        for worth in willingness_to_pay(belief, records, feature, price, rng=rng, by=column):
-            estimates.append(
-                Estimate(
-                    label=worth.group if column else "all people",
-                    value=scale * worth.value,
-                    low=scale * worth.low,
-                    high=scale * worth.high,
-                    group=column or "",
-                    people=worth.people,
-                )
+        found = [
+            Estimate(
+                label=worth.group if column else "all people",
+                value=scale * worth.value,
+                low=scale * worth.low,
+                high=scale * worth.high,
+                group=column or "",
+                people=worth.people,
             )
+            for worth in willingness_to_pay(belief, records, feature, price, rng=rng, by=column)
+            if not column or worth.people >= MIN_PEOPLE
+        ]
+        values = [estimate.value for estimate in found]
+        if column and np.ptp(values or [0.0]) <= 1e-6 * abs(estimates[0].value):
+            same.append(column)
+        else:
+            estimates += found
+    note = f"The model makes no difference by {', '.join(same)}." if same else ""
     return WillingnessToPay(
         attribute=name or f"one unit less of {feature}",
         unit=unit_of_feature or unit or f"units of {price}",
         estimates=tuple(estimates),
+        note=note,
     )
 
 
@@ -160,7 +181,7 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
     from penchant.evaluation.report_words import number
     from penchant.models.summary import summarise
 
-    summary = summarise(belief, title=title or type(belief.population).__name__)
+    summary = summarise(belief, title=title or name_of(belief))
     fit = summary.fit
     return CoefficientTable(
         model=summary.title,
@@ -182,6 +203,16 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
             ("converged", "yes" if fit.converged else "no"),
         ),
     )  # fmt: skip
+
+
+def name_of(belief: "Belief") -> str:
+    """The model in plain words."""
+    kind = type(belief.population).__name__
+    return POPULATIONS.get(kind, kind)
+
+
+def _remarks(belief: "Belief") -> tuple[str, ...]:
+    return () if belief.report is None else belief.report.warnings
 
 
 def foretold(belief: "Belief", records: "Records") -> "Predictions":

@@ -42,7 +42,7 @@ class Scale:
 
 def scale(values: Iterable[float], num_ticks: int = 5, pad: float = 0.04) -> Scale:
     """An axis that shows all finite values, with about `num_ticks` round ticks inside it."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [float(value) for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     if high == low:
         low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
@@ -136,12 +136,18 @@ class Histogram:
 
 
 def histogram(taste: TasteDistribution, num_bins: int = 36) -> Histogram:
-    """The density of people over a taste, without the outermost 1 %, which would flatten it."""
+    """The density of people over a taste, cut where a few extreme people would flatten it all.
+
+    Shown are the inner 98 % of people, at most four interquartile ranges around the middle.
+    """
     values = np.asarray(taste.personal, dtype=float)
     values = values[np.isfinite(values)]
-    low, high = np.quantile(values, [0.005, 0.99]) if len(values) else (0.0, 1.0)
-    inside = [x for x, density in taste.curve if density > 0.03 * _peak(taste.curve)]
-    axis = scale([low, high, *(x for x in inside if low - (high - low) < x < high + (high - low))])
+    low, quarter, median, three_quarters, high = (
+        np.quantile(values, [0.01, 0.25, 0.5, 0.75, 0.99]) if len(values) else (math.nan,) * 5
+    )
+    reach = 4.0 * (three_quarters - quarter) or math.inf
+    low, high = max(low, median - reach), min(high, median + reach)
+    axis = scale([low, high])
     heights, edges = np.histogram(values, bins=num_bins, range=(axis.low, axis.high))
     # A density, so that bars and curve have one area and may be compared by eye.
     density = heights / max(len(values), 1) / (edges[1] - edges[0])
@@ -152,9 +158,6 @@ def histogram(taste: TasteDistribution, num_bins: int = 36) -> Histogram:
         (axis.percent(left), 100.0 / num_bins, round(100.0 * height / top, 2))
         for left, height in zip(edges[:-1], density)
         if height > 0
-    )
-    quarter, median, three_quarters = (
-        np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else (math.nan,) * 3
     )
     line = path(points)
     area = f"{line} L{points[-1][0]:.2f},100 L{points[0][0]:.2f},100 Z" if points else ""

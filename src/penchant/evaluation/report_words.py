@@ -93,7 +93,7 @@ def worth_takeaway(worth: WillingnessToPay) -> str:
     finite = [e for e in worth.estimates if math.isfinite(e.value)]
     if not finite:
         return f"The data do not say what {worth.attribute} is worth."
-    digits = min(money_digits([e.value for e in finite]), 1)
+    digits = money_digits([e.value for e in finite])
     overall = next((e for e in finite if not e.group), None)
     opening = (
         f"{_capital(overall.label)} would pay {number(overall.value, digits)} {worth.unit} "
@@ -129,7 +129,7 @@ def taste_takeaway(taste: TasteDistribution) -> str:
     if not len(values):
         return "Nothing is known of single people here."
     quarter, median, three_quarters = np.quantile(values, [0.25, 0.5, 0.75])
-    digits = min(money_digits([median]), 1)
+    digits = money_digits([median])
     return (
         f"Half of all people lie between {number(quarter, digits)} and "
         f"{number(three_quarters, digits)} {taste.unit}; the middle one is at "
