@@ -22,6 +22,7 @@ from penchant.feedback.channel import (
     default_channels,
 )
 from penchant.feedback.channel_contract import Channel
+from penchant.feedback.scaled import Scaled
 from penchant.feedback.thresholds import Ordered, Symmetric
 
 B, K, G, A = 40, 4, 7, 6
@@ -87,6 +88,10 @@ ALL = [
     Rating(levels=5, by_person=True),
     Rating(levels=5, link="probit"),
     Binary(link="probit"),
+    Outcome(has_intercept=True),
+    Scaled(channel=Choice()),
+    Scaled(channel=Pair(ties="davidson")),
+    Scaled(channel=Rating(levels=5, by_person=True)),
 ]
 
 
@@ -137,7 +142,8 @@ def test_probabilities_of_all_answers_sum_to_one_or_lie_between(channel):
     batch = everything()
     (block,) = (block for block in batch.blocks if block.kind == channel.kind)
     utilities, start = block.features[..., 0], channel.initial(batch)
-    if isinstance(channel, Outcome):
+    plain = channel.channel if isinstance(channel, Scaled) else channel
+    if isinstance(plain, Outcome):
         with pytest.raises(ConfigError, match="mean of the outcome"):
             channel.probabilities(utilities, block, start)
         return
@@ -145,9 +151,9 @@ def test_probabilities_of_all_answers_sum_to_one_or_lie_between(channel):
     assert p.shape[0] == B
     assert (p >= 0).all()
     assert (p <= 1 + 1e-12).all()
-    if isinstance(channel, (Rating, GradedPair)):
+    if isinstance(plain, (Rating, GradedPair)):
         np.testing.assert_allclose(p.sum(axis=-1), 1.0, rtol=1e-9)
-    elif not isinstance(channel, (Approval, Binary)):
+    elif not isinstance(plain, (Approval, Binary)):
         np.testing.assert_allclose(p.reshape(B, -1).sum(axis=1), 1.0, rtol=1e-9)
 
 
@@ -293,6 +299,44 @@ def test_a_channel_that_makes_no_sense_is_refused(make, says):
 def test_answers_that_a_channel_cannot_give_are_refused(channel, says):
     with pytest.raises(DataError, match=says):
         channel.validate(everything())
+
+
+def test_a_scale_needs_another_kind_of_feedback_beside_it():
+    batch = everything()
+    with pytest.raises(DataError, match="another kind"):
+        Scaled(channel=Choice()).validate(batch_of(batch.blocks[0]))
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [Choice(), Pair(ties="davidson"), Rating(levels=5), Rating(levels=5, by_person=True)],
+    ids=repr,
+)
+def test_a_scale_multiplies_utilities_and_its_slopes_and_bends_are_right(channel):
+    batch, step = everything(), 1e-6
+    (block,) = (block for block in batch.blocks if block.kind == channel.kind)
+    scaled, utilities = Scaled(channel=channel), block.features[..., 0]
+    point = scaled.initial(batch) + 0.3
+    np.testing.assert_allclose(
+        scaled.log_prob(utilities, block, point),
+        channel.log_prob(np.exp(0.3) * utilities, block, point[1:]),
+    )
+
+    def slopes(utilities, point):
+        score = scaled.score(utilities, block, point)
+        return score.utilities.copy(), score.parameters.copy()
+
+    bend = scaled.curvature(utilities, block, point)
+    up, down = (slopes(utilities, point + s * step * (np.arange(len(point)) == 0)) for s in (1, -1))
+    np.testing.assert_allclose(bend.cross[:, :, 0], -(up[0] - down[0]) / (2 * step), atol=1e-7)
+    np.testing.assert_allclose(bend.parameters[:, :, 0], -(up[1] - down[1]) / (2 * step), atol=1e-7)
+    for k in range(utilities.shape[1]):
+        move = step * (np.arange(utilities.shape[1]) == k)
+        up, down = (slopes(utilities + s * move, point) for s in (1, -1))
+        np.testing.assert_allclose(
+            bend.utilities[:, :, k], -(up[0] - down[0]) / (2 * step), atol=1e-7
+        )
+        np.testing.assert_allclose(bend.cross[:, k], -(up[1] - down[1]) / (2 * step), atol=1e-7)
 
 
 def test_best_and_worst_must_differ():

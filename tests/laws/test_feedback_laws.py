@@ -3,6 +3,7 @@
 Legend: B observations, K options, S kinds of people.
 """
 
+from dataclasses import replace
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -138,6 +139,11 @@ def outcome_case(rng):
     return bind(outcome, u, rng.normal(size=(1, 1)), offered, value)
 
 
+def outcome_with_intercept_case(rng):
+    plain = outcome_case(rng)
+    return replace(plain, parameters=rng.normal(size=(1, 2)))
+
+
 def probit_case(rng):
     u, offered = menus(rng)
     return bind(probit, u, None, offered, pick(rng, offered))
@@ -168,6 +174,7 @@ CASES = {
     "approval": accept_case("logit"),
     "approval, probit": accept_case("probit"),
     "Gaussian outcome": outcome_case,
+    "Gaussian outcome with intercept": outcome_with_intercept_case,
     "multinomial probit": probit_case,
     "probit pair": probit_pair_case,
 }

@@ -576,20 +576,29 @@ class Approval(Binary):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(CommonChannel):
-    """A real number for an option, Gaussian around its utility; the own parameter is log sigma."""
+    """A real number for an option, Gaussian around its utility.
 
+    Own parameters: log sigma and, with has_intercept, the value of an option of utility zero.
+    Needed where other feedback shapes the utilities and leaves their zero open; else a constant
+    among the features does the same.
+    """
+
+    has_intercept: bool = False
     kind: ClassVar[str] = "outcome"
 
     def num_common(self) -> int:
-        return 1
+        return 2 if self.has_intercept else 1
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
-        return ("log sigma",)
+        return ("log sigma", "outcome intercept")[: self.num_common()]
 
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         value = answers_of(batch, self.kind, "value")
-        spread = float(np.nanstd(value)) if np.any(np.isfinite(value)) else 0.0
-        return np.array([math.log(spread) if spread > 0 else 0.0])
+        value = value[np.isfinite(value)]
+        spread = float(np.std(value)) if value.size else 0.0
+        mean = float(np.mean(value)) if value.size else 0.0
+        start = [math.log(spread) if spread > 0 else 0.0, mean]
+        return np.array(start[: self.num_common()])
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         return Likelihood(

@@ -32,7 +32,10 @@ from penchant.numerics.arrays import Array
 class Channel(Protocol):
     """A likelihood for blocks of one kind."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """The kind of the blocks it serves, a key of `data.batch.ANSWERS`."""
+        ...
 
     def validate(self, batch: Batch) -> None:
         """Raises DataError where the batch holds an answer that this likelihood cannot give."""
