@@ -213,7 +213,7 @@ def test_a_report_is_one_page_that_names_every_coefficient(folder: Path, belief:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     page = out.read_text()
-    for words in ("option[car]", "leisure", "What one unit less of time is worth"):
+    for words in ("option[car]", "no difference by purpose", "What one unit less of time is worth"):
         assert words in page
 
 
