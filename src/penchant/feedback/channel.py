@@ -28,13 +28,17 @@ from penchant.feedback import (
     ranking,
     rating,
 )
-from penchant.feedback.channel_contract import (
-    Channel,
-    CommonChannel,
-    Likelihood,
+from penchant.feedback.answers import (
+    answer_shares,
     answers_of,
-    blocks_of,
+    check_levels,
+    ordered_names,
+    ordered_start,
+    quantiles,
+    sizes_of_ties,
+    validate_levels,
 )
+from penchant.feedback.channel_contract import Channel, CommonChannel, Likelihood
 from penchant.feedback.cumulative import Link
 from penchant.feedback.thresholds import Ordered, Personal, Symmetric, Thresholds
 from penchant.numerics.arrays import Array, constant, namespace
@@ -231,10 +235,10 @@ class Pair(CommonChannel):
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         if self.ties is None:
             return np.zeros(0)
-        shares = _shares(answers_of(batch, self.kind, "outcome"), 3)
+        shares = answer_shares(answers_of(batch, self.kind, "outcome"), 3)
         if self.ties == "davidson":
             return np.log([2 * shares[2] / (1 - shares[2])])
-        return np.log(_quantiles(np.array([0.5 + shares[2] / 2]), self.link))
+        return np.log(quantiles(np.array([0.5 + shares[2] / 2]), self.link))
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         answer = block.answer["outcome"]
@@ -288,26 +292,26 @@ class GradedPair(CommonChannel):
     kind: ClassVar[str] = "graded"
 
     def __post_init__(self) -> None:
-        _check_levels(self.levels)
+        check_levels(self.levels)
 
     def validate(self, batch: Batch) -> None:
-        _validate_levels(answers_of(batch, self.kind, "grade"), self.levels, lowest=0)
+        validate_levels(answers_of(batch, self.kind, "grade"), self.levels, lowest=0)
 
     def num_common(self) -> int:
         return self._thresholds().num_parameters
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
         if self.has_position_bias:
-            return _ordered_names(self.levels)
+            return ordered_names(self.levels)
         return tuple(
             f"log threshold step {m + 1} from the middle" for m in range(self.num_common())
         )
 
     def initial(self, batch: Batch) -> Float[Array, " M"]:
-        shares = _shares(answers_of(batch, self.kind, "grade"), self.levels)
+        shares = answer_shares(answers_of(batch, self.kind, "grade"), self.levels)
         if self.has_position_bias:
-            return _ordered_start(shares, self.link)
-        tau = _quantiles(np.cumsum((shares + shares[::-1]) / 2)[:-1], self.link)
+            return ordered_start(shares, self.link)
+        tau = quantiles(np.cumsum((shares + shares[::-1]) / 2)[:-1], self.link)
         positive = tau[tau.size - self.num_common() :]
         return np.log(np.diff(positive, prepend=0.0))
 
@@ -355,13 +359,13 @@ class Ranking(CommonChannel):
     @classmethod
     def fitting(cls, batch: Batch) -> "Ranking":
         """Exact ties where at most eight options tie, Davidson-Luce beyond."""
-        counting, largest = _tie_sizes(batch)
+        counting, largest = sizes_of_ties(batch)
         if largest <= ranking.MOST_TIED:
             return cls()
         return cls(ties="davidson_luce", tie_sizes=counting)
 
     def validate(self, batch: Batch) -> None:
-        sizes, largest = _tie_sizes(batch)
+        sizes, largest = sizes_of_ties(batch)
         if self.ties == "exact" and largest > ranking.MOST_TIED:
             raise DataError(
                 f"{largest} options share one rank, with others behind them; expected at most "
@@ -460,16 +464,16 @@ class Rating(CommonChannel):
     kind: ClassVar[str] = "rating"
 
     def __post_init__(self) -> None:
-        _check_levels(self.levels)
+        check_levels(self.levels)
 
     def validate(self, batch: Batch) -> None:
-        _validate_levels(answers_of(batch, self.kind, "level"), self.levels, lowest=-1)
+        validate_levels(answers_of(batch, self.kind, "level"), self.levels, lowest=-1)
 
     def num_common(self) -> int:
         return self.levels - 1
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
-        names = _ordered_names(self.levels)
+        names = ordered_names(self.levels)
         if not self.by_person:
             return names
         own = ("threshold shift", "log threshold stretch")
@@ -481,7 +485,7 @@ class Rating(CommonChannel):
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         level = answers_of(batch, self.kind, "level")
         start = np.zeros(self.num_parameters(batch))
-        start[: self.levels - 1] = _ordered_start(_shares(level, self.levels), self.link)
+        start[: self.levels - 1] = ordered_start(answer_shares(level, self.levels), self.link)
         return start
 
     def prior_precision(self, batch: Batch) -> Float[Array, " M"]:
@@ -550,7 +554,7 @@ class Binary(CommonChannel):
 
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         taken = np.asarray(answers_of(batch, self.kind, self.answer_name), dtype=np.int64)
-        return -_quantiles(_shares(taken, 2)[1:], self.link)
+        return -quantiles(answer_shares(taken, 2)[1:], self.link)
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         answer = block.answer[self.answer_name]
@@ -657,66 +661,9 @@ def _first_probabilities(
     return ranking.first_probabilities(utilities, offered)
 
 
-def _tie_sizes(batch: Batch) -> tuple[tuple[int, ...], int]:
-    """All sizes from two on in which ranked options tie, and the largest tie that needs a sum.
-
-    A tie at the end of a full ranking counts for the first but not for the second: any order of
-    it will do.
-    """
-    sizes: set[int] = set()
-    largest = 1
-    for block in blocks_of(batch, "ranking"):
-        rank = np.where(block.offered, block.answer["rank"], 0)
-        is_last = (rank == rank.max(axis=1, keepdims=True)) & ~(block.offered & (rank == 0)).any(
-            axis=1, keepdims=True
-        )
-        tied = ((rank[:, :, None] == rank[:, None]) & (rank > 0)[:, None]).sum(axis=2)
-        sizes |= set(np.unique(tied[(rank > 0) & (tied > 1)]).tolist())
-        largest = max(largest, int(tied[(rank > 0) & ~is_last].max(initial=1)))
-    return tuple(sorted(sizes)), largest
-
-
 def _no_probabilities(utilities: Float[Array, "B K *S"]) -> Array:
     raise ConfigError(
         "asked for the probabilities of all answers of an outcome, which is a real number; "
         "expected a kind of feedback with finitely many answers. Use the utilities: they are the "
         "mean of the outcome."
     )
-
-
-def _check_levels(levels: int) -> None:
-    if levels < 2:
-        raise ConfigError(f"levels is {levels}; expected at least 2. Count the possible answers.")
-
-
-def _validate_levels(answers: Int[Array, " N"], levels: int, lowest: int) -> None:
-    low, high = int(answers.min()), int(answers.max())
-    if low < lowest or high >= levels:
-        raise DataError(
-            f"answers run from {low} to {high}; expected {lowest} to {levels - 1}, since `levels` "
-            f"is {levels}. Set `levels` to {high + 1}, or recode the answers to start at 0."
-        )
-
-
-def _ordered_names(levels: int) -> tuple[str, ...]:
-    steps = tuple(f"log threshold step {m - 1}|{m}" for m in range(2, levels))
-    return ("threshold 0|1", *steps)
-
-
-def _shares(answers: Int[Array, " N"], size: int) -> Float[Array, " L"]:
-    """The share of each answer, with half a count more each, so that no share is 0 or 1."""
-    counts = np.bincount(answers[answers >= 0], minlength=size) + 0.5
-    return counts / counts.sum()
-
-
-def _ordered_start(shares: Float[Array, " L"], link: Link) -> Float[Array, " M"]:
-    tau = _quantiles(np.cumsum(shares)[:-1], link)
-    return np.concatenate([tau[:1], np.log(np.diff(tau))])
-
-
-def _quantiles(p: Float[Array, " L"], link: Link) -> Float[Array, " L"]:
-    if link == "logit":
-        return np.log(p) - np.log1p(-p)
-    from scipy.special import ndtri
-
-    return ndtri(p)

@@ -15,7 +15,7 @@ Legend: B observations, K options, M own parameters, m of them in one row, L lev
 S kinds of people.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch, Block
-from penchant.errors import DataError
 from penchant.feedback.derivatives import Curvature, Score
 from penchant.numerics.arrays import Array
 
@@ -172,26 +171,3 @@ class CommonChannel:
     ) -> Float[Array, "B ..."]:
         made = self.likelihood(block, parameters)
         return made.probabilities(utilities, *made.probability_arguments, **made.options)
-
-
-def blocks_of(batch: Batch, kind: str) -> Iterator[Block]:
-    """The blocks of one kind."""
-    return (block for block in batch.blocks if block.kind == kind)
-
-
-def answers_of(batch: Batch, kind: str, name: str) -> Array:
-    """All answers of one kind in one flat array, of offered options where there is one for each.
-
-    Raises DataError where the batch has none.
-    """
-    found = []
-    for block in blocks_of(batch, kind):
-        values = block.answer[name]
-        found.append(values[block.offered] if values.ndim == 2 else values)
-    if not found:
-        raise DataError(
-            f"the batch holds no feedback of kind {kind!r}, only "
-            f"{sorted({block.kind for block in batch.blocks})}; expected at least one. Drop the "
-            "channel for this kind, or check the filters that came before."
-        )
-    return np.concatenate(found)
