@@ -174,7 +174,7 @@ def _weigh(
     mean: Array, random: Array, root: Array, modes: Array, roots: Array, noise: Array,
 ) -> tuple[Array, Array]:  # fmt: skip
     num_groups, size = modes.shape
-    num_draws, longest = len(noise), 1
+    num_blocks, num_draws, longest = len(noise), noise.shape[1], 1
     for g in range(num_groups):
         longest = max(longest, menu_start[group_start[g + 1]] - menu_start[group_start[g]])
     offset, design = np.empty(longest), np.empty((longest, size))
@@ -195,7 +195,7 @@ def _weigh(
             z = draws[g, s]
             square = 0.0
             for r in range(size - 1, -1, -1):
-                total = noise[s, r]
+                total = noise[g % num_blocks, s, r]
                 square += total * total
                 for q in range(r + 1, size):
                     total -= lower[q, r] * (z[q] - modes[g, q])

@@ -62,7 +62,7 @@ class ClassDensity:
     @classmethod
     def from_batch(cls, batch: Batch, num_classes: int) -> "ClassDensity":
         """Without a prior. Raises `DataError` where the batch holds anything but choices."""
-        flat, group_weight = _apart(batch.flat_choices())
+        flat, group_weight = counted_people(batch.flat_choices())
         classes = Classes(num_classes)
         size = classes.num_parameters(batch.num_features, batch.group_features.shape[1])
         return cls(
@@ -239,7 +239,7 @@ def _ranges(start: Int[Array, " B1"], which: Int[Array, " H"]) -> Int[Array, " N
     return shift + np.arange(size.sum())
 
 
-def _apart(flat: FlatChoices) -> tuple[FlatChoices, Float[Array, " G"]]:
+def counted_people(flat: FlatChoices) -> tuple[FlatChoices, Float[Array, " G"]]:
     """Rows' weights taken apart into how many such people and how much each row says."""
     counts = np.diff(flat.group_start)
     group = np.repeat(np.arange(len(counts)), counts)
