@@ -1,4 +1,4 @@
-"""Personal logit: a taste for each person, shrunk towards everybody's by as much as the data say."""
+"""Personal logit: a taste for each person, shrunk towards everybody's as the data say."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
