@@ -78,7 +78,9 @@ def maximise(
             return _optimum(theta, here, True, iteration - 1, decrement)
         size, there = 1.0, None
         for _ in range(40):
-            candidate = evaluate(theta + size * step)
+            # A step too far may overflow; its value is then not finite, and it is shortened.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                candidate = evaluate(theta + size * step)
             # The slack is rounding: near the top the gain is below the last digit of the value.
             slack = 1e-13 * abs(here.value)
             if np.isfinite(candidate.value) and candidate.value >= here.value - slack:
