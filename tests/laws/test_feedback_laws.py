@@ -286,6 +286,33 @@ def test_the_order_of_the_menu_does_not_matter(name, seed):
     np.testing.assert_allclose(there[2], here[2][:, order][:, :, order], rtol=1e-8, atol=1e-10)
 
 
+@FEW
+@given(SEEDS, st.sampled_from([-700.0, 0.0, 700.0]), st.integers(-1, 2))
+def test_nests_mind_neither_ghosts_nor_the_order_of_the_menu(seed, ghost, its_nest):
+    rng = np.random.default_rng(seed)
+    u, offered = menus(rng)
+    nest, chosen, scale = rng.integers(-1, 2, u.shape), pick(rng, offered), [[0.4, -0.6, 0.2]]
+    here = bind(nested, u, scale, offered, chosen, nest)
+    ghosts = np.full((len(u), 1), its_nest)
+    padded = bind(
+        nested,
+        np.concatenate([u, np.full(ghosts.shape, ghost)], axis=1),
+        scale,
+        np.concatenate([offered, np.zeros(ghosts.shape, bool)], axis=1),
+        chosen,
+        np.concatenate([nest, ghosts], axis=1),
+    )
+    order = rng.permutation(u.shape[1])
+    moved = bind(
+        nested, u[:, order], scale, offered[:, order], np.argsort(order)[chosen], nest[:, order]
+    )
+    for other, columns in ((padded, np.arange(4)), (moved, np.argsort(order))):
+        for got, expected in zip(parts(other), parts(here)):
+            for axis in range(1, got.ndim):
+                got = np.take(got, columns, axis=axis)
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
+
+
 def weak_orders(size):
     """All rankings with ties of `size` options, ranks 1, 2, .. without gaps."""
     for rank in product(range(1, size + 1), repeat=size):
