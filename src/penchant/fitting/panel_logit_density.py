@@ -131,7 +131,8 @@ class PanelDensity:
         fixed_utility = self._features[:, fixed] @ theta[fixed]
         varying_x = np.ascontiguousarray(self._features[:, varying])
         price = -1 if self.population.price is None else self.population.price
-        proposals = propose(self.choices, varying_x, fixed_utility, recipe, price)
+        before = None if self.proposals is None else self.proposals.centre
+        proposals = propose(self.choices, varying_x, fixed_utility, recipe, price, before)
         return replace(self, proposals=proposals)
 
     def evaluate(self, theta: Float[Array, " M"]) -> SimulatedValue:
@@ -306,7 +307,7 @@ class PanelDensity:
                     self._columns.varying, self._columns.ordered, fixed_utility,
                     self.choices.menu_start, group_start, self.choices.weight[chunk.people],
                     chunk.block, own.values, own.slopes, own.bends, own.basis, own.bend_basis,
-                    start, draw, self._price, *own.arguments[1:], self.num_draws,
+                    start, draw, self._price, self._has_slopes, *own.arguments[1:], self.num_draws,
                     *self._limits, begin, end, hessian,
                 )  # fmt: skip
                 parts[chunk.people.start, begin] = hessian
@@ -351,7 +352,7 @@ class PanelDensity:
                     self._columns.varying, all_x, fixed_utility, self.choices.menu_start,
                     group_start, self.choices.weight[people], chunk.block, own.values, own.slopes,
                     own.bends, own.basis, own.bend_basis, start, draw, self._price,
-                    *own.arguments[1:], self.num_draws, *self._limits, person, person + 1, hessian,
+                    self._has_slopes, *own.arguments[1:], self.num_draws, *self._limits, person, person + 1, hessian,
                 )  # fmt: skip
                 first, last = edges[people.start + person], edges[people.start + person + 1]
                 rows = slice(num_varying, num_varying + last - first)
@@ -385,7 +386,9 @@ class PanelDensity:
     def _own(self, chunk: "_Chunk") -> "_Own":
         """What the fused loops need to make each person's own tastes; empty shapes if shared."""
         dtype = self._dtype
-        recipe = self.population.taste_recipe(chunk.theta, chunk.base)
+        # The loops read a block's tastes only for coefficients that are no normal deviate.
+        base = chunk.base[:1] if self._is_all_kin else chunk.base
+        recipe = self.population.taste_recipe(chunk.theta, base)
         if self.proposals is None:
             size = len(recipe.is_kin)
             centre, root = np.zeros((0, size), dtype), np.zeros((0, size, size), dtype)
@@ -443,6 +446,10 @@ class PanelDensity:
     def _limits(self) -> tuple[Any, Any]:
         dtype = self._dtype
         return dtype(_LIMIT[dtype]), dtype(_LOG2_E)
+
+    @property
+    def _is_all_kin(self) -> bool:
+        return set(self.population.plain_distributions) <= {"normal", "lognormal", "censored"}
 
     @property
     def _has_slopes(self) -> bool:

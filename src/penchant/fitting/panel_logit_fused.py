@@ -125,6 +125,24 @@ def _row_sum(a: Array, row: int, length: int) -> float:
 
 
 @compiled
+def _weigh(a: Array, row: int, weight: Array, length: int) -> float:
+    """a[row] *= weight[0]; returns the sum of what it becomes."""
+    lanes = 64 // a.itemsize
+    first = multiply(load(a, row, 0), load(weight, 0, 0))
+    second = multiply(load(a, row, lanes), load(weight, 0, lanes))
+    store(a, row, 0, first)
+    store(a, row, lanes, second)
+    for s in range(2 * lanes, length, 2 * lanes):
+        t = s + lanes
+        one = multiply(load(a, row, s), load(weight, 0, s))
+        two = multiply(load(a, row, t), load(weight, 0, t))
+        store(a, row, s, one)
+        store(a, row, t, two)
+        first, second = add(first, one), add(second, two)
+    return total(add(first, second))
+
+
+@compiled
 def _multiply_rows(a: Array, row: int, b: Array, other: int, length: int) -> None:
     """a[row] *= b[other]."""
     lanes = 64 // a.itemsize
@@ -151,6 +169,17 @@ def _price_slope(slope: Array, tastes: Array, price: int, length: int) -> None:
 
 
 @compiled
+def _triangular_product(
+    start: Array, root: Array, b: Array, length: int, out: Array
+) -> None:
+    """out = start + root @ b for a lower triangular root: the zeros above it are mostly skipped."""
+    size = root.shape[0]
+    for r in range(0, size, 4):
+        rows = min(4, size - r)
+        matmul(start[r:], root, r, 0, size, 1, rows, r + rows, b, 0, length, out, r)
+
+
+@compiled
 def _most_rows(menu_start: Array, group_start: Array, begin: int, end: int) -> int:
     most = 1
     for g in range(begin, end):
@@ -169,7 +198,7 @@ def _own_deviates(
     """
     lanes = 64 // z.itemsize
     size = z.shape[0]
-    matmul(centre, root, 0, 0, size, 1, size, size, draws, 0, length, z, 0)
+    _triangular_product(centre, root, draws, length, z)
     volume = 0.0
     for r in range(size):
         if is_kin[r]:
@@ -194,24 +223,37 @@ def _own_deviates(
 def _own_tastes(
     code: Array, row: Array, sign: Array, location: Array, root: Array, price: int, z: Array,
     values: Array, shared_slopes: Array, taste: Array, slope: Array, length: int, log2_e: float,
-    limit: float,
+    limit: float, has_slopes: bool, is_dense: bool,
 ) -> None:  # fmt: skip
     """Tastes and their slopes from a person's own deviates."""
     lanes = 64 // z.itemsize
     nothing, unit, base_2 = spread(limit - limit), spread(limit / limit), spread(log2_e)
+    if is_dense:
+        _triangular_product(location, root, z, length, taste)
     for v in range(taste.shape[0]):
         r, kind, side = row[v], code[v], spread(sign[v])
-        for s in range(0, length, lanes):
-            if kind == _SHARED:
+        if kind == _SHARED:
+            for s in range(0, length, lanes):
                 store(taste, v, s, load(values, v, s))
                 store(slope, v, s, load(shared_slopes, v, s))
-                continue
-            value = spread(location[v])
+            continue
+        start, own = spread(location[v]), spread(root[r, r])
+        if kind == _CONSTANT:
+            own = nothing
+        if not is_dense:
+            for s in range(0, length, lanes):
+                store(taste, v, s, multiply_add(own, load(z, max(r, 0), s), start))
             if kind != _CONSTANT:
-                for e in range(r + 1):
+                for e in range(r):
                     if root[r, e] != 0.0:
-                        value = multiply_add(spread(root[r, e]), load(z, e, s), value)
-            change = unit
+                        other = spread(root[r, e])
+                        for s in range(0, length, lanes):
+                            value = multiply_add(other, load(z, e, s), load(taste, v, s))
+                            store(taste, v, s, value)
+        if not has_slopes:
+            continue
+        for s in range(0, length, lanes):
+            value, change = load(taste, v, s), unit
             if kind == _EXPONENTIAL:
                 value = exp2(multiply(base_2, value), limit)
                 change = value
@@ -284,19 +326,22 @@ def panel_pass(
     weight = np.empty((2, length), basis.dtype)
     nothing = np.zeros(num_varying, basis.dtype)
     half, log_2 = log2_e / (limit / limit + limit / limit), np.log(2.0)
+    is_dense = price < 0 and len(draw) > 2 * num_varying and num_varying == root.shape[0]
     for g in range(begin, end):
         first, last = group_start[g], group_start[g + 1]
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
         weight[1] = 0
-        taste, change, moves = tastes[b], slopes[b], basis[b]
+        # One block of tastes stands for all where no coefficient is read from it.
+        c = b if len(tastes) > 1 else 0
+        taste, change, moves = tastes[c], slopes[c], basis[c]
         if has_own:
             _own_deviates(
                 centre[g], own_root[g], is_kin, deviates[b], moves, z, weight, length, half
             )
             _own_tastes(
                 code, row, sign, location, root, price, z, taste, change, own_taste, own_slope,
-                length, log2_e, limit,
+                length, log2_e, limit, has_slopes, is_dense,
             )  # fmt: skip
             taste, change, moves = own_taste, own_slope, z
         matmul(
@@ -310,17 +355,15 @@ def panel_pass(
             nothing, varying_x, n, 0, 1, num_varying, num_varying, rows,
             share, 0, length, slope, 0,
         )  # fmt: skip
+        # The features behind `slope` were in units of log2(e).
+        factor = -log_2 / likelihood
         for v in range(num_varying):
-            _multiply_rows(slope, v, weight, 0, length)
+            scores[g, v] = factor * _weigh(slope, v, weight, length)
         if price >= 0:
             _price_slope(slope, taste, price, length)
         if has_slopes:
             for v in range(num_varying):
-                _multiply_rows(slope, v, change, v, length)
-        # The features behind `slope` were in units of log2(e).
-        factor = -log_2 / likelihood
-        for v in range(num_varying):
-            scores[g, v] = factor * _row_sum(slope, v, length)
+                scores[g, v] = factor * _weigh(slope, v, change[v : v + 1], length)
         for p in range(len(draw)):
             result = _dot(slope, coefficient[p], moves, draw[p], length)
             scores[g, num_varying + num_fixed + p] = factor * result
@@ -490,6 +533,7 @@ def panel_curvature(
     start: Array,
     draw: Array,
     price: int,
+    has_slopes: bool,
     centre: Array,
     own_root: Array,
     is_kin: Array,
@@ -524,18 +568,20 @@ def panel_curvature(
     z = np.empty((basis.shape[1], wide), dtype)
     weight, nothing = np.empty((2, length), dtype), np.zeros(num_pairs, dtype)
     half = log2_e / (limit / limit + limit / limit)
+    is_dense = price < 0 and len(draw) > 2 * num_varying and num_varying == root.shape[0]
     scale = np.empty((1, wide), dtype)
     for g in range(begin, end):
         first, last = group_start[g], group_start[g + 1]
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
+        c = b if len(values) > 1 else 0
         weight[1] = 0
         _own_deviates(
-            centre[g], own_root[g], is_kin, deviates[b], basis[b], z, weight, length, half
+            centre[g], own_root[g], is_kin, deviates[b], basis[c], z, weight, length, half
         )
         _own_tastes(
-            code, row, sign, location, root, price, z, values[b], slopes[b], taste, change, length,
-            log2_e, limit,
+            code, row, sign, location, root, price, z, values[c], slopes[c], taste, change, length,
+            log2_e, limit, has_slopes, is_dense,
         )  # fmt: skip
         matmul(
             fixed_utility[n:], varying_x, n, 0, num_varying, 1, rows, num_varying,
@@ -570,7 +616,7 @@ def panel_curvature(
                 for e in range(num_varying):
                     k = max(d, e) * (max(d, e) + 1) // 2 + min(d, e)
                     _add_product(pull, d, bend, k, taste, e, length)
-        for d in range(num_varying):
+        for d in range(num_varying if has_slopes else 0):
             # The second derivative of exp is exp; of the shared ones it stands in `bends`.
             k = d * (d + 1) // 2 + d
             for e in range(num_features):
@@ -594,18 +640,18 @@ def panel_curvature(
         for d in range(num_varying):
             if code[d] == _SHARED:
                 for s in range(0, length, lanes):
-                    store(scratch, 0, s, multiply(load(slope, d, s), load(bends[b], d, s)))
+                    store(scratch, 0, s, multiply(load(slope, d, s), load(bends[c], d, s)))
                 if price >= 0:
                     for s in range(0, length, lanes):
                         store(scale, 0, s, subtract(spread(limit - limit), load(taste, price, s)))
                     _multiply_rows(scratch, 0, scale, 0, length)
                 hessian[d, d] += _row_sum(scratch, 0, length)
                 for p in range(start[d], start[d + 1]):
-                    once = _dot(scratch, 0, bend_basis[b], draw[p], length)
+                    once = _dot(scratch, 0, bend_basis[c], draw[p], length)
                     hessian[d, num_features + p] += once
                     hessian[num_features + p, d] += once
-                    _multiply_rows(scratch, 0, bend_basis[b], draw[p], length)
-                    twice = _dot(scratch, 0, bend_basis[b], draw[p], length)
+                    _multiply_rows(scratch, 0, bend_basis[c], draw[p], length)
+                    twice = _dot(scratch, 0, bend_basis[c], draw[p], length)
                     hessian[num_features + p, num_features + p] += twice
 
 

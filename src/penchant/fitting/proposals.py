@@ -57,14 +57,16 @@ def propose(
     fixed_utility: Float[Array, " N"],
     recipe: TasteRecipe,
     price: int,
+    before: Float[Array, "G R"] | None = None,
 ) -> Proposals:
-    """A proposal for each person from the mode and curvature of their posterior."""
+    """A proposal for each person from the mode and curvature of their posterior.
+
+    before: where the modes were for a theta nearby; the search starts there.
+    """
     shared = recipe.values.mean(axis=(0, 2))
     size = len(recipe.is_kin)
-    mode, precision = (
-        np.zeros((choices.num_groups, size)),
-        np.zeros((choices.num_groups, size, size)),
-    )
+    mode = np.zeros((choices.num_groups, size)) if before is None else before.copy()
+    precision = np.zeros((choices.num_groups, size, size))
     arguments = (
         varying_x, fixed_utility, choices.menu_start, choices.group_start, recipe.code, recipe.row,
         recipe.sign, recipe.location, recipe.root, shared, price, recipe.is_kin, _MODE_STEPS,

@@ -14,11 +14,12 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import ConfigError, DataError
-from penchant.fitting.inference import covariances
+from penchant.fitting.inference import covariances, invert_information
 from penchant.fitting.newton import newton_step
 from penchant.fitting.panel_logit import PanelChoices
 from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
+from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 from penchant.utilities.linear import Linear
@@ -28,10 +29,15 @@ OnStep = Callable[[int, Float[Array, " M"], float], None]
 # The first climb uses about so many people and draws: a twentieth of the work of a large fit, and
 # it ends within two standard errors of the top.
 _FEW_PEOPLE, _FEW_DRAWS = 1000, 128
+# A rough climb ends when a step promises less than this per parameter: its people are a sample,
+# or its proposals are out of date, and the top that it would find is not the one sought.
+_ROUGH = 1e-2
+# So many steps without arriving call for a fresh look at the curvature.
+_SLOW = 8
 # Proposals made at the starting point are poor ones: the second round makes better.
 _ROUGH_ROUNDS = 2
 # Expected gain, in nats, below which the exact information takes over from the outer product.
-_NEAR = 1e-2
+_NEAR = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +48,7 @@ class SimulatedConfig:
     shared out among them, with the same result. is_adapted: take each person's draws around their
     own taste instead of from the whole population."""
 
-    num_blocks: int = 64
+    num_blocks: int = 256
     tolerance: float = 1e-8
     max_steps: int = 200
     num_threads: int = 1
@@ -72,6 +78,7 @@ def fit_simulated(
     population: Normal,
     *,
     prior_scale: float | Float[Array, " M"] | None = None,
+    shrinkage: Shrinkage | None = None,
     start: Float[Array, " M"] | None = None,
     config: SimulatedConfig | None = None,
     encoder: Encoder | None = None,
@@ -82,8 +89,10 @@ def fit_simulated(
     prior_scale: standard deviation of every location and spread around zero before any data, in
     utility per standard deviation of its feature within menus; or one number for each parameter,
     in its own unit. None fits without a prior unless the data push a parameter to infinity, then a
-    weak one on the parameters concerned is turned on and `report.warnings` says so. start: climb from there; what `on_step(iteration, theta, value)`
-    recorded takes up an interrupted fit. The same seed gives the same bits.
+    weak one on the parameters concerned is turned on and `report.warnings` says so. shrinkage:
+    families of parameters shrunk to zero by an amount that the data tell. start: climb from there;
+    what `on_step(iteration, theta, value)` recorded takes up an interrupted fit. The same seed
+    gives the same bits.
 
     Raises `DataError` for a batch without choices, or people whose rows have different weights.
     """
@@ -114,6 +123,10 @@ def fit_simulated(
         precision=precision,
         num_threads=config.num_threads,
     )
+    if shrinkage is not None:
+        learned = _learn(density, shrinkage, scales, config, start)
+        density, start = replace(density, precision=learned.precision), learned.fit
+        precision, prior = learned.precision, learned.sentence(shrinkage)
     optimum = maximise_simulated(density, config, start=start, on_step=on_step)
     names = population.parameter_names(batch.feature_names, batch.group_feature_names)
     notes: tuple[str, ...] = ()
@@ -127,9 +140,35 @@ def fit_simulated(
         steps = optimum.iterations
         optimum = maximise_simulated(density, config, start=bounded, on_step=on_step)
         optimum = replace(optimum, iterations=steps + optimum.iterations)
-        prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+        weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+        prior = weak if prior is None else f"{prior}; {weak}"
         notes = describe(runaway, names)
     return _belief(batch, flat, density, optimum, names, encoder, prior, notes, began)
+
+
+def _learn(
+    density: PanelDensity,
+    shrinkage: Shrinkage,
+    scales: Float[Array, " M"],
+    config: SimulatedConfig,
+    start: Float[Array, " M"] | None,
+) -> Learned[Float[Array, " M"]]:
+    """The families' spreads, by climbs no better than the spreads can be known.
+
+    Draws are those of the population, which stay where they are: draws placed around people's
+    tastes as seen from a poor theta would let hundreds of parameters chase their error.
+    """
+
+    def climb(
+        precision: Float[Array, " M"], start: Float[Array, " M"] | None
+    ) -> Mode[Float[Array, " M"]]:
+        shrunk = replace(density, precision=precision)
+        rough = _Climb(shrunk, config.max_steps, None, is_rough=True)
+        theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
+        inverse, _ = invert_information(shrunk.outer_product(rough.here))
+        return Mode(theta=theta, covariance=inverse, fit=theta)
+
+    return learn_spreads(climb, shrinkage, scales, density.precision, start=start)
 
 
 def maximise_simulated(
@@ -155,14 +194,16 @@ def maximise_simulated(
         for _ in range(_ROUGH_ROUNDS):
             rough = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
                            taken=taken, is_rough=True)  # fmt: skip
-            theta, _ = rough.run(few.population.oriented(theta), tolerance=0.05)
+            theta, _ = rough.run(few.population.oriented(theta), tolerance=_ROUGH * len(theta))
             taken = rough.taken
     else:
         theta = np.array(start, dtype=np.float64)
-    theta = density.population.oriented(theta)
-    density = _adapted(density, theta, config)
-    single = _Climb(density, config.max_steps, on_step, taken=taken)
-    theta, _ = single.run(theta, tolerance=1e-4)
+    stages = (_ROUGH * len(theta), 1e-4) if config.is_adapted else (1e-4,)
+    for tolerance in stages:
+        density = _adapted(density, density.population.oriented(theta), config)
+        single = _Climb(density, config.max_steps, on_step, taken=taken, is_rough=tolerance != 1e-4)
+        theta, _ = single.run(density.population.oriented(theta), tolerance=tolerance)
+        taken = single.taken
     turned = density.population.oriented(theta)
     double = _Climb(density.in_double(), config.max_steps, on_step, taken=single.taken)
     if np.array_equal(turned, theta):
@@ -239,16 +280,15 @@ class _Climb:
 
     def _curvature(self, theta: Float[Array, " M"], tolerance: float) -> Float[Array, "M M"]:
         """The matrix of the next step; `decrement` becomes what that step promises."""
-        if self.is_rough:
-            return self._promise(self.density.outer_product(self.here))
         if self.information is None:
             matrix = self._promise(self.density.outer_product(self.here))
-            if self.decrement > _NEAR and self._since < 6:
+            is_there = self.decrement < (tolerance if self.is_rough else _NEAR)
+            if (is_there and self.is_rough) or (not is_there and self._since < _SLOW):
                 return matrix
         else:
             self._promise(self.information)
-            is_far = self.informed_at > _NEAR and self.decrement < tolerance
-            if not is_far and self._since < 4:
+            is_good = self.is_rough or self.informed_at <= _NEAR or self.decrement > tolerance
+            if is_good and self._since < _SLOW:
                 return self.information
         self.information = self.density.information(theta, self.here)
         self._since = 0
@@ -276,10 +316,10 @@ class _Climb:
             self.taken += 1
             gain = there.value - value
             if np.isfinite(gain) and gain > -noise:
-                if promised < noise or gain > 0.7 * promised:
-                    return there, step, 0.1 * damping if damping > 0.01 else 0.0
-                return there, step, max(4.0 * damping, 0.05) if gain < 0.2 * promised else damping
-            damping = max(10.0 * damping, 0.1)
+                if promised < noise or gain > 0.9 * promised:
+                    return there, step, 0.3 * damping if damping > 0.02 else 0.0
+                return there, step, max(3.0 * damping, 0.05) if gain < 0.3 * promised else damping
+            damping = max(6.0 * damping, 0.1)
         return None, theta, damping
 
 

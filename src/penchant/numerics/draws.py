@@ -17,9 +17,10 @@ def draw_uniforms(
 ) -> Float[Array, "C R S"]:
     """Blocks of points in the open unit cube, each even by itself and different from the others.
 
-    "halton": van der Corput sequences in the first R primes (Halton 1960) with randomly permuted
-    digits, which removes the correlation of high primes (Braaten and Weller 1979), moved in each
-    block by its own random shift modulo one (Cranley and Patterson 1976).
+    "halton": van der Corput sequences in the first R primes (Halton 1960), their digits randomly
+    permuted in each block, then a random shift modulo one (Cranley and Patterson 1976). High
+    primes are correlated over a few hundred points (Braaten and Weller 1979); with one permutation
+    for all blocks, that correlation is the same in all of them and an estimate learns it.
     "sobol": Sobol (1967) with the directions of Joe and Kuo (2008), moved in each block by a
     random shift of its binary digits (Owen 1995), which keeps its nets.
     "mlhs": modified Latin hypercube (Hess, Train and Polak 2006): a regular grid, moved by one
@@ -40,8 +41,7 @@ def draw_uniforms(
         grid = (np.arange(num_draws) + rng.random((num_blocks, num_dimensions, 1))) / num_draws
         points = rng.permuted(grid, axis=2)
     elif kind == "halton":
-        points = _halton(num_dimensions, num_draws, rng) + rng.random(shape[:2])[:, :, None]
-        points -= np.floor(points)
+        points = _halton(*shape, rng)
     elif kind == "sobol":
         points = _sobol(*shape, rng)
     else:
@@ -52,17 +52,23 @@ def draw_uniforms(
     return np.clip(points, 1e-12, 1.0 - 1e-12)
 
 
-def _halton(num_dimensions: int, num_draws: int, rng: np.random.Generator) -> Float[Array, "R S"]:
-    points = np.empty((num_dimensions, num_draws))
+def _halton(
+    num_blocks: int, num_dimensions: int, num_draws: int, rng: np.random.Generator
+) -> Float[Array, "C R S"]:
+    points = np.empty((num_blocks, num_dimensions, num_draws))
     for row, prime in enumerate(_first_primes(num_dimensions)):
-        # Enough digits that a permuted tail of zeros is finer than the gaps between points.
-        num_digits = int(np.ceil(np.log(num_draws + 1) / np.log(prime))) + 3
-        rest, value, unit = np.arange(1, num_draws + 1), np.zeros(num_draws), 1.0
+        num_digits = int(np.ceil(np.log(num_draws + 1) / np.log(prime)))
+        # Below the last digit that tells points apart, a shift serves as well as permutations.
+        value = np.repeat(rng.random((num_blocks, 1)), num_draws, axis=1)
+        digits, rest = [], np.arange(num_draws)
         for _ in range(num_digits):
             rest, digit = np.divmod(rest, prime)
-            unit /= prime
-            value += rng.permutation(prime)[digit] * unit
-        points[row] = value
+            digits.append(digit)
+        for digit in reversed(digits):
+            order = np.tile(np.arange(float(prime)), (num_blocks, 1))
+            value += rng.permuted(order, axis=1)[:, digit]
+            value /= prime
+        points[:, row] = value
     return points
 
 
