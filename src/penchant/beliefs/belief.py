@@ -121,8 +121,10 @@ class Belief:
         for worths in self._worths(known, prior):
             block = known.blocks[worths.block].take(worths.rows)
             log_prob = self._log_prob(known, block, worths.utilities)
-            likelihood += group_log_likelihood(
-                log_prob, block.group, block.weight, batch.num_groups
+            # A chunk's rows belong to few groups, neighbours most often: only those are touched.
+            first, last = int(block.group.min()), int(block.group.max()) + 1
+            likelihood[first:last] += group_log_likelihood(
+                log_prob, block.group - first, block.weight, last - first
             )
         return replace(prior, log_weights=responsibilities(prior.log_weights, likelihood))
 
