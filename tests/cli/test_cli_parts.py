@@ -8,7 +8,12 @@ import typer
 
 from penchant.cli import shell
 from penchant.cli.default_formula import default_formula
-from penchant.cli.estimators import ModelOptions, check_options, parse_random
+from penchant.cli.estimators import (
+    ModelOptions,
+    build_estimator,
+    check_options,
+    parse_random,
+)
 from penchant.cli.what_if import parse_change
 from penchant.data.records import Records
 from penchant.errors import BeliefError, ConfigError, DataError, MissingExtraError
@@ -49,7 +54,16 @@ def test_random_coefficients_are_normal_unless_said():
 def test_an_option_that_would_be_ignored_is_refused():
     with pytest.raises(ConfigError, match="--group-formula belongs to --model classes"):
         check_options(ModelOptions(model="mixed", group_formula="age"))
+    with pytest.raises(ConfigError, match="--random belongs to --model mixed or personal"):
+        check_options(ModelOptions(model="pooled", random="time"))
     check_options(ModelOptions(model="classes", group_formula="age"))
+
+
+@pytest.mark.parametrize("model", ["pooled", "context", "classes", "mixed", "personal"])
+def test_every_model_becomes_an_estimator_with_the_formula(model):
+    estimator = build_estimator(ModelOptions(model=model, formula="option + price", seed=3))
+    assert estimator.formula == "option + price"
+    assert estimator.random_state == 3
 
 
 def records(**rows: object) -> Records:
@@ -76,8 +90,10 @@ def test_default_formula_crosses_every_feature_with_every_context():
     )
     plain = default_formula(data, with_context=False)
     assert plain.text == "option + price + `net weight`"
+    assert plain.shrunk == ""
     crossed = default_formula(data, with_context=True)
-    assert crossed.text == f"{plain.text} + ({plain.text}):(purpose + sex + scale(age) + C(band))"
+    assert crossed.text == plain.text
+    assert crossed.shrunk == f"({plain.text}):(purpose + sex + scale(age) + C(band))"
     assert any("'city' has 60 levels" in note for note in crossed.notes)
 
 
@@ -85,8 +101,8 @@ def test_the_default_formula_can_be_encoded():
     from penchant.encoders.table import TableEncoder
 
     data = records(purpose=np.tile(["work", "fun"], 30))
-    formula = default_formula(data, with_context=True).text
-    batch = TableEncoder(formula).fit(data).encode(data)
+    default = default_formula(data, with_context=True)
+    batch = TableEncoder(f"{default.text} + {default.shrunk}").fit(data).encode(data)
     assert batch.num_features == 6
 
 

@@ -18,14 +18,15 @@ MOST_CODES = 6
 
 @dataclass(frozen=True)
 class DefaultFormula:
-    """The formula and, in words, the columns that were left out of it."""
+    """The formula, the terms beside it that are shrunk, and the columns left out, in words."""
 
     text: str
+    shrunk: str
     notes: tuple[str, ...]
 
 
 def default_formula(records: Records, with_context: bool) -> DefaultFormula:
-    """`option + every feature`, and with context `+ feature:context` for every pair.
+    """`option + every feature`, and with context the shrunk terms `feature:context`, all pairs.
 
     Options count where few are named; categories with more than twelve levels are left out.
     """
@@ -39,11 +40,11 @@ def default_formula(records: Records, with_context: bool) -> DefaultFormula:
             features.append(str(Column(name)))
     plain = " + ".join(features)
     if not with_context:
-        return DefaultFormula(plain, tuple(notes))
+        return DefaultFormula(plain, "", tuple(notes))
     names = (*records.columns("person_feature"), *records.columns("context"))
     context = [term for name in names if (term := _context_term(records, name, notes))]
-    crossed = f" + ({plain}):({' + '.join(context)})" if context and features else ""
-    return DefaultFormula(plain + crossed, tuple(notes))
+    crossed = f"({plain}):({' + '.join(context)})" if context and features else ""
+    return DefaultFormula(plain, crossed, tuple(notes))
 
 
 def _option_term(records: Records, notes: list[str]) -> list[str]:

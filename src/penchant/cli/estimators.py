@@ -1,9 +1,12 @@
 """From `--model` to an estimator: the one place where the shell's names meet the library's."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penchant.errors import ConfigError
+
+if TYPE_CHECKING:
+    from penchant.data.records import Records
 
 MODELS = {
     "pooled": "one taste for all",
@@ -12,7 +15,8 @@ MODELS = {
     "mixed": "random coefficients, a panel mixed logit",
     "personal": "a taste for each person, shrunk towards everybody's",
 }
-DISTRIBUTIONS = ("normal", "lognormal", "triangular", "truncated")
+ONE_SIGNED = ("lognormal", "triangular", "truncated", "censored")
+DISTRIBUTIONS = ("normal", "uniform", *ONE_SIGNED, *(f"-{name}" for name in ONE_SIGNED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class ModelOptions:
 
     model: str
     formula: str = ""
+    shrunk: str = ""
     group_formula: str = ""
     random: str = ""
     correlated: bool = False
@@ -28,8 +33,18 @@ class ModelOptions:
     draws: int | None = None
     seed: int = 0
 
-    def with_formula(self, formula: str) -> "ModelOptions":
-        return replace(self, formula=formula)
+    def completed(self, records: "Records") -> tuple["ModelOptions", tuple[str, ...]]:
+        """With a formula for these records if there was none, and what to say about it."""
+        if self.formula:
+            return self, ()
+        from penchant.cli.default_formula import default_formula
+
+        default = default_formula(records, with_context=self.model == "context")
+        said = f"Formula: {default.text}"
+        if default.shrunk:
+            said += f", shrunk: {default.shrunk}"
+        shrunk = self.shrunk or default.shrunk
+        return replace(self, formula=default.text, shrunk=shrunk), (said, *default.notes)
 
 
 def build_estimator(options: ModelOptions) -> Any:
@@ -38,7 +53,7 @@ def build_estimator(options: ModelOptions) -> Any:
     if options.model in ("pooled", "context"):
         from penchant.models.conditional_logit import ConditionalLogit
 
-        return ConditionalLogit(formula=options.formula)
+        return ConditionalLogit(formula=options.formula, shrunk=options.shrunk)
     if options.model == "classes":
         from penchant.models.latent_class_logit import LatentClassLogit
 
@@ -48,19 +63,22 @@ def build_estimator(options: ModelOptions) -> Any:
             num_classes=options.classes,
             random_state=options.seed,
         )
+    estimator: Any
     if options.model == "mixed":
         from penchant.models.mixed_logit import MixedLogit
 
-        mixed = MixedLogit(
-            formula=options.formula,
-            random=parse_random(options.random) or None,
-            correlated=options.correlated,
-            random_state=options.seed,
-        )
-        return mixed if options.draws is None else replace(mixed, num_draws=options.draws)
-    from penchant.models.personal_logit import PersonalLogit
+        estimator = MixedLogit(correlated=options.correlated)
+    else:
+        from penchant.models.personal_logit import PersonalLogit
 
-    return PersonalLogit(formula=options.formula)
+        estimator = PersonalLogit()
+    estimator.set_params(
+        formula=options.formula,
+        shrunk=options.shrunk,
+        random=parse_random(options.random) or None,
+        random_state=options.seed,
+    )
+    return estimator if options.draws is None else estimator.set_params(num_draws=options.draws)
 
 
 def check_options(options: ModelOptions) -> None:
@@ -70,16 +88,17 @@ def check_options(options: ModelOptions) -> None:
         raise ConfigError(f"there is no model {options.model!r}; expected one of: {known}.")
     parse_random(options.random)
     homes = {
-        "--random": (options.random, "mixed"),
-        "--correlated": (options.correlated, "mixed"),
-        "--draws": (options.draws, "mixed"),
-        "--group-formula": (options.group_formula, "classes"),
+        "--random": (options.random, ("mixed", "personal")),
+        "--draws": (options.draws, ("mixed", "personal")),
+        "--correlated": (options.correlated, ("mixed",)),
+        "--shrunk": (options.shrunk, ("pooled", "context", "mixed", "personal")),
+        "--group-formula": (options.group_formula, ("classes",)),
     }
     for name, (value, home) in homes.items():
-        if value and options.model != home:
+        if value and options.model not in home:
             raise ConfigError(
-                f"{name} belongs to --model {home}; with --model {options.model} it would change "
-                f"nothing. Leave it out, or fit --model {home}."
+                f"{name} belongs to --model {' or '.join(home)}; with --model {options.model} it "
+                f"would change nothing. Leave it out, or fit --model {home[0]}."
             )
 
 

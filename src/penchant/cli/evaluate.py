@@ -37,6 +37,7 @@ def evaluate(
     formula: Annotated[
         str, typer.Option(help="Which features matter; see `penchant fit --help`.")
     ] = "",
+    shrunk: options.Shrunk = "",
     group_formula: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
     random: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
     correlated: Annotated[bool, typer.Option("--correlated", help="See `penchant fit`.")] = False,
@@ -69,8 +70,9 @@ def evaluate(
     )  # fmt: skip
     check_options(wanted)
     records = read_file(file, description, on_bad_rows=on_bad_rows, quiet=json).records
-    if not formula:
-        wanted = wanted.with_formula(default_formula(records, model == "context").text)
+    wanted, remarks = wanted.completed(records)
+    for remark in remarks:
+        shell.note(remark, json)
     models: dict[str, Any] = {model: lambda: build_estimator(wanted)}
     if default_formula(records, with_context=False).text.startswith("option"):
         models = {"market shares": lambda: ConditionalLogit(formula="option"), **models}

@@ -24,13 +24,14 @@ def fit(
     ] = None,
     description: options.DescriptionFile = None,
     formula: Annotated[
-        str | None,
+        str,
         typer.Option(
             help="Which features matter, as in 'option + time + cost:purpose'. Without it: every "
-            "option feature (and for --model context each one by each context column).",
+            "option feature (and for --model context, shrunk, each one by each context column).",
             show_default=False,
         ),
-    ] = None,
+    ] = "",
+    shrunk: options.Shrunk = "",
     group_formula: Annotated[
         str,
         typer.Option(help="classes: what the shares of the classes depend on, as in 'age + ga'."),
@@ -38,8 +39,8 @@ def fit(
     random: Annotated[
         str,
         typer.Option(
-            help="mixed: whose worth differs between people, as in time=normal,cost=lognormal. "
-            "Without it: every feature, normal."
+            help="mixed, personal: whose worth differs between people, as in "
+            "time=normal,cost=lognormal. Without it: every feature, normal."
         ),
     ] = "",
     correlated: Annotated[
@@ -47,7 +48,8 @@ def fit(
     ] = False,
     classes: Annotated[int, typer.Option(min=1, help="classes: how many.")] = 2,
     draws: Annotated[
-        int | None, typer.Option(min=1, help="mixed: draws per person.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="mixed, personal: draws per person.", show_default=False),
     ] = None,
     price: options.Price = None,
     on_bad_rows: options.OnBadRows = "error",
@@ -62,7 +64,7 @@ def fit(
     from penchant.cli.estimators import ModelOptions, build_estimator, check_options
 
     wanted = ModelOptions(
-        model=model, formula=formula or "", group_formula=group_formula, random=random,
+        model=model, formula=formula, group_formula=group_formula, random=random,
         correlated=correlated, classes=classes, draws=draws, seed=seed,
     )  # fmt: skip
     check_options(wanted)
@@ -74,8 +76,9 @@ def fit(
     from penchant.cli.reading import DESCRIPTION_NAME, read_file
 
     data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
-    if not formula:
-        wanted = wanted.with_formula(_default_formula(data.records, model, json))
+    wanted, remarks = wanted.completed(data.records)
+    for remark in remarks:
+        shell.note(remark, json)
     estimator = build_estimator(wanted)
     with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
         estimator.fit(data.records)
@@ -108,16 +111,6 @@ def fit_document(summary: Any, model: str) -> dict[str, Any]:
         "fit": plain["fit"],
         "warnings": plain["warnings"],
     }
-
-
-def _default_formula(records: Any, model: str, quiet: bool) -> str:
-    from penchant.cli.default_formula import default_formula
-
-    default = default_formula(records, with_context=model == "context")
-    shell.note(f"Formula: {default.text}", quiet)
-    for text in default.notes:
-        shell.note(text, quiet)
-    return default.text
 
 
 def _worths(belief: Any, records: Any, price: str, seed: int) -> list[Any]:

@@ -1,5 +1,6 @@
 """The command `penchant` and its sub-commands. Heavy imports wait inside each command."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -45,6 +46,10 @@ app.command()(report)
 
 def main() -> None:
     """The entry point that installation puts on the path."""
+    # One thread of linear algebra, set before NumPy is loaded: the matrices are small, and threads
+    # that wait for each other on a busy machine made a fit of 4 s take 117.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     app()
 
 

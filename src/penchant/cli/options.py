@@ -49,3 +49,10 @@ HistoryFile = Annotated[
         show_default=False,
     ),
 ]
+Shrunk = Annotated[
+    str,
+    typer.Option(
+        help="Further terms, hundreds perhaps, whose worths are shrunk to zero by as much as the "
+        "data tell, as in '(time + cost):(age + purpose)'."
+    ),
+]
