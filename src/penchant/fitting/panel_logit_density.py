@@ -20,7 +20,7 @@ from penchant.fitting.panel_logit import (
     panel_moments,
     panel_pass,
 )
-from penchant.fitting.proposals import Proposals, propose
+from penchant.fitting.proposals import Proposals, num_wide, propose
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal, TasteDraws
 
@@ -165,6 +165,10 @@ class PanelDensity:
         """
         if self.proposals is not None and _has_fused():
             return self.outer_product(here) - self._curvature(theta)
+        if _has_fused() and len(self._order[1]) > self._rows_of_people.max(initial=0):
+            # Draws around nothing in particular: those of the population, person by person.
+            own = Proposals.of_population(self.choices.num_groups, len(self.population.random))
+            return replace(self, proposals=own).information(theta, here)
         hessian = np.zeros((len(theta), len(theta)))
         num_features = self._features.shape[1]
         for chunk in self._chunks(theta, num_features * num_features):
@@ -392,9 +396,11 @@ class PanelDensity:
         if self.proposals is None:
             size = len(recipe.is_kin)
             centre, root = np.zeros((0, size), dtype), np.zeros((0, size, size), dtype)
+            inverse = root
         else:
             centre = self.proposals.centre[chunk.people].astype(dtype)
             root = self.proposals.root[chunk.people].astype(dtype)
+            inverse = self.proposals.inverse[chunk.people].astype(dtype)
         arrays = [part.astype(dtype) for part in (recipe.sign, recipe.location, recipe.root)]
         shared = (recipe.values, recipe.slopes, recipe.bends, recipe.basis, recipe.bend_basis)
         values, slopes, bends, basis, bend_basis = (part.astype(dtype) for part in shared)
@@ -405,8 +411,8 @@ class PanelDensity:
             basis=basis,
             bend_basis=bend_basis,
             arguments=(
-                self.proposals is not None, centre, root, recipe.is_kin,
-                self._deviates[chunk.blocks], recipe.code, recipe.row, *arrays,
+                self.proposals is not None, centre, root, inverse, recipe.is_kin,
+                num_wide(self.num_draws), self._deviates[chunk.blocks], recipe.code, recipe.row, *arrays,
             ),
         )  # fmt: skip
 
@@ -414,11 +420,9 @@ class PanelDensity:
         """Tastes as arrays: those of the blocks, or of each person with their log-weights."""
         base, block, log_weight = chunk.base, chunk.block, None
         if self.proposals is not None:
-            own = Proposals(
-                centre=self.proposals.centre[chunk.people], root=self.proposals.root[chunk.people]
-            )
+            own = self.proposals.take(chunk.people)
             is_kin = self.population.taste_recipe(chunk.theta, base[:1]).is_kin
-            base, log_weight = own.deviates(base[block], is_kin)
+            base, log_weight = own.deviates(base[block], is_kin, self.num_draws)
             block = np.arange(len(block))
         return self.population.taste_draws(chunk.theta, base), block, log_weight
 

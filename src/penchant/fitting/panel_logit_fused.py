@@ -45,8 +45,8 @@ _SHARED, _EXPONENTIAL, _CENSORED, _CONSTANT = 0, 2, 3, 4
 def _answer_probabilities(
     menu_start: Array, first: int, last: int, share: Array, weight: Array, limit: float
 ) -> None:
-    """Utilities in `share` become choice probabilities; prod p goes to `weight`, as a mantissa
-    and an exponent that is added to what stands there.
+    """Utilities in `share` become choice probabilities; `weight`, a mantissa and an exponent for
+    each draw, is multiplied by prod p.
 
     Two registers at once: one alone would wait for its own chain of operations.
     """
@@ -55,7 +55,7 @@ def _answer_probabilities(
     lanes = 64 // share.itemsize
     for s in range(0, weight.shape[1], 2 * lanes):
         t = s + lanes
-        product_s, product_t = unit, unit
+        product_s, product_t = load(weight, 0, s), load(weight, 0, t)
         power_s, power_t = load(weight, 1, s), load(weight, 1, t)
         for b in range(first, last):
             norm_s, norm_t = unit, unit
@@ -169,9 +169,7 @@ def _price_slope(slope: Array, tastes: Array, price: int, length: int) -> None:
 
 
 @compiled
-def _triangular_product(
-    start: Array, root: Array, b: Array, length: int, out: Array
-) -> None:
+def _triangular_product(start: Array, root: Array, b: Array, length: int, out: Array) -> None:
     """out = start + root @ b for a lower triangular root: the zeros above it are mostly skipped."""
     size = root.shape[0]
     for r in range(0, size, 4):
@@ -189,10 +187,11 @@ def _most_rows(menu_start: Array, group_start: Array, begin: int, end: int) -> i
 
 @compiled
 def _own_deviates(
-    centre: Array, root: Array, is_kin: Array, draws: Array, basis: Array, z: Array, weight: Array,
-    length: int, half: float,
+    centre: Array, root: Array, inverse: Array, is_kin: Array, num_wide: int, num_draws: int,
+    draws: Array, basis: Array, z: Array, weight: Array, length: int, half: float, limit: float,
 ) -> None:  # fmt: skip
-    """z = centre + root @ draws, and in weight[1] log2 of prior over proposal density.
+    """Deviates z from a mixture: the first num_wide draws from the population, the others around
+    the person's own, centre + root @ draws. `weight` gets population over mixture density.
 
     Rows that are no normal deviates get their shared basis and no weight. half: log2(e) / 2.
     """
@@ -202,17 +201,29 @@ def _own_deviates(
     volume = 0.0
     for r in range(size):
         if is_kin[r]:
-            volume += np.log2(root[r, r])
-    start = spread(z.dtype.type(volume))
-    factor = spread(half)
+            volume -= np.log2(root[r, r])
+    start, factor, unit = spread(z.dtype.type(volume)), spread(half), spread(limit / limit)
+    wide = spread(z.dtype.type(num_wide / num_draws))
+    narrow = spread(z.dtype.type(1.0 - num_wide / num_draws))
     for s in range(0, length, lanes):
+        # log2 of own over population density, at draws from the one or the other.
         power = start
         for r in range(size):
             if is_kin[r]:
-                own, other = load(z, r, s), load(draws, r, s)
-                change = subtract(multiply(other, other), multiply(own, own))
+                other = load(draws, r, s)
+                own = load(z, r, s)
+                if s < num_wide:
+                    own = other
+                    store(z, r, s, own)
+                    other = spread(limit - limit)
+                    for e in range(r + 1):
+                        apart = subtract(load(draws, e, s), spread(centre[e]))
+                        other = multiply_add(spread(inverse[r, e]), apart, other)
+                change = subtract(multiply(own, own), multiply(other, other))
                 power = multiply_add(factor, change, power)
-        store(weight, 1, s, power)
+        mixed = divide(unit, multiply_add(narrow, exp2(power, limit), wide))
+        store(weight, 0, s, mantissa(mixed))
+        store(weight, 1, s, exponent(mixed))
     for r in range(size):
         if not is_kin[r]:
             for s in range(0, length, lanes):
@@ -295,7 +306,9 @@ def panel_pass(
     has_own: bool,
     centre: Array,
     own_root: Array,
+    own_inverse: Array,
     is_kin: Array,
+    num_wide: int,
     deviates: Array,
     code: Array,
     row: Array,
@@ -331,14 +344,15 @@ def panel_pass(
         first, last = group_start[g], group_start[g + 1]
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
-        weight[1] = 0
+        weight[0], weight[1] = 1, 0
         # One block of tastes stands for all where no coefficient is read from it.
         c = b if len(tastes) > 1 else 0
         taste, change, moves = tastes[c], slopes[c], basis[c]
         if has_own:
             _own_deviates(
-                centre[g], own_root[g], is_kin, deviates[b], moves, z, weight, length, half
-            )
+                centre[g], own_root[g], own_inverse[g], is_kin, num_wide, num_draws, deviates[b],
+                moves, z, weight, length, half, limit,
+            )  # fmt: skip
             _own_tastes(
                 code, row, sign, location, root, price, z, taste, change, own_taste, own_slope,
                 length, log2_e, limit, has_slopes, is_dense,
@@ -451,7 +465,7 @@ def panel_moments(
         first, last = group_start[g], group_start[g + 1]
         n = menu_start[first]
         rows = menu_start[last] - n
-        weight[1] = 0
+        weight[0], weight[1] = 1, 0
         matmul(
             fixed_utility[n:], varying_x, n, 0, num_varying, 1, rows, num_varying,
             tastes[block[g]], 0, length, share, 0,
@@ -536,7 +550,9 @@ def panel_curvature(
     has_slopes: bool,
     centre: Array,
     own_root: Array,
+    own_inverse: Array,
     is_kin: Array,
+    num_wide: int,
     deviates: Array,
     code: Array,
     row: Array,
@@ -575,10 +591,11 @@ def panel_curvature(
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
         c = b if len(values) > 1 else 0
-        weight[1] = 0
+        weight[0], weight[1] = 1, 0
         _own_deviates(
-            centre[g], own_root[g], is_kin, deviates[b], basis[c], z, weight, length, half
-        )
+            centre[g], own_root[g], own_inverse[g], is_kin, num_wide, num_draws, deviates[b],
+            basis[c], z, weight, length, half, limit,
+        )  # fmt: skip
         _own_tastes(
             code, row, sign, location, root, price, z, values[c], slopes[c], taste, change, length,
             log2_e, limit, has_slopes, is_dense,
@@ -744,11 +761,12 @@ def posterior_modes(
                     slope[v] -= mean[v]
                     for w in range(v + 1):
                         info[v, w] -= mean[v] * mean[w]
-            if here < value and length > 0.02 and steps < max_steps:
-                length *= 0.5
+            if not here >= value:
+                if length < 1e-6:
+                    break
+                length *= 0.25
                 for r in range(size):
                     trial[r] = mode[g, r] + length * gradient[r]
-                steps += 1
                 continue
             value = here
             mode[g] = trial

@@ -69,6 +69,7 @@ def learn_spreads(
     shrinkage: Shrinkage,
     scales: Float[Array, " M"],
     base_precision: Float[Array, " M"],
+    start: Float[Array, " M"] | None = None,
     start_spread: float = 0.3,
 ) -> Learned[Fit]:
     """Type-II maximum likelihood of the families' spreads (MacKay 1992; Tipping 2001).
@@ -80,7 +81,6 @@ def learn_spreads(
     families = np.array(shrinkage.families)
     size = np.where(scales > 0, scales, 1.0)
     spreads = np.full(len(shrinkage.names), start_spread)
-    start: Float[Array, " M"] | None = None
     for _ in range(shrinkage.rounds):
         precision = base_precision + _precision(families, spreads, size)
         mode = climb(precision, start)

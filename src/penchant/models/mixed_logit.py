@@ -1,17 +1,19 @@
 """Mixed logit: tastes that differ between people in ways no column explains."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 
+from penchant.beliefs.belief import Encoder
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.formula import closest
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
+from penchant.fitting.shrinkage import Shrinkage
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
-from penchant.models.estimator import Estimator, training_batch
+from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 
@@ -27,6 +29,10 @@ class MixedLogit(Estimator):
     by its Cholesky factor. price: a feature to estimate in willingness-to-pay space with: all
     other coefficients are then prices, its own (random or not) is -exp(location + ..).
 
+    shrunk: further terms, hundreds of interactions perhaps, whose part-worths are shrunk to zero
+    family by family (the terms that begin with the same factor), by an amount that the data tell.
+    doubt_draws: average predictions over so many draws of our doubt; 0 predicts at the mode.
+
     num_draws: of tastes for each person; draw_kind: "halton", "sobol", "mlhs" or "random".
     draws_by_person: every person has draws of their own instead of sharing one of 64 blocks.
     group_by, prior_scale: as in ConditionalLogit, the prior on locations and spreads. The same
@@ -37,9 +43,11 @@ class MixedLogit(Estimator):
     random: Mapping[str, str] | Iterable[str] | None = None
     correlated: bool = False
     price: str | None = None
+    shrunk: str = ""
     num_draws: int = 500
     draw_kind: str = "halton"
     draws_by_person: bool = False
+    doubt_draws: int = 0
     group_by: str = "person"
     prior_scale: float | None = None
     max_steps: int = 200
@@ -58,12 +66,16 @@ class MixedLogit(Estimator):
 
         Raises `DataError` for unusable data, `ConfigError` for unknown features or distributions.
         """
-        encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
+        encoder = None
+        if self.formula:
+            encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
         batch, fitted = training_batch(data, encoder, sample_weight)
+        population = self._population(batch.feature_names)
         self.belief_ = fit_simulated(
             batch,
-            self._population(batch.feature_names),
+            population,
             prior_scale=self.prior_scale,
+            shrinkage=self._shrinkage(data, fitted, population),
             start=start,
             config=SimulatedConfig(
                 num_blocks=batch.num_groups if self.draws_by_person else 64,
@@ -74,6 +86,15 @@ class MixedLogit(Estimator):
             encoder=fitted,
         )
         return self
+
+    def _shrinkage(
+        self, data: Records | Batch, encoder: Encoder | None, population: Normal
+    ) -> Shrinkage | None:
+        of_features = shrinkage_of(data, encoder, self.formula, self.shrunk)
+        if of_features is None:
+            return None
+        spreads = (-1,) * len(population.spread_pairs)
+        return replace(of_features, families=of_features.families + spreads)
 
     def _population(self, feature_names: tuple[str, ...]) -> Normal:
         distributions = random_coefficients(self.random, feature_names, self.price)
