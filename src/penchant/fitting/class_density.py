@@ -172,22 +172,25 @@ class ClassDensity:
     def _missing(self, result: ClassPass, reach: Float[Array, "G Q1"]) -> Float[Array, "M M"]:
         """sum_g v_g Cov(complete score of g | answers of g), the information that not knowing the
         classes costs."""
-        matrix = np.zeros((len(self.precision),) * 2)
-        posterior, num_features = result.responsibility, result.scores.shape[2]
-        parts = [np.concatenate([result.scores[:, s], reach], axis=1)
-                 for s in range(posterior.shape[1])]  # fmt: skip
-        places = [
-            np.r_[s * num_features : (s + 1) * num_features, self._router_slice(s)]
-            for s in range(posterior.shape[1])
-        ]
-        for s, mine in enumerate(parts):
-            for t, theirs in enumerate(parts):
-                both = self.group_weight * posterior[:, s] * ((s == t) - posterior[:, t])
-                block = (mine * both[:, None]).T @ theirs
-                # The first class has no row in the router.
-                rows, columns = len(places[s]), len(places[t])
-                matrix[np.ix_(places[s], places[t])] += block[:rows, :columns]
-        return matrix
+        posterior, (num_groups, num_classes, num_features) = (
+            result.responsibility,
+            result.scores.shape,
+        )
+        width = num_features + reach.shape[1]
+        # Each class's own part and the router's row it would have: sum_s r_s c_s c_s' - c c'.
+        parts = np.empty((num_groups, num_classes, width))
+        parts[:, :, :num_features] = result.scores
+        parts[:, :, num_features:] = reach[:, None]
+        mean = (parts * posterior[:, :, None]).reshape(num_groups, -1)
+        matrix = -(mean * self.group_weight[:, None]).T @ mean
+        for s in range(num_classes):
+            own = slice(s * width, (s + 1) * width)
+            share = self.group_weight * posterior[:, s]
+            matrix[own, own] += (parts[:, s] * share[:, None]).T @ parts[:, s]
+        # The first class has no row in the router.
+        place = np.arange(num_classes * width).reshape(num_classes, width)
+        kept = np.r_[place[:, :num_features].ravel(), place[1:, num_features:].ravel()]
+        return matrix[np.ix_(kept, kept)]
 
     def _router_slice(self, s: int) -> slice:
         width = 1 + self.group_features.shape[1]

@@ -45,7 +45,7 @@ class Climb:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MultiStart:
-    """The best optimum found; `values` are those of all finalists, best first."""
+    """The best optimum found; `values` are those of all finalists where EM left them."""
 
     optimum: Optimum
     values: tuple[float, ...]
@@ -114,7 +114,7 @@ def multi_start(
     config: EMConfig,
     on_step: OnStep | None = None,
 ) -> MultiStart:
-    """Short EM runs from many places, long ones from the best, Newton to the end.
+    """Short EM runs from many places, long ones from the best few, Newton from the best.
 
     pooled: the one-class optimum. It is a stationary point for any number of classes, and fits
     that start beside it stay there; no start here is near it. scales: standard deviation of each
@@ -126,21 +126,22 @@ def multi_start(
         for start in starting_points(sample, pooled, scales, rng, config)
     ]
     short.sort(key=lambda climb: -climb.values[-1])
-    optima, steps = [], 0
-    for climb in short[: config.num_finalists]:
-        longer = em_climb(
+    finalists = [
+        em_climb(
             density,
             climb.theta,
             max_steps=config.max_steps,
             min_gain=config.switch_gain,
             on_step=on_step,
         )
-        optimum = newton_climb(density, longer.theta, config.newton, on_step)
-        steps += len(longer.values) - 1 + optimum.iterations
-        optima.append(optimum)
-    optima.sort(key=lambda optimum: -optimum.value)
+        for climb in short[: config.num_finalists]
+    ]
+    finalists.sort(key=lambda climb: -climb.values[-1])
+    optimum = newton_climb(density, finalists[0].theta, config.newton, on_step)
     return MultiStart(
-        optimum=optima[0], values=tuple(optimum.value for optimum in optima), steps=steps
+        optimum=optimum,
+        values=tuple(climb.values[-1] for climb in finalists),
+        steps=sum(len(climb.values) - 1 for climb in finalists) + optimum.iterations,
     )
 
 
