@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +18,10 @@ from penchant.errors import MissingExtraError
 if TYPE_CHECKING:
     from penchant.data.records import Records
     from penchant.evaluation.predictions import Predictions
-    from penchant.evaluation.report import LadderRow
+    from penchant.evaluation.report import FewShotPoint, LadderRow
 
 STUDIES = {study.name: study for study in (SWISSMETRO, LONDON)}
+FEW_ANSWERS = "few_answers"
 LADDER_FILES = {"swissmetro": "ladder.json", "london": "ladder_london.json"}
 # What the trees reached with seed 0: shown where scikit-learn is not installed.
 RECORDED_TREES = (
@@ -62,7 +63,7 @@ def demo(
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One model to be judged on one split of one study."""
+    """One model to be judged on one split of one study; FEW_ANSWERS asks for the curve instead."""
 
     study: str
     model: str
@@ -71,8 +72,7 @@ class Task:
 
     @property
     def title(self) -> str:
-        people = "new people" if self.split == "new_people" else "known people"
-        return f"{self.model} on {people} ({self.study})"
+        return f"{self.model}: {self.split.replace('_', ' ')} ({self.study})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +82,7 @@ class JudgedStudy:
     study: Study
     rows: "tuple[LadderRow, ...]"
     predictions: "dict[tuple[str, str], Predictions]"
+    few_shot: "tuple[FewShotPoint, ...]" = ()
     notes: tuple[str, ...] = ()
 
 
@@ -96,9 +97,9 @@ def judge_studies(
         Task(study=study.name, model=model, split=split, settings=settings)
         for study in studies
         for model in study.models
-        for split in study.splits()
+        for split in (*study.splits(), *((FEW_ANSWERS,) if model == study.story else ()))
     ]
-    found: dict[Task, Predictions] = {}
+    found: dict[Task, Any] = {}
     missing: set[str] = set()
     steps = shell.Steps(quiet=False, total=len(tasks), plain=True)
     with steps.shown():
@@ -127,13 +128,13 @@ def records_of(study: Study, settings: Settings) -> "Records":
     return records.take(np.flatnonzero(groups_of(records, "person").of_row % 10 == 0))
 
 
-def _run(tasks: Sequence[Task]) -> "Iterator[tuple[Task, Predictions | None]]":
+def _run(tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
     """Results as they come; None for a model whose extra is not installed."""
     # One process a core; each holds its hot loops in cache, more would only take turns.
     workers = min(len(os.sched_getaffinity(0)), 4) if hasattr(os, "sched_getaffinity") else 2
     with ProcessPoolExecutor(max_workers=workers) as pool:
         # The last models of a ladder take longest: they go first, so that no core waits at the end.
-        futures: dict[Future[Predictions], Task] = {
+        futures: dict[Future[Any], Task] = {
             pool.submit(_judge, task): task for task in reversed(tasks)
         }
         try:
@@ -147,24 +148,33 @@ def _run(tasks: Sequence[Task]) -> "Iterator[tuple[Task, Predictions | None]]":
             raise
 
 
-def _judge(task: Task) -> "Predictions":
+def _judge(task: Task) -> Any:
+    """Predictions, or the points of the curve."""
+    from penchant.evaluation.few_shot import few_shot_points, predict_after_answers
     from penchant.evaluation.ladder import judge
 
     study = STUDIES[task.study]
     settings = task.settings
     records = records_of(study, settings)
     make = study.models[task.model]
+    num_folds, num_known = 2 if settings.quick else 5, study.num_known or 1
+    if task.split == FEW_ANSWERS:
+        return few_shot_points(
+            predict_after_answers(
+                lambda: make(settings), records, num_known, num_folds, settings.seed
+            )
+        )
     return judge(
         {task.model: lambda: make(settings)},
         records,
         splits=(task.split,),
-        num_folds=2 if settings.quick else 5,
-        num_known=study.num_known or 1,
+        num_folds=num_folds,
+        num_known=num_known,
         seed=settings.seed,
     )[task.model, task.split]
 
 
-def _collect(study: Study, found: "dict[Task, Predictions]", missing: set[str]) -> JudgedStudy:
+def _collect(study: Study, found: dict[Task, Any], missing: set[str]) -> JudgedStudy:
     from penchant.evaluation.ladder import ladder_of
 
     ours = {(t.model, t.split): p for t, p in found.items() if t.study == study.name}
@@ -178,7 +188,10 @@ def _collect(study: Study, found: "dict[Task, Predictions]", missing: set[str]) 
     if study is SWISSMETRO and REFERENCE in missing:
         rows = (*rows, *_recorded())
         notes.append(f"“{REFERENCE}” as recorded: scikit-learn is not installed here.")
-    return JudgedStudy(study=study, rows=rows, predictions=ordered, notes=tuple(notes))
+    few_shot = ours.get((study.story, FEW_ANSWERS), ())
+    return JudgedStudy(
+        study=study, few_shot=few_shot, rows=rows, predictions=ordered, notes=tuple(notes)
+    )
 
 
 def _recorded() -> "Iterator[LadderRow]":

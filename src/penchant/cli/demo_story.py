@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penchant.evaluation.report import Ladder, WhatIf, WillingnessToPay
 
 BY = ("purpose", "who", "income", "luggage", "age", "ga")
+OPTIONS = {"train": "Train", "swissmetro": "Swissmetro", "car": "Car"}
 TITLES = {"who": "who pays", "ga": "annual pass", "income": "income, thousand CHF a year"}
 LABELS = {("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
           ("who", "employer"): "the employer"}  # fmt: skip
@@ -55,8 +56,6 @@ def tell(
             _what_if(belief, records, "What if trains ran twice as often?",
                      ("train.headway*=0.5",), settings),
         )  # fmt: skip
-        steps.say("how fast it gets to know somebody")
-        few_shot = _few_shot(swiss, records, settings)
     ladders = tuple(_ladder(each) for each in judged.values() if each.rows)
     split = "known_people" if (study.story, "known_people") in swiss.predictions else "new_people"
     trusted = swiss.predictions[study.story, split]
@@ -76,7 +75,7 @@ def tell(
         tastes=tastes,
         what_ifs=what_ifs,
         calibration=calibration_of(study.story, trusted),
-        few_shot=few_shot,
+        few_shot=_few_shot(swiss) if swiss.few_shot else None,
         worst_subgroups=_worst(study.story, trusted, records, settings),
         tables=(coefficient_table(belief, study.story),),
         warnings=_warnings(settings, [note for each in judged.values() for note in each.notes]),
@@ -132,51 +131,42 @@ def _what_if(
     from penchant.evaluation.report import Estimate, ShareChange, WhatIf
     from penchant.policies.oneshot.what_if import what_if
 
-    effects: list[Estimate] = []
-    shares: tuple[ShareChange, ...] = ()
-    for column in ("purpose", "who", "income", "ga"):
-        result = what_if(
-            belief, records, [parse_change(text) for text in changes],
-            rng=np.random.default_rng(settings.seed), price="cost", by=column,
-            num_draws=10 if settings.quick else 50,
-        )  # fmt: skip
-        shares = tuple(
-            ShareChange(
-                option=s.option, before=s.before, before_low=s.before_low,
-                before_high=s.before_high, after=s.after, after_low=s.after_low,
-                after_high=s.after_high,
+    result = what_if(
+        belief, records, [parse_change(text) for text in changes],
+        rng=np.random.default_rng(settings.seed), price="cost",
+        by=("purpose", "who", "income", "ga"), num_draws=10 if settings.quick else 40,
+    )  # fmt: skip
+    shares = tuple(
+        ShareChange(
+            option=OPTIONS.get(s.option, s.option), before=s.before, before_low=s.before_low,
+            before_high=s.before_high, after=s.after, after_low=s.after_low,
+            after_high=s.after_high,
+        )
+        for s in result.shares
+    )  # fmt: skip
+    effects = []
+    for w in result.welfare:
+        column, _, label = w.group.partition(": ")
+        if w.people >= MIN_PEOPLE:
+            effect = Estimate(
+                label=label, value=w.mean, low=w.low, high=w.high, group=column, people=w.people
             )
-            for s in result.shares
-        )  # fmt: skip
-        effects += [
-            _named(Estimate(label=w.group, value=w.mean, low=w.low, high=w.high, group=column,
-                            people=w.people))
-            for w in result.welfare
-            if w.people >= MIN_PEOPLE
-        ]  # fmt: skip
+            effects.append(_named(effect))
     return WhatIf(
         question=question, shares=shares, effects=tuple(effects), effects_unit="CHF a trip"
     )
 
 
-def _few_shot(swiss: "JudgedStudy", records: "Records", settings: Settings) -> Any:
-    from penchant.evaluation.few_shot import few_shot_points, predict_after_answers
+def _few_shot(swiss: "JudgedStudy") -> Any:
     from penchant.evaluation.report import FewShotCurve
 
     study = swiss.study
-    make = study.models[study.story]
-    points = few_shot_points(
-        predict_after_answers(
-            lambda: make(settings), records, study.num_known or 1,
-            num_folds=2 if settings.quick else 5, seed=settings.seed,
-        )
-    )  # fmt: skip
     baselines = tuple(
         (f"{row.model}, {study.num_known} answers", row.nll)
         for row in swiss.rows
         if row.split == "known_people" and row.model == REFERENCE
     )
-    return FewShotCurve(model=study.story, points=points, baselines=baselines)
+    return FewShotCurve(model=study.story, points=swiss.few_shot, baselines=baselines)
 
 
 def _ladder(judged: "JudgedStudy") -> "Ladder":

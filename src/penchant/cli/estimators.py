@@ -53,7 +53,9 @@ def build_estimator(options: ModelOptions) -> Any:
     if options.model in ("pooled", "context"):
         from penchant.models.conditional_logit import ConditionalLogit
 
-        return ConditionalLogit(formula=options.formula, shrunk=options.shrunk)
+        return ConditionalLogit(
+            formula=options.formula, shrunk=options.shrunk, random_state=options.seed
+        )
     if options.model == "classes":
         from penchant.models.latent_class_logit import LatentClassLogit
 

@@ -32,8 +32,11 @@ def what_if(
     ],
     price: options.Price = None,
     by: Annotated[
-        str | None,
-        typer.Option(help="Column that divides people into groups.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            help="Column that divides people into groups. May be given several times.",
+            show_default=False,
+        ),
     ] = None,
     history: options.HistoryFile = None,
     description: options.DescriptionFile = None,
@@ -60,14 +63,14 @@ def what_if(
     with shell.waiting("Working out who would choose what", json):
         result = evaluate_change(
             learnt, data.records, changes,
-            rng=np.random.default_rng(seed), price=price, by=by, history=known,
+            rng=np.random.default_rng(seed), price=price, by=by or None, history=known,
         )  # fmt: skip
     if json:
         from dataclasses import asdict
 
         shell.print_json({"changes": change, **asdict(result)})
     else:
-        _print(result, by, price)
+        _print(result, price)
 
 
 def parse_change(text: str) -> "Change":
@@ -94,7 +97,7 @@ def parse_change(text: str) -> "Change":
     return Change(feature=match["feature"], option=match["option"], multiply=multiply, add=add)
 
 
-def _print(result: Any, by: str | None, price: str | None) -> None:
+def _print(result: Any, price: str | None) -> None:
     from rich.table import Table
 
     console = shell.output()
@@ -110,7 +113,7 @@ def _print(result: Any, by: str | None, price: str | None) -> None:
     if not result.welfare:
         return
     console.print(f"\nWho would lose, in units of {price} a choice:", markup=False)
-    losses = Table(by or "", box=None, header_style="dim", pad_edge=False)
+    losses = Table("", box=None, header_style="dim", pad_edge=False)
     for head in ("people", "mean", "95 %", "losing"):
         losses.add_column(head, justify="right")
     for w in result.welfare:

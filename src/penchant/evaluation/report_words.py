@@ -81,10 +81,10 @@ def ladder_takeaway(ladder: Ladder) -> str:
 
 
 def _compared(best: LadderRow, rows: list[LadderRow], reference: str) -> str:
-    worst = max(rows, key=lambda row: row.nll)
+    plainest = rows[0]
     parts = [f"{reference} {likely(row.nll)}" for row in rows if row.model == reference]
-    if worst.model not in (best.model, reference):
-        parts.append(f"“{worst.model}” {likely(worst.nll)}")
+    if plainest.model not in (best.model, reference):
+        parts.append(f"“{plainest.model}” {likely(plainest.nll)}")
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -93,7 +93,7 @@ def what_if(
     *,
     rng: np.random.Generator,
     price: str | None = None,
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     history: Records | None = None,
     num_draws: int = 100,
 ) -> WhatIf:
@@ -102,8 +102,9 @@ def what_if(
     Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike.
     Surplus is the log-sum divided by the marginal utility of money (Small and Rosen 1981),
     averaged over the kinds of people; `price` names the cost feature whose unit it is told in.
-    `by` names a row column that divides people into subgroups. With `history`, people's own
-    earlier answers sharpen what is expected of them.
+    `by` names a row column that divides people into subgroups; several names divide them several
+    times, in subgroups called "column: value". With `history`, people's own earlier answers
+    sharpen what is expected of them.
 
     Raises `ConfigError` for unknown names, and where the marginal utility of money is not
     positive for the average person.
@@ -111,7 +112,7 @@ def what_if(
     before = belief.encode(records)
     after = belief.encode(apply_changes(records, changes))
     known = None if history is None else belief.encode(history)
-    labels, subgroup = subgroups(records, by)
+    groups = _memberships(records, by)
     money = None if price is None else marginal_features(belief, records, price, None)
     beliefs = (belief, *belief.sample(num_draws, rng))
     runs = [_evaluate(one, before, after, known, money) for one in beliefs]
@@ -124,21 +125,31 @@ def what_if(
         for place, name in enumerate(options)
     )
     movers = {}
-    for index, label in enumerate(labels):
-        inside = weight * (subgroup == index)
+    for label, member in groups.items():
+        inside = weight * member
         moved = expected_shares(runs[0].after, before, inside) - expected_shares(
             runs[0].before, before, inside
         )
         movers[label] = dict(zip(options, (float(x) for x in moved)))
-    welfare = ()
+    welfare: tuple[WelfareChange, ...] = ()
     if money is not None:
         gains = np.stack([run.gain for run in runs])
         person = person_of_row(before)
         welfare = tuple(
-            _welfare(label, gains, weight * (subgroup == index), person)
-            for index, label in enumerate(labels)
+            _welfare(label, gains, weight * member, person) for label, member in groups.items()
         )
     return WhatIf(shares=shares, movers=movers, welfare=welfare)
+
+
+def _memberships(records: Records, by: str | Sequence[str] | None) -> dict[str, Bool[Array, " B"]]:
+    """Each subgroup's name and rows."""
+    columns = (by,) if by is None or isinstance(by, str) else tuple(by)
+    found = {}
+    for column in columns:
+        labels, code = subgroups(records, column)
+        for index, label in enumerate(labels):
+            found[label if len(columns) == 1 else f"{column}: {label}"] = code == index
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
