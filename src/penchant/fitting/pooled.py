@@ -270,8 +270,7 @@ def _with_prior(pass_over_data: Evaluate, precision: Float[Array, " M"]) -> Eval
 
 def _fastest(density: PooledDensity) -> Evaluate:
     """The log-likelihood: fused where the model is a plain conditional logit, else in general."""
-    plain = density.utility == Linear() and density.channels == (Choice(),)
-    if not plain or any(block.kind != "choice" for block in density.batch.blocks):
+    if not _is_plain(density):
         return density.evaluate
     from penchant.feedback.choice_fused import value_score_information
 
@@ -286,11 +285,29 @@ def _fastest(density: PooledDensity) -> Evaluate:
     return evaluate
 
 
+def _group_scores(density: PooledDensity, theta: Float[Array, " M"]) -> Float[Array, "G M"]:
+    """Each group's score: fused where the climb was."""
+    if not _is_plain(density):
+        return density.group_scores(theta)
+    from penchant.feedback.choice_fused import group_scores
+
+    flat = density.batch.flat_choices()
+    return group_scores(
+        flat.features, flat.menu_start, flat.chosen, flat.weight, flat.group_start, theta
+    )
+
+
+def _is_plain(density: PooledDensity) -> bool:
+    """Whether the fused conditional logit says it all."""
+    plain = density.utility == Linear() and density.channels == (Choice(),)
+    return plain and all(block.kind == "choice" for block in density.batch.blocks)
+
+
 def _belief(
     density: PooledDensity, climb: _Climb, names: tuple[str, ...], encoder: Encoder | None
 ) -> Belief:
     batch, optimum, warnings = density.batch, climb.optimum, climb.warnings
-    scores = density.group_scores(optimum.theta)
+    scores = _group_scores(density, optimum.theta)
     covariance = covariances(optimum.information, scores, density.prior_precision)
     if not optimum.converged:
         warnings += (
