@@ -148,5 +148,5 @@ def test_in_willingness_to_pay_space_every_taste_is_a_price_times_the_prices_own
     ],
 )
 def test_what_cannot_be_is_refused(wrong):
-    with pytest.raises(ConfigError, match="expected|Leave"):
+    with pytest.raises(ConfigError, match=r"expected|Leave"):
         Normal(**wrong)

@@ -356,7 +356,8 @@ class PanelDensity:
                     self._columns.varying, all_x, fixed_utility, self.choices.menu_start,
                     group_start, self.choices.weight[people], chunk.block, own.values, own.slopes,
                     own.bends, own.basis, own.bend_basis, start, draw, self._price,
-                    self._has_slopes, *own.arguments[1:], self.num_draws, *self._limits, person, person + 1, hessian,
+                    self._has_slopes, *own.arguments[1:], self.num_draws, *self._limits, person,
+                    person + 1, hessian,
                 )  # fmt: skip
                 first, last = edges[people.start + person], edges[people.start + person + 1]
                 rows = slice(num_varying, num_varying + last - first)
@@ -412,7 +413,8 @@ class PanelDensity:
             bend_basis=bend_basis,
             arguments=(
                 self.proposals is not None, centre, root, inverse, recipe.is_kin,
-                num_wide(self.num_draws), self._deviates[chunk.blocks], recipe.code, recipe.row, *arrays,
+                num_wide(self.num_draws), self._deviates[chunk.blocks], recipe.code, recipe.row,
+                *arrays,
             ),
         )  # fmt: skip
 

@@ -145,12 +145,10 @@ def posterior_modes(
         def taste(z: Array) -> tuple[Array, Array]:
             return _taste_and_slopes(z, code, row, sign, location, root, shared, price, is_kin)
 
-        def density(z: Array) -> float:
-            worth = taste(z)[0]
-            value = -0.5 * float(z @ z)
-            for menu in menus:
-                value -= float(np.logaddexp.reduce([0.0, *(x[menu] @ worth + fixed_utility[menu])]))
-            return value
+        def density(z: Array, menus: list[slice] = menus) -> float:
+            utility = x @ taste(z)[0] + fixed_utility
+            likelihood = sum(float(np.logaddexp.reduce([0.0, *utility[menu]])) for menu in menus)
+            return -0.5 * float(z @ z) - likelihood
 
         steps = 0
         while True:

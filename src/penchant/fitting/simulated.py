@@ -424,6 +424,11 @@ def _runaway(
     return runaway_directions(0.01 * optimum.information, at_zero, scales)
 
 
+def _is_plain(population: Normal) -> bool:
+    """Whether people's posteriors can be taken around their modes: normal tastes, no price."""
+    return population.price is None and set(population.distributions) <= {"normal"}
+
+
 def _belief(
     batch: Batch,
     flat: FlatChoices,
@@ -456,6 +461,7 @@ def _belief(
         utility=Linear(),
         population=population,
         encoder=encoder,
+        posterior="laplace" if _is_plain(population) else "reweight",
         covariance=covariance.classical,
         robust_covariance=covariance.robust,
         fingerprint=batch.fingerprint,
