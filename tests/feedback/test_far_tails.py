@@ -158,3 +158,19 @@ def test_rao_kupper_ties_of_a_hair_keep_their_digits():
 
     # 0.5 gap thresholds are rounded to 200 + 1e-12: three digits of the width survive.
     np.testing.assert_allclose(got[0], exact(formula), rtol=1e-3)
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_middle_levels_of_a_probit_rating_are_right_where_the_normal_itself_underflows(side):
+    def formula():
+        return mpmath.log(mpmath.ncdf(mpmath.mpf("-99.5")) - mpmath.ncdf(mpmath.mpf("-100.5")))
+
+    got = rating.log_prob(
+        np.array([[100.0 * side]]),
+        ALL[:1, :1],
+        np.array([[1]]),
+        np.array([[-0.5, 0.0]]),
+        thresholds=Ordered(3),
+        link="probit",
+    )
+    close(got[0], exact(formula, digits=60), rtol=1e-12)
