@@ -56,6 +56,7 @@ def test_chains_that_start_apart_meet_and_mix(fit):
     np.testing.assert_array_equal(fit.belief.draws, fit.chains.reshape(600, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_correlated", [True, False])
 def test_silent_data_leave_the_prior(is_correlated):
     # Menus of one option say nothing: every step of a sweep must then leave the prior as it is.
@@ -67,7 +68,7 @@ def test_silent_data_leave_the_prior(is_correlated):
         is_correlated=is_correlated,
         seed=2,
         config=HierarchicalConfig(
-            num_chains=2, num_warmup=100, num_draws=2000, mean_scale=2.0, spread_scale=1.0
+            num_chains=2, num_warmup=100, num_draws=4000, mean_scale=2.0, spread_scale=1.0
         ),
     )
     draws = fit.belief.draws
