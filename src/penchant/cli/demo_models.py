@@ -49,33 +49,38 @@ def london_records() -> "Records":
     return london()
 
 
-def _logit(formula: str) -> "Callable[[Settings], Estimator]":
+def _logit(
+    formula: str, shrunk: str = "", doubt_draws: int = 0
+) -> "Callable[[Settings], Estimator]":
     def make(settings: Settings) -> "Estimator":
         from penchant.models.conditional_logit import ConditionalLogit
 
-        return ConditionalLogit(formula=formula)
-
-    return make
-
-
-def _classes(
-    formula: str, group_formula: str, num_classes: int
-) -> "Callable[[Settings], Estimator]":
-    def make(settings: Settings) -> "Estimator":
-        from penchant.models.latent_class_logit import LatentClassLogit
-
-        return LatentClassLogit(
+        return ConditionalLogit(
             formula=formula,
-            group_formula=group_formula,
-            num_classes=2 if settings.quick else num_classes,
-            num_starts=2 if settings.quick else 12,
+            shrunk="" if settings.quick else shrunk,
+            doubt_draws=doubt_draws,
             random_state=settings.seed,
         )
 
     return make
 
 
-def _mixed(formula: str, random: tuple[str, ...]) -> "Callable[[Settings], Estimator]":
+def _classes(formula: str, group_formula: str, num: int) -> "Callable[[Settings], Estimator]":
+    def make(settings: Settings) -> "Estimator":
+        from penchant.models.latent_class_logit import LatentClassLogit
+
+        return LatentClassLogit(
+            formula=formula,
+            group_formula="" if settings.quick else group_formula,
+            num_classes=2 if settings.quick else num,
+            num_starts=2 if settings.quick else 4,
+            random_state=settings.seed,
+        )
+
+    return make
+
+
+def _mixed(formula: str, random: tuple[str, ...], shrunk: str) -> "Callable[[Settings], Estimator]":
     def make(settings: Settings) -> "Estimator":
         from penchant.models.mixed_logit import MixedLogit
 
@@ -83,7 +88,27 @@ def _mixed(formula: str, random: tuple[str, ...]) -> "Callable[[Settings], Estim
             formula=formula,
             random=random,
             correlated=True,
-            num_draws=32 if settings.quick else 256,
+            shrunk="" if settings.quick else shrunk,
+            num_draws=32 if settings.quick else 128,
+            doubt_draws=0 if settings.quick else 16,
+            random_state=settings.seed,
+        )
+
+    return make
+
+
+def _personal(
+    formula: str, random: tuple[str, ...], shrunk: str
+) -> "Callable[[Settings], Estimator]":
+    def make(settings: Settings) -> "Estimator":
+        from penchant.models.personal_logit import PersonalLogit
+
+        return PersonalLogit(
+            formula=formula,
+            random=random,
+            shrunk="" if settings.quick else shrunk,
+            num_draws=32 if settings.quick else 200,
+            doubt_draws=0 if settings.quick else 16,
             random_state=settings.seed,
         )
 
@@ -98,28 +123,55 @@ def _trees(settings: Settings) -> "Estimator":
     return BoostedTrees(random_state=settings.seed)
 
 
-ATTRIBUTES = "option + time/60 + cost + headway/60 + seats"
-CONTEXT = "(option + time/60 + cost):(group + purpose + who + luggage + first + ga + age + income)"
+PLAIN = "option + time/100 + cost/100 + headway/60 + seats"
+# A franc more matters less on a dear trip: cost enters by its logarithm.
+COST = "log(1+cost/20)"
+TERMS = (
+    f"option + time/100 + option[train]:time/100 + option[car]:time/100 + headway/60 "
+    f"+ option[train]:headway/60 + seats + {COST} + option[train]:{COST} + option[car]:{COST}"
+)
+WHO = (
+    "group + when(purpose in [commuter, return from work]) "
+    "+ when(purpose in [shopping, return from shopping]) "
+    "+ when(purpose in [business, return from business]) "
+    "+ first + ticket + who + luggage + age + male + income + ga"
+)
+CONTEXT = f"(option + time/100 + {COST} + headway/60):({WHO})"
+RANDOM = ("option", "time/100", COST, f"option[car]:{COST}")
 SWISSMETRO = Study(
     name="swissmetro",
     records=swissmetro_records,
     models={
         "market shares": _logit("option"),
-        "one taste for all": _logit(ATTRIBUTES),
-        "taste by context": _logit(f"{ATTRIBUTES} + {CONTEXT}"),
-        "latent classes": _classes(ATTRIBUTES, "group + purpose + who + ga + income", 5),
-        "random coefficients": _mixed(ATTRIBUTES, ("option", "time/60", "cost")),
+        "one taste for all": _logit(PLAIN),
+        "taste by context": _logit(TERMS, CONTEXT, doubt_draws=16),
+        "latent classes": _classes(TERMS, WHO, 5),
+        "random coefficients": _mixed(TERMS, RANDOM, CONTEXT),
+        "personal tastes": _personal(TERMS, RANDOM, CONTEXT),
         REFERENCE: _trees,
     },
     num_known=6,
-    story="taste by context",
+    story="personal tastes",
+)
+
+LONDON_PLAIN = "option + duration + cost + interchanges"
+LONDON_TERMS = "option + option:duration + log(1+cost) + interchanges"
+LONDON_WHO = (
+    "purpose + car_ownership + driving_license + female + scale(age) + when(age <= 17) "
+    "+ when(start_hour >= 7):when(start_hour <= 9.5) "
+    "+ when(start_hour >= 16):when(start_hour <= 19) "
+    "+ when(start_hour >= 20) + when(day_of_week >= 6)"
 )
 LONDON = Study(
     name="london",
     records=london_records,
     models={
         "market shares": _logit("option"),
-        "one taste for all": _logit("option + option:duration + cost + interchanges"),
+        "one taste for all": _logit(LONDON_PLAIN),
+        "taste by context": _logit(
+            LONDON_TERMS, f"(option + duration + log(1+cost)):({LONDON_WHO})", doubt_draws=16
+        ),
+        REFERENCE: _trees,
     },
     num_known=None,
 )
