@@ -105,7 +105,9 @@ def encoded(belief: Belief, data: Records | Batch) -> Batch:
     """Data as a batch with the belief's features, checked by name."""
     if isinstance(data, Records):
         return belief.encode(data)
-    expected = belief.utility.taste_names(data)
+    # Classes hold each taste several times, so the population names what the tastes become.
+    tastes = belief.utility.taste_names(data)
+    expected = belief.population.parameter_names(tastes, data.group_feature_names)
     known = belief.parameter_names[: len(expected)]
     if isinstance(data, Batch) and belief.encoder is None:
         return data
