@@ -125,17 +125,26 @@ def _row_sum(a: Array, row: int, length: int) -> float:
 
 
 @compiled
-def _weigh(a: Array, row: int, weight: Array, length: int) -> float:
-    """a[row] *= weight[0]; returns the sum of what it becomes."""
+def _reset(weight: Array, limit: float) -> None:
+    """One as mantissa, zero as exponent, for every draw."""
+    lanes = 64 // weight.itemsize
+    for s in range(0, weight.shape[1], lanes):
+        store(weight, 0, s, spread(limit / limit))
+        store(weight, 1, s, spread(limit - limit))
+
+
+@compiled
+def _weigh(a: Array, row: int, weight: Array, other: int, length: int) -> float:
+    """a[row] *= weight[other]; returns the sum of what it becomes."""
     lanes = 64 // a.itemsize
-    first = multiply(load(a, row, 0), load(weight, 0, 0))
-    second = multiply(load(a, row, lanes), load(weight, 0, lanes))
+    first = multiply(load(a, row, 0), load(weight, other, 0))
+    second = multiply(load(a, row, lanes), load(weight, other, lanes))
     store(a, row, 0, first)
     store(a, row, lanes, second)
     for s in range(2 * lanes, length, 2 * lanes):
         t = s + lanes
-        one = multiply(load(a, row, s), load(weight, 0, s))
-        two = multiply(load(a, row, t), load(weight, 0, t))
+        one = multiply(load(a, row, s), load(weight, other, s))
+        two = multiply(load(a, row, t), load(weight, other, t))
         store(a, row, s, one)
         store(a, row, t, two)
         first, second = add(first, one), add(second, two)
@@ -174,7 +183,7 @@ def _triangular_product(start: Array, root: Array, b: Array, length: int, out: A
     size = root.shape[0]
     for r in range(0, size, 4):
         rows = min(4, size - r)
-        matmul(start[r:], root, r, 0, size, 1, rows, r + rows, b, 0, length, out, r)
+        matmul(start, r, root, r, 0, size, 1, rows, r + rows, b, 0, length, out, r)
 
 
 @compiled
@@ -344,7 +353,7 @@ def panel_pass(
         first, last = group_start[g], group_start[g + 1]
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
-        weight[0], weight[1] = 1, 0
+        _reset(weight, limit)
         # One block of tastes stands for all where no coefficient is read from it.
         c = b if len(tastes) > 1 else 0
         taste, change, moves = tastes[c], slopes[c], basis[c]
@@ -359,25 +368,25 @@ def panel_pass(
             )  # fmt: skip
             taste, change, moves = own_taste, own_slope, z
         matmul(
-            fixed_utility[n:], varying_x, n, 0, num_varying, 1, rows, num_varying,
+            fixed_utility, n, varying_x, n, 0, num_varying, 1, rows, num_varying,
             taste, 0, length, share, 0,
         )  # fmt: skip
         _answer_probabilities(menu_start, first, last, share, weight, limit)
         likelihood, power = _draw_weights(weight, num_draws, limit)
         log_likelihood[g] = np.log(likelihood / num_draws) + power * log_2
         matmul(
-            nothing, varying_x, n, 0, 1, num_varying, num_varying, rows,
+            nothing, 0, varying_x, n, 0, 1, num_varying, num_varying, rows,
             share, 0, length, slope, 0,
         )  # fmt: skip
         # The features behind `slope` were in units of log2(e).
         factor = -log_2 / likelihood
         for v in range(num_varying):
-            scores[g, v] = factor * _weigh(slope, v, weight, length)
+            scores[g, v] = factor * _weigh(slope, v, weight, 0, length)
         if price >= 0:
             _price_slope(slope, taste, price, length)
         if has_slopes:
             for v in range(num_varying):
-                scores[g, v] = factor * _weigh(slope, v, change[v : v + 1], length)
+                scores[g, v] = factor * _weigh(slope, v, change, v, length)
         for p in range(len(draw)):
             result = _dot(slope, coefficient[p], moves, draw[p], length)
             scores[g, num_varying + num_fixed + p] = factor * result
@@ -414,11 +423,13 @@ def _person_information(
             for e in range(d + 1):
                 outer[r, k] = all_x[n + r, d] * all_x[n + r, e]
                 k += 1
-    matmul(nothing, outer, 0, 0, 1, num_pairs, num_pairs, rows, share, 0, length, bend, 0)
-    slope[:] = 0
+    matmul(nothing, 0, outer, 0, 0, 1, num_pairs, num_pairs, rows, share, 0, length, bend, 0)
+    for d in range(num_features):
+        for s in range(0, length, lanes):
+            store(slope, d, s, spread(nothing[0]))
     for b in range(first, last):
         matmul(
-            nothing, all_x, menu_start[b], 0, 1, num_features, num_features,
+            nothing, 0, all_x, menu_start[b], 0, 1, num_features, num_features,
             menu_start[b + 1] - menu_start[b], share, menu_start[b] - n, length, mean, 0,
         )  # fmt: skip
         k = 0
@@ -465,9 +476,9 @@ def panel_moments(
         first, last = group_start[g], group_start[g + 1]
         n = menu_start[first]
         rows = menu_start[last] - n
-        weight[0], weight[1] = 1, 0
+        _reset(weight, limit)
         matmul(
-            fixed_utility[n:], varying_x, n, 0, num_varying, 1, rows, num_varying,
+            fixed_utility, n, varying_x, n, 0, num_varying, 1, rows, num_varying,
             tastes[block[g]], 0, length, share, 0,
         )  # fmt: skip
         _answer_probabilities(menu_start, first, last, share, weight, limit)
@@ -591,7 +602,7 @@ def panel_curvature(
         n, b = menu_start[first], block[g]
         rows = menu_start[last] - n
         c = b if len(values) > 1 else 0
-        weight[0], weight[1] = 1, 0
+        _reset(weight, limit)
         _own_deviates(
             centre[g], own_root[g], own_inverse[g], is_kin, num_wide, num_draws, deviates[b],
             basis[c], z, weight, length, half, limit,
@@ -601,7 +612,7 @@ def panel_curvature(
             log2_e, limit, has_slopes, is_dense,
         )  # fmt: skip
         matmul(
-            fixed_utility[n:], varying_x, n, 0, num_varying, 1, rows, num_varying,
+            fixed_utility, n, varying_x, n, 0, num_varying, 1, rows, num_varying,
             taste, 0, length, share, 0,
         )  # fmt: skip
         _answer_probabilities(menu_start, first, last, share, weight, limit)
@@ -673,6 +684,32 @@ def panel_curvature(
 
 
 @compiled
+def _solve(matrix: Array, lower: Array, right: Array) -> float:
+    """right becomes matrix^-1 right by Cholesky; returns its largest entry.
+
+    By hand because numba takes four seconds to compile its own.
+    """
+    size = len(right)
+    for i in range(size):
+        for j in range(i + 1):
+            value = matrix[i, j]
+            for k in range(j):
+                value -= lower[i, k] * lower[j, k]
+            lower[i, j] = np.sqrt(value) if i == j else value / lower[j, j]
+    for i in range(size):
+        for k in range(i):
+            right[i] -= lower[i, k] * right[k]
+        right[i] /= lower[i, i]
+    largest = 0.0
+    for i in range(size - 1, -1, -1):
+        for k in range(i + 1, size):
+            right[i] -= lower[k, i] * right[k]
+        right[i] /= lower[i, i]
+        largest = max(largest, abs(right[i]))
+    return largest
+
+
+@compiled
 def posterior_modes(
     x: Array,
     fixed_utility: Array,
@@ -703,11 +740,13 @@ def posterior_modes(
     mean, slope = np.empty(num_varying), np.empty(num_varying)
     info, jacobian = np.empty((num_varying, num_varying)), np.zeros((num_varying, size))
     moved, trial, gradient = np.empty((num_varying, size)), np.empty(size), np.empty(size)
+    lower = np.zeros((size, size))
     for g in range(begin, end):
         first, last = group_start[g], group_start[g + 1]
         n = menu_start[first]
         value, length, steps = -np.inf, 1.0, 0
-        trial[:] = mode[g]
+        for r in range(size):
+            trial[r] = mode[g, r]
         while True:
             here = 0.0
             for r in range(size):
@@ -734,8 +773,10 @@ def posterior_modes(
                     taste[v] *= scale
                     change[v] *= scale
                 taste[price], change[price] = -scale, 0.0
-            slope[:] = 0.0
-            info[:] = 0.0
+            for v in range(num_varying):
+                slope[v] = 0.0
+                for w in range(v + 1):
+                    info[v, w] = 0.0
             for b in range(first, last):
                 norm, top = 0.0, 0.0
                 for m in range(menu_start[b], menu_start[b + 1]):
@@ -749,7 +790,8 @@ def posterior_modes(
                     odds[m - n] = np.exp(odds[m - n] - top)
                     norm += odds[m - n]
                 here -= top + np.log(norm)
-                mean[:] = 0.0
+                for v in range(num_varying):
+                    mean[v] = 0.0
                 for m in range(menu_start[b], menu_start[b + 1]):
                     p = odds[m - n] / norm
                     for v in range(num_varying):
@@ -769,7 +811,8 @@ def posterior_modes(
                     trial[r] = mode[g, r] + length * gradient[r]
                 continue
             value = here
-            mode[g] = trial
+            for r in range(size):
+                mode[g, r] = trial[r]
             for v in range(num_varying):
                 for w in range(v):
                     info[w, v] = info[v, w]
@@ -795,10 +838,10 @@ def posterior_modes(
                         result += jacobian[v, e] * moved[v, f]
                     precision[g, e, f] = result
                     precision[g, f, e] = result
-            gradient[:] = np.linalg.solve(precision[g], gradient)
-            largest = np.abs(gradient).max()
+            largest = _solve(precision[g], lower, gradient)
             steps += 1
             if largest < 0.05 or steps >= max_steps:
                 break
             length = 1.0
-            trial[:] = mode[g] + gradient
+            for r in range(size):
+                trial[r] = mode[g, r] + gradient[r]

@@ -332,6 +332,7 @@ _tile4, _tile2, _tile1 = _matmul_tile(4, 4), _matmul_tile(2, 4), _matmul_tile(1,
 @compiled
 def matmul(
     start: Any,
+    start_at: int,
     a: Any,
     a_row: int,
     a_column: int,
@@ -345,7 +346,7 @@ def matmul(
     out: Any,
     out_row: int,
 ) -> None:
-    """out[out_row + m, :columns] = start[m] + sum_k a.flat[m row_step + k sum_step] b[b_row + k].
+    """out[out_row + m, :columns] = start[start_at + m] + sum_k a.flat[m row_step + k sum_step] b[b_row + k].
 
     `a` is read from [a_row, a_column] on with any two strides, so that the same product serves a
     matrix and its transpose. `columns` is a multiple of 4 registers (64 single, 32 double).
@@ -355,12 +356,54 @@ def matmul(
         m = 0
         while m + 4 <= rows:
             at = a_column + m * row_step
-            _tile4(start, m, a, a_row, at, row_step, sum_step, count, b, b_row, s, out, out_row + m)
+            _tile4(
+                start,
+                start_at + m,
+                a,
+                a_row,
+                at,
+                row_step,
+                sum_step,
+                count,
+                b,
+                b_row,
+                s,
+                out,
+                out_row + m,
+            )
             m += 4
         while m + 2 <= rows:
             at = a_column + m * row_step
-            _tile2(start, m, a, a_row, at, row_step, sum_step, count, b, b_row, s, out, out_row + m)
+            _tile2(
+                start,
+                start_at + m,
+                a,
+                a_row,
+                at,
+                row_step,
+                sum_step,
+                count,
+                b,
+                b_row,
+                s,
+                out,
+                out_row + m,
+            )
             m += 2
         if m < rows:
             at = a_column + m * row_step
-            _tile1(start, m, a, a_row, at, row_step, sum_step, count, b, b_row, s, out, out_row + m)
+            _tile1(
+                start,
+                start_at + m,
+                a,
+                a_row,
+                at,
+                row_step,
+                sum_step,
+                count,
+                b,
+                b_row,
+                s,
+                out,
+                out_row + m,
+            )
