@@ -39,6 +39,16 @@ def test_interactions_are_the_same_for_all_and_the_rest_differ(fitted):
     assert fitted.belief_.posterior == "laplace"
 
 
+def test_what_each_option_does_with_an_attribute_is_a_taste_of_its_own(records):
+    fit = PersonalLogit("option:time/100 + option:luggage + cost/100", correlated=False).fit(
+        records.take(np.arange(9 * 60))
+    )
+    population, names = fit.belief_.population, fit.belief_.parameter_names
+    random = [names[place] for place in population.random]
+    assert len(random) == 4
+    assert all("time" in name or name == "cost/100" for name in random)
+
+
 def test_known_people_are_foreseen_better_than_new_ones(records):
     # Split by person as well, so that the comparison is not with what was fitted.
     learned = PersonalLogit(FORMULA).fit(records.take(np.arange(9 * 100)))

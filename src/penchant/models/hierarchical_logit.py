@@ -11,8 +11,9 @@ from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
 from penchant.fitting.chains import ChainDiagnostics, diagnose
 from penchant.fitting.hierarchical import HierarchicalConfig, fit_hierarchical
-from penchant.models.estimator import Estimator, first_factor, training_batch
+from penchant.models.estimator import Estimator, training_batch
 from penchant.models.mixed_logit import random_coefficients
+from penchant.models.personal_logit import own_tastes
 from penchant.numerics.arrays import Array
 
 
@@ -45,9 +46,7 @@ class HierarchicalLogit(Estimator):
         encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
         batch, fitted = training_batch(data, encoder, sample_weight)
         names = batch.feature_names
-        random = self.random
-        if random is None:
-            random = [name for name in names if first_factor(name) == name]
+        random = own_tastes(data, names) if self.random is None else self.random
         places = random_coefficients(random or None, names)
         if set(places.values()) != {"normal"}:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """Personal logit: a taste for each person, shrunk towards everybody's as the data say."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,9 +31,10 @@ class PersonalLogit(Estimator):
     around their mode, its draws weighted exactly), and the population for people without any.
 
     formula, shrunk, prior_scale, doubt_draws, num_threads: as in MixedLogit. random: the features
-    whose worth differs between people, as in MixedLogit; None takes all that are no interaction:
-    what the context does is then the same for all. correlated: whether knowing one of a person's
-    tastes tells of the others. num_draws: per person, around their own mode, so that few serve.
+    whose worth differs between people, as in MixedLogit; None takes all that are no interaction
+    with a person or a situation: what the context does is then the same for all. correlated:
+    whether knowing one of a person's tastes tells of the others. num_draws: per person, around
+    their own mode, so that few serve.
     """
 
     formula: str = ""
@@ -64,7 +66,7 @@ class PersonalLogit(Estimator):
             encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
         batch, fitted = training_batch(data, encoder, sample_weight)
         shrinkage = shrinkage_of(data, fitted, self.formula, self.shrunk)
-        population = self._population(batch.feature_names)
+        population = self._population(data, batch.feature_names)
         if shrinkage is not None:
             spreads = (-1,) * len(population.spread_pairs)
             shrinkage = replace(shrinkage, families=shrinkage.families + spreads)
@@ -84,10 +86,8 @@ class PersonalLogit(Estimator):
         self.belief_ = replace(belief, posterior="laplace") if is_normal else belief
         return self
 
-    def _population(self, feature_names: tuple[str, ...]) -> Normal:
-        random = self.random
-        if random is None:
-            random = [name for name in feature_names if first_factor(name) == name]
+    def _population(self, data: Records | Batch, feature_names: tuple[str, ...]) -> Normal:
+        random = own_tastes(data, feature_names) if self.random is None else self.random
         distributions = random_coefficients(random or None, feature_names)
         places = sorted(distributions)
         return Normal(
@@ -97,3 +97,18 @@ class PersonalLogit(Estimator):
             num_draws=self.num_draws,
             seed=self.random_state,
         )
+
+
+def own_tastes(data: Records | Batch, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+    """The features that are no interaction with a column of the person or the situation.
+
+    `option[train]:time` is one: each option's minutes may weigh differently. A ready batch does not
+    tell columns apart; there only interactions with an option pass.
+    """
+    if isinstance(data, Records):
+        context = {*data.columns("person_feature"), *data.columns("context")}
+        words = (re.findall(r"\w+", re.sub(r"\[[^\]]*\]", "", name)) for name in feature_names)
+        return tuple(n for n, found in zip(feature_names, words) if not context & set(found))
+    return tuple(
+        name for name in feature_names if first_factor(name) == name or name.startswith("option[")
+    )
