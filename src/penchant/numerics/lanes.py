@@ -346,8 +346,9 @@ def matmul(
     out: Any,
     out_row: int,
 ) -> None:
-    """out[out_row + m, :columns] = start[start_at + m] + sum_k a.flat[m row_step + k sum_step] b[b_row + k].
+    """out[out_row + m, :columns] = start[start_at + m] + sum_k a_mk b[b_row + k, :columns].
 
+    a_mk is a.flat[m row_step + k sum_step], counted from a[a_row, a_column].
     `a` is read from [a_row, a_column] on with any two strides, so that the same product serves a
     matrix and its transpose. `columns` is a multiple of 4 registers (64 single, 32 double).
     """
