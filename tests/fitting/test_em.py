@@ -189,3 +189,14 @@ def test_k_means_finds_blobs_and_survives_points_that_coincide():
     labels = k_means(centres[truth] + 0.1 * rng.normal(size=(60, 2)), 3, rng)
     assert len(np.unique(labels * 3 + truth)) == 3
     assert k_means(np.zeros((5, 2)), 3, rng).tolist() == [0] * 5
+
+
+def test_a_prior_on_the_router_shrinks_its_slopes_and_nothing_else(two, fitted):
+    tight = fit_latent_classes(two.batch, 2, rng=np.random.default_rng(0), router_scale=0.05)
+    assert abs(tight.theta[-1]) < 0.2 * abs(fitted.theta[-1])
+    np.testing.assert_allclose(tight.theta[:6], fitted.theta[:6], atol=0.05)
+    assert tight.report.prior == "normal, standard deviation 0.05 for the log-odds of classes"
+    loose = fit_latent_classes(
+        two.batch, 2, rng=np.random.default_rng(0), router_scale=1e4, prior_scale=1e4
+    )
+    np.testing.assert_allclose(loose.theta, fitted.theta, atol=1e-5)

@@ -28,6 +28,7 @@ def fit_latent_classes(
     *,
     rng: np.random.Generator,
     prior_scale: float | None = None,
+    router_scale: float | None = None,
     config: EMConfig | None = None,
     encoder: Encoder | None = None,
     start: Float[Array, " M"] | None = None,
@@ -36,10 +37,11 @@ def fit_latent_classes(
     """The maximum of the panel latent-class likelihood, found from many starts.
 
     Classes are numbered by share, the largest first (before a weak prior moves what the data do
-    not bound). prior_scale: standard deviation of each
-    class's part-worths around zero (utility per standard deviation of the feature within menus)
-    and of the router's log-odds; None fits without a prior unless a class's estimate grows without
-    limit, then a weak one on the parameters concerned is turned on and `report.warnings` says so.
+    not bound). prior_scale: standard deviation of each class's part-worths around zero (utility per
+    standard deviation of the feature within menus); router_scale: that of the router's slopes
+    (log-odds per standard deviation of the group feature). None fits without a prior unless an
+    estimate grows without limit, then a weak one on the parameters concerned is turned on and
+    `report.warnings` says so.
     start: climb from there alone, to take up an interrupted fit that `on_step` recorded.
 
     Raises `DataError` for a batch without choices, `ConfigError` for less than one class.
@@ -55,9 +57,9 @@ def fit_latent_classes(
     scales = _scales(batch, num_classes)
     prior: str | None = None
     notes: tuple[str, ...] = ()
-    if prior_scale is not None:
-        density = replace(density, precision=(scales / prior_scale) ** 2)
-        prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
+    if prior_scale is not None or router_scale is not None:
+        density = replace(density, precision=_precision(density, scales, prior_scale, router_scale))
+        prior = _in_words(prior_scale, router_scale)
     optimum, steps = _climb(density, scales, rng, config, start, on_step)
     # Numbered before any prior is chosen, so that the prior stays with its class.
     ordered = density.classes.largest_first(optimum.theta, batch.group_features)
@@ -108,6 +110,7 @@ def choose_num_classes(
     *,
     seed: int,
     prior_scale: float | None = None,
+    router_scale: float | None = None,
     config: EMConfig | None = None,
     encoder: Encoder | None = None,
     patience: int = 1,
@@ -126,7 +129,13 @@ def choose_num_classes(
     for num_classes in range(1, most + 1):
         rng = np.random.default_rng((seed, num_classes))
         belief = fit_latent_classes(
-            batch, num_classes, rng=rng, prior_scale=prior_scale, config=config, encoder=encoder
+            batch,
+            num_classes,
+            rng=rng,
+            prior_scale=prior_scale,
+            router_scale=router_scale,
+            config=config,
+            encoder=encoder,
         )
         report = belief.report
         assert report is not None
@@ -157,6 +166,32 @@ def _climb(
     num_features = len(pooled.theta)
     found = multi_start(density, pooled.theta, scales[:num_features], rng, config, on_step)
     return found.optimum, pooled.iterations + found.steps
+
+
+def _precision(
+    density: ClassDensity,
+    scales: Float[Array, " M"],
+    prior_scale: float | None,
+    router_scale: float | None,
+) -> Float[Array, " M"]:
+    """The prior asked for. Intercepts are free: how large a class is, the data say best."""
+    precision = np.zeros(len(scales))
+    own, router = density.classes.split(precision, density.group_features.shape[1])
+    own_scales, slope_scales = density.classes.split(scales, density.group_features.shape[1])
+    if prior_scale is not None:
+        own[:] = (own_scales / prior_scale) ** 2
+    if router_scale is not None:
+        router[:, 1:] = (slope_scales[:, 1:] / router_scale) ** 2
+    return precision
+
+
+def _in_words(prior_scale: float | None, router_scale: float | None) -> str:
+    parts = []
+    if prior_scale is not None:
+        parts.append(f"{prior_scale:g} per standard deviation of the feature")
+    if router_scale is not None:
+        parts.append(f"{router_scale:g} for the log-odds of classes")
+    return f"normal, standard deviation {' and '.join(parts)}"
 
 
 def _weak(

@@ -23,7 +23,9 @@ class LatentClassLogit(Estimator):
     shares for all. num_classes: kinds of people, numbered by share; with `most_classes` the number
     from 1 to that many with the smallest M log G - 2 log L is taken instead. num_starts: places
     that EM starts from; more find a better optimum where classes are many. prior_scale: as in
-    ConditionalLogit, for the part-worths of each class and the log-odds.
+    ConditionalLogit, for the part-worths of each class. router_scale: standard deviation of the
+    coefficients of the group formula, log-odds per standard deviation; with many attributes 0.5 or
+    so predicts new people better than none.
     """
 
     formula: str = ""
@@ -33,6 +35,7 @@ class LatentClassLogit(Estimator):
     group_by: str = "person"
     num_starts: int = 12
     prior_scale: float | None = None
+    router_scale: float | None = None
     random_state: int = 0
 
     def fit(
@@ -52,6 +55,7 @@ class LatentClassLogit(Estimator):
                 self.most_classes,
                 seed=self.random_state,
                 prior_scale=self.prior_scale,
+                router_scale=self.router_scale,
                 config=config,
                 encoder=fitted,
             ).best
@@ -61,6 +65,7 @@ class LatentClassLogit(Estimator):
                 self.num_classes,
                 rng=np.random.default_rng((self.random_state, self.num_classes)),
                 prior_scale=self.prior_scale,
+                router_scale=self.router_scale,
                 config=config,
                 encoder=fitted,
             )
