@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penchant.cli import options, shell
-from penchant.cli.demo_models import LONDON, REFERENCE, SWISSMETRO, Settings, Study
 from penchant.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from penchant.cli.demo_models import Settings, Study
     from penchant.data.records import Records
-    from penchant.evaluation.predictions import Predictions
+    from penchant.evaluation.predictions import Estimator, Predictions
     from penchant.evaluation.report import FewShotPoint, LadderRow
 
-STUDIES = {study.name: study for study in (SWISSMETRO, LONDON)}
 FEW_ANSWERS = "few_answers"
+STORY = "the story"
 LADDER_FILES = {"swissmetro": "ladder.json", "london": "ladder_london.json"}
 # What the trees reached with seed 0: shown where scikit-learn is not installed.
 RECORDED_TREES = (
@@ -48,75 +48,75 @@ def demo(
 
     Writes report.html (open it in a browser), ladder.json, ladder_london.json and the belief.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    settings = Settings(seed=seed, quick=quick)
     start = time.perf_counter()
-    judged = judge_studies(tuple(STUDIES.values()), settings, out)
+    from penchant.cli.demo_models import LONDON, SWISSMETRO, Settings
     from penchant.cli.demo_story import tell
 
-    story = tell(judged, settings, out, seconds=lambda: time.perf_counter() - start)
+    out.mkdir(parents=True, exist_ok=True)
+    settings = Settings(seed=seed, quick=quick)
+    judged, story = work((SWISSMETRO, LONDON), settings, out)
+    lines = tell(judged, story, settings, out, time.perf_counter() - start)
     console = shell.output()
-    for line in story:
+    for line in lines:
         console.print(line, markup=False)
     console.print(f"\nOpen {out / 'report.html'} in a browser.", markup=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One model to be judged on one split of one study; FEW_ANSWERS asks for the curve instead."""
+    """One model to be judged on all splits of one study, or STORY: what the study tells."""
 
-    study: str
+    study: "Study"
     model: str
-    split: str
-    settings: Settings
-
-    @property
-    def title(self) -> str:
-        return f"{self.model}: {self.split.replace('_', ' ')} ({self.study})"
+    settings: "Settings"
+    out: Path
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgedStudy:
     """The ladder of one study and the predictions behind it, by (model, split)."""
 
-    study: Study
+    study: "Study"
     rows: "tuple[LadderRow, ...]"
     predictions: "dict[tuple[str, str], Predictions]"
     few_shot: "tuple[FewShotPoint, ...]" = ()
     notes: tuple[str, ...] = ()
 
 
-def judge_studies(
-    studies: Sequence[Study], settings: Settings, out: Path
-) -> dict[str, JudgedStudy]:
-    """Every model on every split, two at a time; each ladder is written after every result.
+def work(
+    studies: "Sequence[Study]", settings: "Settings", out: Path
+) -> tuple[dict[str, JudgedStudy], Any]:
+    """Judge every model and work out the story, a task a core; ladders are written as they grow.
 
     The order in which results come in changes nothing: each task draws from its own seed.
     """
     tasks = [
-        Task(study=study.name, model=model, split=split, settings=settings)
-        for study in studies
-        for model in study.models
-        for split in (*study.splits(), *((FEW_ANSWERS,) if model == study.story else ()))
+        Task(study=study, model=model, settings=settings, out=out)
+        for study in reversed(studies)
+        for model in (*study.models, *((STORY,) if study.story else ()))
     ]
-    found: dict[Task, Any] = {}
+    found: dict[tuple[str, str, str], Any] = {}
     missing: set[str] = set()
+    story = None
     steps = shell.Steps(quiet=False, total=len(tasks), plain=True)
     with steps.shown():
         steps.say("judging models on people they have not met", done=0)
-        for task, predictions in _run(tasks):
-            if predictions is None:
+        for done, (task, result) in enumerate(_run(tasks), start=1):
+            steps.say(f"{task.model} ({task.study.name}): done", done=done)
+            if result is None:
                 missing.add(task.model)
+            elif task.model == STORY:
+                story = result
                 continue
-            found[task] = predictions
-            steps.say(task.title, done=len(found))
-            study = STUDIES[task.study]
-            result = _collect(study, found, missing)
-            _write_ladder(out / LADDER_FILES[study.name], result.rows)
-    return {study.name: _collect(study, found, missing) for study in studies}
+            else:
+                found |= {(task.study.name, task.model, split): x for split, x in result.items()}
+            _write_ladder(
+                out / LADDER_FILES[task.study.name], _collect(task.study, found, missing).rows
+            )
+    return {study.name: _collect(study, found, missing) for study in studies}, story
 
 
-def records_of(study: Study, settings: Settings) -> "Records":
+def records_of(study: "Study", settings: "Settings") -> "Records":
     """The study's records; a tenth of the people if quick."""
     import numpy as np
 
@@ -135,7 +135,7 @@ def _run(tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
     with ProcessPoolExecutor(max_workers=workers) as pool:
         # The last models of a ladder take longest: they go first, so that no core waits at the end.
         futures: dict[Future[Any], Task] = {
-            pool.submit(_judge, task): task for task in reversed(tasks)
+            pool.submit(_do, _Ticket.of(task)): task for task in reversed(tasks)
         }
         try:
             for future in as_completed(futures):
@@ -148,58 +148,105 @@ def _run(tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
             raise
 
 
-def _judge(task: Task) -> Any:
-    """Predictions, or the points of the curve."""
+@dataclass(frozen=True, kw_only=True)
+class _Ticket:
+    """A task by names, as it travels to another process: models themselves cannot."""
+
+    study: str
+    model: str
+    settings: "Settings"
+    out: Path
+
+    @classmethod
+    def of(cls, task: Task) -> "_Ticket":
+        return cls(study=task.study.name, model=task.model, settings=task.settings, out=task.out)
+
+
+def _do(ticket: _Ticket) -> Any:
+    """The story, or predictions by split (and the points of the curve of few answers)."""
+    from penchant.cli.demo_models import LONDON, SWISSMETRO
+    from penchant.cli.demo_story import work_out
     from penchant.evaluation.few_shot import few_shot_points, predict_after_answers
     from penchant.evaluation.ladder import judge
 
-    study = STUDIES[task.study]
-    settings = task.settings
+    study = {study.name: study for study in (SWISSMETRO, LONDON)}[ticket.study]
+    settings = ticket.settings
     records = records_of(study, settings)
-    make = study.models[task.model]
+    if ticket.model == STORY:
+        return work_out(study, records, settings, ticket.out)
+    make = study.models[ticket.model]
+    shared = SharedFits(lambda: make(settings))
     num_folds, num_known = 2 if settings.quick else 5, study.num_known or 1
-    if task.split == FEW_ANSWERS:
-        return few_shot_points(
-            predict_after_answers(
-                lambda: make(settings), records, num_known, num_folds, settings.seed
-            )
+    judged = judge(
+        {ticket.model: shared}, records, study.splits(), num_folds, num_known, settings.seed
+    )
+    found: dict[str, Any] = {split: predictions for (_, split), predictions in judged.items()}
+    if ticket.model == study.story:
+        found[FEW_ANSWERS] = few_shot_points(
+            predict_after_answers(shared, records, num_known, num_folds, settings.seed)
         )
-    return judge(
-        {task.model: lambda: make(settings)},
-        records,
-        splits=(task.split,),
-        num_folds=num_folds,
-        num_known=num_known,
-        seed=settings.seed,
-    )[task.model, task.split]
+    return found
 
 
-def _collect(study: Study, found: dict[Task, Any], missing: set[str]) -> JudgedStudy:
+class SharedFits:
+    """Makes estimators that fit the same data once: a fold's strangers serve two pictures."""
+
+    def __init__(self, make: "Callable[[], Estimator]") -> None:
+        self._make = make
+        self._fits: dict[str, Estimator] = {}
+
+    def __call__(self) -> "SharedFit":
+        return SharedFit(self)
+
+    def fitted(self, data: "Records") -> "Estimator":
+        """The estimator fitted on these data, now or earlier."""
+        if data.fingerprint not in self._fits:
+            self._fits[data.fingerprint] = self._make().fit(data)
+        return self._fits[data.fingerprint]
+
+
+class SharedFit:
+    """One estimator of `SharedFits`."""
+
+    def __init__(self, shared: SharedFits) -> None:
+        self._shared = shared
+
+    def fit(self, data: "Records") -> "Estimator":
+        """Looked up where it was fitted before."""
+        return self._shared.fitted(data)
+
+    def predict_proba(self, data: "Records", history: "Records | None" = None) -> Any:
+        raise AssertionError("fit returns the estimator that predicts")
+
+
+def _collect(
+    study: "Study", found: dict[tuple[str, str, str], Any], missing: set[str]
+) -> JudgedStudy:
+    from penchant.cli.demo_models import REFERENCE
     from penchant.evaluation.ladder import ladder_of
 
-    ours = {(t.model, t.split): p for t, p in found.items() if t.study == study.name}
     ordered = {
-        (model, split): ours[model, split]
+        (model, split): found[study.name, model, split]
         for model in study.models
         for split in study.splits()
-        if (model, split) in ours
+        if (study.name, model, split) in found
     }
     rows, notes = ladder_of(ordered), []
-    if study is SWISSMETRO and REFERENCE in missing:
-        rows = (*rows, *_recorded())
+    if study.name == "swissmetro" and REFERENCE in missing:
+        rows = (*rows, *_recorded(REFERENCE))
         notes.append(f"“{REFERENCE}” as recorded: scikit-learn is not installed here.")
-    few_shot = ours.get((study.story, FEW_ANSWERS), ())
+    few_shot = found.get((study.name, study.story, FEW_ANSWERS), ())
     return JudgedStudy(
-        study=study, few_shot=few_shot, rows=rows, predictions=ordered, notes=tuple(notes)
+        study=study, rows=rows, predictions=ordered, few_shot=few_shot, notes=tuple(notes)
     )
 
 
-def _recorded() -> "Iterator[LadderRow]":
+def _recorded(model: str) -> "Iterator[LadderRow]":
     from penchant.evaluation.report import LadderRow
 
     for split, nll, low, high, accuracy, ece, people, choices in RECORDED_TREES:
         yield LadderRow(
-            model=REFERENCE, split=split, nll=nll, nll_low=low, nll_high=high,
+            model=model, split=split, nll=nll, nll_low=low, nll_high=high,
             accuracy=accuracy, ece=ece, people=people, choices=choices,
         )  # fmt: skip
 

@@ -1,69 +1,92 @@
 """What the demo tells: worths, a decision, the words and the pictures, from the judged models."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penchant.cli import shell
-from penchant.cli.demo_models import REFERENCE, Settings
 from penchant.cli.report import MIN_PEOPLE
 
 if TYPE_CHECKING:
     from penchant.cli.demo import JudgedStudy
+    from penchant.cli.demo_models import Settings, Study
     from penchant.data.records import Records
-    from penchant.evaluation.report import Ladder, WhatIf, WillingnessToPay
+    from penchant.evaluation.report import (
+        CoefficientTable,
+        Ladder,
+        TasteDistribution,
+        WhatIf,
+        WillingnessToPay,
+    )
 
-BY = ("purpose", "who", "income", "luggage", "age", "ga")
+BY = ("purpose", "who", "income", "luggage", "age")
 OPTIONS = {"train": "Train", "swissmetro": "Swissmetro", "car": "Car"}
 TITLES = {"who": "who pays", "ga": "annual pass", "income": "income, thousand CHF a year"}
 LABELS = {("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
           ("who", "employer"): "the employer"}  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Story:
+    """What one model, fitted on everybody, says of worths and of changes."""
+
+    worths: "tuple[WillingnessToPay, ...]"
+    tastes: "tuple[TasteDistribution, ...]"
+    what_ifs: "tuple[WhatIf, ...]"
+    table: "CoefficientTable"
+
+
+def work_out(study: "Study", records: "Records", settings: "Settings", out: Path) -> Story:
+    """Fit the telling model on everybody, keep its belief in `out`, and ask it."""
+    import numpy as np
+
+    from penchant.cli.report import coefficient_table
+
+    estimator: Any = study.models[study.story](settings)
+    belief = estimator.fit(records).belief_
+    belief.save(out / "belief")
+    # Whoever holds the annual pass pays nothing more: a franc has no meaning there.
+    paying = records.take(np.flatnonzero(np.asarray(records.rows["ga"].to_numpy()) == 0))
+    fares, trains = ("swissmetro.cost*=1.2",), ("train.headway*=0.5",)
+    return Story(
+        worths=(
+            _worth(belief, paying, "time", "an hour less of travel", settings),
+            _worth(belief, paying, "headway", "an hour less between departures", settings),
+        ),
+        tastes=_tastes(belief, paying),
+        what_ifs=(
+            _what_if(belief, records, "What if Swissmetro cost 20 % more?", fares, settings),
+            _what_if(belief, records, "What if trains ran twice as often?", trains, settings),
+        ),
+        table=coefficient_table(belief, study.story),
+    )
+
+
 def tell(
     judged: "dict[str, JudgedStudy]",
-    settings: Settings,
+    story: Story,
+    settings: "Settings",
     out: Path,
-    seconds: Callable[[], float],
+    seconds: float,
 ) -> list[str]:
-    """Fit the telling model on everybody, ask it, write report.html; the sentences it comes to."""
+    """Write report.html; the sentences and tables it comes to."""
     from importlib.metadata import version
 
     from penchant.cli.demo import records_of
-    from penchant.cli.report import calibration_of, coefficient_table
+    from penchant.cli.report import calibration_of
     from penchant.evaluation import report_words as words
     from penchant.evaluation.report import ReportData, write_report
 
     swiss = judged["swissmetro"]
     study = swiss.study
     records = records_of(study, settings)
-    steps = shell.Steps(quiet=False, plain=True)
-    with steps.shown():
-        steps.say(f"fitting “{study.story}” on everybody")
-        estimator: Any = study.models[study.story](settings)
-        belief = estimator.fit(records).belief_
-        belief.save(out / "belief")
-        steps.say("what an hour is worth, to whom")
-        worths = (
-            _worth(belief, records, "time", "an hour less of travel", settings),
-            _worth(belief, records, "headway", "an hour less between departures", settings),
-        )
-        tastes = _tastes(belief, records)
-        steps.say("what a change would do")
-        what_ifs = (
-            _what_if(belief, records, "What if Swissmetro cost 20 % more?",
-                     ("swissmetro.cost*=1.2",), settings),
-            _what_if(belief, records, "What if trains ran twice as often?",
-                     ("train.headway*=0.5",), settings),
-        )  # fmt: skip
     ladders = tuple(_ladder(each) for each in judged.values() if each.rows)
     split = "known_people" if (study.story, "known_people") in swiss.predictions else "new_people"
     trusted = swiss.predictions[study.story, split]
+    fares = story.what_ifs[0]
     lead = (
-        words.worth_takeaway(worths[0]),
+        words.worth_takeaway(story.worths[0]),
         words.ladder_takeaway(ladders[0]),
-        f"{what_ifs[0].question} {words.what_if_takeaway(what_ifs[0])} "
-        f"{words.effects_takeaway(what_ifs[0])}",
+        f"{fares.question} {words.what_if_takeaway(fares)} {words.effects_takeaway(fares)}",
     )
     data = ReportData(
         title="How people choose between train, Swissmetro and car",
@@ -71,19 +94,19 @@ def tell(
         "1998. Models are judged on people and choices that they had not seen.",
         lead=lead,
         ladders=ladders,
-        willingness_to_pay=worths,
-        tastes=tastes,
-        what_ifs=what_ifs,
+        willingness_to_pay=story.worths,
+        tastes=story.tastes,
+        what_ifs=story.what_ifs,
         calibration=calibration_of(study.story, trusted),
         few_shot=_few_shot(swiss) if swiss.few_shot else None,
         worst_subgroups=_worst(study.story, trusted, records, settings),
-        tables=(coefficient_table(belief, study.story),),
+        tables=(story.table,),
         warnings=_warnings(settings, [note for each in judged.values() for note in each.notes]),
         sources=_sources(),
         facts=(
             ("penchant", version("penchant")),
             ("seed", str(settings.seed)),
-            ("seconds", f"{seconds():.0f}"),
+            ("seconds", f"{seconds:.0f}"),
             ("command", f"penchant demo --seed {settings.seed}" + " --quick" * settings.quick),
         ),
     )
@@ -92,7 +115,7 @@ def tell(
 
 
 def _worth(
-    belief: Any, records: "Records", feature: str, name: str, settings: Settings
+    belief: Any, records: "Records", feature: str, name: str, settings: "Settings"
 ) -> "WillingnessToPay":
     """Francs for an hour, by context; groups of few people are left out."""
     from dataclasses import replace
@@ -103,7 +126,10 @@ def _worth(
         belief, records, feature, "cost", "CHF", BY, settings.seed,
         scale=60.0, name=name, unit_of_feature="CHF",
     )  # fmt: skip
-    return replace(worth, estimates=tuple(_named(estimate) for estimate in worth.estimates))
+    note = "Of those who pay for the trip: holders of the annual pass are left out."
+    return replace(
+        worth, estimates=tuple(_named(estimate) for estimate in worth.estimates), note=note
+    )
 
 
 def _named(estimate: Any) -> Any:
@@ -123,7 +149,7 @@ def _tastes(belief: Any, records: "Records") -> tuple[Any, ...]:
 
 
 def _what_if(
-    belief: Any, records: "Records", question: str, changes: tuple[str, ...], settings: Settings
+    belief: Any, records: "Records", question: str, changes: tuple[str, ...], settings: "Settings"
 ) -> "WhatIf":
     import numpy as np
 
@@ -158,6 +184,7 @@ def _what_if(
 
 
 def _few_shot(swiss: "JudgedStudy") -> Any:
+    from penchant.cli.demo_models import REFERENCE
     from penchant.evaluation.report import FewShotCurve
 
     study = swiss.study
@@ -170,6 +197,7 @@ def _few_shot(swiss: "JudgedStudy") -> Any:
 
 
 def _ladder(judged: "JudgedStudy") -> "Ladder":
+    from penchant.cli.demo_models import REFERENCE
     from penchant.evaluation.report import Ladder
 
     london = judged.study.name == "london"
@@ -183,7 +211,7 @@ def _ladder(judged: "JudgedStudy") -> "Ladder":
     )  # fmt: skip
 
 
-def _worst(model: str, predictions: Any, records: "Records", settings: Settings) -> Any:
+def _worst(model: str, predictions: Any, records: "Records", settings: "Settings") -> Any:
     import numpy as np
 
     from penchant.evaluation.report import Estimate, WorstSubgroups
@@ -205,7 +233,7 @@ def _worst(model: str, predictions: Any, records: "Records", settings: Settings)
     )  # fmt: skip
 
 
-def _warnings(settings: Settings, notes: list[str]) -> tuple[str, ...]:
+def _warnings(settings: "Settings", notes: list[str]) -> tuple[str, ...]:
     quick = (
         "This is the quick demo: a tenth of the people, small models. Take no number from it.",
     )
