@@ -161,12 +161,13 @@ class ClassDensity:
         for s in range(num_classes):
             own = slice(s * num_features, (s + 1) * num_features)
             matrix[own, own] += information[s]
+        start, width = num_classes * num_features, reach.shape[1]
+        mean = (prior[:, 1:, None] * reach[:, None]).reshape(len(prior), -1)
+        matrix[start:, start:] -= (mean * self.group_weight[:, None]).T @ mean
         for s in range(1, num_classes):
-            for t in range(1, num_classes):
-                both = self.group_weight * prior[:, s] * ((s == t) - prior[:, t])
-                matrix[self._router_slice(s), self._router_slice(t)] += (
-                    reach * both[:, None]
-                ).T @ reach
+            own = slice(start + (s - 1) * width, start + s * width)
+            share = self.group_weight * prior[:, s]
+            matrix[own, own] += (reach * share[:, None]).T @ reach
         return matrix
 
     def _missing(self, result: ClassPass, reach: Float[Array, "G Q1"]) -> Float[Array, "M M"]:
@@ -191,11 +192,6 @@ class ClassDensity:
         place = np.arange(num_classes * width).reshape(num_classes, width)
         kept = np.r_[place[:, :num_features].ravel(), place[1:, num_features:].ravel()]
         return matrix[np.ix_(kept, kept)]
-
-    def _router_slice(self, s: int) -> slice:
-        width = 1 + self.group_features.shape[1]
-        start = len(self.precision) - (self.classes.num_classes - s) * width
-        return slice(start, start + (width if s > 0 else 0))
 
 
 def class_pass(
