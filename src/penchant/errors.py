@@ -1,4 +1,4 @@
-"""What can go wrong, by whose hand. Every message says what was got, what was expected, how to mend it."""
+"""What can go wrong. Every message says what was got, what was expected and how to mend it."""
 
 
 class PenchantError(Exception):

@@ -24,7 +24,8 @@ class ConditionalLogit(Estimator):
     the data tell. group_by: whose rows hang together, for the robust errors. prior_scale: standard
     deviation of each part-worth per standard deviation of its feature; None: no prior unless the
     data push an estimate to infinity. doubt_draws: average predictions over so many draws of our
-    doubt about the coefficients; 0 predicts at the mode. A coefficient is utility per unit of its feature.
+    doubt about the coefficients; 0 predicts at the mode. A coefficient is utility per unit of its
+    feature.
     """
 
     formula: str = ""
