@@ -127,9 +127,8 @@ def _worth(
         scale=60.0, name=name, unit_of_feature="CHF",
     )  # fmt: skip
     note = "Of those who pay for the trip: holders of the annual pass are left out."
-    return replace(
-        worth, estimates=tuple(_named(estimate) for estimate in worth.estimates), note=note
-    )
+    known = tuple(_named(e) for e in worth.estimates if e.label != "unknown")
+    return replace(worth, estimates=known, note=note)
 
 
 def _named(estimate: Any) -> Any:

@@ -60,9 +60,9 @@ def money_digits(values: list[float]) -> int:
     return int(min(max(1 - math.floor(math.log10(float(np.median(finite)))), 0), 4))
 
 
-def likely(nll: float) -> str:
+def likely(nll: float, digits: int = 0) -> str:
     """Nats per choice as the probability a typical choice was given (geometric mean)."""
-    return percent(math.exp(-nll))
+    return percent(math.exp(-nll), digits)
 
 
 def ladder_takeaway(ladder: Ladder) -> str:
@@ -75,16 +75,16 @@ def ladder_takeaway(ladder: Ladder) -> str:
             best = min(readable, key=lambda row: row.nll)
             parts.append(
                 f"{OPENINGS[split]}, “{best.model}” gives what was really chosen a chance of "
-                f"{likely(best.nll)}{_compared(best, rows, ladder.reference)}."
+                f"{likely(best.nll, 1)}{_compared(best, rows, ladder.reference)}."
             )
     return " ".join(parts)
 
 
 def _compared(best: LadderRow, rows: list[LadderRow], reference: str) -> str:
     plainest = rows[0]
-    parts = [f"{reference} {likely(row.nll)}" for row in rows if row.model == reference]
+    parts = [f"{reference} {likely(row.nll, 1)}" for row in rows if row.model == reference]
     if plainest.model not in (best.model, reference):
-        parts.append(f"“{plainest.model}” {likely(plainest.nll)}")
+        parts.append(f"“{plainest.model}” {likely(plainest.nll, 1)}")
     return f" ({', '.join(parts)})" if parts else ""
 
 
