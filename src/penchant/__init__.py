@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from penchant.data.description import Description as Description
     from penchant.data.readers.read import read as read
     from penchant.data.records import Records as Records
+    from penchant.data.samples import conjoint as conjoint
+    from penchant.data.samples import london as london
     from penchant.data.samples import swissmetro as swissmetro
     from penchant.encoders.table import TableEncoder as TableEncoder
     from penchant.errors import BeliefError as BeliefError
@@ -27,8 +29,12 @@ if TYPE_CHECKING:
     from penchant.models.best_worst import BestWorst as BestWorst
     from penchant.models.bradley_terry import BradleyTerry as BradleyTerry
     from penchant.models.conditional_logit import ConditionalLogit as ConditionalLogit
+    from penchant.models.error_components import ErrorComponents as ErrorComponents
+    from penchant.models.latent_class_logit import LatentClassLogit as LatentClassLogit
+    from penchant.models.mixed_logit import MixedLogit as MixedLogit
     from penchant.models.nested_logit import NestedLogit as NestedLogit
     from penchant.models.ordinal_ratings import OrdinalRatings as OrdinalRatings
+    from penchant.models.personal_logit import PersonalLogit as PersonalLogit
     from penchant.models.plackett_luce import PlackettLuce as PlackettLuce
     from penchant.models.summary import likelihood_ratio as likelihood_ratio
     from penchant.models.willingness import willingness_to_pay as willingness_to_pay
@@ -46,16 +52,22 @@ _HOMES = {
     "ConfigError": "penchant.errors",
     "DataError": "penchant.errors",
     "Description": "penchant.data.description",
+    "ErrorComponents": "penchant.models.error_components",
+    "LatentClassLogit": "penchant.models.latent_class_logit",
     "MissingExtraError": "penchant.errors",
+    "MixedLogit": "penchant.models.mixed_logit",
     "NestedLogit": "penchant.models.nested_logit",
     "NotFittedError": "penchant.errors",
     "OrdinalRatings": "penchant.models.ordinal_ratings",
     "PenchantError": "penchant.errors",
+    "PersonalLogit": "penchant.models.personal_logit",
     "PlackettLuce": "penchant.models.plackett_luce",
     "Records": "penchant.data.records",
     "ReportData": "penchant.evaluation.report",
     "TableEncoder": "penchant.encoders.table",
+    "conjoint": "penchant.data.samples",
     "likelihood_ratio": "penchant.models.summary",
+    "london": "penchant.data.samples",
     "read": "penchant.data.readers.read",
     "swissmetro": "penchant.data.samples",
     "what_if": "penchant.policies.oneshot.what_if",
