@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from penchant.evaluation.report import write_report as write_report
     from penchant.models.best_worst import BestWorst as BestWorst
     from penchant.models.bradley_terry import BradleyTerry as BradleyTerry
+    from penchant.models.component_effects import component_effects as component_effects
     from penchant.models.conditional_logit import ConditionalLogit as ConditionalLogit
     from penchant.models.error_components import ErrorComponents as ErrorComponents
+    from penchant.models.hierarchical_logit import HierarchicalLogit as HierarchicalLogit
     from penchant.models.latent_class_logit import LatentClassLogit as LatentClassLogit
     from penchant.models.mixed_logit import MixedLogit as MixedLogit
     from penchant.models.nested_logit import NestedLogit as NestedLogit
@@ -53,6 +55,7 @@ _HOMES = {
     "DataError": "penchant.errors",
     "Description": "penchant.data.description",
     "ErrorComponents": "penchant.models.error_components",
+    "HierarchicalLogit": "penchant.models.hierarchical_logit",
     "LatentClassLogit": "penchant.models.latent_class_logit",
     "MissingExtraError": "penchant.errors",
     "MixedLogit": "penchant.models.mixed_logit",
@@ -65,6 +68,7 @@ _HOMES = {
     "Records": "penchant.data.records",
     "ReportData": "penchant.evaluation.report",
     "TableEncoder": "penchant.encoders.table",
+    "component_effects": "penchant.models.component_effects",
     "conjoint": "penchant.data.samples",
     "likelihood_ratio": "penchant.models.summary",
     "london": "penchant.data.samples",
