@@ -48,9 +48,11 @@ recipes: $(VENV)/.dev-installed
 	@for recipe in $(wildcard recipes/*.py); do \
 		echo "== $$recipe"; $(BIN)/python $$recipe --tiny || exit 1; done
 
+# With the peers of requirements-bench.txt in an environment of their own: make bench PEERS=its/bin/python
 bench: $(VENV)/.dev-installed
-	@for benchmark in $(wildcard benchmarks/*.py); do \
-		echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	$(BIN)/python benchmarks/choose.py $(if $(PEERS),--peers-python $(PEERS),--skip-peers)
+	$(BIN)/python benchmarks/read.py
+	$(BIN)/python benchmarks/interval_coverage.py
 
 clean:
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .hypothesis
