@@ -3,6 +3,7 @@
 Legend: C options by name.
 """
 
+import math
 from dataclasses import dataclass
 
 from penchant.beliefs.belief import Belief
@@ -42,6 +43,7 @@ def elasticities(
             )
             ends.append(expected_shares(belief.predict_proba(moved), moved, weight))
         for place, name in enumerate(names):
-            slope = (ends[0][place] - ends[1][place]) / (2.0 * step * middle[place])
+            rise = (ends[0][place] - ends[1][place]) / middle[place]
+            slope = rise / (2.0 * math.log1p(step))
             result.append(Elasticity(feature=feature, changed=changed, of=name, value=float(slope)))
     return tuple(result)
