@@ -298,3 +298,13 @@ def test_answers_that_teach_nothing_are_said_to_teach_nothing():
     )
     assert "do not help" in report_words.few_shot_takeaway(flat)
     assert "raise the chance" in report_words.few_shot_takeaway(FULL.few_shot)
+
+
+def test_a_long_table_is_folded_and_whole():
+    table = FULL.tables[0]
+    many = tuple(replace(table.coefficients[0], name=f"term {i}") for i in range(60))
+    page = render_report(replace(FULL, tables=(replace(table, coefficients=many),)))
+    outline(page)
+    assert "All 60 coefficients" in page
+    assert "term 59" in page
+    assert "<details>" not in render_report(FULL)

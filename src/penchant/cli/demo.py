@@ -25,8 +25,8 @@ STORY = "the story"
 LADDER_FILES = {"swissmetro": "ladder.json", "london": "ladder_london.json"}
 # What the trees reached with seed 0: shown where scikit-learn is not installed.
 RECORDED_TREES = (
-    ("new_people", 0.6541, 0.6256, 0.6826, 0.7091, 0.0243, 976, 8784),
-    ("known_people", 0.5044, 0.4745, 0.5344, 0.7766, 0.0095, 976, 2928),
+    ("new_people", 0.6573, 0.6286, 0.6860, 0.7084, 0.0252, 976, 8784),
+    ("known_people", 0.4996, 0.4701, 0.5291, 0.7869, 0.0081, 976, 2928),
 )
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 BY = ("purpose", "who", "income", "luggage", "age")
 OPTIONS = {"train": "Train", "swissmetro": "Swissmetro", "car": "Car"}
 TITLES = {"who": "who pays", "ga": "annual pass", "income": "income, thousand CHF a year"}
-LABELS = {("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
+LABELS = {("", "all people"): "all who pay a fare",
+          ("ga", "0"): "no", ("ga", "1"): "yes", ("who", "self"): "the traveller",
           ("who", "employer"): "the employer"}  # fmt: skip
 
 

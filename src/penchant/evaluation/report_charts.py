@@ -94,7 +94,7 @@ def ladder_splits(ladder: Ladder) -> list[str]:
 
 def ladder_scale(ladder: Ladder, split: str) -> Scale:
     rows = [row for row in ladder.rows if row.split == split]
-    return scale([end for row in rows for end in (row.nll_low, row.nll_high)], num_ticks=6)
+    return scale([end for row in rows for end in (row.nll_low, row.nll_high)], num_ticks=4)
 
 
 def ladder_lines(ladder: Ladder) -> list[LadderLine]:
