@@ -216,3 +216,19 @@ def test_antithetic_draws_come_in_mirrored_pairs(belief):
     thetas = [b.theta for b in belief.sample(5, np.random.default_rng(0), antithetic=True)]
     assert len(thetas) == 5
     np.testing.assert_allclose(thetas[0] + thetas[1], 2 * belief.theta, atol=1e-12)
+
+
+def test_json_changed_by_hand_is_refused(folder):
+    path = folder / "belief.json"
+    path.write_text(path.read_text().replace('"reweight"', '"nonsense"'))
+    with pytest.raises(BeliefError, match="was changed"):
+        Belief.load(folder)
+
+
+def test_a_history_of_strangers_changes_nothing(belief, simulated):
+    batch = simulated.batch
+    strangers = replace(batch, group_names=tuple(f"stranger{g}" for g in range(batch.num_groups)))
+    for one, two in zip(
+        belief.predict_proba(batch), belief.predict_proba(batch, strangers), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)

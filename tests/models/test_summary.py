@@ -193,3 +193,49 @@ def test_nests_are_numbered_and_checked():
         nest_numbers({"one": ("a", "z")}, ("a", "b"))
     with pytest.raises(ConfigError, match="got none"):
         NestedLogit("x").fit(choices(np.random.default_rng(0)))
+
+
+def turned(records, names):
+    """The same records as another file would give them: options listed in another order."""
+    import pyarrow as pa
+
+    words = pa.array(records.options["option"].to_pylist())
+    codes = pa.array([names.index(word) for word in words.to_pylist()], pa.int32())
+    column = pa.DictionaryArray.from_arrays(codes, pa.array(names))
+    return records.with_columns(options={"option": column})
+
+
+def test_a_nest_stays_with_its_options_in_a_file_that_lists_them_in_another_order():
+    records = choices(np.random.default_rng(6))
+    model = NestedLogit("option + x", nests={"ab": ("a", "b")}).fit(records)
+    other = turned(records, ["c", "b", "a"])
+    np.testing.assert_allclose(model.predict_proba(other), model.predict_proba(records), atol=1e-12)
+
+
+def test_pairs_and_rankings_have_probabilities_of_being_chosen():
+    records = pairs(np.random.default_rng(7), num=300)
+    theta = dict(zip("abcd", np.append(0.0, BradleyTerry().fit(records).belief_.theta)))
+    first, second = np.array(records.options["option"].to_pylist()).reshape(-1, 2).T
+    gap = np.array([theta[a] - theta[b] for a, b in zip(first, second, strict=True)])
+    found = BradleyTerry().fit(records).predict_proba(records).reshape(-1, 2)
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp(-gap)), atol=1e-9)
+    probit = BradleyTerry(link="probit").fit(records).predict_proba(records).reshape(-1, 2)
+    np.testing.assert_allclose(probit.sum(axis=1), 1.0, atol=1e-9)
+    assert np.abs(probit - found).max() > 1e-4
+    tied = BradleyTerry(ties="davidson").fit(records).predict_proba(records).reshape(-1, 2)
+    assert np.all(tied.sum(axis=1) < 1.0)
+    names, rank = rankings(np.random.default_rng(8), num=100)
+    full = Records.from_arrays(options={"option": names, "rank": rank}, rows={}, kind="ranking")
+    chosen = PlackettLuce().fit(full).predict_proba(full).reshape(-1, 4)
+    np.testing.assert_allclose(chosen.sum(axis=1), 1.0)
+
+
+def test_features_in_another_order_are_refused():
+    from dataclasses import replace
+
+    records = choices(np.random.default_rng(9))
+    model = ConditionalLogit("option + x").fit(records)
+    batch = model.belief_.encode(records)
+    ready = ConditionalLogit().fit(batch)
+    with pytest.raises(DataError, match="same order"):
+        ready.predict_proba(replace(batch, feature_names=batch.feature_names[::-1]))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from penchant.data.records import Records
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 from penchant.models.conditional_logit import ConditionalLogit
+from penchant.models.nested_logit import NestedLogit
 from penchant.models.willingness import personal_willingness, willingness_to_pay
 from penchant.policies.oneshot.elasticities import elasticities
 from penchant.policies.oneshot.what_if import Change, apply_changes, what_if
@@ -148,3 +149,17 @@ def test_elasticities_equal_the_logit_formula_and_show_its_sameness():
 def test_unknown_names_are_told_with_what_there_is(records, model, arguments, told):
     with pytest.raises(ConfigError, match=told):
         what_if(model.belief_, records, rng=np.random.default_rng(0), **arguments)
+
+
+def test_a_price_that_the_model_does_not_know_tells_no_worth(records):
+    model = ConditionalLogit("option + time").fit(records)
+    with pytest.raises(ConfigError, match="no gain"):
+        what_if(model.belief_, records, [], rng=np.random.default_rng(0), price="cost", num_draws=2)
+    with pytest.raises(DataError, match="no marginal utility"):
+        willingness_to_pay(model.belief_, records, "time", "cost", rng=np.random.default_rng(0))
+
+
+def test_surplus_is_refused_where_the_log_sum_is_not_the_models_own(records):
+    model = NestedLogit("option + time + cost", nests={"all": ("bus", "rail")}).fit(records)
+    with pytest.raises(ConfigError, match="plain logit"):
+        what_if(model.belief_, records, [], rng=np.random.default_rng(0), price="cost", num_draws=2)

@@ -19,6 +19,7 @@ from penchant.data.records import Records
 from penchant.errors import BeliefError, DataError
 from penchant.feedback.channel import Choice
 from penchant.feedback.channel_contract import Channel
+from penchant.feedback.choice import probabilities as choice_probabilities
 from penchant.numerics.arrays import Array
 from penchant.populations.population import Population, Tastes
 from penchant.utilities.utility import Utility
@@ -113,6 +114,8 @@ class Belief:
         if history is None or history.num_observations == 0:
             return prior
         known = _regroup(history, batch)
+        if not known.blocks:
+            return prior
         if self.posterior == "laplace":
             from penchant.beliefs.personal import personal_tastes
 
@@ -139,15 +142,16 @@ class Belief:
     ) -> tuple[Float[Array, "_ _"], ...]:
         """The probability that each option is the one chosen, for each block.
 
-        p(k) = sum_s w[g, s] p(k | u_s): the average is taken outside the choice, over people.
+        p(k) = sum_s w[g, s] p(k | u_s): the average is taken outside the choice, over people. Of a
+        pair, the probability that each wins (what is left to one is that of a tie); of a ranking,
+        that each comes first; of best and worst, that each is best.
+
+        Raises `DataError` for ratings and other feedback that chooses nothing.
         """
         result = tuple(np.zeros(block.offered.shape) for block in batch.blocks)
-        index = self._choice_channel()
-        channel = Choice() if index is None else self.channels[index]
-        parameters = self.theta[:0] if index is None else self.channel_theta(index)
         for worths in self.utilities(batch, history):
             block = batch.blocks[worths.block].take(worths.rows)
-            given_kind = channel.probabilities(worths.utilities, block, parameters[:, None])
+            given_kind = self._chosen(block, worths.utilities)
             weights = np.exp(worths.log_weights)
             result[worths.block][worths.rows] = np.einsum("cks,cs->ck", given_kind, weights)
         return result
@@ -266,12 +270,21 @@ class Belief:
 
         return load_belief(Path(folder))
 
-    def _choice_channel(self) -> int | None:
-        """The channel that says how one option is chosen from a menu, if the fit had one."""
+    def _chosen(self, block: Block, utilities: Float[Array, "C K S"]) -> Float[Array, "C K S"]:
+        """The probability that each option is chosen, by the channel that serves the block."""
         for index, channel in enumerate(self.channels):
-            if channel.kind == "choice":
-                return index
-        return None
+            if channel.kind == block.kind and block.kind in ("choice", "pair"):
+                parameters = self.channel_theta(index)[:, None]
+                found = channel.probabilities(utilities, block, parameters)
+                # A tie, the third answer to a pair, chooses nothing.
+                return found[:, : block.offered.shape[1]]
+        if block.kind in ("choice", "pair", "ranking", "best_worst"):
+            return choice_probabilities(utilities, block.offered)
+        raise DataError(
+            f"feedback of kind {block.kind!r} chooses no option, so there is no probability of "
+            "being chosen; expected choices, pairs, rankings or best-worst. Use `score` for the "
+            "log-probability of the answers, or `belief.utilities` for what options are worth."
+        )
 
     def _log_prob(
         self, batch: Batch, block: Block, utilities: Float[Array, "C K S"]

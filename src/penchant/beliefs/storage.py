@@ -28,6 +28,7 @@ def save_belief(belief: Belief, folder: Path) -> None:
         "format": FORMAT,
         "version": _version(),
         "arrays_sha256": hashlib.sha256(tensors).hexdigest(),
+        "belief_sha256": _digest(plain),
         "belief": plain,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,12 +76,21 @@ def load_belief(folder: Path) -> Belief:
         arrays = load(tensors)
     except SafetensorError as error:
         raise BeliefError(f"{folder / ARRAYS_NAME} cannot be read ({error}). Fit again.") from error
+    if _digest(plain) != document.get("belief_sha256"):
+        raise BeliefError(
+            f"{folder / JSON_NAME} was changed after it was written (its checksum differs). "
+            "Restore the file or fit again."
+        )
     belief = from_plain(plain, arrays)
     if not isinstance(belief, Belief):
         raise BeliefError(
             f"{folder / JSON_NAME} describes a {type(belief).__name__}; expected a Belief."
         )
     return belief
+
+
+def _digest(plain: object) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _write_whole(path: Path, content: bytes) -> None:

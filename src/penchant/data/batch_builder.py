@@ -5,7 +5,7 @@ Q group features.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -108,6 +108,23 @@ def build_batch(
         fingerprint=records.fingerprint,
         notes=notes,
     )
+
+
+def with_option_names(batch: Batch, names: tuple[str, ...]) -> Batch:
+    """The same batch with options numbered as in `names`; options that it lacks come after them.
+
+    Two files list their options in different orders; whatever is kept for each option (its nest,
+    its score) is kept by number.
+    """
+    fresh = tuple(name for name in batch.option_names if name not in names)
+    every = (*names, *fresh)
+    place = {name: index for index, name in enumerate(every)}
+    # The -1 of padding picks the entry put at the end.
+    new = np.array([*(place[name] for name in batch.option_names), -1], dtype=np.int64)
+    if batch.option_names == every:
+        return batch
+    blocks = tuple(replace(block, option=new[block.option]) for block in batch.blocks)
+    return replace(batch, blocks=blocks, option_names=every)
 
 
 def is_answered(block: Block) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from penchant.data.batch import Batch
-from penchant.data.batch_builder import build_batch, groups_of
+from penchant.data.batch_builder import build_batch, groups_of, with_option_names
 from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.encoders.formula import closest
@@ -43,18 +43,15 @@ class ItemEncoder:
         batch = build_batch(
             records, nothing, (), np.zeros((len(groups.names), 0)), (), self.group_by
         )
-        place = {name: index for index, name in enumerate(self.items)}
-        new = np.array([place.get(name, -2) for name in batch.option_names] + [-1])
-        blocks = []
+        batch = with_option_names(batch, self.items)
         for block in batch.blocks:
-            option = new[block.option]
-            if np.any(option == -2):
-                row, place_in_menu = (int(x[0]) for x in np.nonzero(option == -2))
+            strange = block.option >= len(self.items)
+            if np.any(strange):
+                row, place_in_menu = (int(x[0]) for x in np.nonzero(strange))
                 name = batch.option_names[block.option[row, place_in_menu]]
                 raise DataError(
                     f"observation {block.row[row]} shows item {name!r}, which was not among the "
                     f"{len(self.items)} items of the fit. {closest(name, list(self.items))} Fit "
                     "again with data that has it, or leave the observation out."
                 )
-            blocks.append(replace(block, option=option))
-        return replace(batch, blocks=tuple(blocks), option_names=self.items)
+        return replace(batch, option_names=self.items)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch
-from penchant.data.batch_builder import build_batch, groups_of
+from penchant.data.batch_builder import build_batch, groups_of, with_option_names
+from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.encoders.design import Design
 from penchant.encoders.formula import Formula, closest, parse
@@ -51,6 +52,7 @@ class TableState:
     scales: tuple[Scale, ...]
     absorbs_context: bool
     notes: tuple[str, ...]
+    option_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class TableEncoder:
             scales=tuple(Scale(of, *pair) for of, pair in _joined(designs, "scales").items()),
             absorbs_context=absorbs_context,
             notes=(),
+            option_names=tuple(str(name) for name in to_codes(records.options["option"])[1]),
         )
         fitted = replace(self, state=state)
         return replace(fitted, state=replace(state, notes=_doubts(fitted, records)))
@@ -140,6 +143,7 @@ class TableEncoder:
             state.group_feature_names,
             self.group_by,
         )
+        batch = with_option_names(batch, state.option_names)
         unseen = {**group_design.unseen, **options.unseen}
         notes = tuple(
             f"column {column!r}: {count} lines have a level not seen when fitting and count as the "

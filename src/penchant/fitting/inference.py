@@ -6,7 +6,7 @@ Legend: M parameters, G groups (people).
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from penchant.numerics.arrays import Array
 
@@ -58,6 +58,18 @@ def invert_information(
     flat = (vectors[:, ~informed] * scale[:, None]).T
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
     return _symmetric(inverse), flat / np.where(norm > 0, norm, 1.0)
+
+
+def widened(found: Covariances, unbounded: Bool[Array, " M"]) -> Float[Array, "M M"]:
+    """The sandwich, but never surer than the curvature where only a weak prior bounds a parameter.
+
+    A separated parameter's few people all agree, so that their scores vary little: the sandwich
+    would call that certainty.
+    """
+    classical, robust = np.diag(found.classical), np.diag(found.robust)
+    ratio = np.sqrt(classical / np.where(robust > 0, robust, 1.0))
+    factor = np.where(unbounded & (ratio > 1.0), ratio, 1.0)
+    return found.robust * factor[:, None] * factor
 
 
 def _symmetric(matrix: Float[Array, "M M"]) -> Float[Array, "M M"]:

@@ -17,7 +17,7 @@ from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
 from penchant.feedback.channel import Choice
 from penchant.feedback.channel_contract import Channel
-from penchant.fitting.inference import Covariances, covariances, invert_information
+from penchant.fitting.inference import covariances, invert_information, widened
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
 from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
@@ -330,7 +330,7 @@ def _belief(
         group_names=batch.group_names if _is_personal(density) else (),
         encoder=encoder,
         covariance=covariance.classical,
-        robust_covariance=_widened(covariance, climb.unbounded),
+        robust_covariance=widened(covariance, climb.unbounded),
         fingerprint=batch.fingerprint,
         report=FitReport(
             log_likelihood=optimum.value + 0.5 * float(density.prior_precision @ optimum.theta**2),
@@ -346,18 +346,6 @@ def _belief(
             warnings=warnings,
         ),
     )
-
-
-def _widened(found: Covariances, unbounded: Bool[Array, " M"]) -> Float[Array, "M M"]:
-    """The sandwich, but never surer than the curvature where only a weak prior bounds a parameter.
-
-    A separated parameter's few people all agree, so that their scores vary little: the sandwich
-    would call that certainty.
-    """
-    classical, robust = np.diag(found.classical), np.diag(found.robust)
-    ratio = np.sqrt(classical / np.where(robust > 0, robust, 1.0))
-    factor = np.where(unbounded & (ratio > 1.0), ratio, 1.0)
-    return found.robust * factor[:, None] * factor
 
 
 def _is_personal(density: PooledDensity) -> bool:

@@ -14,7 +14,12 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import ConfigError, DataError
-from penchant.fitting.inference import covariances, invert_information
+from penchant.fitting.inference import (
+    Covariances,
+    covariances,
+    invert_information,
+    widened,
+)
 from penchant.fitting.newton import newton_step
 from penchant.fitting.panel_logit import PanelChoices
 from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
@@ -143,7 +148,16 @@ def fit_simulated(
         weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
         prior = weak if prior is None else f"{prior}; {weak}"
         notes = describe(runaway, names)
-    return _belief(batch, flat, density, optimum, names, encoder, prior, notes, began)
+    belief = _belief(batch, flat, density, optimum, names, encoder, prior, notes, began)
+    robust = widened(
+        Covariances(
+            classical=belief.covariance,
+            robust=belief.robust_covariance,
+            flat_directions=np.zeros((0, len(names))),
+        ),
+        runaway.parameters,
+    )
+    return replace(belief, robust_covariance=robust)
 
 
 def _learn(
@@ -441,7 +455,9 @@ def _belief(
     began: float,
 ) -> Belief:
     population, weight = density.population, density.choices.weight
-    covariance = covariances(optimum.information, weight[:, None] * optimum.here.scores)
+    covariance = covariances(
+        optimum.information, weight[:, None] * optimum.here.scores, density.precision
+    )
     theta = optimum.theta.copy()
     theta[list(population.centred)] = 0.0
     people = int(np.count_nonzero(np.diff(density.choices.group_start)))

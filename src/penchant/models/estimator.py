@@ -109,12 +109,10 @@ def encoded(belief: Belief, data: Records | Batch) -> Batch:
     tastes = belief.utility.taste_names(data)
     expected = belief.population.parameter_names(tastes, data.group_feature_names)
     known = belief.parameter_names[: len(expected)]
-    if isinstance(data, Batch) and belief.encoder is None:
-        return data
     if expected != known:
         raise DataError(
-            f"the batch has features {data.feature_names}; the belief was fitted on another "
-            "encoding. Encode the records with `belief.encode(records)`."
+            f"the batch gives parameters {expected[:8]}; the belief was fitted with {known[:8]}. "
+            "Give the same features in the same order; of records, `belief.encode(records)` does."
         )
     return data
 

@@ -17,6 +17,7 @@ from penchant.beliefs.marginal import (
     subgroups,
 )
 from penchant.data.records import Records
+from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
 
@@ -76,8 +77,13 @@ def willingness_to_pay(
             per_row = taste if taste.shape[0] == 1 else taste[person]
             top = float(shares @ (slope_feature * per_row).sum(axis=1))
             bottom = float(shares @ (slope_price * per_row).sum(axis=1))
-            ratios.append(top / bottom if bottom else np.nan)
-        low, high = np.nanquantile(ratios[1:], [0.025, 0.975])
+            if bottom == 0.0:
+                raise DataError(
+                    f"{price!r} has no marginal utility for {label!r}, so nothing can be told in "
+                    f"its units; expected a model whose formula uses {price!r}."
+                )
+            ratios.append(top / bottom)
+        low, high = np.quantile(ratios[1:], [0.025, 0.975])
         result.append(
             Willingness(
                 feature=feature,

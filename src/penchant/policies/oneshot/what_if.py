@@ -15,6 +15,7 @@ from penchant.beliefs.marginal import marginal_features, person_of_row, row_weig
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.errors import ConfigError
+from penchant.feedback.channel import Choice
 from penchant.numerics.arrays import Array, log_sum_exp, mask_options
 
 
@@ -106,13 +107,22 @@ def what_if(
     times, in subgroups called "column: value". With `history`, people's own earlier answers
     sharpen what is expected of them.
 
-    Raises `ConfigError` for unknown names, and where the marginal utility of money is not
-    positive for the average person.
+    The marginal utility of money is taken where people stand now, averaged over the options that
+    charge them: exact where cost enters linearly and alike for all options, an approximation for
+    small changes otherwise.
+
+    Raises `ConfigError` for unknown names, where the marginal utility of money is not positive, and
+    for a price together with a model whose choices are no plain logit (the log-sum is not theirs).
     """
     before = belief.encode(records)
     after = belief.encode(apply_changes(records, changes))
     known = None if history is None else belief.encode(history)
     groups = _memberships(records, by)
+    if price is not None and any(channel != Choice() for channel in belief.channels):
+        raise ConfigError(
+            f"surplus by the log-sum holds for the plain logit; the model has {belief.channels}. "
+            "Leave `price` out: shares are told all the same."
+        )
     money = None if price is None else marginal_features(belief, records, price, None)
     beliefs = (belief, *belief.sample(num_draws, rng))
     runs = [_evaluate(one, before, after, known, money) for one in beliefs]
@@ -191,7 +201,15 @@ def _evaluate(
                 # Averaged before dividing: a ratio of means stays finite where a few draws of the
                 # money coefficient come near zero; the mean of ratios need not exist.
                 rise = ((surplus[1] - surplus[0]) * weights).sum(axis=1)
-                gain[one.row] = rise / -(slope * weights).sum(axis=1)
+                worth_of_money = -(slope * weights).sum(axis=1)
+                if not np.all(worth_of_money > 0):
+                    raise ConfigError(
+                        "more money is no gain to "
+                        f"{np.mean(worth_of_money <= 0):.0%} of the people looked at, so surplus "
+                        "cannot be told in its units; expected a model whose price part-worth is "
+                        "negative. Leave `price` out, or use the price in the formula."
+                    )
+                gain[one.row] = rise / worth_of_money
     return _Run(
         before=belief.predict_proba(before, known),
         after=belief.predict_proba(after, known),
