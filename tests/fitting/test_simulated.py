@@ -176,3 +176,18 @@ def test_the_way_up_does_not_matter():
     one = maximise_simulated(density, config)
     two = maximise_simulated(density, config, start=TRUTH * 0.3)
     np.testing.assert_allclose(one.theta, two.theta, atol=2e-4)
+
+
+def test_a_column_that_gives_the_answer_away_is_wide_in_both_errors():
+    batch = people(num_people=60)
+    blocks = []
+    for block in batch.blocks:
+        oracle = np.zeros((*block.offered.shape, 1))
+        few = np.flatnonzero(block.row % 12 == 0)
+        oracle[few, block.answer["chosen"][few]] = 1.0
+        blocks.append(replace(block, features=np.concatenate([block.features, oracle], axis=2)))
+    told = replace(batch, blocks=tuple(blocks), feature_names=(*batch.feature_names, "oracle"))
+    belief = fit_simulated(told, POPULATION)
+    assert any("oracle" in warning for warning in belief.report.warnings)
+    for covariance in (belief.covariance, belief.robust_covariance):
+        assert np.sqrt(covariance[3, 3]) > 1.0

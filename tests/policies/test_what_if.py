@@ -69,13 +69,15 @@ def test_shares_and_surplus_equal_sums_by_hand(records, model):
         )
         worth = theta["time"] * time - money[:, None] * cost
         worth[:, 1] += theta["option[rail]"]
-        surplus.append(np.log(np.exp(worth).sum(axis=1)) / money)
+        surplus.append(np.log(np.exp(worth).sum(axis=1)))
         share.append((np.exp(worth[:, 1]) / np.exp(worth).sum(axis=1)).mean())
     rail = next(s for s in found.shares if s.option == "rail")
     assert (rail.before, rail.after) == pytest.approx(tuple(share), abs=1e-6)
     assert rail.change_low < rail.change < rail.change_high < 0
     (everybody,) = found.welfare
-    assert everybody.mean == pytest.approx(np.mean(surplus[1] - surplus[0]), rel=1e-4)
+    assert everybody.mean == pytest.approx(
+        np.mean(surplus[1] - surplus[0]) / np.mean(money), rel=1e-4
+    )
     assert everybody.low < everybody.mean < everybody.high < 0
     assert everybody.losing == 1.0
     assert sum(s.change for s in found.shares) == pytest.approx(0.0, abs=1e-12)

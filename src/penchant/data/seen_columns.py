@@ -85,9 +85,13 @@ class SeenColumns:
         weight = said.weight or self.first(_WEIGHT)
         if weight is not None and not is_number(self.table[weight].type):
             weight = None
+        # A trip's time is a feature of the options, not the moment of the answer.
+        spoken_for = set(said.named_columns())
         time = said.time or next(
-            (n for n in self.names if n.lower() in _TIME and not self._is_short(n)), None
-        )
+            (n for n in self.names
+             if n.lower() in _TIME and n not in spoken_for and not self._is_short(n)),
+            None,
+        )  # fmt: skip
         taken = set(replace(said, person=person, weight=weight, time=time).named_columns())
         situation = said.situation
         if not situation and said.layout not in ("ratings", "decisions"):

@@ -101,8 +101,9 @@ def what_if(
     """Expected shares with and without the changes, by sample enumeration (Train 2009, 2.6).
 
     Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike.
-    Surplus is the log-sum divided by the marginal utility of money (Small and Rosen 1981),
-    averaged over the kinds of people; `price` names the cost feature whose unit it is told in.
+    Surplus is the log-sum divided by the marginal utility of money (Small and Rosen 1981), both
+    averaged over the subgroup and its kinds of people; `price` names the cost feature whose unit
+    it is told in.
     `by` names a row column that divides people into subgroups; several names divide them several
     times, in subgroups called "column: value". With `history`, people's own earlier answers
     sharpen what is expected of them.
@@ -111,8 +112,8 @@ def what_if(
     charge them: exact where cost enters linearly and alike for all options, an approximation for
     small changes otherwise.
 
-    Raises `ConfigError` for unknown names, where the marginal utility of money is not positive, and
-    for a price together with a model whose choices are no plain logit (the log-sum is not theirs).
+    Raises `ConfigError` for unknown names, for a subgroup to which more money is no gain, and for a
+    price together with a model whose choices are no plain logit (the log-sum is not theirs).
     """
     before = belief.encode(records)
     after = belief.encode(apply_changes(records, changes))
@@ -143,10 +144,9 @@ def what_if(
         movers[label] = dict(zip(options, (float(x) for x in moved)))
     welfare: tuple[WelfareChange, ...] = ()
     if money is not None:
-        gains = np.stack([run.gain for run in runs])
         person = person_of_row(before)
         welfare = tuple(
-            _welfare(label, gains, weight * member, person) for label, member in groups.items()
+            _welfare(label, runs, weight * member, person) for label, member in groups.items()
         )
     return WhatIf(shares=shares, movers=movers, welfare=welfare)
 
@@ -166,7 +166,8 @@ def _memberships(records: Records, by: str | Sequence[str] | None) -> dict[str, 
 class _Run:
     before: tuple[Float[Array, "_ _"], ...]
     after: tuple[Float[Array, "_ _"], ...]
-    gain: Float[Array, " B"]
+    rise: Float[Array, " B"]
+    worth_of_money: Float[Array, " B"]
 
 
 def _evaluate(
@@ -176,7 +177,7 @@ def _evaluate(
     known: Batch | None,
     money: Float[Array, "B D"] | None,
 ) -> _Run:
-    gain = np.zeros(before.num_rows)
+    rise, worth_of_money = np.zeros(before.num_rows), np.zeros(before.num_rows)
     if money is not None:
         tastes = belief.tastes(before, known)
         for old, new in zip(before.blocks, after.blocks):
@@ -198,22 +199,13 @@ def _evaluate(
                 ]
                 slope = np.einsum("bd,bsd->bs", money[one.row], np.broadcast_to(
                     values, (len(rows), *values.shape[1:])))  # fmt: skip
-                # Averaged before dividing: a ratio of means stays finite where a few draws of the
-                # money coefficient come near zero; the mean of ratios need not exist.
-                rise = ((surplus[1] - surplus[0]) * weights).sum(axis=1)
-                worth_of_money = -(slope * weights).sum(axis=1)
-                if not np.all(worth_of_money > 0):
-                    raise ConfigError(
-                        "more money is no gain to "
-                        f"{np.mean(worth_of_money <= 0):.0%} of the people looked at, so surplus "
-                        "cannot be told in its units; expected a model whose price part-worth is "
-                        "negative. Leave `price` out, or use the price in the formula."
-                    )
-                gain[one.row] = rise / worth_of_money
+                rise[one.row] = ((surplus[1] - surplus[0]) * weights).sum(axis=1)
+                worth_of_money[one.row] = -(slope * weights).sum(axis=1)
     return _Run(
         before=belief.predict_proba(before, known),
         after=belief.predict_proba(after, known),
-        gain=gain,
+        rise=rise,
+        worth_of_money=worth_of_money,
     )
 
 
@@ -255,16 +247,26 @@ def _share_change(name: str, before: Float[Array, " N"], after: Float[Array, " N
 
 def _welfare(
     label: str,
-    gains: Float[Array, "N B"],
+    runs: Sequence[_Run],
     weight: Float[Array, " B"],
     person: Int[Array, " B"],
 ) -> WelfareChange:
-    total = max(float(weight.sum()), 1e-300)
-    means = gains @ weight / total
+    rises = np.array([float(run.rise @ weight) for run in runs])
+    money = np.array([float(run.worth_of_money @ weight) for run in runs])
+    # Averaged over the subgroup before dividing: a mean of ratios need not exist, and in some draw
+    # of our doubt some single person's worth of money comes near zero or below it.
+    if not np.all(money > 0):
+        raise ConfigError(
+            f"more money is no gain to {label!r} in {np.mean(money <= 0):.0%} of the draws, so "
+            "surplus cannot be told in its units; expected a model whose price part-worth is "
+            "negative. Leave `price` out, or use the price in the formula."
+        )
+    means = rises / money
     size = int(person.max(initial=-1)) + 1
     weight_of_person = np.bincount(person, weight, minlength=size)
     inside = weight_of_person > 0
-    own = np.bincount(person, weight * gains[0], minlength=size)[inside] / weight_of_person[inside]
+    own = np.bincount(person, weight * runs[0].rise, minlength=size)[inside]
+    own = own / weight_of_person[inside] / (money[0] / float(weight.sum()))
     low, high = np.quantile(means[1:], [0.025, 0.975])
     return WelfareChange(
         group=label,

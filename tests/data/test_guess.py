@@ -1,0 +1,24 @@
+"""The first guess of a description on a table whose names mislead."""
+
+import pyarrow as pa
+import pytest
+
+from penchant.data.guess import guess
+
+
+@pytest.mark.parametrize(("column", "is_moment"), [("time", False), ("timestamp", True)])
+def test_the_time_of_a_trip_is_a_feature_not_the_moment_of_the_answer(column, is_moment):
+    moments = [10, 20, 30, 40, 50, 60] if not is_moment else [7, 7, 8, 8, 9, 9]
+    table = pa.table(
+        {
+            "observation": [0, 0, 1, 1, 2, 2],
+            "person": ["p", "p", "p", "p", "q", "q"],
+            "option": ["bus", "rail"] * 3,
+            column: moments,
+            "cost": [1.0, 2.0, 3.0, 1.0, 2.0, 5.0],
+            "chosen": [1, 0, 0, 1, 1, 0],
+        }
+    )
+    found = guess(table).description
+    assert found.time == (column if is_moment else None)
+    assert (column in found.to_toml().split("features")[1]) is not is_moment
