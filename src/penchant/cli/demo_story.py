@@ -173,7 +173,7 @@ def _what_if(
     effects = []
     for w in result.welfare:
         column, _, label = w.group.partition(": ")
-        if w.people >= MIN_PEOPLE:
+        if w.people >= MIN_PEOPLE and label != "unknown":
             effect = Estimate(
                 label=label, value=w.mean, low=w.low, high=w.high, group=column, people=w.people
             )
