@@ -45,6 +45,7 @@ contract: $(VENV)/.dev-installed
 	$(BIN)/lint-imports --no-cache
 
 recipes: $(VENV)/.dev-installed
+	@$(if $(wildcard recipes/*.py),,echo "there are no recipes yet")
 	@for recipe in $(wildcard recipes/*.py); do \
 		echo "== $$recipe"; $(BIN)/python $$recipe --tiny || exit 1; done
 

@@ -148,8 +148,12 @@ class Belief:
 
         Raises `DataError` for ratings and other feedback that chooses nothing.
         """
+        return self.predict_given(batch, self.tastes(batch, history))
+
+    def predict_given(self, batch: Batch, tastes: Tastes) -> tuple[Float[Array, "_ _"], ...]:
+        """`predict_proba` from tastes already at hand, so that several menus can share them."""
         result = tuple(np.zeros(block.offered.shape) for block in batch.blocks)
-        for worths in self.utilities(batch, history):
+        for worths in self._worths(batch, tastes):
             block = batch.blocks[worths.block].take(worths.rows)
             given_kind = self._chosen(block, worths.utilities)
             weights = np.exp(worths.log_weights)
@@ -319,11 +323,7 @@ class Belief:
         """d mean taste / d theta by central differences: a few evaluations of `tastes`, no data."""
 
         def mean_taste(theta: Float[Array, " M1"]) -> Float[Array, "G D"]:
-            tastes = self.population.tastes(theta, batch.group_features)
-            weights = np.exp(tastes.log_weights)
-            if tastes.values.shape[0] == 1:
-                return weights @ tastes.values[0]
-            return np.einsum("gs,gsd->gd", weights, tastes.values)
+            return self.population.tastes(theta, batch.group_features).mean()
 
         theta, columns = self.population_theta, []
         for place in range(len(theta)):

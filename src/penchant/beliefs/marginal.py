@@ -13,15 +13,6 @@ from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
 
-def mean_tastes(belief: Belief, batch: Batch, history: Batch | None) -> Float[Array, "G1 D"]:
-    """E[taste of g | history of g]."""
-    tastes = belief.tastes(batch, history)
-    weights = np.exp(tastes.log_weights)
-    if tastes.values.shape[0] == 1:
-        return weights @ tastes.values[0]
-    return np.einsum("gs,gsd->gd", weights, tastes.values)
-
-
 def marginal_features(
     belief: Belief, records: Records, feature: str, option: str | None
 ) -> Float[Array, "B D"]:

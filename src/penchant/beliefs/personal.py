@@ -5,6 +5,7 @@ R random tastes, S draws, C blocks of them. z are random tastes in standard unit
 beta = mean + root z.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -121,7 +122,10 @@ def personal_tastes(
     prior = taste_prior(belief)
     flat = history.flat_choices()
     most = max(16, DRAW_FLOATS // max(batch.num_groups * len(prior.mean), 1))
-    noise = quasi_normal(min(num_draws, most), len(prior.random), seed)
+    blocks = quasi_normal(min(num_draws, most), len(prior.random), seed)
+    # By name, so that a person's prediction does not depend on who else is asked about.
+    block = [zlib.crc32(name.encode()) % len(blocks) for name in batch.group_names]
+    noise = blocks[np.array(block, dtype=np.int64)]
     draws = posterior_draws(flat, prior, personal_modes(flat, prior), noise)
     return Tastes(values=prior.tastes(draws.z), log_weights=draws.log_weights)
 
@@ -129,11 +133,7 @@ def personal_tastes(
 def taste_prior(belief: Belief) -> TastePrior:
     """The normal population behind a belief. Raises `BeliefError` where it is not normal."""
     population = belief.population
-    if (
-        not isinstance(population, Normal)
-        or population.price is not None
-        or set(population.distributions) - {"normal"}
-    ):
+    if not isinstance(population, Normal) or not population.is_plain:
         raise BeliefError(
             "a Laplace posterior per person needs a population whose tastes are normal, in "
             f"preference space; the belief has {population}. Use posterior='reweight'."

@@ -192,14 +192,22 @@ def fit_pooled(
         prior_precision=precision,
     )
     pass_over_data = _fastest(density)
-    evaluate = _with_prior(pass_over_data, precision)
     at_zero = pass_over_data(initial)
+    first = initial if start is None else start
     if shrinkage is not None:
-        learned = _learn(pass_over_data, shrinkage, scales, precision, initial, config)
+        learned = _learn(
+            lambda precision, theta: maximise(
+                _with_prior(pass_over_data, precision), theta, config, on_step=on_step
+            ),
+            shrinkage,
+            scales,
+            precision,
+            first,
+        )
         precision, optimum = learned.precision, learned.fit
         prior = learned.sentence(shrinkage)
     else:
-        first = initial if start is None else start
+        evaluate = _with_prior(pass_over_data, precision)
         optimum = maximise(evaluate, first, config, on_step=on_step)
     warnings: tuple[str, ...] = batch.notes
     runaway = runaway_directions(optimum.information, at_zero.information, scales)
@@ -238,20 +246,19 @@ Evaluate = Callable[[Float[Array, " M"]], Evaluation]
 
 
 def _learn(
-    pass_over_data: Evaluate,
+    climb: Callable[[Float[Array, " M"], Float[Array, " M"]], Optimum],
     shrinkage: Shrinkage,
     scales: Float[Array, " M"],
     precision: Float[Array, " M"],
-    initial: Float[Array, " M"],
-    config: NewtonConfig | None,
+    start: Float[Array, " M"],
 ) -> Learned[Optimum]:
-    def climb(precision: Float[Array, " M"], start: Float[Array, " M"] | None) -> Mode[Optimum]:
-        evaluate = _with_prior(pass_over_data, precision)
-        optimum = maximise(evaluate, initial if start is None else start, config)
+    def mode(precision: Float[Array, " M"], start: Float[Array, " M"] | None) -> Mode[Optimum]:
+        assert start is not None
+        optimum = climb(precision, start)
         inverse, _ = invert_information(optimum.information)
         return Mode(theta=optimum.theta, covariance=inverse, fit=optimum)
 
-    return learn_spreads(climb, shrinkage, scales, precision)
+    return learn_spreads(mode, shrinkage, scales, precision, start=start)
 
 
 def _with_prior(pass_over_data: Evaluate, precision: Float[Array, " M"]) -> Evaluate:

@@ -95,9 +95,9 @@ def fit_simulated(
     utility per standard deviation of its feature within menus; or one number for each parameter,
     in its own unit. None fits without a prior unless the data push a parameter to infinity, then a
     weak one on the parameters concerned is turned on and `report.warnings` says so. shrinkage:
-    families of parameters shrunk to zero by an amount that the data tell. start: climb from there;
-    what `on_step(iteration, theta, value)` recorded takes up an interrupted fit. The same seed
-    gives the same bits.
+    families of features whose locations are shrunk to zero by an amount that the data tell.
+    start: climb from there; what `on_step(iteration, theta, value)` recorded takes up an
+    interrupted fit. The same seed gives the same bits.
 
     Raises `DataError` for a batch without choices, or people whose rows have different weights.
     """
@@ -129,7 +129,7 @@ def fit_simulated(
         num_threads=config.num_threads,
     )
     if shrinkage is not None:
-        learned = _learn(density, shrinkage, scales, config, start)
+        learned = _learn(density, shrinkage, scales, config, start, on_step)
         density, start = replace(density, precision=learned.precision), learned.fit
         precision, prior = learned.precision, learned.sentence(shrinkage)
     optimum = maximise_simulated(density, config, start=start, on_step=on_step)
@@ -166,6 +166,7 @@ def _learn(
     scales: Float[Array, " M"],
     config: SimulatedConfig,
     start: Float[Array, " M"] | None,
+    on_step: OnStep | None,
 ) -> Learned[Float[Array, " M"]]:
     """The families' spreads, by climbs no better than the spreads can be known.
 
@@ -177,12 +178,15 @@ def _learn(
         precision: Float[Array, " M"], start: Float[Array, " M"] | None
     ) -> Mode[Float[Array, " M"]]:
         shrunk = replace(density, precision=precision)
-        rough = _Climb(shrunk, config.max_steps, None, is_rough=True)
+        rough = _Climb(shrunk, config.max_steps, on_step, is_rough=True)
         theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
         inverse, _ = invert_information(shrunk.outer_product(rough.here))
         return Mode(theta=theta, covariance=inverse, fit=theta)
 
-    return learn_spreads(climb, shrinkage, scales, density.precision, start=start)
+    # Spreads belong to no family.
+    others = (-1,) * (len(scales) - len(shrinkage.families))
+    whole = replace(shrinkage, families=shrinkage.families + others)
+    return learn_spreads(climb, whole, scales, density.precision, start=start)
 
 
 def maximise_simulated(
@@ -438,11 +442,6 @@ def _runaway(
     return runaway_directions(0.01 * optimum.information, at_zero, scales)
 
 
-def _is_plain(population: Normal) -> bool:
-    """Whether people's posteriors can be taken around their modes: normal tastes, no price."""
-    return population.price is None and set(population.distributions) <= {"normal"}
-
-
 def _belief(
     batch: Batch,
     flat: FlatChoices,
@@ -477,7 +476,7 @@ def _belief(
         utility=Linear(),
         population=population,
         encoder=encoder,
-        posterior="laplace" if _is_plain(population) else "reweight",
+        posterior="laplace" if population.is_plain else "reweight",
         covariance=covariance.classical,
         robust_covariance=covariance.robust,
         fingerprint=batch.fingerprint,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from penchant.metrics.intervals import Z95
 from penchant.metrics.scoring import chosen_indicator
 from penchant.numerics.arrays import Array
 
@@ -109,7 +110,7 @@ def calibration_floor(
 
 
 def _wilson(share: Float[Array, " Z"], num: Float[Array, " Z"]) -> tuple[Array, Array]:
-    z = 1.959963984540054
+    z = Z95
     centre = (share + z**2 / (2 * num)) / (1 + z**2 / num)
     reach = z / (1 + z**2 / num) * np.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))
     return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)

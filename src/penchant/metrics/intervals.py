@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 
 from penchant.numerics.arrays import Array
 
+# Two-sided 95 % of the normal distribution.
+Z95 = 1.959963984540054
 _DRAWS_AT_ONCE = 4_000_000  # clusters times draws held in memory: 32 MB
 
 

@@ -13,9 +13,8 @@ from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.inference import covariances
+from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import Array
-
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)

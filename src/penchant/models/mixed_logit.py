@@ -1,17 +1,15 @@
 """Mixed logit: tastes that differ between people in ways no column explains."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Float
 
-from penchant.beliefs.belief import Encoder
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.formula import closest
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
-from penchant.fitting.shrinkage import Shrinkage
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
@@ -71,12 +69,11 @@ class MixedLogit(Estimator):
         if self.formula:
             encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
         batch, fitted = training_batch(data, encoder, sample_weight)
-        population = self._population(batch.feature_names)
         self.belief_ = fit_simulated(
             batch,
-            population,
+            self._population(batch.feature_names),
             prior_scale=self.prior_scale,
-            shrinkage=self._shrinkage(data, fitted, population),
+            shrinkage=shrinkage_of(data, fitted, self.formula, self.shrunk),
             start=start,
             config=SimulatedConfig(
                 num_blocks=max(256, batch.num_groups if self.draws_by_person else 0),
@@ -87,15 +84,6 @@ class MixedLogit(Estimator):
             encoder=fitted,
         )
         return self
-
-    def _shrinkage(
-        self, data: Records | Batch, encoder: Encoder | None, population: Normal
-    ) -> Shrinkage | None:
-        of_features = shrinkage_of(data, encoder, self.formula, self.shrunk)
-        if of_features is None:
-            return None
-        spreads = (-1,) * len(population.spread_pairs)
-        return replace(of_features, families=of_features.families + spreads)
 
     def _population(self, feature_names: tuple[str, ...]) -> Normal:
         distributions = random_coefficients(self.random, feature_names, self.price)

@@ -1,13 +1,13 @@
 """Personal logit: a taste for each person, shrunk towards everybody's as the data say."""
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Float
 
 from penchant.data.batch import Batch
 from penchant.data.records import Records
+from penchant.encoders.formula import columns_of, parse
 from penchant.encoders.table import TableEncoder
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import (
@@ -65,25 +65,17 @@ class PersonalLogit(Estimator):
         if self.formula:
             encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
         batch, fitted = training_batch(data, encoder, sample_weight)
-        shrinkage = shrinkage_of(data, fitted, self.formula, self.shrunk)
-        population = self._population(data, batch.feature_names)
-        if shrinkage is not None:
-            spreads = (-1,) * len(population.spread_pairs)
-            shrinkage = replace(shrinkage, families=shrinkage.families + spreads)
-        belief = fit_simulated(
+        self.belief_ = fit_simulated(
             batch,
-            population,
+            self._population(data, batch.feature_names),
             prior_scale=self.prior_scale,
-            shrinkage=shrinkage,
+            shrinkage=shrinkage_of(data, fitted, self.formula, self.shrunk),
             start=start,
             config=SimulatedConfig(
                 max_steps=self.max_steps, tolerance=self.tolerance, num_threads=self.num_threads
             ),
             encoder=fitted,
         )
-        # Other distributions have no Laplace approximation here: their draws are reweighted.
-        is_normal = set(population.distributions) <= {"normal"}
-        self.belief_ = replace(belief, posterior="laplace") if is_normal else belief
         return self
 
     def _population(self, data: Records | Batch, feature_names: tuple[str, ...]) -> Normal:
@@ -107,8 +99,17 @@ def own_tastes(data: Records | Batch, feature_names: tuple[str, ...]) -> tuple[s
     """
     if isinstance(data, Records):
         context = {*data.columns("person_feature"), *data.columns("context")}
-        words = (re.findall(r"\w+", re.sub(r"\[[^\]]*\]", "", name)) for name in feature_names)
-        return tuple(n for n, found in zip(feature_names, words) if not context & set(found))
+        # Every feature's name is itself a formula.
+        return tuple(
+            name
+            for name in feature_names
+            if context.isdisjoint(
+                column.name
+                for term in parse(name).terms
+                for factor in term.factors
+                for column in columns_of(factor)
+            )
+        )
     return tuple(
         name for name in feature_names if first_factor(name) == name or name.startswith("option[")
     )

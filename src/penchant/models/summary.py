@@ -8,9 +8,7 @@ import numpy as np
 from penchant.beliefs.belief import Belief
 from penchant.beliefs.report import FitReport
 from penchant.errors import ConfigError
-
-# Two-sided 95 % of the normal distribution.
-Z95 = 1.959963984540054
+from penchant.metrics.intervals import Z95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +73,19 @@ class Summary:
 
     def latex(self) -> str:
         """A tabular for a paper; needs the booktabs package."""
-        rows = [" & ".join([_latex(c.name), *_cells(c)]) + r" \\" for c in self.coefficients]
+        rows = [" & ".join(map(_latex, [c.name, *_cells(c)])) + r" \\" for c in self.coefficients]
         facts = [
             rf"\multicolumn{{{len(_HEADINGS) + 1}}}{{l}}{{{_latex(f'{n}: {v}')}}} \\"
             for n, v in _facts(self.fit)
         ]
+        notes = [
+            rf"\multicolumn{{{len(_HEADINGS) + 1}}}{{p{{\linewidth}}}}{{Note: {_latex(w)}}} \\"
+            for w in self.fit.warnings
+        ]
         heads = " & ".join(["", *(_latex(head) for head in _HEADINGS)]) + r" \\"
         return "\n".join(
             [rf"\begin{{tabular}}{{l{'r' * len(_HEADINGS)}}}", r"\toprule", heads, r"\midrule",
-             *rows, r"\midrule", *facts, r"\bottomrule", r"\end{tabular}"]
+             *rows, r"\midrule", *facts, *notes, r"\bottomrule", r"\end{tabular}"]
         )  # fmt: skip
 
     def html(self) -> str:
@@ -201,6 +203,6 @@ def _facts(fit: FitReport) -> list[tuple[str, str]]:
 
 def _latex(text: str) -> str:
     for mark, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"),
-                          ("#", r"\#"), ("$", r"\$"), ("^", r"\^{}")):  # fmt: skip
+                          ("#", r"\#"), ("$", r"\$"), ("^", r"\^{}"), ("<", r"$<$")):  # fmt: skip
         text = text.replace(mark, escaped)
     return text

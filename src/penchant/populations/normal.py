@@ -146,6 +146,11 @@ class Normal:
                 )
 
     @property
+    def is_plain(self) -> bool:
+        """Normal tastes in preference space: theirs are posteriors with a mode to stand around."""
+        return self.price is None and set(self.distributions) <= {"normal"}
+
+    @property
     def plain_distributions(self) -> tuple[str, ...]:
         """The distributions without their signs."""
         return tuple(name.removeprefix("-") for name in self.distributions)
@@ -331,7 +336,7 @@ class Normal:
     def taste_covariance(self, theta: Float[Array, " M"]) -> Float[Array, "D D"]:
         """Covariance over people of the coefficients: exact for normals, else by the draws."""
         locations, root = self.split(theta)
-        if self.price is None and set(self.distributions) <= {"normal"}:
+        if self.is_plain:
             covariance = np.zeros((len(locations), len(locations)))
             covariance[np.ix_(self.random, self.random)] = root @ root.T
             return covariance

@@ -7,6 +7,7 @@ Q group features, M parameters. G1 is G, or 1 where all groups share the same va
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float
 
 from penchant.numerics.arrays import Array
@@ -21,6 +22,13 @@ class Tastes:
 
     values: Float[Array, "G1 S D"]
     log_weights: Float[Array, "G2 S"]
+
+    def mean(self) -> Float[Array, "G3 D"]:
+        """The mean taste of each group; one line where neither values nor weights differ."""
+        weights = np.exp(self.log_weights)
+        if self.values.shape[0] == 1:
+            return weights @ self.values[0]
+        return np.einsum("gs,gsd->gd", weights, self.values)
 
 
 @runtime_checkable

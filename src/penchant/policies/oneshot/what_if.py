@@ -178,8 +178,8 @@ def _evaluate(
     money: Float[Array, "B D"] | None,
 ) -> _Run:
     rise, worth_of_money = np.zeros(before.num_rows), np.zeros(before.num_rows)
+    tastes = belief.tastes(before, known)
     if money is not None:
-        tastes = belief.tastes(before, known)
         for old, new in zip(before.blocks, after.blocks):
             step = max(1, 200_000 // (old.offered.shape[1] * tastes.values.shape[1]))
             for start in range(0, len(old), step):
@@ -202,8 +202,8 @@ def _evaluate(
                 rise[one.row] = ((surplus[1] - surplus[0]) * weights).sum(axis=1)
                 worth_of_money[one.row] = -(slope * weights).sum(axis=1)
     return _Run(
-        before=belief.predict_proba(before, known),
-        after=belief.predict_proba(after, known),
+        before=belief.predict_given(before, tastes),
+        after=belief.predict_given(after, tastes),
         rise=rise,
         worth_of_money=worth_of_money,
     )
