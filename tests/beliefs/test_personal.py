@@ -240,3 +240,23 @@ def test_a_new_person_takes_less_than_a_millisecond():
         personal_modes(flat, prior)
         times.append(time.process_time() - began)
     assert np.median(times) < 1e-3
+
+
+def test_a_persons_prediction_does_not_depend_on_who_else_is_asked_about():
+    spread = ((0.8, 0.0), (0.3, 0.6))
+    config = SimulationConfig(part_worths=((1.0, -0.5),), spread=spread, num_people=30)
+    batch = simulate_choices(config, np.random.default_rng(0)).batch
+    population = Normal(random=(0, 1), distributions=("normal",) * 2, correlated=True)
+    theta = np.array([1.0, -0.5, 0.8, 0.3, 0.6])
+    belief = Belief(
+        theta=theta,
+        parameter_names=tuple("abcde"),
+        utility=Linear(),
+        population=population,
+        posterior="laplace",
+    )
+    together = belief.predict_proba(batch, batch)[0]
+    for person in (0, 7, 29):
+        alone = batch.take_groups(np.array([person]))
+        mine = batch.blocks[0].group == person
+        np.testing.assert_array_equal(belief.predict_proba(alone, alone)[0], together[mine])

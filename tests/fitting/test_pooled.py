@@ -242,3 +242,17 @@ def test_nests_of_scale_one_are_the_conditional_logit():
     # The truth has no nests: twice the gain is chi-squared with two degrees of freedom.
     assert 0 <= gain < 14
     assert np.all(np.abs(nested.theta[3:]) < 3.5 * np.sqrt(np.diag(nested.covariance)[3:]))
+
+
+def test_a_fit_that_learns_to_shrink_can_be_watched_and_taken_up_again():
+    batch = small(8, num_people=100)
+    shrinkage = Shrinkage(families=(-1, 0, 0), names=("some",))
+    seen = []
+    whole = fit_pooled(batch, shrinkage=shrinkage, on_step=lambda *step: seen.append(step[1]))
+    assert len(seen) > 2
+    again = []
+    resumed = fit_pooled(
+        batch, shrinkage=shrinkage, start=seen[-1], on_step=lambda *step: again.append(step[1])
+    )
+    assert len(again) < len(seen)
+    np.testing.assert_allclose(resumed.theta, whole.theta, atol=5e-3)

@@ -8,7 +8,7 @@ from penchant.data.samples import swissmetro
 from penchant.models.conditional_logit import ConditionalLogit
 from penchant.models.hierarchical_logit import HierarchicalLogit
 from penchant.models.mixed_logit import MixedLogit
-from penchant.models.personal_logit import PersonalLogit
+from penchant.models.personal_logit import PersonalLogit, own_tastes
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 
 FORMULA = "option + time/100 + cost/100 + time/100:luggage"
@@ -121,3 +121,9 @@ def test_hierarchical_bayes_agrees_and_tells_how_its_chains_fared(records):
     assert "time/100" in str(bayes.summary())
     history, future = parts(few)
     assert bayes.score(future, history) > bayes.score(future)
+
+
+def test_a_column_of_two_words_is_context_all_the_same(records):
+    named = records.with_columns(rows={"trip kind": records.rows["luggage"].to_pylist()})
+    names = ("time/100", "time/100:`trip kind`[several]", "option[train]:cost/100", "log(1+cost)")
+    assert own_tastes(named, names) == ("time/100", "option[train]:cost/100", "log(1+cost)")

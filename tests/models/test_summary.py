@@ -239,3 +239,29 @@ def test_features_in_another_order_are_refused():
     ready = ConditionalLogit().fit(batch)
     with pytest.raises(DataError, match="same order"):
         ready.predict_proba(replace(batch, feature_names=batch.feature_names[::-1]))
+
+
+def test_a_score_is_that_of_the_predictions_also_where_they_average_over_doubt():
+    records = choices(np.random.default_rng(10), num_people=20)
+    for draws in (0, 6):
+        model = ConditionalLogit("option + x", doubt_draws=draws).fit(records)
+        chosen = records.offsets[:-1] + np.asarray(records.rows["chosen"].to_numpy())
+        predicted = np.log(model.predict_proba(records)[chosen]).mean()
+        assert model.score(records) == pytest.approx(predicted, abs=1e-12)
+
+
+def test_latex_keeps_what_the_fit_has_to_say():
+    records = choices(np.random.default_rng(11), num_people=10)
+    latex = ConditionalLogit("option + x").fit(records).summary().latex()
+    assert "Robust errors rest on 10 people" in latex
+    assert "<0.001" not in latex
+
+
+def test_a_prior_leaves_fewer_parameters_to_the_data():
+    records = choices(np.random.default_rng(12))
+    free, held = (ConditionalLogit("option + x", prior_scale=s).fit(records) for s in (None, 0.05))
+    assert free.belief_.report.effective_parameters is None
+    assert 0 < held.belief_.report.effective_parameters < 2.9
+    loose = ConditionalLogit("option + x", prior_scale=1e4).fit(records).belief_.report
+    assert loose.effective_parameters == pytest.approx(3.0, abs=1e-4)
+    assert loose.aic == pytest.approx(free.belief_.report.aic, abs=1e-3)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class FitReport:
     """log_likelihood, null_log_likelihood (all options alike): nats over all rows, weighted.
-    rows: observations; people: groups that share a taste; parameters: free ones, estimated.
+    "All options alike" means worths of zero and a channel's own parameters (ties, thresholds) at
+    the answers' shares. rows: observations; people: groups that share a taste; parameters: all
+    that were estimated; effective_parameters: how many the data rather than a prior determined,
+    M - tr(Cov P) with P the prior's precision, None without a prior.
     seconds: wall time of the fit. gradient: largest absolute entry at the end, per parameter.
     prior: None, or in words the prior that was added and why. warnings: plain sentences."""
 
@@ -20,18 +23,23 @@ class FitReport:
     iterations: int
     seconds: float
     method: str
+    effective_parameters: float | None = None
     prior: str | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def aic(self) -> float:
-        """2 M - 2 log L (Akaike 1974)."""
-        return 2.0 * self.parameters - 2.0 * self.log_likelihood
+        """2 M - 2 log L (Akaike 1974), M those that the data determined (Moody 1992)."""
+        return 2.0 * self._determined - 2.0 * self.log_likelihood
 
     @property
     def bic(self) -> float:
-        """M log B - 2 log L over B rows (Schwarz 1978)."""
-        return self.parameters * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
+        """M log B - 2 log L over B rows (Schwarz 1978), M those that the data determined."""
+        return self._determined * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
+
+    @property
+    def _determined(self) -> float:
+        return self.parameters if self.effective_parameters is None else self.effective_parameters
 
     @property
     def rho_squared(self) -> float:
@@ -41,4 +49,4 @@ class FitReport:
     @property
     def adjusted_rho_squared(self) -> float:
         """1 - (log L - M) / log L_0 (Ben-Akiva and Lerman 1985)."""
-        return 1.0 - (self.log_likelihood - self.parameters) / self.null_log_likelihood
+        return 1.0 - (self.log_likelihood - self._determined) / self.null_log_likelihood

@@ -60,6 +60,15 @@ def invert_information(
     return _symmetric(inverse), flat / np.where(norm > 0, norm, 1.0)
 
 
+def effective_parameters(
+    covariance: Float[Array, "M M"], prior_precision: Float[Array, " M"]
+) -> float | None:
+    """M - tr(Cov P): what the data determined (Moody 1992); None where there is no prior."""
+    if not np.any(prior_precision):
+        return None
+    return float(len(prior_precision) - np.diag(covariance) @ prior_precision)
+
+
 def widened(found: Covariances, unbounded: Bool[Array, " M"]) -> Float[Array, "M M"]:
     """The sandwich, but never surer than the curvature where only a weak prior bounds a parameter.
 

@@ -17,7 +17,12 @@ from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
 from penchant.feedback.channel import Choice
 from penchant.feedback.channel_contract import Channel
-from penchant.fitting.inference import covariances, invert_information, widened
+from penchant.fitting.inference import (
+    covariances,
+    effective_parameters,
+    invert_information,
+    widened,
+)
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
 from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
@@ -345,6 +350,9 @@ def _belief(
             rows=batch.num_observations,
             people=num_people,
             parameters=len(names),
+            effective_parameters=effective_parameters(
+                covariance.classical, density.prior_precision
+            ),
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=climb.seconds,

@@ -17,6 +17,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.fitting.inference import (
     Covariances,
     covariances,
+    effective_parameters,
     invert_information,
     widened,
 )
@@ -486,6 +487,7 @@ def _belief(
             rows=batch.num_observations,
             people=people,
             parameters=len(theta) - len(population.centred),
+            effective_parameters=effective_parameters(covariance.classical, density.precision),
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=time.perf_counter() - began,

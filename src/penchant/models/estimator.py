@@ -21,7 +21,7 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.models.summary import Summary, summarise
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, log_sum_exp
 from penchant.utilities.items import Items
 from penchant.utilities.linear import Linear
 
@@ -76,11 +76,19 @@ class Estimator:
         return flat_probabilities(batch, blocks)
 
     def score(self, data: Records | Batch, history: Records | Batch | None = None) -> float:
-        """Mean log-probability of what people answered, in nats per row; higher is better."""
+        """Mean log-probability of what people answered, in nats per row; higher is better.
+
+        Averaged over draws of our doubt, as predictions are, where there are `doubt_draws`.
+        """
         belief = self._belief()
         batch = encoded(belief, data)
         known = None if history is None else encoded(belief, history)
-        logs = np.concatenate(belief.log_prob(batch, known))
+        rng = np.random.default_rng(self.random_state)
+        beliefs = (
+            belief.sample(self.doubt_draws, rng, antithetic=True) if self.doubt_draws else (belief,)
+        )
+        each = np.stack([np.concatenate(one.log_prob(batch, known)) for one in beliefs])
+        logs = log_sum_exp(each, axis=0) - np.log(len(beliefs))
         weights = np.concatenate([block.weight for block in batch.blocks])
         return float(np.average(logs, weights=weights))
 

@@ -193,12 +193,19 @@ def _facts(fit: FitReport) -> list[tuple[str, str]]:
     state = "yes" if fit.converged else "NO"
     facts = [
         ("rows, people", f"{fit.rows:,}, {fit.people:,}"),
+        ("parameters", _counted(fit)),
         ("log-likelihood", f"{fit.log_likelihood:.3f} (all alike: {fit.null_log_likelihood:.3f})"),
         ("AIC, BIC", f"{fit.aic:.1f}, {fit.bic:.1f}"),
         ("rho-squared", f"{fit.rho_squared:.4f} (adjusted {fit.adjusted_rho_squared:.4f})"),
         ("converged", f"{state} ({fit.method}, {fit.iterations} steps, {fit.seconds:.3f} s)"),
     ]
     return facts + ([("prior", fit.prior)] if fit.prior else [])
+
+
+def _counted(fit: FitReport) -> str:
+    if fit.effective_parameters is None:
+        return f"{fit.parameters}"
+    return f"{fit.parameters}, of which the data determine {fit.effective_parameters:.1f}"
 
 
 def _latex(text: str) -> str:
