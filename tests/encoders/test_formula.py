@@ -16,8 +16,8 @@ from penchant.encoders.formula import (
     Threshold,
     closest,
     columns_of,
-    parse,
 )
+from penchant.encoders.formula_parser import parse
 from penchant.errors import ConfigError
 
 NAMES = ["time", "cost", "travel time", "x.1", "größe", "C", "when", "log", "in"]

@@ -6,22 +6,12 @@ import pytest
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback import rating
-from penchant.feedback.channel import (
-    Approval,
-    BestWorst,
-    Binary,
-    Choice,
-    GradedPair,
-    Nested,
-    Outcome,
-    Pair,
-    Probit,
-    Ranking,
-    Rating,
-    channel_for,
-    default_channels,
-)
+from penchant.feedback.channel import channel_for, default_channels
+from penchant.feedback.channel_choice import Choice, Nested, Probit
 from penchant.feedback.channel_contract import Channel
+from penchant.feedback.channel_option import Approval, Binary, Outcome, Rating
+from penchant.feedback.channel_order import BestWorst, Ranking
+from penchant.feedback.channel_pair import GradedPair, Pair
 from penchant.feedback.scaled import Scaled
 from penchant.feedback.thresholds import Ordered, Symmetric
 

@@ -3,7 +3,10 @@
 import numpy as np
 
 from penchant.data.batch import Batch, Block
-from penchant.feedback.channel import Choice, Pair, Ranking, Rating
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_option import Rating
+from penchant.feedback.channel_order import Ranking
+from penchant.feedback.channel_pair import Pair
 from penchant.feedback.scaled import Scaled
 from penchant.fitting.pooled import fit_pooled
 

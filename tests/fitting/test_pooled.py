@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
-from penchant.feedback.channel import BestWorst, Choice, Nested, Pair, Ranking, Rating
+from penchant.feedback.channel_choice import Choice, Nested
+from penchant.feedback.channel_option import Rating
+from penchant.feedback.channel_order import BestWorst, Ranking
+from penchant.feedback.channel_pair import Pair
 from penchant.fitting.pooled import PooledDensity, fit_pooled
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.simulation.choices import SimulationConfig, simulate_choices

@@ -17,7 +17,7 @@ from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, Block
 from penchant.data.records import Records
 from penchant.errors import BeliefError, DataError
-from penchant.feedback.channel import Choice
+from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.choice import probabilities as choice_probabilities
 from penchant.numerics.arrays import Array

@@ -14,7 +14,8 @@ from penchant.data.batch_builder import build_batch, groups_of, with_option_name
 from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.encoders.design import Design
-from penchant.encoders.formula import Formula, closest, parse
+from penchant.encoders.formula import Formula, closest
+from penchant.encoders.formula_parser import parse
 from penchant.encoders.source import Source, all_levels
 from penchant.errors import ConfigError, DataError, NotFittedError
 from penchant.numerics.arrays import Array

@@ -15,7 +15,7 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
-from penchant.feedback.channel import Choice
+from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.inference import (
     covariances,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from penchant.data.batch import Batch
 from penchant.data.records import Records
-from penchant.feedback.channel import BestWorst as BestWorstChannel
+from penchant.feedback.channel_order import BestWorst as BestWorstChannel
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 

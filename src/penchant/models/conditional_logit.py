@@ -7,7 +7,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
-from penchant.feedback.channel import Choice
+from penchant.feedback.channel_choice import Choice
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
 from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk

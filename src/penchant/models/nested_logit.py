@@ -10,7 +10,7 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
-from penchant.feedback.channel import Choice, Nested
+from penchant.feedback.channel_choice import Choice, Nested
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
 from penchant.models.estimator import Estimator, training_batch

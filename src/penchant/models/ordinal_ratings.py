@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from penchant.data.batch import Batch
 from penchant.data.records import Records
-from penchant.feedback.channel import Rating
+from penchant.feedback.channel_option import Rating
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 

@@ -7,7 +7,8 @@ from jaxtyping import Float
 
 from penchant.data.batch import Batch
 from penchant.data.records import Records
-from penchant.encoders.formula import columns_of, parse
+from penchant.encoders.formula import columns_of
+from penchant.encoders.formula_parser import parse
 from penchant.encoders.table import TableEncoder
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import (

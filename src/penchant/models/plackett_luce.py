@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from penchant.data.batch import Batch
 from penchant.data.records import Records
-from penchant.feedback.channel import Ranking
+from penchant.feedback.channel_order import Ranking
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 

@@ -15,7 +15,7 @@ from penchant.beliefs.marginal import marginal_features, person_of_row, row_weig
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.errors import ConfigError
-from penchant.feedback.channel import Choice
+from penchant.feedback.channel_choice import Choice
 from penchant.numerics.arrays import Array, log_sum_exp, mask_options
 
 
