@@ -117,21 +117,7 @@ def _answers(
     column = one_chunk(source.table[said.answer])
     if is_number(column.type) and not said.codes and not pa.types.is_boolean(column.type):
         return {"outcome": _from_probability(source, said.answer)}, {}
-    source.used.add(said.answer)
-    codes, values = to_codes(column)
-    words = [COMMON_WORDS.get(str(value).strip().lower(), str(value)) for value in values]
-    meaning = code_lookup(values, said.codes, _MEANINGS)
-    common = code_lookup(words, {}, _MEANINGS)
-    outcome = np.where(meaning >= 0, meaning, common)[codes]
-    # A winner may also be called by its own name.
-    named = code_lookup(values, {}, options.words)[codes]
-    for side in (0, 1):
-        outcome[(outcome == -2) & (named >= 0) & (named == options.codes[:, side])] = side
-    source.bad.add(
-        outcome == -2, said.answer, column,
-        f"the name of one of the two options, {', '.join(_MEANINGS)}, or a value under [codes]",
-        "say under [codes] which of first, second, tie, both_bad the value means",
-    )  # fmt: skip
+    outcome = outcome_of_words(source, said.answer, options)
     both_bad = outcome == 3
     outcome = np.where(both_bad, 2, outcome)
     if kind == "choice":
@@ -139,6 +125,45 @@ def _answers(
                        'use kind = "pair"')  # fmt: skip
         return {"chosen": outcome}, {}
     return {"outcome": outcome}, {"both_bad": both_bad} if both_bad.any() else {}
+
+
+def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
+    """What each line's word says: 0 first won, 1 second won, 2 tie, 3 both bad, -1 nothing.
+
+    A word is looked up under [codes], among the common words, and among the names of the line's
+    two options; a name that is also a common word of the other meaning is a bad line.
+    """
+    said = source.description
+    column = one_chunk(source.table[answer])
+    source.used.add(answer)
+    codes, values = to_codes(column)
+    words = [COMMON_WORDS.get(str(value).strip().lower(), str(value)) for value in values]
+    meaning = code_lookup(values, said.codes, _MEANINGS)
+    common = code_lookup(words, {}, _MEANINGS)
+    outcome = np.where(meaning >= 0, meaning, common)[codes]
+    # A winner may also be called by its own name.
+    named = code_lookup(values, {}, options.words)[codes]
+    first, second = options.codes.T
+    side = np.where(named == first, 0, np.where(named == second, 1, -1))
+    side[named < 0] = -1
+    if answer in said.option_columns:
+        # A table of winners and losers: the answer is a name, whatever else the word could mean.
+        outcome = np.where(codes >= 0, side, -1)
+    by_name = (outcome == -2) & (side >= 0)
+    outcome[by_name] = side[by_name]
+    # What [codes] explains is no question; a gap has the code -1, whose entry stands last.
+    is_told = meaning[codes] >= 0 if said.codes else np.zeros(len(codes), dtype=bool)
+    source.bad.add(
+        (side >= 0) & (outcome != side) & ~is_told, answer, column,
+        "one meaning: this is the name of one option and the usual word for another",
+        "say under [codes] which of first, second, tie the word means",
+    )  # fmt: skip
+    source.bad.add(
+        outcome == -2, answer, column,
+        f"the name of one of the two options, {', '.join(_MEANINGS)}, or a value under [codes]",
+        "say under [codes] which of first, second, tie, both_bad the value means",
+    )  # fmt: skip
+    return outcome
 
 
 def _from_probability(source: Source, name: str) -> Array:

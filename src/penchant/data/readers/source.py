@@ -164,7 +164,7 @@ class Source:
             columns["situation"] = self._situation()
         columns |= {"person": to_dictionary(columns["person"])} if "person" in columns else {}
         if "weight" in columns:
-            columns["weight"] = self._weight(said.weight or "weight", columns["weight"])
+            columns["weight"] = self.checked_weight(said.weight or "weight", columns["weight"])
         named = [(name, "person_feature") for name in said.person_features]
         named += [(name, "context") for name in said.context]
         for name, role in named:
@@ -195,7 +195,8 @@ class Source:
         words = [pc.fill_null(_words(part), "") for part in parts]
         return pc.binary_join_element_wise(*words, "/")
 
-    def _weight(self, name: str, column: Any) -> Any:
+    def checked_weight(self, name: str, column: Any) -> Any:
+        """Weights as numbers; lines whose weight is none are bad."""
         weight = pc.cast(column, pa.float64(), safe=False)
         numbers = np.asarray(weight.fill_null(np.nan))
         self.bad.add(~(np.isfinite(numbers) & (numbers >= 0)), name, column,

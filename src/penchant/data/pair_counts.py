@@ -1,0 +1,262 @@
+"""How often each item beat each other: all that a ranking without voters or contexts needs.
+
+Legend: B votes, Q pairs that met, N items.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+FIRST_WON, SECOND_WON, TIED = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairCounts:
+    """Votes between N items, added up over all votes of the same pair.
+
+    `first` and `second` index `items`, with `first < second`, sorted, every pair once.
+    `first_wins`, `second_wins` and `ties` are weighted numbers of votes; a vote that is a
+    probability counts in part for either side. Items that met nobody are kept.
+    """
+
+    items: tuple[str, ...]
+    first: Int[Array, " Q"]
+    second: Int[Array, " Q"]
+    first_wins: Float[Array, " Q"]
+    second_wins: Float[Array, " Q"]
+    ties: Float[Array, " Q"]
+
+    def __post_init__(self) -> None:
+        check_items(self.items)
+        check_places(len(self.items), self.first, self.second)
+        if (self.first > self.second).any():
+            pair = int(np.argmax(self.first > self.second))
+            raise DataError(
+                f"pair {pair} has first = {int(self.first[pair])} and second = "
+                f"{int(self.second[pair])}; expected first < second. Use `count_votes`, which "
+                "turns pairs round and adds them up."
+            )
+        for name in ("first_wins", "second_wins", "ties"):
+            check_amounts(name, getattr(self, name), len(self.first))
+
+    def __repr__(self) -> str:
+        return (
+            f"PairCounts({len(self.items):,} items, {len(self.first):,} pairs, "
+            f"{self.votes:,.6g} votes)"
+        )
+
+    @property
+    def num_items(self) -> int:
+        return len(self.items)
+
+    @property
+    def num_pairs(self) -> int:
+        return len(self.first)
+
+    @cached_property
+    def votes(self) -> float:
+        """All votes together, by weight."""
+        return float(self.first_wins.sum() + self.second_wins.sum() + self.ties.sum())
+
+    @cached_property
+    def votes_of_item(self) -> Float[Array, " N"]:
+        """Votes that each item took part in, by weight."""
+        met = self.first_wins + self.second_wins + self.ties
+        return self._per_item(met, met)
+
+    @cached_property
+    def wins_of_item(self) -> Float[Array, " N"]:
+        """Votes that each item won, by weight; a tie is no win."""
+        return self._per_item(self.first_wins, self.second_wins)
+
+    def merged(self, other: "PairCounts") -> "PairCounts":
+        """The votes of both together; the items are this one's, then what the other adds."""
+        items = tuple(dict.fromkeys((*self.items, *other.items)))
+        place = {name: i for i, name in enumerate(items)}
+        theirs = np.asarray([place[name] for name in other.items], dtype=np.int32)
+        return sum_counts(items, [
+            (self.first, self.second, self.first_wins, self.second_wins, self.ties),
+            (theirs[other.first], theirs[other.second],
+             other.first_wins, other.second_wins, other.ties),
+        ])  # fmt: skip
+
+    def _per_item(self, to_first: Array, to_second: Array) -> Array:
+        N = self.num_items
+        total = np.bincount(self.first, to_first, N) + np.bincount(self.second, to_second, N)
+        # An empty count comes back in whole numbers.
+        return total.astype(np.float64, copy=False)
+
+
+def count_votes(
+    items: Sequence[str],
+    first: Int[Array, " B"],
+    second: Int[Array, " B"],
+    outcome: Int[Array, " B"],
+    weight: Float[Array, " B"] | None = None,
+) -> PairCounts:
+    """Counts of votes given as places in `items`: outcome 0 first won, 1 second won, 2 a tie.
+
+    Raises DataError for an item that meets itself, places that no item has, other outcomes, and
+    weights that are negative or not finite.
+    """
+    items = tuple(items)
+    check_places(len(items), first, second)
+    if len(outcome) != len(first):
+        raise DataError(
+            f"there are {len(outcome)} outcomes of {len(first)} votes; expected one each."
+        )
+    if len(outcome) and (outcome.min() < FIRST_WON or outcome.max() > TIED):
+        vote = int(np.argmax((outcome < FIRST_WON) | (outcome > TIED)))
+        raise DataError(
+            f"vote {vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
+            "won) or 2 (a tie). Drop votes without an answer."
+        )
+    if weight is not None:
+        check_amounts("weight", weight, len(first))
+    return _tally(items, first, second, outcome, weight)
+
+
+def count_shares(
+    items: Sequence[str],
+    first: Int[Array, " B"],
+    second: Int[Array, " B"],
+    share: Float[Array, " B"],
+    weight: Float[Array, " B"] | None = None,
+) -> PairCounts:
+    """Counts of votes that are probabilities that the first wins: each counts for both in part.
+
+    Raises DataError for what `count_votes` refuses, and for shares outside 0 to 1.
+    """
+    check_shares(share, len(first))
+    return sum_counts(tuple(items), [share_counts(first, second, share, weight)])
+
+
+Parts = tuple[Array, Array, Array, Array, Array]
+
+
+def share_counts(first: Array, second: Array, share: Array, weight: Array | None) -> Parts:
+    """Votes that are probabilities, as wins in part: a sum for `sum_counts`."""
+    if weight is None:
+        return first, second, share, 1.0 - share, np.zeros(len(share))
+    check_amounts("weight", weight, len(first))
+    return first, second, weight * share, weight * (1.0 - share), np.zeros(len(share))
+
+
+def sum_counts(items: tuple[str, ...], parts: Iterable[Parts]) -> PairCounts:
+    """Counts (first, second, first's wins, second's wins, ties) in any order, added up by pair."""
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    first, second, first_wins, second_wins, ties = columns
+    check_places(len(items), first, second)
+    turned = first > second
+    low, high = np.where(turned, second, first), np.where(turned, first, second)
+    key, group = _by_pair(low, high, len(items))
+    amounts = [
+        np.bincount(group, amount, len(key))
+        for amount in (
+            np.where(turned, second_wins, first_wins),
+            np.where(turned, first_wins, second_wins),
+            ties,
+        )
+    ]
+    return _pairs_of(items, key, amounts)
+
+
+def _tally(
+    items: tuple[str, ...], first: Array, second: Array, outcome: Array, weight: Array | None
+) -> PairCounts:
+    """`count_votes` without its checks."""
+    turned = first > second
+    low, high = np.where(turned, second, first), np.where(turned, first, second)
+    # 0 and 1 change places where the pair is turned round; a tie stays one.
+    result = np.where(outcome == TIED, TIED, outcome ^ turned)
+    key, group = _by_pair(low, high, len(items))
+    amounts = np.bincount(group * 3 + result, weight, 3 * len(key)).reshape(-1, 3)
+    return _pairs_of(items, key, list(amounts.astype(np.float64).T))
+
+
+def _by_pair(low: Array, high: Array, num_items: int) -> tuple[Array, Array]:
+    """The pairs that occur, sorted, each as one number; and which of them each vote is of."""
+    key, group = np.unique(low.astype(np.int64) * num_items + high, return_inverse=True)
+    return key, group.reshape(-1)
+
+
+def _pairs_of(items: tuple[str, ...], key: Array, amounts: list[Array]) -> PairCounts:
+    # A vote of weight 0 is no meeting.
+    met = np.flatnonzero(amounts[0] + amounts[1] + amounts[2])
+    first_wins, second_wins, ties = (amount[met].astype(np.float64) for amount in amounts)
+    low, high = np.divmod(key[met], max(len(items), 1))
+    return PairCounts(
+        items=items, first=low.astype(np.int32), second=high.astype(np.int32),
+        first_wins=first_wins, second_wins=second_wins, ties=ties,
+    )  # fmt: skip
+
+
+def check_items(items: tuple[str, ...]) -> None:
+    """Raises DataError if a name is empty or occurs twice."""
+    if "" in items:
+        raise DataError(
+            f"item {items.index('')} has the empty name ''; expected a name. Give it one."
+        )
+    if len(set(items)) != len(items):
+        seen: set[str] = set()
+        twice = next(name for name in items if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # add returns None on purpose
+        raise DataError(f"two items are called {twice!r}; expected every name once. Rename one.")
+
+
+def check_places(num_items: int, first: Array, second: Array) -> None:
+    """Raises DataError if a vote names no item, or one item twice."""
+    if len(first) != len(second):
+        raise DataError(
+            f"there are {len(first)} first and {len(second)} second items; expected one of each "
+            "in every vote."
+        )
+    for name, places in (("first", first), ("second", second)):
+        if len(places) and (places.min() < 0 or places.max() >= num_items):
+            vote = int(np.argmax((places < 0) | (places >= num_items)))
+            raise DataError(
+                f"vote {vote} has {name} item {int(places[vote])}; expected a place from 0 to "
+                f"{num_items - 1}, one of the {num_items} items. Drop votes without an item."
+            )
+    alike = first == second
+    if alike.any():
+        raise DataError(
+            f"vote {int(np.argmax(alike))} compares item {int(first[np.argmax(alike)])} with "
+            f"itself ({int(alike.sum())} of {len(first)} votes do); expected two different items. "
+            "Drop these votes: they say nothing about order."
+        )
+
+
+def check_shares(share: Array, expected: int, ignored: Any = False) -> None:
+    """Raises DataError unless every share, but for those ignored, is a probability."""
+    if len(share) != expected:
+        raise DataError(f"there are {len(share)} shares of {expected} votes; expected one each.")
+    # Written so that NaN is no probability either.
+    bad = ~((share >= 0) & (share <= 1)) & ~np.asarray(ignored)
+    if bad.any():
+        vote = int(np.argmax(bad))
+        raise DataError(
+            f"vote {vote} has share {share[vote]} ({int(bad.sum())} of {expected} votes are like "
+            "this); expected the probability that the first wins, from 0 to 1. Correct or drop it."
+        )
+
+
+def check_amounts(name: str, amounts: Array, expected: int) -> None:
+    """Raises DataError unless there is a finite number of at least 0 for every vote."""
+    if len(amounts) != expected:
+        raise DataError(
+            f"`{name}` has {len(amounts)} entries for {expected} votes; expected one each."
+        )
+    bad = ~((amounts >= 0) & (amounts < np.inf))
+    if bad.any():
+        vote = int(np.argmax(bad))
+        raise DataError(
+            f"`{name}` is {amounts[vote]} at vote {vote} ({int(bad.sum())} of {expected} are like "
+            "this); expected finite numbers, 0 or more. Correct them or drop these votes."
+        )

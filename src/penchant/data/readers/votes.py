@@ -1,0 +1,350 @@
+"""Votes out of tables and records: arena votes, generic pairs, winners and losers, soft votes.
+
+Legend: B lines or votes, C covariates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penchant.data.columns import (
+    first_appearance,
+    is_number,
+    one_chunk,
+    to_codes,
+    to_floats,
+    to_ints,
+)
+from penchant.data.description import Description
+from penchant.data.readers.pairs import arena_names, option_codes, outcome_of_words
+from penchant.data.readers.source import Source, prepare, rating_levels
+from penchant.data.readers.table import Loaded, load_table
+from penchant.data.readers.wide import Codes
+from penchant.data.records import Records
+from penchant.data.votes import Votes
+from penchant.errors import ConfigError, DataError
+from penchant.numerics.arrays import Array
+
+# The covariate that is 1 in every vote: what standing first is worth.
+SHOWN_FIRST = "shown_first"
+_UNANSWERED, _TIE, _BOTH_BAD = -1, 2, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteColumns:
+    """What of a table to keep beside the two items and the answer.
+
+    `context` is a column of words. A covariate is a feature of the description (first minus
+    second), a column of numbers (as it stands), or "shown_first".
+    """
+
+    context: str | None = None
+    covariates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VotesRead:
+    """Votes, what was noticed on the way, and the lines set aside (row number and reason)."""
+
+    votes: Votes
+    notes: tuple[str, ...]
+    quarantined: pa.Table | None = None
+
+
+def read_votes(
+    data: Any,
+    description: Description,
+    columns: VoteColumns | None = None,
+    *,
+    on_bad_rows: str = "error",
+) -> VotesRead:
+    """Votes from a path, a DataFrame, an Arrow table or a dataset of layout "pairs" or "arena".
+
+    Raises DataError at the first line that cannot be used, with its number, unless `on_bad_rows`
+    is "quarantine".
+    """
+    raises = on_bad_rows == "error"
+    loaded = load_table(data, description, raises)
+    source = prepare(loaded.table, vote_description(description, loaded.table.column_names),
+                     loaded.name, raises, loaded.header)  # fmt: skip
+    votes = votes_from_columns(source, columns or VoteColumns())
+    return VotesRead(votes=votes, notes=tuple(source.notes), quarantined=set_aside(loaded, source))
+
+
+def set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
+    """The lines that could not be used, as they stand in the file, with number and reason."""
+    place = np.flatnonzero(source.bad.bad)
+    if not len(place):
+        return None
+    lines = loaded.table.take(pa.array(source.bad.line[place] - 1))
+    lines = lines.add_column(0, "reason", pa.array(source.bad.reason[place], pa.string()))
+    return lines.add_column(0, "row_number", pa.array(source.bad.line[place]))
+
+
+def vote_description(description: Description, present: Sequence[str]) -> Description:
+    """The description with the usual names of arena votes filled in where columns have them."""
+    if description.layout == "pairs":
+        return description
+    if description.layout != "arena":
+        raise ConfigError(
+            f'the layout is {description.layout!r}; expected "pairs" or "arena" for votes between '
+            "two items. Rankings, ratings and menus are read by `penchant.data.readers.read`."
+        )
+    from dataclasses import replace
+
+    filled = arena_names(description)
+    filled = replace(
+        filled,
+        person=filled.person if filled.person in present else None,
+        time=filled.time if filled.time in present else None,
+    )
+    filled.check_columns(present, "the table of votes")
+    return filled
+
+
+def votes_from_columns(source: Source, columns: VoteColumns) -> Votes:
+    """The votes of a prepared table; lines without an answer are left out and counted."""
+    said = source.description
+    options = option_codes(source, said.option_columns, 2)
+    for side, name in enumerate(said.option_columns):
+        nameless = np.asarray([not word.strip() for word in options.words] + [True])
+        source.bad.add(nameless[options.codes[:, side]], name, one_chunk(source.table[name]),
+                       "the name of an item", "fill it in or drop the line")  # fmt: skip
+    alike = (options.codes[:, 0] == options.codes[:, 1]) & (options.codes[:, 0] >= 0)
+    second = said.option_columns[1]
+    source.bad.add(
+        alike, second, one_chunk(source.table[second]),
+        f"another item than in {said.option_columns[0]}: a comparison with itself says nothing",
+        "drop the line",
+    )  # fmt: skip
+    share, tie, answered = _answers(source, options)
+    extras = _extras(source, columns)
+    keep = ~source.bad.bad & answered
+    silent = int((~answered & ~source.bad.bad).sum())
+    if silent:
+        source.notes.append(f"{silent} of {source.num_lines} votes have no answer: left out")
+    return _votes(options, share, tie, extras, keep)
+
+
+def votes_from_records(records: Records, columns: VoteColumns | None = None) -> Votes:
+    """Votes from records of pairs, graded pairs, or choices and edits between two options.
+
+    A graded answer becomes a soft vote, from 0 for the lowest grade to 1 for the highest.
+    Raises DataError for other kinds, menus of other sizes and pairs of one option with itself.
+    """
+    columns = columns or VoteColumns()
+    kinds = set(records.kinds[np.unique(records.kind_codes)])
+    if not kinds <= {"pair", "graded", "choice", "edit"} or (records.menu_sizes != 2).any():
+        raise DataError(
+            f"the records hold feedback of kind {', '.join(sorted(kinds))} on menus of "
+            f"{int(records.menu_sizes.min(initial=0))} to {int(records.menu_sizes.max(initial=0))} "
+            "options; expected pairs. Rankings keep all they say in `Leaderboard(...)` or "
+            "`PlackettLuce`; other menus in `ConditionalLogit`."
+        )
+    codes, words = to_codes(records.options["option"])
+    options = Codes(codes=codes.reshape(-1, 2), words=[str(word) for word in words])
+    if (codes < 0).any():
+        raise DataError(
+            f"observation {int(np.argmax(codes < 0)) // 2} has an option without a name; expected "
+            "names on both sides. Texts need a model with features, such as `BradleyTerry`."
+        )
+    share, tie, answered = _record_answers(records)
+    keep = answered & (records.rows["weight"].to_numpy() >= 0)
+    return _votes(options, share, tie, _record_extras(records, columns), keep)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Extras:
+    """Everything about B votes but items and answers, as columns."""
+
+    weight: Array
+    voter: Any
+    context: Any
+    time: Array | None
+    covariates: Array
+    covariate_names: tuple[str, ...]
+
+
+def _votes(options: Codes, share: Array, tie: Array, extras: _Extras, keep: Array) -> Votes:
+    rows = np.flatnonzero(keep)
+    codes = options.codes[rows]
+    # Items are numbered as they appear, and those nobody voted on are left out.
+    flat, first_seen = first_appearance(codes.reshape(-1))
+    items = tuple(options.words[code] for code in codes.reshape(-1)[first_seen])
+    pairs = flat.reshape(-1, 2).astype(np.int32)
+    voter, voters = _labels(extras.voter, rows)
+    context, contexts = _labels(extras.context, rows)
+    return Votes(
+        items=items, first=pairs[:, 0].copy(), second=pairs[:, 1].copy(), share=share[rows],
+        tie=tie[rows], weight=extras.weight[rows], voter=voter, voters=voters, context=context,
+        contexts=contexts, time=None if extras.time is None else extras.time[rows],
+        covariates=extras.covariates[rows], covariate_names=extras.covariate_names,
+    )  # fmt: skip
+
+
+def _labels(column: Any, rows: Array) -> tuple[Array | None, tuple[str, ...]]:
+    if column is None:
+        return None, ()
+    codes, words = to_codes(column)
+    return codes[rows], tuple(str(word) for word in words)
+
+
+def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
+    """Share of the first, whether it is a tie, whether anything was answered."""
+    said = source.description
+    if said.answer is None:
+        raise DataError(
+            f"{source.bad.name} has no answer column in its description; expected one that says "
+            "which item won. Name it as `column` under [answer]."
+        )
+    column = one_chunk(source.table[said.answer])
+    if said.kind == "graded":
+        levels = rating_levels(source, said.answer)
+        return _graded(to_ints(levels), int(pc.max(levels).as_py() or 1), source.notes)
+    if is_number(column.type) and not said.codes and not pa.types.is_boolean(column.type):
+        share = to_floats(source.column(said.answer))
+        missing = np.isnan(share)
+        source.bad.add(
+            ~missing & ((share < 0) | (share > 1)), said.answer, column,
+            "a probability from 0 to 1 that the first wins, or words",
+            "say under [codes] what the values mean",
+        )  # fmt: skip
+        return np.where(missing, 0.5, share), np.zeros(len(share), dtype=bool), ~missing
+    outcome = outcome_of_words(source, said.answer, options)
+    tie = (outcome == _TIE) | (outcome == _BOTH_BAD)
+    return np.where(tie, 0.5, (outcome == 0) * 1.0), tie, outcome != _UNANSWERED
+
+
+def _graded(level: Array, highest: int, notes: list[str]) -> tuple[Array, Array, Array]:
+    notes.append(
+        "grades are read as soft votes, from 0 (the lowest: the second wins for certain) to 1"
+    )
+    return np.clip(level / max(highest, 1), 0, 1), np.zeros(len(level), dtype=bool), level >= 0
+
+
+def _extras(source: Source, columns: VoteColumns) -> _Extras:
+    said = source.description
+    count = source.num_lines
+    weight = np.ones(count)
+    if said.weight is not None:
+        weight = to_floats(source.checked_weight(said.weight, source.column(said.weight)))
+    return _Extras(
+        weight=weight,
+        voter=None if said.person is None else source.column(said.person),
+        context=None if columns.context is None else _present(source, columns.context),
+        time=None if said.time is None else _times(source, said.time),
+        covariates=np.column_stack(
+            [np.zeros((count, 0)), *(_covariate(source, name) for name in columns.covariates)]
+        ),
+        covariate_names=columns.covariates,
+    )
+
+
+def _present(source: Source, name: str) -> Any:
+    if name not in source.table.column_names:
+        raise DataError(
+            f"{source.bad.name} has no column {name!r}; its columns are: "
+            f"{', '.join(source.table.column_names[:40])}. Name one of these."
+        )
+    return source.column(name)
+
+
+def _covariate(source: Source, name: str) -> Array:
+    if name == SHOWN_FIRST:
+        return np.ones(source.num_lines)
+    sides = source.description.feature_columns.get(name)
+    used = (name,) if sides is None else tuple(sides.values())
+    parts = []
+    for column in used:
+        values = _present(source, column)
+        if not is_number(values.type):
+            raise DataError(
+                f"the covariate {name!r} needs numbers, but column {column!r} of "
+                f"{source.bad.name} has type {values.type}; expected numbers. Encode it first."
+            )
+        numbers = to_floats(values)
+        source.bad.add(~np.isfinite(numbers), column, values, "a finite number",
+                       "fill the gap or leave the covariate out")  # fmt: skip
+        parts.append(numbers)
+    return parts[0] if len(parts) == 1 else parts[0] - parts[1]
+
+
+def _times(source: Source, name: str) -> Array | None:
+    """Numbers as they are; dates and times of day as seconds; nothing where words are no dates."""
+    numbers = time_numbers(source.column(name))
+    if numbers is None or np.isnan(numbers).any():
+        source.notes.append(f"{name} has values that are no times: votes are taken as unordered")
+        return None
+    return numbers
+
+
+def time_numbers(column: Any) -> Array | None:
+    """A column of numbers, dates or ISO dates in words as float64; None if it is none of these."""
+    column = one_chunk(column)
+    if is_number(column.type):
+        return to_floats(column)
+    try:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        moments = pc.cast(column, pa.timestamp("us"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return to_floats(pc.cast(moments, pa.int64())) / 1e6
+
+
+def _record_answers(records: Records) -> tuple[Array, Array, Array]:
+    count = len(records)
+    share, tie = np.full(count, 0.5), np.zeros(count, dtype=bool)
+    answered = np.zeros(count, dtype=bool)
+    for name in ("outcome", "chosen"):
+        if name in records.rows.column_names:
+            value = to_ints(records.rows[name])
+            given = value >= 0
+            share = np.where(given, np.where(value == _TIE, 0.5, (value == 0) * 1.0), share)
+            tie |= given & (value == _TIE)
+            answered |= given
+    if "grade" in records.rows.column_names:
+        grade = to_ints(records.rows["grade"])
+        soft, _, given = _graded(grade, int(grade.max(initial=1)), [])
+        share, answered = np.where(given, soft, share), answered | given
+    return share, tie, answered
+
+
+def _record_extras(records: Records, columns: VoteColumns) -> _Extras:
+    rows = records.rows
+    present = set(rows.column_names)
+    known = "person" in present and rows["person"].null_count < len(records)
+    time = time_numbers(rows["time"]) if "time" in present else None
+    return _Extras(
+        weight=to_floats(rows["weight"]),
+        voter=rows["person"] if known else None,
+        context=None if columns.context is None else _of(records, columns.context),
+        time=None if time is None or np.isnan(time).any() else time,
+        covariates=np.column_stack(
+            [np.zeros((len(records), 0)),
+             *(_record_covariate(records, name) for name in columns.covariates)]
+        ),
+        covariate_names=columns.covariates,
+    )  # fmt: skip
+
+
+def _of(records: Records, name: str) -> Any:
+    if name not in records.rows.column_names:
+        raise DataError(
+            f"the records have no column {name!r}; they have "
+            f"{', '.join(records.rows.column_names)}. Name one of these."
+        )
+    return records.rows[name]
+
+
+def _record_covariate(records: Records, name: str) -> Array:
+    if name == SHOWN_FIRST:
+        return np.ones(len(records))
+    if name in records.options.column_names:
+        values = to_floats(records.options[name]).reshape(-1, 2)
+        return values[:, 0] - values[:, 1]
+    return to_floats(_of(records, name))

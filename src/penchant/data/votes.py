@@ -1,0 +1,170 @@
+"""Votes between two items, one by one: when voters, contexts, covariates or order matter.
+
+Legend: B votes, N items, C covariates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.data.pair_counts import (
+    FIRST_WON,
+    SECOND_WON,
+    TIED,
+    PairCounts,
+    check_amounts,
+    check_items,
+    check_places,
+    check_shares,
+    count_votes,
+    share_counts,
+    sum_counts,
+)
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+
+def _no_covariates() -> Array:
+    return np.zeros((0, 0))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Votes:
+    """B votes as they were cast.
+
+    `first` and `second` index `items` in the order shown (first = left = model_a). `share` is the
+    probability that the first wins, 1 or 0 for a plain vote; where `tie` holds, it means nothing.
+    `voter` indexes `voters` (-1: unknown) and `context` indexes `contexts` (-1: unknown).
+    `covariates` belong to the pair: what the first has more of than the second, or 1 for a column
+    such as "shown first". `time` is in the user's unit, and only its order and spacing matter.
+    """
+
+    items: tuple[str, ...]
+    first: Int[Array, " B"]
+    second: Int[Array, " B"]
+    share: Float[Array, " B"]
+    tie: Bool[Array, " B"]
+    weight: Float[Array, " B"]
+    voter: Int[Array, " B"] | None = None
+    voters: tuple[str, ...] = ()
+    covariates: Float[Array, "B C"] = field(default_factory=_no_covariates)
+    covariate_names: tuple[str, ...] = ()
+    context: Int[Array, " B"] | None = None
+    contexts: tuple[str, ...] = ()
+    time: Float[Array, " B"] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.first)
+        check_items(self.items)
+        check_places(len(self.items), self.first, self.second)
+        if len(self.tie) != count:
+            raise DataError(f"`tie` has {len(self.tie)} entries for {count} votes; expected each.")
+        check_shares(self.share, count, ignored=self.tie)
+        check_amounts("weight", self.weight, count)
+        if not self.covariate_names and self.covariates.shape != (count, 0):
+            if self.covariates.size:
+                raise DataError(
+                    f"covariates of shape {self.covariates.shape} have no names; expected one name "
+                    "a column in `covariate_names`."
+                )
+            object.__setattr__(self, "covariates", np.zeros((count, 0)))
+        _check_covariates(self.covariates, self.covariate_names, count)
+        _check_labels("voter", self.voter, self.voters, count)
+        _check_labels("context", self.context, self.contexts, count)
+        if self.time is not None and (len(self.time) != count or np.isnan(self.time).any()):
+            raise DataError(
+                f"`time` has {len(self.time)} entries for {count} votes, or some are not numbers; "
+                "expected one number each. Drop votes without a time, or leave `time` out."
+            )
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self):,} votes", f"{self.num_items:,} items"]
+        parts += [f"{len(self.voters):,} voters"] if self.voter is not None else []
+        parts += [f"{len(self.contexts):,} contexts"] if self.context is not None else []
+        parts += [f"covariates {', '.join(self.covariate_names)}"] if self.covariate_names else []
+        return f"Votes({'; '.join(parts)})"
+
+    @classmethod
+    def from_outcomes(
+        cls,
+        items: Sequence[str],
+        first: Int[Array, " B"],
+        second: Int[Array, " B"],
+        outcome: Int[Array, " B"],
+        **others: Any,
+    ) -> "Votes":
+        """Plain votes: outcome 0 where the first won, 1 the second, 2 a tie.
+
+        `others` are fields of `Votes`; every vote weighs 1 unless `weight` says otherwise.
+        """
+        count = len(first)
+        if len(outcome) != count or not np.isin(outcome, (FIRST_WON, SECOND_WON, TIED)).all():
+            raise DataError(
+                f"outcomes are {np.unique(outcome)[:8]} in {len(outcome)} entries for {count} "
+                "votes; expected 0 (the first won), 1 (the second won) or 2 (a tie) each."
+            )
+        others.setdefault("weight", np.ones(count))
+        return cls(
+            items=tuple(items), first=first, second=second,
+            share=np.where(outcome == TIED, 0.5, (outcome == FIRST_WON) * 1.0),
+            tie=np.asarray(outcome == TIED), **others,
+        )  # fmt: skip
+
+    @property
+    def num_items(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: Int[Array, " A"]) -> "Votes":
+        """The votes at these places, in that order; names stay as they are."""
+        picked: dict[str, Any] = {
+            name: getattr(self, name)[rows]
+            for name in ("first", "second", "share", "tie", "weight", "covariates")
+        }
+        for name in ("voter", "context", "time"):
+            values = getattr(self, name)
+            picked[name] = None if values is None else values[rows]
+        return replace(self, **picked)
+
+    def counts(self) -> PairCounts:
+        """The votes added up by pair; voters, contexts, covariates and order are forgotten."""
+        hard = self.tie | (self.share == 0.0) | (self.share == 1.0)
+        if hard.all():
+            outcome = np.where(self.tie, TIED, np.where(self.share == 1.0, FIRST_WON, SECOND_WON))
+            weight = None if (self.weight == 1.0).all() else self.weight
+            return count_votes(self.items, self.first, self.second, outcome, weight)
+        low, high, wins, losses, _ = share_counts(self.first, self.second, self.share, self.weight)
+        won, lost = np.where(self.tie, 0.0, wins), np.where(self.tie, 0.0, losses)
+        return sum_counts(self.items, [(low, high, won, lost, self.weight * self.tie)])
+
+
+def _check_covariates(covariates: Array, names: tuple[str, ...], count: int) -> None:
+    if covariates.shape != (count, len(names)):
+        raise DataError(
+            f"covariates have shape {covariates.shape}; expected ({count}, {len(names)}), one row "
+            f"a vote and one column for each of {', '.join(names)}."
+        )
+    bad = ~np.isfinite(covariates)
+    if bad.any():
+        vote, column = np.argwhere(bad)[0]
+        raise DataError(
+            f"covariate {names[column]!r} is {covariates[vote, column]} at vote {vote} "
+            f"({int(bad.any(axis=1).sum())} of {count} votes have such a gap); expected finite "
+            "numbers. Fill the gaps, drop these votes or leave the covariate out."
+        )
+
+
+def _check_labels(name: str, codes: Array | None, labels: tuple[str, ...], count: int) -> None:
+    if codes is None:
+        return
+    if len(codes) != count or (count and (codes.min() < -1 or codes.max() >= len(labels))):
+        raise DataError(
+            f"`{name}` has {len(codes)} entries for {count} votes, or entries outside -1 to "
+            f"{len(labels) - 1}; expected the place of each vote's {name} among `{name}s`, -1 if "
+            "unknown."
+        )

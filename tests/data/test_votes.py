@@ -1,0 +1,171 @@
+"""Votes: what they keep, how they add up, and how tables and records become votes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penchant.data.description import Description
+from penchant.data.readers.read import read
+from penchant.data.readers.votes import VoteColumns, read_votes, votes_from_records
+from penchant.data.votes import Votes
+from penchant.errors import ConfigError, DataError
+
+PAIRS = Description(layout="pairs", option_columns=("left", "right"), answer="winner")
+
+
+def table(**columns):
+    base = {
+        "left": ["x", "y", "x"], "right": ["y", "z", "z"], "winner": ["left", "z", "tie"],
+    }  # fmt: skip
+    return pa.table(base | columns)
+
+
+def counts_of(votes):
+    counts = votes.counts()
+    rows = zip(counts.first, counts.second, counts.first_wins, counts.second_wins, counts.ties)
+    return {
+        (counts.items[a], counts.items[b]): (float(x), float(y), float(z)) for a, b, x, y, z in rows
+    }
+
+
+def test_sides_names_and_ties_are_understood():
+    votes = read_votes(table(), PAIRS).votes
+    assert votes.items == ("x", "y", "z")
+    assert counts_of(votes) == {
+        ("x", "y"): (1.0, 0.0, 0.0),
+        ("y", "z"): (0.0, 1.0, 0.0),
+        ("x", "z"): (0.0, 0.0, 1.0),
+    }
+
+
+def test_arena_votes_bring_their_judges_and_times():
+    arena = table().rename_columns(["model_a", "model_b", "winner"])
+    arena = arena.set_column(2, "winner", pa.array(["model_a", "tie (bothbad)", "model_b"]))
+    arena = arena.append_column("judge", pa.array(["ann", "bob", "ann"]))
+    arena = arena.append_column("tstamp", pa.array([3.0, 1.0, 2.0]))
+    votes = read_votes(arena, Description(layout="arena")).votes
+    assert [votes.voters[v] for v in votes.voter] == ["ann", "bob", "ann"]
+    assert votes.time.tolist() == [3.0, 1.0, 2.0]
+    assert votes.tie.tolist() == [False, True, False]
+
+
+def test_a_table_of_winners_and_losers_needs_no_answer_of_its_own():
+    said = Description(layout="pairs", option_columns=("winner", "loser"), answer="winner")
+    # Names that would be sides elsewhere are names here.
+    data = pa.table({"winner": ["a", "b", "left"], "loser": ["b", "left", "a"]})
+    votes = read_votes(data, said).votes
+    assert votes.share.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_name_that_means_a_side_is_refused():
+    data = pa.table({"left": ["b", "c"], "right": ["a", "b"], "winner": ["a", "c"]})
+    with pytest.raises(DataError, match="one meaning"):
+        read_votes(data, PAIRS)
+
+
+def test_a_number_is_the_probability_that_the_first_wins():
+    votes = read_votes(table(winner=[0.25, 1.0, None]), PAIRS)
+    assert counts_of(votes.votes) == {("x", "y"): (0.25, 0.75, 0.0), ("y", "z"): (1.0, 0.0, 0.0)}
+    assert any("1 of 3 votes have no answer" in note for note in votes.notes)
+
+
+def test_grades_are_soft_votes():
+    said = Description(layout="pairs", kind="graded", option_columns=("left", "right"),
+                       answer="winner", levels=(1, 2, 3, 4, 5))  # fmt: skip
+    votes = read_votes(table(winner=[5, 3, 2]), said).votes
+    assert votes.share.tolist() == [1.0, 0.5, 0.25]
+
+
+def test_covariates_are_first_minus_second():
+    data = table(length_left=[3.0, 5.0, 1.0], length_right=[1.0, 1.0, 4.0])
+    said = Description(
+        layout="pairs", option_columns=("left", "right"), answer="winner",
+        feature_columns={"length": {"first": "length_left", "second": "length_right"}},
+    )  # fmt: skip
+    votes = read_votes(data, said, VoteColumns(covariates=("length", "shown_first"))).votes
+    assert votes.covariates.tolist() == [[2.0, 1.0], [4.0, 1.0], [-3.0, 1.0]]
+
+
+def test_contexts_have_names():
+    votes = read_votes(table(topic=["maths", None, "prose"]), PAIRS, VoteColumns(context="topic"))
+    codes = votes.votes.context
+    assert [votes.votes.contexts[c] if c >= 0 else None for c in codes] == ["maths", None, "prose"]
+
+
+def test_unicode_names_stay_as_they_are():
+    odd = ["モデル", "naïve  model", "🙂"]
+    data = table(left=odd, right=odd[1:] + odd[:1], winner=["left"] * 3)
+    assert read_votes(data, PAIRS).votes.items == tuple(odd)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"winner": ["left", "nobody", "tie"]}, "row 2: winner is 'nobody'"),
+        ({"right": ["y", "y", "z"]}, "row 2: right is 'y'.*another item"),
+        ({"left": ["x", " ", "x"]}, "row 2: left is ' '.*name of an item"),
+        ({"left": ["x", None, "x"]}, "row 2: left is missing"),
+        ({"winner": [0.5, 1.5, 0.0]}, "row 2: winner is 1.5.*probability"),
+    ],
+)
+def test_a_bad_line_is_named_and_can_be_set_aside(columns, words):
+    with pytest.raises(DataError, match=words):
+        read_votes(table(**columns), PAIRS)
+    found = read_votes(table(**columns), PAIRS, on_bad_rows="quarantine")
+    assert len(found.votes) == 2
+    assert found.quarantined["row_number"].to_pylist() == [2]
+
+
+def test_a_bad_weight_is_a_bad_line():
+    said = Description(layout="pairs", option_columns=("left", "right"), answer="winner",
+                       weight="w")  # fmt: skip
+    for bad in (-1.0, float("nan"), None):
+        with pytest.raises(DataError, match=r"row 3: w is .*finite weight"):
+            read_votes(table(w=[1.0, 2.0, bad]), said)
+
+
+def test_rankings_are_no_votes():
+    with pytest.raises(ConfigError, match="votes between two items"):
+        read_votes(table(), Description(layout="rankings"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)).filter(
+    lambda vote: vote[0] != vote[1]), min_size=1, max_size=20))  # fmt: skip
+def test_records_and_tables_give_the_same_counts(ballot):
+    words = ["left", "right", "tie"]
+    data = pa.table({
+        "left": [f"i{a}" for a, _, _ in ballot], "right": [f"i{b}" for _, b, _ in ballot],
+        "winner": [words[o] for _, _, o in ballot],
+    })  # fmt: skip
+    by_records = votes_from_records(read(data, PAIRS).records)
+    assert counts_of(by_records) == counts_of(read_votes(data, PAIRS).votes)
+
+
+def test_votes_that_are_taken_keep_all_their_columns():
+    votes = Votes.from_outcomes(
+        ("a", "b", "c"), np.array([0, 1, 2]), np.array([1, 2, 0]), np.array([0, 2, 1]),
+        voter=np.array([0, 1, -1]), voters=("ann", "bob"), time=np.array([1.0, 2.0, 3.0]),
+        covariates=np.array([[1.0], [2.0], [3.0]]), covariate_names=("length",),
+    )  # fmt: skip
+    part = votes.take(np.array([2, 1]))
+    assert part.voter.tolist() == [-1, 1]
+    assert part.covariates.tolist() == [[3.0], [2.0]]
+    assert part.tie.tolist() == [False, True]
+
+
+def test_what_is_no_vote_is_refused():
+    good = {"items": ("a", "b"), "first": np.array([0]), "second": np.array([1]),
+            "outcome": np.array([0])}  # fmt: skip
+    for change, words in [
+        ({"second": np.array([0])}, "itself"),
+        ({"outcome": np.array([5])}, "expected 0"),
+        ({"weight": np.array([np.nan])}, "finite"),
+        ({"voter": np.array([3]), "voters": ("ann",)}, "outside -1 to 0"),
+        ({"covariates": np.array([[np.nan]]), "covariate_names": ("length",)}, "'length' is nan"),
+        ({"covariates": np.array([[1.0]])}, "no names"),
+        ({"time": np.array([np.nan])}, "time"),
+    ]:
+        with pytest.raises(DataError, match=words):
+            Votes.from_outcomes(**(good | change))
