@@ -139,7 +139,9 @@ def test_fewer_degrees_of_freedom_widen():
 
 def test_rank_odds_are_doubly_stochastic_and_top_is_their_sum():
     generator = np.random.default_rng(1)
-    draws = normal_draws(np.diag([0.1, 0.5, 1.0, 0.2]), generator, 500) + np.array([1.0, 0.5, 0.0, -1.0])
+    draws = normal_draws(np.diag([0.1, 0.5, 1.0, 0.2]), generator, 500) + np.array(
+        [1.0, 0.5, 0.0, -1.0]
+    )
     odds = rank_probabilities(draws)
     np.testing.assert_allclose(odds.sum(axis=0), 1.0)
     np.testing.assert_allclose(odds.sum(axis=1), 1.0)
