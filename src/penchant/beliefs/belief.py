@@ -63,6 +63,8 @@ class Belief:
     theta: the mode (or posterior mean); first the population's parameters, then each channel's
     own, `channel_sizes` of them. covariance: of theta, from the curvature; robust_covariance: the
     sandwich clustered by group. Both are None in a belief without doubt, such as `sample` gives.
+    has_unknown_doubt: the fit had too many parameters to make a covariance; whatever needs our
+    doubt then raises `BeliefError` rather than call us certain.
     draws: posterior draws of theta where the fit made them. posterior: how a person's own answers
     are used, by reweighting the kinds of people or by a Laplace approximation per person.
     group_names: the people of the fit, kept where a channel has parameters of their own.
@@ -77,6 +79,7 @@ class Belief:
     encoder: Encoder | None = None
     covariance: Float[Array, "M M"] | None = None
     robust_covariance: Float[Array, "M M"] | None = None
+    has_unknown_doubt: bool = False
     draws: Float[Array, "N M"] | None = None
     posterior: str = "reweight"
     group_names: tuple[str, ...] = ()
@@ -198,6 +201,7 @@ class Belief:
         people: Cov over kinds s of u_s at theta; doubt: J Cov(theta) J' with J the derivative of
         the mean worth (delta method; exact where worths are linear in theta).
         """
+        self._refuse_unknown_doubt()
         mean, people, doubt = [], [], []
         tastes = self.tastes(batch)
         jacobian_MGD = self._mean_taste_jacobian(batch)
@@ -242,7 +246,10 @@ class Belief:
         Draws come from the posterior draws where the fit made them, else from the normal
         approximation N(theta, covariance), with the sandwich if `robust`. `antithetic` gives each
         normal draw with its mirror image, so that whatever is linear in theta averages exactly.
+
+        Raises `BeliefError` where the fit made neither.
         """
+        self._refuse_unknown_doubt()
         if self.draws is not None:
             thetas = self.draws[rng.integers(len(self.draws), size=n)]
         else:
@@ -273,6 +280,14 @@ class Belief:
         from penchant.beliefs.storage import load_belief
 
         return load_belief(Path(folder))
+
+    def _refuse_unknown_doubt(self) -> None:
+        if self.has_unknown_doubt and self.covariance is None and self.draws is None:
+            raise BeliefError(
+                f"this belief has {len(self.theta)} parameters and no covariance: it was fitted by "
+                "a method that makes none, so nobody knows how sure it is. Ask for predictions at "
+                "the mode, or fit fewer parameters (or with method='newton') to get intervals."
+            )
 
     def _chosen(self, block: Block, utilities: Float[Array, "C K S"]) -> Float[Array, "C K S"]:
         """The probability that each option is chosen, by the channel that serves the block."""

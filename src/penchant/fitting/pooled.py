@@ -1,20 +1,23 @@
-"""One taste for all, from any mix of feedback: maximum likelihood or posterior mode by Newton.
+"""One taste for all, from any mix of feedback: maximum likelihood or posterior mode.
+
+By Newton with the exact curvature, or, beyond `MOST_DENSE` parameters, by L-BFGS.
 
 Legend: B observations, K options, D tastes, M parameters (tastes, then each channel's own),
 G groups (people).
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
-from penchant.data.batch import Batch, Block
-from penchant.errors import DataError
+from penchant.data.batch import Batch
+from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.inference import (
@@ -23,122 +26,28 @@ from penchant.fitting.inference import (
     invert_information,
     widened,
 )
+from penchant.fitting.lbfgs import Slope, Summit, maximise_lbfgs
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
-from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
+from penchant.fitting.pooled_density import PooledDensity, serving_channel
+from penchant.fitting.separation import (
+    WEAK_SCALE,
+    Runaway,
+    describe,
+    far_parameters,
+    runaway_directions,
+)
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
 from penchant.populations.pooled import Pooled
 from penchant.utilities.linear import Linear
 from penchant.utilities.utility import Utility
 
+# Beyond so many parameters a dense curvature costs more than the fit: 8 M^2 bytes, and some 10 M^3
+# operations for each of three decompositions.
+MOST_DENSE = 2000
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PooledDensity:
-    """sum_b w_b log p(y_b | u_b(theta), own(theta)) over all answers, and its derivatives.
-
-    prior_precision: of the normal prior around zero that the fit adds, per parameter (0: none).
-    """
-
-    batch: Batch
-    utility: Utility
-    channels: tuple[Channel, ...]
-    sizes: tuple[int, ...]
-    prior_precision: Float[Array, " M"]
-
-    @property
-    def num_tastes(self) -> int:
-        """D, the parameters before the channels' own."""
-        return len(self.prior_precision) - sum(self.sizes)
-
-    def evaluate(self, theta: Float[Array, " M"]) -> Evaluation:
-        """Value, gradient and information of the log-likelihood alone."""
-        num_tastes = self.num_tastes
-        value, gradient = 0.0, np.zeros(len(theta))
-        information = np.zeros((len(theta), len(theta)))
-        for block, channel, own in self._parts():
-            utilities, weight = self._worths(block, theta), block.weight
-            value += float(weight @ channel.log_prob(utilities, block, theta[own]))
-            score = channel.score(utilities, block, theta[own])
-            bend = channel.curvature(utilities, block, theta[own])
-            gradient[:num_tastes] += self.utility.gradient(
-                block, score.utilities, weight, num_tastes
-            )
-            information[:num_tastes, :num_tastes] += self.utility.information(
-                block, bend.utilities, weight, num_tastes
-            )
-            if own.stop > own.start:
-                place_BM = own.start + channel.parameter_index(block)
-                np.add.at(gradient, place_BM, score.parameters * weight[:, None])
-                np.add.at(
-                    information,
-                    (place_BM[:, :, None], place_BM[:, None, :]),
-                    bend.parameters * weight[:, None, None],
-                )
-                cross = self._cross(block, bend.cross, place_BM, len(theta))
-                information[:num_tastes] += cross
-                information[:, :num_tastes] += cross.T
-        return Evaluation(value=value, gradient=gradient, information=information)
-
-    def group_scores(self, theta: Float[Array, " M"]) -> Float[Array, "G M"]:
-        """d log p(answers of g) / d theta, for errors that only trust people to be independent."""
-        scores = np.zeros((self.batch.num_groups, len(theta)))
-        for block, channel, own in self._parts():
-            utilities = self._worths(block, theta)
-            score = channel.score(utilities, block, theta[own])
-            rows = self.utility.row_scores(block, score.utilities, self.num_tastes)
-            np.add.at(scores[:, : self.num_tastes], block.group, rows * block.weight[:, None])
-            if own.stop > own.start:
-                place_BM = own.start + channel.parameter_index(block)
-                np.add.at(
-                    scores,
-                    (block.group[:, None], place_BM),
-                    score.parameters * block.weight[:, None],
-                )
-        return scores
-
-    def _cross(
-        self,
-        block: Block,
-        cross: Float[Array, "B K M"],
-        place: Int[Array, "B M"],
-        num_parameters: int,
-    ) -> Float[Array, "D M2"]:
-        """The curvature between tastes and own parameters, at the places of the latter."""
-        total = np.zeros((self.num_tastes, num_parameters))
-        if np.all(place == place[:1]):
-            total[:, place[0]] = self.utility.cross_information(
-                block, cross, block.weight, self.num_tastes
-            )
-            return total
-        for column in range(place.shape[1]):
-            rows = self.utility.row_scores(block, cross[:, :, column], self.num_tastes)
-            np.add.at(total.T, place[:, column], rows * block.weight[:, None])
-        return total
-
-    def _worths(self, block: Block, theta: Float[Array, " M"]) -> Float[Array, "B K"]:
-        return self.utility.worths(block, theta[None, None, : self.num_tastes])[:, :, 0]
-
-    def _parts(self) -> Iterator[tuple[Block, Channel, slice]]:
-        """Each block with the channel that serves it and that channel's slice of theta."""
-        starts = self.num_tastes + np.concatenate([[0], np.cumsum(self.sizes)]).astype(int)
-        for block in self.batch.blocks:
-            index = serving_channel(self.channels, block.kind)
-            yield block, self.channels[index], slice(int(starts[index]), int(starts[index + 1]))
-
-
-def serving_channel(channels: tuple[Channel, ...], kind: str) -> int:
-    """Which channel gives the likelihood of this kind of feedback.
-
-    Raises `DataError` where none does.
-    """
-    for index, channel in enumerate(channels):
-        if kind == channel.kind:
-            return index
-    served = sorted({channel.kind for channel in channels})
-    raise DataError(
-        f"the data hold feedback of kind {kind!r}, which this model has no likelihood for; "
-        f"expected {served}. Keep only these rows, or give the model a channel for {kind!r}."
-    )
+Method = Literal["auto", "newton", "lbfgs"]
+OnStep = Callable[[int, Float[Array, " M"], float], None]
 
 
 def fit_pooled(
@@ -151,7 +60,8 @@ def fit_pooled(
     start: Float[Array, " M"] | None = None,
     config: NewtonConfig | None = None,
     encoder: Encoder | None = None,
-    on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
+    on_step: OnStep | None = None,
+    method: Method = "auto",
 ) -> Belief:
     """Fit one taste to all feedback of a batch.
 
@@ -159,9 +69,12 @@ def fit_pooled(
     deviation of its feature within menus. None fits without a prior unless the data push a
     parameter to infinity (or do not identify it); then a weak prior on the parameters concerned
     is turned on and `report.warnings` says so. shrinkage: families of parameters shrunk to zero by
-    an amount that the data tell.
+    an amount that the data tell. method: "newton"; "lbfgs", to the same optimum without a matrix
+    on the way; "auto" takes L-BFGS beyond `MOST_DENSE` parameters. Up to so many parameters either
+    ends with a covariance; beyond, there is none, and the belief says so when asked for doubt.
 
-    Raises `DataError` for a batch without observations or with a kind that no channel serves.
+    Raises `DataError` for a batch without observations or with a kind that no channel serves,
+    `ConfigError` for shrinkage of more than `MOST_DENSE` parameters.
     """
     began = time.perf_counter()
     if batch.num_observations == 0:
@@ -196,55 +109,153 @@ def fit_pooled(
         sizes=sizes,
         prior_precision=precision,
     )
-    pass_over_data = _fastest(density)
-    at_zero = pass_over_data(initial)
-    first = initial if start is None else start
-    if shrinkage is not None:
-        learned = _learn(
-            lambda precision, theta: maximise(
-                _with_prior(pass_over_data, precision), theta, config, on_step=on_step
-            ),
-            shrinkage,
-            scales,
-            precision,
-            first,
+    is_lbfgs = method == "lbfgs" or (method == "auto" and len(initial) > MOST_DENSE)
+    task = _Task(
+        density=density,
+        start=initial if start is None else start,
+        initial=initial,
+        scales=scales,
+        names=names,
+        prior=prior,
+        on_step=on_step,
+    )
+    if not is_lbfgs:
+        climb = _climb_with_matrix(task, "newton", shrinkage, config)
+    elif len(initial) <= MOST_DENSE:
+        climb = _climb_with_matrix(task, "lbfgs", shrinkage, config)
+    elif shrinkage is None:
+        climb = _climb_without_matrix(task)
+    else:
+        raise ConfigError(
+            f"the model has {len(initial)} parameters; expected at most {MOST_DENSE} where "
+            "families are shrunk by what the data tell, which needs their covariance. Give "
+            "`prior_scale` instead, or fewer terms."
         )
+    return _belief(density, climb, names, encoder, time.perf_counter() - began)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Task:
+    """What is to be fitted, from where. initial: worths of zero, where nothing is known yet."""
+
+    density: PooledDensity
+    start: Float[Array, " M"]
+    initial: Float[Array, " M"]
+    scales: Float[Array, " M"]
+    names: tuple[str, ...]
+    prior: str | None
+    on_step: OnStep | None
+
+
+def _climb_with_matrix(
+    task: _Task,
+    method: Literal["newton", "lbfgs"],
+    shrinkage: Shrinkage | None,
+    config: NewtonConfig | None,
+) -> "_Climb":
+    density, scales, prior = task.density, task.scales, task.prior
+    pass_over_data = _fastest(density)
+
+    def climb(precision: Float[Array, " M"], theta: Float[Array, " M"]) -> Optimum:
+        evaluate = _with_prior(pass_over_data, precision)
+        if method == "newton":
+            return maximise(evaluate, theta, config, on_step=task.on_step)
+        summit = _by_lbfgs(task, precision, theta)
+        return Optimum(information=evaluate(summit.theta).information, **vars(summit))
+
+    at_zero = pass_over_data(task.initial)
+    precision = density.prior_precision
+    if shrinkage is not None:
+        learned = _learn(climb, shrinkage, scales, precision, task.start)
         precision, optimum = learned.precision, learned.fit
         prior = learned.sentence(shrinkage)
     else:
-        evaluate = _with_prior(pass_over_data, precision)
-        optimum = maximise(evaluate, first, config, on_step=on_step)
-    warnings: tuple[str, ...] = batch.notes
+        optimum = climb(precision, task.start)
     runaway = runaway_directions(optimum.information, at_zero.information, scales)
+    warnings: tuple[str, ...] = ()
     if runaway.parameters.any():
-        safe = np.where(scales > 0, scales, 1.0)
-        precision = precision + runaway.parameters * (safe / WEAK_SCALE) ** 2
-        evaluate = _with_prior(pass_over_data, precision)
-        optimum = maximise(evaluate, initial, config, on_step=on_step)
-        warnings += describe(runaway, names)
-        weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
-        prior = weak if prior is None else f"{prior}; {weak}"
-    climb = _Climb(
+        precision, prior = _with_weak_prior(precision, prior, runaway, scales)
+        optimum = climb(precision, task.initial)
+        warnings = describe(runaway, task.names)
+    return _Climb(
         optimum=optimum,
         null=at_zero.value,
+        precision=precision,
         unbounded=runaway.parameters,
         prior=prior,
         warnings=warnings,
-        seconds=time.perf_counter() - began,
+        method="Newton" if method == "newton" else "L-BFGS",
     )
-    return _belief(replace(density, prior_precision=precision), climb, names, encoder)
+
+
+def _climb_without_matrix(task: _Task) -> "_Climb":
+    density, scales, prior = task.density, task.scales, task.prior
+    precision = density.prior_precision
+    summit = _by_lbfgs(task, precision, task.start)
+    runaway = far_parameters(
+        summit.theta, lambda v: density.information_times(summit.theta, v) + precision * v, scales
+    )
+    warnings: tuple[str, ...] = ()
+    if runaway.parameters.any():
+        precision, prior = _with_weak_prior(precision, prior, runaway, scales)
+        summit = _by_lbfgs(task, precision, task.initial)
+        warnings = describe(runaway, task.names)
+    return _Climb(
+        optimum=summit,
+        null=density.slope(task.initial).value,
+        precision=precision,
+        unbounded=runaway.parameters,
+        prior=prior,
+        warnings=(
+            *warnings,
+            f"There are {len(task.names):,} parameters: no covariance was made, so there are no "
+            "standard errors, intervals or draws of our doubt, and features that others add up "
+            "to were not looked for. method='newton' makes a covariance, if memory and patience "
+            "allow.",
+        ),
+        method="L-BFGS",
+    )
+
+
+def _by_lbfgs(task: _Task, precision: Float[Array, " M"], start: Float[Array, " M"]) -> Summit:
+    density = task.density
+
+    def slope(theta: Float[Array, " M"]) -> Slope:
+        data = density.slope(theta)
+        return Slope(
+            value=data.value - 0.5 * float(precision @ theta**2),
+            gradient=data.gradient - precision * theta,
+        )
+
+    def information_times(theta: Float[Array, " M"], v: Float[Array, " M"]) -> Float[Array, " M"]:
+        return density.information_times(theta, v) + precision * v
+
+    return maximise_lbfgs(slope, information_times, start, task.scales, on_step=task.on_step)
+
+
+def _with_weak_prior(
+    precision: Float[Array, " M"], prior: str | None, runaway: Runaway, scales: Float[Array, " M"]
+) -> tuple[Float[Array, " M"], str]:
+    safe = np.where(scales > 0, scales, 1.0)
+    weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
+    return (
+        precision + runaway.parameters * (safe / WEAK_SCALE) ** 2,
+        weak if prior is None else f"{prior}; {weak}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Climb:
-    """Where the fit ended and what is to be said of it. null: the log-likelihood at the start."""
+    """Where the fit ended and what is to be said of it. null: the log-likelihood at the start;
+    precision: of the normal prior that was used."""
 
-    optimum: Optimum
+    optimum: Optimum | Summit
     null: float
+    precision: Float[Array, " M"]
     unbounded: Bool[Array, " M"]
     prior: str | None
     warnings: tuple[str, ...]
-    seconds: float
+    method: str
 
 
 Evaluate = Callable[[Float[Array, " M"]], Evaluation]
@@ -316,11 +327,18 @@ def _is_plain(density: PooledDensity) -> bool:
 
 
 def _belief(
-    density: PooledDensity, climb: _Climb, names: tuple[str, ...], encoder: Encoder | None
+    density: PooledDensity,
+    climb: _Climb,
+    names: tuple[str, ...],
+    encoder: Encoder | None,
+    seconds: float,
 ) -> Belief:
-    batch, optimum, warnings = density.batch, climb.optimum, climb.warnings
-    scores = _group_scores(density, optimum.theta)
-    covariance = covariances(optimum.information, scores, density.prior_precision)
+    batch, optimum = density.batch, climb.optimum
+    warnings = (*batch.notes, *climb.warnings)
+    covariance = None
+    if isinstance(optimum, Optimum):
+        scores = _group_scores(density, optimum.theta)
+        covariance = covariances(optimum.information, scores, climb.precision)
     if not optimum.converged:
         warnings += (
             f"The fit did not converge: after {optimum.iterations} steps one more would still "
@@ -328,7 +346,7 @@ def _belief(
             "raise max_steps.",
         )
     num_people = int(np.count_nonzero(_rows_of_groups(batch)))
-    if num_people < 30:
+    if covariance is not None and num_people < 30:
         warnings += (
             f"Robust errors rest on {num_people} people; below some 30 they are too narrow.",
         )
@@ -341,22 +359,23 @@ def _belief(
         channel_sizes=density.sizes,
         group_names=batch.group_names if _is_personal(density) else (),
         encoder=encoder,
-        covariance=covariance.classical,
-        robust_covariance=widened(covariance, climb.unbounded),
+        covariance=None if covariance is None else covariance.classical,
+        robust_covariance=None if covariance is None else widened(covariance, climb.unbounded),
+        has_unknown_doubt=covariance is None,
         fingerprint=batch.fingerprint,
         report=FitReport(
-            log_likelihood=optimum.value + 0.5 * float(density.prior_precision @ optimum.theta**2),
+            log_likelihood=optimum.value + 0.5 * float(climb.precision @ optimum.theta**2),
             null_log_likelihood=climb.null,
             rows=batch.num_observations,
             people=num_people,
             parameters=len(names),
-            effective_parameters=effective_parameters(
-                covariance.classical, density.prior_precision
-            ),
+            effective_parameters=None
+            if covariance is None
+            else effective_parameters(covariance.classical, climb.precision),
             converged=optimum.converged,
             iterations=optimum.iterations,
-            seconds=climb.seconds,
-            method="Newton",
+            seconds=seconds,
+            method=climb.method,
             prior=climb.prior,
             warnings=warnings,
         ),

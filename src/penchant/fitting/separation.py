@@ -3,6 +3,7 @@
 Legend: M parameters.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from penchant.numerics.arrays import Array
 # Standard deviation of the weak prior, in utility per standard deviation of the feature within
 # menus: at 5, one standard deviation of the feature may turn even odds into 150 to 1.
 WEAK_SCALE = 5.0
+# Estimates beyond so many such units are looked at one by one where no matrix is at hand.
+FAR = 8.0
+MOST_LOOKED_AT = 200
 # A direction whose standard error exceeds 100 such units is not being estimated.
 FLAT = 1e-4
 
@@ -51,6 +55,33 @@ def runaway_directions(
         if vector @ at_zero @ vector > 1e-9 * largest:
             identified |= inside
     return Runaway(parameters=involved, identified=identified)
+
+
+def far_parameters(
+    theta: Float[Array, " M"],
+    information_times: Callable[[Float[Array, " M"]], Float[Array, " M"]],
+    scales: Float[Array, " M"],
+) -> Runaway:
+    """Parameters far out along which the information is gone, from products with it alone.
+
+    For fits too large for `runaway_directions`: the climb itself has carried a separated parameter
+    far from zero. Looked at are the axes of far parameters (the `MOST_LOOKED_AT` farthest) and the
+    direction of all of them together. Collinear features, which stay near zero, are not found.
+    """
+    size = np.where(scales > 0, scales, 1.0)
+    distance = np.abs(theta * size)
+    far = np.argsort(-distance)[: int(np.sum(distance > FAR))]
+    involved = np.zeros(len(theta), dtype=bool)
+    if len(far):
+        together = np.zeros(len(theta))
+        together[far] = theta[far] / np.linalg.norm(theta[far] * size[far])
+        if together @ information_times(together) <= FLAT:
+            involved[far] = distance[far] > 0.05 * distance[far[0]]
+    for place in far[:MOST_LOOKED_AT]:
+        axis = np.zeros(len(theta))
+        axis[place] = 1.0 / size[place]
+        involved[place] |= axis @ information_times(axis) <= FLAT
+    return Runaway(parameters=involved, identified=involved.copy())
 
 
 def describe(runaway: Runaway, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,23 +9,24 @@ from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.feedback.channel_choice import Choice
 from penchant.fitting.newton import NewtonConfig
-from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.pooled import Method, fit_pooled
 from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
 
 
 @dataclass(eq=False)
 class ConditionalLogit(Estimator):
-    """p(j | menu) = exp(u_j) / sum_k exp(u_k), u = x beta (McFadden 1974), by exact Newton.
+    """p(j | menu) = exp(u_j) / sum_k exp(u_k), u = x beta (McFadden 1974), by maximum likelihood.
 
     formula: the features, for instance "option + time + cost + time:purpose"; not needed to fit
     on a batch. shrunk: further terms, hundreds of interactions perhaps, whose part-worths are
     shrunk to zero family by family (the terms that begin with the same factor), by an amount that
     the data tell. group_by: whose rows hang together, for the robust errors. prior_scale: standard
     deviation of each part-worth per standard deviation of its feature; None: no prior unless the
-    data push an estimate to infinity. doubt_draws: average predictions over so many draws of our
-    doubt about the coefficients; 0 predicts at the mode. A coefficient is utility per unit of its
-    feature.
+    data push an estimate to infinity. solver: "newton", "lbfgs" (same optimum, made for thousands
+    of parameters), or "auto", by their number. doubt_draws: average predictions over so many draws
+    of our doubt about the coefficients; 0 predicts at the mode. A coefficient is utility per unit
+    of its feature.
     """
 
     formula: str = ""
@@ -34,6 +35,7 @@ class ConditionalLogit(Estimator):
     prior_scale: float | None = None
     doubt_draws: int = 0
     random_state: int = 0
+    solver: Method = "auto"
     max_steps: int = 100
     tolerance: float = 1e-12
 
@@ -52,5 +54,6 @@ class ConditionalLogit(Estimator):
             shrinkage=shrinkage_of(data, fitted, self.formula, self.shrunk),
             config=NewtonConfig(max_steps=self.max_steps, tolerance=self.tolerance),
             encoder=fitted,
+            method=self.solver,
         )
         return self

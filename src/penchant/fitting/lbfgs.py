@@ -1,0 +1,180 @@
+"""Climbing a smooth log-density with many parameters: L-BFGS, and Newton's own test of the end.
+
+Legend: M parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slope:
+    """A log-density at one point: value and gradient."""
+
+    value: float
+    gradient: Float[Array, " M"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LbfgsConfig:
+    """max_steps: quasi-Newton steps before giving up (and saying so).
+    memory: pairs of steps and changes of gradient that stand for the curvature.
+    tolerance: the climb has converged when half the Newton decrement, the gain of log-density
+    that one exact Newton step would still bring, is below this many nats; 1e-6 leaves every
+    estimate within 0.0015 of its standard error.
+    solver_steps: conjugate-gradient steps, at most, to find that decrement."""
+
+    max_steps: int = 2000
+    memory: int = 30
+    tolerance: float = 1e-6
+    solver_steps: int = 500
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Summit:
+    """Where the climb ended. `decrement` is the gain of one more Newton step, in nats."""
+
+    theta: Float[Array, " M"]
+    value: float
+    gradient: Float[Array, " M"]
+    converged: bool
+    iterations: int
+    decrement: float
+
+
+def maximise_lbfgs(
+    slope: Callable[[Float[Array, " M"]], Slope],
+    information_times: Callable[[Float[Array, " M"], Float[Array, " M"]], Float[Array, " M"]],
+    start: Float[Array, " M"],
+    scales: Float[Array, " M"],
+    config: LbfgsConfig | None = None,
+    *,
+    on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
+) -> Summit:
+    """Maximise a log-density by L-BFGS (Liu and Nocedal 1989), in units of the features' spread.
+
+    The end is judged as Newton judges it, by g' I^-1 g / 2, with I^-1 g from conjugate gradients
+    on exact products `information_times(theta, v)` (Nocedal and Wright 2006, section 7.1): a small
+    gradient says nothing where the curvature is small too. Where the test fails the climb is
+    taken up again from the Newton step.
+
+    Raises `DataError` if the density is not finite at the start.
+    """
+    config = config or LbfgsConfig()
+    size = np.where(scales > 0, scales, 1.0)
+    here = slope(start)
+    if not (np.isfinite(here.value) and np.all(np.isfinite(here.gradient))):
+        raise DataError(
+            f"the log-likelihood is {here.value} at the starting point; expected a finite number. "
+            "Look for features that are infinite or so large that exp() overflows, and rescale "
+            "them, for instance `cost/100` or `scale(cost)` in the formula."
+        )
+    theta, iterations, decrement = np.array(start, dtype=np.float64), 0, np.inf
+    while iterations < config.max_steps:
+        theta, steps = _climb(slope, theta, size, config, iterations, on_step)
+        iterations += max(steps, 1)
+        here = slope(theta)
+        step = conjugate_gradients(
+            partial(information_times, theta), here.gradient, size, config.solver_steps
+        )
+        decrement = 0.5 * float(step @ here.gradient)
+        if 0.0 <= decrement <= config.tolerance:
+            return _summit(theta, here, True, iterations, decrement)
+        better = slope(theta + step)
+        if not (np.isfinite(better.value) and better.value > here.value):
+            break
+        theta, here = theta + step, better
+    return _summit(theta, here, False, iterations, decrement)
+
+
+def conjugate_gradients(
+    times: Callable[[Float[Array, " M"]], Float[Array, " M"]],
+    target: Float[Array, " M"],
+    size: Float[Array, " M"],
+    max_steps: int,
+    tolerance: float = 1e-4,
+) -> Float[Array, " M"]:
+    """x with I x = target in the directions that I bends, scaled by `size`.
+
+    Stops short at a direction without curvature, as Steihaug (1983) does: what was found until
+    then still goes uphill.
+    """
+    x, residual = np.zeros_like(target), target / size
+    direction, square = residual.copy(), float(residual @ residual)
+    enough = square * tolerance**2
+    for _ in range(max_steps):
+        if square <= enough or square == 0.0:
+            break
+        bent = times(direction / size) / size
+        curvature = float(direction @ bent)
+        if curvature <= 1e-14 * float(direction @ direction):
+            break
+        length = square / curvature
+        x += length * direction
+        residual -= length * bent
+        fresh = float(residual @ residual)
+        direction, square = residual + (fresh / square) * direction, fresh
+    return x / size
+
+
+def _climb(
+    slope: Callable[[Float[Array, " M"]], Slope],
+    start: Float[Array, " M"],
+    size: Float[Array, " M"],
+    config: LbfgsConfig,
+    done: int,
+    on_step: Callable[[int, Float[Array, " M"], float], None] | None,
+) -> tuple[Float[Array, " M"], int]:
+    from scipy.optimize import minimize
+
+    def downhill(scaled: Float[Array, " M"]) -> tuple[float, Float[Array, " M"]]:
+        # A step too far may overflow; an infinite loss makes the line search shorten it.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = slope(scaled / size)
+        if not np.isfinite(found.value):
+            return np.inf, np.zeros_like(scaled)
+        return -found.value, -found.gradient / size
+
+    def report(intermediate_result: object) -> None:
+        nonlocal done
+        done += 1
+        if on_step is not None:
+            point = np.array(intermediate_result.x) / size  # type: ignore[attr-defined]  # SciPy's own result
+            on_step(done, point, -float(intermediate_result.fun))  # type: ignore[attr-defined]  # as above
+
+    found = minimize(
+        downhill,
+        start * size,
+        jac=True,
+        method="L-BFGS-B",
+        callback=report,
+        options={
+            "maxiter": config.max_steps,
+            "maxfun": 4 * config.max_steps,
+            "maxcor": config.memory,
+            # Rounding in a sum of many nats: below it no line search can tell up from down.
+            "ftol": 1e-14,
+            "gtol": 1e-7,
+        },
+    )
+    return found.x / size, int(found.nit)
+
+
+def _summit(
+    theta: Float[Array, " M"], here: Slope, converged: bool, steps: int, decrement: float
+) -> Summit:
+    return Summit(
+        theta=theta,
+        value=here.value,
+        gradient=here.gradient,
+        converged=converged,
+        iterations=steps,
+        decrement=decrement,
+    )
