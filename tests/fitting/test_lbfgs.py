@@ -13,6 +13,7 @@ from penchant.fitting import pooled
 from penchant.fitting.lbfgs import LbfgsConfig, Slope, conjugate_gradients, maximise_lbfgs
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_density import PooledDensity
+from penchant.fitting.separation import far_parameters
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.utilities.items import Items
 from penchant.utilities.linear import Linear
@@ -153,3 +154,9 @@ def test_conjugate_gradients_solve_what_they_are_given(seed):
     size = rng.uniform(0.1, 10.0, 6)
     x = conjugate_gradients(lambda v: matrix @ v, target, size, 200, tolerance=1e-10)
     np.testing.assert_allclose(matrix @ x, target, atol=1e-6 * np.abs(target).max())
+
+
+def test_a_far_parameter_that_the_data_hold_is_not_called_separated():
+    curvature = np.array([1e-8, 1.0, 1.0])
+    found = far_parameters(np.array([12.0, 11.0, 0.5]), lambda v: curvature * v, np.ones(3))
+    assert found.parameters.tolist() == [True, False, False]
