@@ -1,0 +1,159 @@
+"""Pairs as functions of one number, the gap between the two worths: what fits on votes climb on.
+
+The likelihoods are those of `pairwise.py` and `probit.py` at worths (gap, 0). Davidson's and
+Bradley and Terry's need one softmax for all their derivatives and have a fused twin,
+`gap_fused.py`.
+
+Legend: B rows, M own parameters (and N again), S kinds of people.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError
+from penchant.feedback import pairwise, probit
+from penchant.feedback.channel_contract import Likelihood
+from penchant.feedback.cumulative import Link
+from penchant.feedback.thresholds import Symmetric
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GapResponse:
+    """log p of each row's answer; `slope` per unit of gap and `own_slope` per own parameter;
+    `bend`, `cross` and `own_bend` are minus the second derivatives."""
+
+    value: Float[Array, " B *S"]
+    slope: Float[Array, " B *S"]
+    bend: Float[Array, " B *S"]
+    own_slope: Float[Array, "B M *S"]
+    cross: Float[Array, "B M *S"]
+    own_bend: Float[Array, "B M N *S"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapModel:
+    """How a vote arises from a gap.
+
+    ties: None (there are none), "davidson" or "rao_kupper"; link: "logit" or "probit". levels:
+    None for win, loss and tie; else the answers are grades 0 .. levels - 1, higher better for the
+    first, with thresholds that mirror each other.
+    """
+
+    ties: Literal["davidson", "rao_kupper"] | None = None
+    link: Link = "logit"
+    levels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.ties == "davidson" and self.link == "probit":
+            raise ConfigError(
+                "got ties='davidson' with link='probit'; Davidson's ties exist for the logit "
+                "only. Use ties='rao_kupper', which has a probit form."
+            )
+        if self.levels is not None and (self.ties is not None or self.levels < 2):
+            raise ConfigError(
+                f"got levels={self.levels} with ties={self.ties!r}; expected two levels or more "
+                "and ties=None: of an odd number of grades the middle one is the tie."
+            )
+
+    @property
+    def num_own(self) -> int:
+        """M, the number of own parameters: the log of the tie strength, or threshold steps."""
+        if self.levels is not None:
+            return Symmetric(self.levels).num_parameters
+        return 0 if self.ties is None else 1
+
+    @property
+    def num_answers(self) -> int:
+        """How many answers there are."""
+        if self.levels is not None:
+            return self.levels
+        return 2 if self.ties is None else 3
+
+    def respond(
+        self,
+        gap: Float[Array, " B *S"],
+        answer: Int[Array, " B"],
+        own: Float[Array, "#B M *#S"],
+    ) -> GapResponse:
+        """log p(answer) and its derivatives.
+
+        Answers are 0 where the first won, 1 where the second did, 2 for a tie; or grades.
+        """
+        made = self._likelihood(answer, own)
+        utilities = np.stack([gap, np.zeros_like(gap)], axis=1)
+        score = made.score(utilities, *made.arguments, **made.options)
+        bend = made.curvature(utilities, *made.arguments, **made.options)
+        return GapResponse(
+            value=made.log_prob(utilities, *made.arguments, **made.options),
+            slope=score.utilities[:, 0],
+            bend=bend.utilities[:, 0, 0],
+            own_slope=score.parameters,
+            cross=bend.cross[:, 0],
+            own_bend=bend.parameters,
+        )
+
+    def log_prob(
+        self,
+        gap: Float[Array, " B *S"],
+        answer: Int[Array, " B"],
+        own: Float[Array, "#B M *#S"],
+    ) -> Float[Array, " B *S"]:
+        """log p(answer) alone."""
+        made = self._likelihood(answer, own)
+        utilities = np.stack([gap, np.zeros_like(gap)], axis=1)
+        return made.log_prob(utilities, *made.arguments, **made.options)
+
+    def probabilities(
+        self, gap: Float[Array, " B *S"], own: Float[Array, "#B M *#S"]
+    ) -> Float[Array, "B L *S"]:
+        """The probability of every answer."""
+        rows = np.zeros(len(gap), dtype=np.int64)
+        logs = [self.log_prob(gap, rows + answer, own) for answer in range(self.num_answers)]
+        return np.exp(np.stack(logs, axis=1))
+
+    def _likelihood(self, answer: Int[Array, " B"], own: Float[Array, "#B M *#S"]) -> Likelihood:
+        if self.levels is not None:
+            return Likelihood(
+                log_prob=pairwise.graded_log_prob,
+                score=pairwise.graded_score,
+                curvature=pairwise.graded_curvature,
+                probabilities=pairwise.graded_probabilities,
+                arguments=(answer, own),
+                options={"thresholds": Symmetric(self.levels), "link": self.link},
+            )
+        if self.ties == "davidson":
+            return Likelihood(
+                log_prob=pairwise.davidson_log_prob,
+                score=pairwise.davidson_score,
+                curvature=pairwise.davidson_curvature,
+                probabilities=pairwise.davidson_probabilities,
+                arguments=(answer, own),
+            )
+        if self.ties == "rao_kupper":
+            return Likelihood(
+                log_prob=pairwise.rao_kupper_log_prob,
+                score=pairwise.rao_kupper_score,
+                curvature=pairwise.rao_kupper_curvature,
+                probabilities=pairwise.rao_kupper_probabilities,
+                arguments=(answer, own),
+                options={"link": self.link},
+            )
+        if self.link == "probit":
+            return Likelihood(
+                log_prob=probit.pair_log_prob,
+                score=probit.pair_score,
+                curvature=probit.pair_curvature,
+                probabilities=probit.pair_probabilities,
+                arguments=(answer,),
+            )
+        return Likelihood(
+            log_prob=pairwise.bradley_terry_log_prob,
+            score=pairwise.bradley_terry_score,
+            curvature=pairwise.bradley_terry_curvature,
+            probabilities=pairwise.bradley_terry_probabilities,
+            arguments=(answer,),
+        )

@@ -1,0 +1,232 @@
+"""The log-likelihood of votes in scores, scores by context, covariates and tie strength.
+
+gap_b = s_i - s_j + d_ci - d_cj + x_b' beta, in which s are the items' scores, d what a context
+adds to them and x the covariates of the pair. theta holds s, then d for every item met in every
+context, then beta, then the likelihood's own parameters.
+
+Legend: B rows, E edges, N items, K places of theta before beta, C covariates, M own parameters,
+R = C + M, P = K + R parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.feedback.gap import GapModel, GapResponse
+from penchant.fitting.vote_rows import VoteRows
+from penchant.numerics.arrays import Array
+from penchant.numerics.bordered import Factor, Layout, factorise
+
+# Rows at a time, so that what a likelihood makes of them stays in cache.
+_STEP = 8192
+# Up to here one dense matrix is faster than blocks.
+_DENSE = 1200
+
+Respond = Callable[[Float[Array, " B"], Float[Array, " M"]], GapResponse]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slope:
+    """Value and gradient of the log-posterior at one point, and its information taken apart."""
+
+    value: float
+    log_likelihood: float
+    gradient: Float[Array, " P"]
+    factor: Factor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VoteDensity:
+    """sum_b w_b log p(y_b | gap_b) less half the prior's precision times squared parameters.
+
+    deviation_context, deviation_item: which d there are. island: per item, the number of the set
+    of items that it can be compared with; scores are determined up to a constant in each.
+    """
+
+    rows: VoteRows
+    model: GapModel
+    precision: Float[Array, " P"]
+    island: Int[Array, " N"]
+    deviation_context: Int[Array, " D"]
+    deviation_item: Int[Array, " D"]
+
+    @property
+    def num_items(self) -> int:
+        return self.rows.num_items
+
+    @property
+    def num_core(self) -> int:
+        """K: scores and deviations."""
+        return self.num_items + len(self.deviation_item)
+
+    @property
+    def num_covariates(self) -> int:
+        return self.rows.covariates.shape[1]
+
+    @property
+    def num_parameters(self) -> int:
+        return self.num_core + self.num_covariates + self.model.num_own
+
+    def core_gap(self, theta: Float[Array, " P"]) -> Float[Array, " B"]:
+        """The gap of each row."""
+        core = self.num_core
+        gap = (self._incidence @ theta[:core])[self.rows.edge]
+        if self.num_covariates:
+            gap = gap + self.rows.covariates @ theta[core : core + self.num_covariates]
+        return gap
+
+    def own(self, theta: Float[Array, " P"]) -> Float[Array, " M"]:
+        """The likelihood's own parameters."""
+        return theta[len(theta) - self.model.num_own :]
+
+    def respond(self, gap: Float[Array, " B"], own: Float[Array, " M"]) -> GapResponse:
+        """The model's own response, a few rows at a time."""
+        return in_steps(
+            lambda rows: self.model.respond(gap[rows], self.rows.answer[rows], own[None]), len(gap)
+        )
+
+    def evaluate(self, theta: Float[Array, " P"], respond: Respond | None = None) -> Slope:
+        """Value, gradient and information; `respond` in place of the model's own response.
+
+        Raises `numpy.linalg.LinAlgError` where the information is not positive definite.
+        """
+        found = (respond or self.respond)(self.core_gap(theta), self.own(theta))
+        weight = self.rows.weight
+        log_likelihood = float(weight @ found.value)
+        return Slope(
+            value=log_likelihood - 0.5 * float(self.precision @ theta**2),
+            log_likelihood=log_likelihood,
+            gradient=self.gather(
+                found.slope * weight, found.own_slope * weight[:, None]
+            ) - self.precision * theta,
+            factor=self.factorise(found),
+        )  # fmt: skip
+
+    def log_likelihood(self, theta: Float[Array, " P"]) -> float:
+        """sum_b w_b log p(y_b)."""
+        gap, own = self.core_gap(theta), self.own(theta)[None]
+        value = 0.0
+        for start in range(0, len(gap), _STEP):
+            at = slice(start, start + _STEP)
+            logs = self.model.log_prob(gap[at], self.rows.answer[at], own)
+            value += float(self.rows.weight[at] @ logs)
+        return value
+
+    def gather(
+        self, slope: Float[Array, " B"], own_slope: Float[Array, "B M"]
+    ) -> Float[Array, " P"]:
+        """From d / d gap and d / d own of each row to d / d theta."""
+        return np.concatenate(
+            [
+                self._incidence.T @ self.rows.by_edge(slope),
+                self.rows.covariates.T @ slope,
+                own_slope.sum(axis=0),
+            ]
+        )
+
+    def factorise(self, found: GapResponse) -> Factor:
+        """The information of these rows and the prior, taken apart."""
+        weight, covariates = self.rows.weight, self.rows.covariates
+        bend = found.bend * weight
+        columns = np.concatenate(
+            [covariates * bend[:, None], found.cross * weight[:, None]], axis=1
+        )
+        by_edge = np.empty((len(self.rows.edge_first), columns.shape[1]))
+        for number, column in enumerate(columns.T):
+            by_edge[:, number] = self.rows.by_edge(column)
+        corner = np.empty((columns.shape[1], columns.shape[1]))
+        cut = self.num_covariates
+        corner[:cut] = covariates.T @ columns
+        corner[cut:, :cut] = corner[:cut, cut:].T
+        corner[cut:, cut:] = (found.own_bend * weight[:, None, None]).sum(axis=0)
+        return self.take_apart(self.rows.by_edge(bend), by_edge, corner)
+
+    def take_apart(
+        self,
+        edge_bend: Float[Array, " E"],
+        edge_columns: Float[Array, "E R"],
+        corner: Float[Array, "R R"],
+        less: Array | None = None,
+    ) -> Factor:
+        """The information from what the rows add up to on each edge, with the prior put on.
+
+        less: a sparse matrix [P, P] taken away from it, where some of it is missing.
+        """
+        from scipy.sparse import diags_array
+
+        core = self.num_core
+        incidence = self._incidence
+        matrix = incidence.T @ (diags_array(edge_bend) @ incidence)
+        matrix = (matrix + diags_array(self.precision[:core])).tocsr()
+        cross = incidence.T @ edge_columns
+        corner = corner + np.diag(self.precision[core:])
+        if less is not None:
+            matrix = (matrix - less[:core][:, :core]).tocsr()
+            cross = cross - less[:core][:, core:].toarray()
+            corner = corner - less[core:][:, core:].toarray()
+        ridge_group = np.full(core, -1)
+        ridge_group[: self.num_items] = self.island
+        return factorise(self.layout, matrix, cross, corner, ridge_group)
+
+    @cached_property
+    def _incidence(self) -> Array:
+        """[E, K] sparse: +1 at what the first brings to the gap, -1 at the second."""
+        from scipy.sparse import csr_array
+
+        rows = self.rows
+        edges = np.arange(len(rows.edge_first))
+        place = [rows.edge_first, rows.edge_second]
+        row, sign = [edges, edges], [1.0, -1.0]
+        if len(self.deviation_item):
+            key = self.deviation_context * self.num_items + self.deviation_item
+            known = np.flatnonzero(rows.edge_context >= 0)
+            for side, one in ((rows.edge_first, 1.0), (rows.edge_second, -1.0)):
+                wanted = rows.edge_context[known] * self.num_items + side[known]
+                place.append(self.num_items + np.searchsorted(key, wanted))
+                row.append(known)
+                sign.append(one)
+        values = np.concatenate([np.full(len(r), s) for r, s in zip(row, sign)])
+        shape = (len(edges), self.num_core)
+        return csr_array((values, (np.concatenate(row), np.concatenate(place))), shape)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Small problems in one piece; else islands, or contexts, as blocks beside the border."""
+        places = np.arange(self.num_parameters)
+        if self.num_parameters <= _DENSE:
+            return Layout(blocks=(), border=places)
+        from scipy.sparse.csgraph import connected_components
+
+        # Deviations touch each other within a context; without any, scores do within an island.
+        start = self.num_items if len(self.deviation_item) else 0
+        inside = self._incidence[:, start:]
+        count, label = connected_components(inside.T @ inside, directed=False)
+        order = np.argsort(label, kind="stable")
+        blocks = np.split(start + order, np.cumsum(np.bincount(label, minlength=count))[:-1])
+        border = np.concatenate([places[:start], places[self.num_core :]])
+        return Layout(blocks=tuple(blocks), border=border)
+
+
+def in_steps(respond: Callable[[slice], GapResponse], count: int) -> GapResponse:
+    """A response made a few rows at a time."""
+    parts = [respond(slice(start, start + _STEP)) for start in range(0, count, _STEP)]
+    return GapResponse(
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend")
+        }
+    )
+
+
+def deviations(
+    rows: VoteRows, has_context: Bool[Array, " E"] | None = None
+) -> tuple[Int[Array, " D"], Int[Array, " D"]]:
+    """The (context, item) pairs that met, sorted: which deviations the data speak of."""
+    known = rows.edge_context >= 0 if has_context is None else has_context
+    context = np.concatenate([rows.edge_context[known]] * 2)
+    item = np.concatenate([rows.edge_first[known], rows.edge_second[known]])
+    key = np.unique(context * rows.num_items + item)
+    return key // rows.num_items, key % rows.num_items

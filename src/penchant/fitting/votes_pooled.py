@@ -1,0 +1,436 @@
+"""Scores from votes at equal covariates, and by context: one taste for all voters.
+
+Legend: B rows, N items, X contexts, C covariates, M own parameters, D deviations, P parameters.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.data.votes import Votes
+from penchant.feedback.gap import GapModel
+from penchant.fitting.newton import NewtonConfig
+from penchant.fitting.separation import WEAK_SCALE
+from penchant.fitting.shrinkage import SMALLEST, Mode, Shrinkage, learn_spreads
+from penchant.fitting.vote_density import VoteDensity, deviations
+from penchant.fitting.vote_rows import VoteRows, vote_rows
+from penchant.fitting.votes_newton import Summit, climb_votes
+from penchant.numerics.arrays import Array
+from penchant.numerics.bordered import Factor
+from penchant.numerics.graph import Connectivity, connectivity, describe
+
+# A covariate whose error per standard deviation exceeds this is not being estimated.
+_ASTRAY = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VotesConfig:
+    """model: how votes arise. ties: "answer", "half" or "none", as in `vote_rows`.
+    has_context: scores may differ by context, shrunk to the common ones by as much as the data
+    tell; spread: standard deviation of these differences in logits, None to learn it."""
+
+    model: GapModel
+    ties: str = "answer"
+    has_context: bool = False
+    spread: float | None = None
+    newton: NewtonConfig = NewtonConfig()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ContextScores:
+    """Scores by context. Where an item was not met in a context, its common score and its doubt.
+
+    spread: the standard deviation of what a context adds to a score, learned from the data.
+    evidence: gain in log marginal likelihood (Laplace) over the same scores everywhere; p_value: of
+    its likelihood-ratio test, half chi-squared since no spread is below 0 (Self and Liang 1987).
+    """
+
+    names: tuple[str, ...]
+    deviation: Float[Array, "X N"]
+    deviation_se: Float[Array, "X N"]
+    scores: Float[Array, "X N"]
+    scores_se: Float[Array, "X N"]
+    spread: float
+    evidence: float
+    p_value: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VotesFit:
+    """What votes tell. Strengths have mean zero within each island; `strength_covariance` is that
+    of these centred strengths, infinite for an item that met nobody.
+
+    coefficients: of the covariates, per unit. own: log tie strength, or threshold steps.
+    """
+
+    items: tuple[str, ...]
+    strengths: Float[Array, " N"]
+    strength_covariance: Float[Array, "N N"]
+    covariate_names: tuple[str, ...]
+    coefficients: Float[Array, " C"]
+    coefficient_covariance: Float[Array, "C C"]
+    own: Float[Array, " M"]
+    own_covariance: Float[Array, "M M"]
+    context: ContextScores | None
+    model: GapModel
+    log_likelihood: float
+    converged: bool
+    iterations: int
+    seconds: float
+    prior: str | None
+    warnings: tuple[str, ...]
+
+    @property
+    def strength_se(self) -> Float[Array, " N"]:
+        """Standard errors of the centred strengths."""
+        return np.sqrt(np.diag(self.strength_covariance))
+
+    @property
+    def coefficient_se(self) -> Float[Array, " C"]:
+        """Standard errors of the covariates' coefficients."""
+        return np.sqrt(np.diag(self.coefficient_covariance))
+
+    def gaps(self, votes: Votes) -> Float[Array, " B"]:
+        """The worth of the first less that of the second in each vote, in its context.
+
+        Votes must name the same items in the same order; contexts are found by name.
+        """
+        gap = self.strengths[votes.first] - self.strengths[votes.second]
+        if self.coefficients.size:
+            gap = gap + votes.covariates @ self.coefficients
+        if self.context is None or votes.context is None:
+            return gap
+        place = np.array([self._context_place(name) for name in votes.contexts] + [-1])
+        at = place[votes.context]
+        padded = np.concatenate([self.context.deviation, np.zeros((1, len(self.items)))])
+        return gap + padded[at, votes.first] - padded[at, votes.second]
+
+    def log_prob(self, votes: Votes) -> Float[Array, " B"]:
+        """log p of each vote; of a soft vote the share-weighted mean over its two answers."""
+        return log_prob_of_votes(self.model, self.gaps(votes), votes, self.own)
+
+    def _context_place(self, name: str) -> int:
+        names = () if self.context is None else self.context.names
+        return names.index(name) if name in names else -1
+
+
+def log_prob_of_votes(
+    model: GapModel, gap: Float[Array, " B"], votes: Votes, own: Float[Array, " M"]
+) -> Float[Array, " B"]:
+    """log p of each vote at these gaps; ties under a model without them count half for each."""
+    zeros = np.zeros(len(gap), dtype=np.int64)
+    first = model.log_prob(gap, zeros, own[None])
+    second = model.log_prob(gap, zeros + 1, own[None])
+    share = np.where(votes.tie, 0.5, votes.share)
+    # A share of 0 or 1 must not meet a log-probability of minus infinity: 0 times that is no number.
+    with np.errstate(invalid="ignore"):
+        logs = np.where(share > 0, share * first, 0.0)
+        logs = logs + np.where(share < 1, (1.0 - share) * second, 0.0)
+    if model.ties is None:
+        return logs
+    return np.where(votes.tie, model.log_prob(gap, zeros + 2, own[None]), logs)
+
+
+def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
+    """Scores at equal covariates and, where asked for, by context.
+
+    Maximum likelihood; where an item never lost or never won, a weak normal prior of standard
+    deviation 5 logits on the scores of its island bounds them, and a warning says so. What a
+    context adds to a score is normal around 0 with one spread, chosen by the evidence.
+
+    Raises `DataError` for votes without weight, or without the contexts asked for.
+    """
+    began = time.perf_counter()
+    rows = vote_rows(votes, ties=config.ties, by_context=config.has_context)
+    density, found, notes = prepare(rows, votes, config)
+    summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+    astray = _astray_covariates(density, summit)
+    if astray.any():
+        density = _with_weak_covariates(density, astray)
+        summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+        names = ", ".join(f"`{votes.covariate_names[place]}`" for place in np.flatnonzero(astray))
+        notes += (
+            f"The votes do not bound the coefficient of {names}: it decides every vote, or never "
+            f"differs within what the scores leave open. A weak prior (standard deviation "
+            f"{WEAK_SCALE:g} logits per standard deviation of the covariate) does; read its wide "
+            "interval, not its value.",
+        )
+    context = None
+    if config.has_context:
+        if len(density.deviation_item):
+            context = _context_scores(votes, density, summit, spread, config)
+        else:
+            notes += (
+                "No two contexts share items that can be compared, so that scores by context and "
+                "scores are the same; the context was left out.",
+            )
+    if not summit.converged:
+        notes += (f"The fit did not converge: one more step would gain {summit.decrement:.2g}.",)
+    return _fit(votes, density, found, summit, context, notes, time.perf_counter() - began)
+
+
+def prepare(
+    rows: VoteRows, votes: Votes, config: VotesConfig
+) -> tuple[VoteDensity, Connectivity, tuple[str, ...]]:
+    """The density before any spread is known, what the comparisons connect, and what to say."""
+    found = _connections(rows, config.model)
+    context, item = _telling_deviations(rows, found.island)
+    if not config.has_context:
+        context, item = context[:0], item[:0]
+    num_own = config.model.num_own
+    num = rows.num_items + len(item) + rows.covariates.shape[1] + num_own
+    precision = np.zeros(num)
+    notes = describe(found, votes.items)
+    if found.is_separated:
+        loose = _separated_islands(found)
+        precision[: rows.num_items][np.isin(found.island, loose)] = WEAK_SCALE**-2
+        notes += (
+            f"A weak prior (normal around 0, standard deviation {WEAK_SCALE:g} logits) keeps the "
+            f"scores of {int(np.isin(found.island, loose).sum())} items finite.",
+        )
+    density = VoteDensity(
+        rows=rows,
+        model=config.model,
+        precision=precision,
+        island=found.island,
+        deviation_context=context,
+        deviation_item=item,
+    )
+    return density, found, notes
+
+
+def _connections(rows: VoteRows, model: GapModel) -> Connectivity:
+    """Who scored against whom; a tie, or a middle grade, scores for both."""
+    if model.levels is None:
+        up, down = rows.answer != 1, rows.answer != 0
+    else:
+        middle = 0.5 * (model.levels - 1)
+        up, down = rows.answer >= middle, rows.answer <= middle
+    return connectivity(
+        rows.edge_first,
+        rows.edge_second,
+        rows.by_edge(rows.weight * up),
+        rows.by_edge(rows.weight * down),
+        rows.num_items,
+    )
+
+
+def _separated_islands(found: Connectivity) -> Int[Array, " _"]:
+    """Islands with more than one strongly connected part."""
+    parts = np.unique(np.stack([found.island, found.component]), axis=1)[0]
+    return np.flatnonzero(np.bincount(parts, minlength=found.num_islands) > 1)
+
+
+def _telling_deviations(
+    rows: VoteRows, island: Int[Array, " N"]
+) -> tuple[Int[Array, " D"], Int[Array, " D"]]:
+    """What contexts add, but for islands seen in one context only: there it is the score itself."""
+    context, item = deviations(rows)
+    seen = np.unique(np.stack([island[item], context]), axis=1)[0]
+    several = np.bincount(seen, minlength=int(island.max(initial=0)) + 1) > 1
+    kept = several[island[item]]
+    return context[kept], item[kept]
+
+
+def _climb(
+    density: VoteDensity, config: VotesConfig, start: Float[Array, " P"]
+) -> tuple[Summit, float]:
+    """The summit under the spread that the data tell, and that spread."""
+    num = len(density.deviation_item)
+    if not num:
+        return climb_votes(density, start, config.newton), 0.0
+    if config.spread is not None:
+        return climb_votes(with_spread(density, config.spread), start, config.newton), config.spread
+    families = np.full(density.num_parameters, -1)
+    families[density.num_items : density.num_core] = 0
+
+    def mode(precision: Float[Array, " P"], start: Float[Array, " P"] | None) -> Mode[Summit]:
+        at = np.zeros(density.num_parameters) if start is None else start
+        summit = climb_votes(replace(density, precision=precision), at, config.newton)
+        return Mode(theta=summit.theta, variance=summit.slope.factor.variances(), fit=summit)
+
+    learned = learn_spreads(
+        mode,
+        Shrinkage(families=tuple(families.tolist()), names=("context",), rounds=40, tolerance=0.01),
+        np.ones(density.num_parameters),
+        density.precision,
+        start=start,
+    )
+    return learned.fit, float(learned.spreads[0])
+
+
+def with_spread(density: VoteDensity, spread: float) -> VoteDensity:
+    """The density whose deviations have this standard deviation."""
+    precision = density.precision.copy()
+    precision[density.num_items : density.num_core] = spread**-2
+    return replace(density, precision=precision)
+
+
+def evidence(density: VoteDensity, summit: Summit, spread: float) -> float:
+    """log integral of the likelihood over all parameters, by Laplace, up to what spreads share."""
+    num = len(density.deviation_item)
+    return (
+        summit.slope.value
+        - num * np.log(spread if num else 1.0)
+        - 0.5 * summit.slope.factor.log_determinant
+    )
+
+
+def _context_scores(
+    votes: Votes, density: VoteDensity, summit: Summit, spread: float, config: VotesConfig
+) -> ContextScores:
+    from scipy.special import gammaincc
+
+    none = np.zeros(0, dtype=np.int64)
+    kept = np.r_[: density.num_items, density.num_core : density.num_parameters]
+    same = replace(
+        density,
+        deviation_context=none,
+        deviation_item=none,
+        precision=density.precision[kept],
+    )
+    alone = climb_votes(same, summit.theta[kept], config.newton)
+    gain = evidence(density, summit, spread) - evidence(same, alone, 0.0)
+    # A spread at its floor is none: what is left of the gain is rounding.
+    is_none = spread <= 1.01 * SMALLEST or gain <= 0.0
+    p_value = 1.0 if is_none else 0.5 * float(gammaincc(0.5, gain))
+    shape = (len(votes.contexts), density.num_items)
+    deviation, deviation_se = np.zeros(shape), np.full(shape, spread)
+    at = (density.deviation_context, density.deviation_item)
+    factor = summit.slope.factor
+    deviation[at] = summit.theta[density.num_items : density.num_core]
+    deviation_se[at] = np.sqrt(factor.variances()[density.num_items : density.num_core])
+    scores, variance = _scores_by_context(density, factor, summit.theta, deviation, spread)
+    return ContextScores(
+        names=votes.contexts,
+        deviation=deviation,
+        deviation_se=deviation_se,
+        scores=scores,
+        scores_se=np.sqrt(variance),
+        spread=0.0 if is_none else spread,
+        evidence=max(gain, 0.0),
+        p_value=p_value,
+    )
+
+
+def _scores_by_context(
+    density: VoteDensity,
+    factor: Factor,
+    theta: Float[Array, " P"],
+    deviation: Float[Array, "X N"],
+    spread: float,
+) -> tuple[Float[Array, "X N"], Float[Array, "X N"]]:
+    """Scores in each context, mean zero within islands of those met there, and their variances."""
+    num = density.num_items
+    scores = theta[:num] + deviation
+    variance = np.empty_like(scores)
+    items = np.arange(num)
+    for context in range(len(scores)):
+        here = np.flatnonzero(density.deviation_context == context)
+        met = np.zeros(num, dtype=bool)
+        met[density.deviation_item[here]] = True
+        combination = np.zeros((density.num_parameters, num))
+        combination[items, items] = 1.0
+        combination[num + here, density.deviation_item[here]] = 1.0
+        covariance = factor.quadratic(combination)
+        covariance[items, items] += np.where(met, 0.0, spread**2)
+        for island in np.unique(density.island):
+            mine = np.flatnonzero(density.island == island)
+            centre = mine[met[mine]] if met[mine].any() else mine
+            scores[context, mine] -= scores[context, centre].mean()
+            own = covariance[np.ix_(mine, mine)]
+            with_mean = covariance[np.ix_(mine, centre)].mean(axis=1)
+            of_mean = covariance[np.ix_(centre, centre)].mean()
+            variance[context, mine] = np.diag(own) - 2.0 * with_mean + of_mean
+    return scores, np.maximum(variance, 0.0)
+
+
+def _astray_covariates(density: VoteDensity, summit: Summit) -> Array:
+    """Which coefficients the votes do not bound."""
+    size = density.rows.covariates.std(axis=0)
+    start = density.num_core
+    at = np.arange(start, start + density.num_covariates)
+    variance = np.diag(summit.slope.factor.covariance(at)) if len(at) else np.zeros(0)
+    return (np.sqrt(variance) * size > _ASTRAY) & (density.precision[at] == 0)
+
+
+def _with_weak_covariates(density: VoteDensity, astray: Array) -> VoteDensity:
+    size = density.rows.covariates.std(axis=0)
+    precision = density.precision.copy()
+    at = slice(density.num_core, density.num_core + density.num_covariates)
+    precision[at] += astray * (np.where(size > 0, size, 1.0) / WEAK_SCALE) ** 2
+    return replace(density, precision=precision)
+
+
+def _fit(
+    votes: Votes,
+    density: VoteDensity,
+    found: Connectivity,
+    summit: Summit,
+    context: ContextScores | None,
+    notes: tuple[str, ...],
+    seconds: float,
+) -> VotesFit:
+    factor, num = summit.slope.factor, density.num_items
+    strengths, covariance = centred(
+        summit.theta[:num], score_covariance(density, factor), found.island
+    )
+    covariance[found.unseen, found.unseen] = np.inf
+    rest = np.arange(density.num_core, density.num_parameters)
+    tail = factor.covariance(rest)
+    cut = density.num_covariates
+    return VotesFit(
+        items=votes.items,
+        strengths=strengths,
+        strength_covariance=covariance,
+        covariate_names=votes.covariate_names,
+        coefficients=summit.theta[rest[:cut]],
+        coefficient_covariance=tail[:cut, :cut],
+        own=summit.theta[rest[cut:]],
+        own_covariance=tail[cut:, cut:],
+        context=context,
+        model=density.model,
+        log_likelihood=summit.slope.log_likelihood,
+        converged=summit.converged,
+        iterations=summit.iterations,
+        seconds=seconds,
+        prior=_prior_in_words(density, context),
+        warnings=notes,
+    )
+
+
+def score_covariance(density: VoteDensity, factor: Factor) -> Float[Array, "N N"]:
+    """The covariance of the scores; zero between islands where each is a block of its own."""
+    num = density.num_items
+    inside = {int(place) for place in factor.layout.border}
+    if all(place in inside for place in range(num)):
+        return factor.covariance(np.arange(num))
+    covariance = np.zeros((num, num))
+    for places, block in zip(factor.layout.blocks, factor.blocks):
+        del block
+        covariance[np.ix_(places, places)] = factor.covariance(places)
+    return covariance
+
+
+def centred(
+    strengths: Float[Array, " N"], covariance: Float[Array, "N N"], island: Int[Array, " N"]
+) -> tuple[Float[Array, " N"], Float[Array, "N N"]]:
+    """Strengths less the mean of their island, with the covariance of these."""
+    strengths, covariance = strengths.copy(), covariance.copy()
+    for number in np.unique(island):
+        mine = np.flatnonzero(island == number)
+        strengths[mine] -= strengths[mine].mean()
+        covariance[mine] -= covariance[mine].mean(axis=0)
+        covariance[:, mine] -= covariance[:, mine].mean(axis=1, keepdims=True)
+    return strengths, covariance
+
+
+def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str | None:
+    parts = []
+    if np.any(density.precision[: density.num_items]):
+        parts.append(f"weak, standard deviation {WEAK_SCALE:g} logits, where scores ran away")
+    if context is not None:
+        parts.append(f"what a context adds, standard deviation {context.spread:.3g} logits")
+    return "; ".join(parts) or None

@@ -1,0 +1,258 @@
+"""Scores at equal covariates and by context: laws, truth, a slow twin, and what is said aloud."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penchant.data.batch import Batch, Block
+from penchant.data.votes import Votes
+from penchant.feedback.channel import Pair
+from penchant.feedback.gap import GapModel
+from penchant.fitting import vote_density
+from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.vote_rows import vote_rows
+from penchant.fitting.votes_pooled import VotesConfig, fit_votes, prepare, with_spread
+from penchant.simulation.votes import VoteWorld, simulate_votes
+from penchant.utilities.items import Items
+from penchant.utilities.linear import Linear
+
+DAVIDSON = VotesConfig(model=GapModel(ties="davidson"))
+CONTEXTS = VotesConfig(model=GapModel(ties="davidson"), has_context=True)
+
+
+def world(seed=0, **sizes):
+    sizes = {"num_items": 6, "num_votes": 1500, "log_tie": -0.7, "coefficients": (0.4, -0.2)} | sizes
+    return simulate_votes(VoteWorld(**sizes), np.random.default_rng(seed))
+
+
+def as_batch(votes, has_features):
+    count = len(votes)
+    features = np.zeros((count, 2, 0))
+    names = ()
+    if has_features:
+        one_hot = np.eye(votes.num_items)[:, 1:]
+        items = np.stack([one_hot[votes.first], one_hot[votes.second]], axis=1)
+        pair = np.stack([votes.covariates, 0.0 * votes.covariates], axis=1)
+        features = np.concatenate([items, pair], axis=2)
+        names = (*votes.items[1:], *votes.covariate_names)
+    block = Block(
+        kind="pair",
+        features=features,
+        offered=np.ones((count, 2), dtype=bool),
+        option=np.stack([votes.first, votes.second], axis=1),
+        row=np.arange(count),
+        group=np.arange(count),
+        weight=votes.weight,
+        answer={"outcome": np.where(votes.tie, 2, np.where(votes.share == 1.0, 0, 1))},
+    )
+    return Batch(
+        blocks=(block,),
+        feature_names=names,
+        option_names=votes.items,
+        group_names=tuple(map(str, range(count))),
+        group_features=np.zeros((count, 0)),
+        num_rows=count,
+    )
+
+
+@pytest.mark.parametrize("ties", ["davidson", "rao_kupper"])
+def test_without_covariates_it_is_the_estimate_of_the_general_path(ties):
+    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    belief = fit_pooled(as_batch(votes, False), utility=Items(), channels=(Pair(ties=ties),))
+    fit = fit_votes(votes, VotesConfig(model=GapModel(ties=ties)))
+    expected = np.concatenate([[0.0], belief.theta[:-1]])
+    np.testing.assert_allclose(fit.strengths, expected - expected.mean(), atol=1e-7)
+    np.testing.assert_allclose(fit.own, belief.theta[-1:], atol=1e-7)
+    assert fit.log_likelihood == pytest.approx(belief.report.log_likelihood, abs=1e-8)
+
+
+def test_with_covariates_it_is_a_conditional_logit_on_the_difference_of_features():
+    votes = world().votes
+    belief = fit_pooled(as_batch(votes, True), utility=Linear(), channels=(Pair(ties="davidson"),))
+    fit = fit_votes(votes, DAVIDSON)
+    np.testing.assert_allclose(fit.coefficients, belief.theta[5:7], atol=1e-7)
+    np.testing.assert_allclose(
+        fit.coefficient_se, np.sqrt(np.diag(belief.covariance))[5:7], rtol=1e-6
+    )
+    gap = np.diff(fit.strengths[:2])[0]
+    assert gap == pytest.approx(belief.theta[0], abs=1e-7)
+
+
+def test_covariates_of_zero_change_nothing():
+    votes = world().votes
+    bare = replace(votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    zeros = replace(bare, covariates=np.zeros((1500, 1)), covariate_names=("nothing",))
+    plain, fit = fit_votes(bare, DAVIDSON), fit_votes(zeros, DAVIDSON)
+    np.testing.assert_allclose(fit.strengths, plain.strengths, atol=1e-9)
+    np.testing.assert_allclose(fit.coefficients, 0.0, atol=1e-12)
+    assert any("nothing" in warning for warning in fit.warnings)
+
+
+def test_one_context_is_none():
+    votes = world().votes
+    one = replace(votes, context=np.zeros(1500, dtype=np.int64), contexts=("everywhere",))
+    fit, plain = fit_votes(one, CONTEXTS), fit_votes(votes, DAVIDSON)
+    np.testing.assert_allclose(fit.strengths, plain.strengths, atol=1e-10)
+    assert fit.context is None
+    assert any("context was left out" in warning for warning in fit.warnings)
+
+
+def relabelled(votes, order):
+    place = np.argsort(order)
+    return replace(
+        votes,
+        items=tuple(votes.items[n] for n in order),
+        first=place[votes.first],
+        second=place[votes.second],
+    )
+
+
+def reversed_roles(votes):
+    return replace(
+        votes,
+        first=votes.second,
+        second=votes.first,
+        share=1.0 - votes.share,
+        covariates=-votes.covariates,
+    )
+
+
+def test_relabelling_reversing_and_splitting_votes_change_nothing():
+    votes = world(num_contexts=3, context_spread=0.5).votes
+    base = fit_votes(votes, CONTEXTS)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    moved = fit_votes(relabelled(votes, order), CONTEXTS)
+    np.testing.assert_allclose(moved.strengths, base.strengths[order], atol=1e-6)
+    np.testing.assert_allclose(moved.context.scores, base.context.scores[:, order], atol=1e-6)
+    turned = fit_votes(reversed_roles(votes), CONTEXTS)
+    np.testing.assert_allclose(turned.strengths, base.strengths, atol=1e-6)
+    np.testing.assert_allclose(turned.coefficients, base.coefficients, atol=1e-6)
+    twice = votes.take(np.repeat(np.arange(len(votes)), 2))
+    split = fit_votes(replace(twice, weight=np.tile([0.25, 0.75], len(votes))), CONTEXTS)
+    np.testing.assert_allclose(split.context.scores, base.context.scores, atol=1e-6)
+    np.testing.assert_allclose(split.context.scores_se, base.context.scores_se, atol=1e-6)
+
+
+def test_a_voter_who_ties_everything_moves_no_score_towards_anybody():
+    """Everybody against everybody once more, all tied: the order stays, gaps shrink."""
+    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    pairs = np.array([(i, j) for i in range(6) for j in range(i)])
+    tied = Votes.from_outcomes(votes.items, *pairs.T, np.full(len(pairs), 2))
+    both = replace(
+        votes,
+        **{
+            name: np.concatenate([getattr(votes, name), getattr(tied, name)])
+            for name in ("first", "second", "share", "tie", "weight")
+        },
+        covariates=np.zeros((1515, 0)),
+    )
+    base, fit = fit_votes(votes, DAVIDSON), fit_votes(both, DAVIDSON)
+    assert np.array_equal(np.argsort(fit.strengths), np.argsort(base.strengths))
+    assert np.ptp(fit.strengths) < np.ptp(base.strengths)
+    assert fit.own[0] > base.own[0]
+
+
+def test_soft_votes_are_what_many_hard_ones_would_be():
+    votes = world(log_tie=None).votes
+    config = VotesConfig(model=GapModel())
+    soft = replace(votes, share=np.where(votes.share == 1.0, 0.75, 0.25))
+    four = votes.take(np.repeat(np.arange(len(votes)), 4))
+    share = np.where(np.arange(len(four)) % 4 == 0, 1.0 - four.share, four.share)
+    hard = replace(four, share=share, weight=0.25 * four.weight)
+    np.testing.assert_allclose(
+        fit_votes(soft, config).strengths, fit_votes(hard, config).strengths, atol=1e-8
+    )
+
+
+def test_truth_is_recovered_within_the_stated_errors():
+    z_scores, z_coefficients, z_contexts = [], [], []
+    for seed in range(12):
+        made = world(seed, num_items=10, num_votes=4000, num_contexts=4, context_spread=0.5)
+        fit = fit_votes(made.votes, CONTEXTS)
+        truth = made.scores[0, 0] + made.deviations
+        truth = truth - truth.mean(axis=1, keepdims=True)
+        z_contexts.append((fit.context.scores - truth) / fit.context.scores_se)
+        z_coefficients.append((fit.coefficients - (0.4, -0.2)) / fit.coefficient_se)
+        assert 0.35 < fit.context.spread < 0.65
+        assert fit.context.p_value < 1e-6
+        plain = world(seed + 100, num_items=10)
+        fit = fit_votes(plain.votes, DAVIDSON)
+        z_scores.append((fit.strengths - plain.scores[0, 0]) / fit.strength_se)
+    for z in (z_scores, z_coefficients, z_contexts):
+        assert 0.75 < np.sqrt(np.mean(np.square(z))) < 1.25
+
+
+def test_contexts_alike_are_found_to_be_alike_nineteen_times_in_twenty():
+    p_values = [
+        fit_votes(world(seed, num_votes=600, coefficients=(), num_contexts=3).votes, CONTEXTS)
+        .context.p_value
+        for seed in range(60)
+    ]  # fmt: skip
+    assert np.mean(np.array(p_values) < 0.05) < 0.12
+    assert np.mean(np.array(p_values) == 1.0) > 0.3
+
+
+def test_blocks_and_one_matrix_give_the_same_fit(monkeypatch):
+    votes = world(num_contexts=3, context_spread=0.4, num_items=8).votes
+    whole = fit_votes(votes, CONTEXTS)
+    plain = fit_votes(votes, DAVIDSON)
+    monkeypatch.setattr(vote_density, "_DENSE", 0)
+    apart = fit_votes(votes, CONTEXTS)
+    np.testing.assert_allclose(apart.context.scores, whole.context.scores, atol=1e-8)
+    np.testing.assert_allclose(apart.context.scores_se, whole.context.scores_se, atol=1e-8)
+    np.testing.assert_allclose(apart.strength_covariance, whole.strength_covariance, atol=1e-8)
+    assert apart.context.evidence == pytest.approx(whole.context.evidence, abs=1e-6)
+    islands = fit_votes(votes, DAVIDSON)
+    np.testing.assert_allclose(islands.strength_covariance, plain.strength_covariance, atol=1e-8)
+
+
+def test_gradient_is_that_of_the_value():
+    votes = world(num_contexts=2, context_spread=0.4, num_votes=200).votes
+    rows = vote_rows(votes, by_context=True)
+    density = with_spread(prepare(rows, votes, CONTEXTS)[0], 0.5)
+    theta = np.random.default_rng(0).normal(size=density.num_parameters) * 0.3
+    here = density.evaluate(theta)
+    for place in range(len(theta)):
+        step = 1e-6 * np.eye(len(theta))[place]
+        up, down = density.evaluate(theta + step).value, density.evaluate(theta - step).value
+        assert here.gradient[place] == pytest.approx((up - down) / 2e-6, abs=1e-5)
+
+
+def test_an_unbeaten_item_is_bounded_and_said():
+    first, second = np.array([0, 0, 1, 2, 1]), np.array([1, 2, 2, 1, 0])
+    votes = Votes.from_outcomes(("king", "b", "c"), first, second, np.array([0, 0, 0, 0, 1]))
+    fit = fit_votes(votes, VotesConfig(model=GapModel()))
+    assert np.argmax(fit.strengths) == 0
+    assert np.isfinite(fit.strengths).all()
+    assert fit.strength_se[0] > 1.0
+    assert any("king" in warning for warning in fit.warnings)
+    assert "weak" in fit.prior
+
+
+def test_two_islands_and_an_unseen_item_are_said_and_do_not_touch():
+    first = np.array([0, 1, 2, 3, 0, 1, 3, 2])
+    second = np.array([1, 0, 3, 2, 1, 0, 2, 3])
+    votes = Votes.from_outcomes(tuple("abcde"), first, second, np.array([0, 0, 0, 0, 0, 1, 0, 1]))
+    fit = fit_votes(votes, VotesConfig(model=GapModel()))
+    assert any("islands" in warning for warning in fit.warnings)
+    np.testing.assert_allclose(fit.strengths[:2].sum(), 0.0, atol=1e-9)
+    np.testing.assert_allclose(fit.strengths[2:4].sum(), 0.0, atol=1e-9)
+    assert np.isinf(fit.strength_se[4])
+
+
+def test_a_covariate_that_decides_every_vote_is_bounded_and_named():
+    votes = world(coefficients=(), num_votes=300, log_tie=None).votes
+    decisive = replace(
+        votes, covariates=(2.0 * votes.share - 1.0)[:, None], covariate_names=("oracle",)
+    )
+    fit = fit_votes(decisive, VotesConfig(model=GapModel()))
+    assert np.isfinite(fit.coefficients).all()
+    assert fit.coefficients[0] > 2.0
+    assert any("oracle" in warning for warning in fit.warnings)
+
+
+def test_log_probabilities_of_the_votes_add_up_to_the_log_likelihood():
+    votes = world(num_contexts=3, context_spread=0.4).votes
+    fit = fit_votes(votes, CONTEXTS)
+    assert fit.log_prob(votes) @ votes.weight == pytest.approx(fit.log_likelihood, abs=1e-6)
