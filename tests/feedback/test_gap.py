@@ -1,4 +1,4 @@
-"""Likelihoods as functions of the gap: those of the pairs, with derivatives that differences tell."""
+"""Likelihoods as functions of the gap: those of the pairs, and their derivatives."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,12 @@ CONTEXTS = VotesConfig(model=GapModel(ties="davidson"), has_context=True)
 
 
 def world(seed=0, **sizes):
-    sizes = {"num_items": 6, "num_votes": 1500, "log_tie": -0.7, "coefficients": (0.4, -0.2)} | sizes
+    sizes = {
+        "num_items": 6,
+        "num_votes": 1500,
+        "log_tie": -0.7,
+        "coefficients": (0.4, -0.2),
+    } | sizes
     return simulate_votes(VoteWorld(**sizes), np.random.default_rng(seed))
 
 
@@ -134,23 +139,26 @@ def test_relabelling_reversing_and_splitting_votes_change_nothing():
     np.testing.assert_allclose(split.context.scores_se, base.context.scores_se, atol=1e-6)
 
 
-def test_a_voter_who_ties_everything_moves_no_score_towards_anybody():
-    """Everybody against everybody once more, all tied: the order stays, gaps shrink."""
-    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+def with_a_voter_who_ties_everything(votes):
     pairs = np.array([(i, j) for i in range(6) for j in range(i)])
     tied = Votes.from_outcomes(votes.items, *pairs.T, np.full(len(pairs), 2))
-    both = replace(
-        votes,
-        **{
-            name: np.concatenate([getattr(votes, name), getattr(tied, name)])
-            for name in ("first", "second", "share", "tie", "weight")
-        },
-        covariates=np.zeros((1515, 0)),
-    )
+    fields = ("first", "second", "share", "tie", "weight")
+    joined = {name: np.concatenate([getattr(votes, name), getattr(tied, name)]) for name in fields}
+    return replace(votes, **joined, covariates=np.zeros((len(joined["first"]), 0)))
+
+
+def test_a_voter_who_ties_everything_leaves_the_order_and_speaks_of_ties_alone():
+    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    both = with_a_voter_who_ties_everything(votes)
     base, fit = fit_votes(votes, DAVIDSON), fit_votes(both, DAVIDSON)
     assert np.array_equal(np.argsort(fit.strengths), np.argsort(base.strengths))
-    assert np.ptp(fit.strengths) < np.ptp(base.strengths)
     assert fit.own[0] > base.own[0]
+    # Davidson's ties say that items are near only in so far as their share is told by the gap.
+    assert np.max(np.abs(fit.strengths - base.strengths)) < 0.01
+    halves = VotesConfig(model=GapModel(), ties="half")
+    base, fit = fit_votes(votes, halves), fit_votes(both, halves)
+    assert np.array_equal(np.argsort(fit.strengths), np.argsort(base.strengths))
+    assert np.ptp(fit.strengths) < np.ptp(base.strengths)
 
 
 def test_soft_votes_are_what_many_hard_ones_would_be():
@@ -167,15 +175,15 @@ def test_soft_votes_are_what_many_hard_ones_would_be():
 
 def test_truth_is_recovered_within_the_stated_errors():
     z_scores, z_coefficients, z_contexts = [], [], []
-    for seed in range(12):
-        made = world(seed, num_items=10, num_votes=4000, num_contexts=4, context_spread=0.5)
+    for seed in range(30):
+        made = world(seed, num_items=8, num_votes=2000, num_contexts=4, context_spread=0.5)
         fit = fit_votes(made.votes, CONTEXTS)
         truth = made.scores[0, 0] + made.deviations
         truth = truth - truth.mean(axis=1, keepdims=True)
         z_contexts.append((fit.context.scores - truth) / fit.context.scores_se)
         z_coefficients.append((fit.coefficients - (0.4, -0.2)) / fit.coefficient_se)
-        assert 0.35 < fit.context.spread < 0.65
-        assert fit.context.p_value < 1e-6
+        assert 0.2 < fit.context.spread < 0.9
+        assert fit.context.p_value < 1e-3
         plain = world(seed + 100, num_items=10)
         fit = fit_votes(plain.votes, DAVIDSON)
         z_scores.append((fit.strengths - plain.scores[0, 0]) / fit.strength_se)
@@ -185,9 +193,9 @@ def test_truth_is_recovered_within_the_stated_errors():
 
 def test_contexts_alike_are_found_to_be_alike_nineteen_times_in_twenty():
     p_values = [
-        fit_votes(world(seed, num_votes=600, coefficients=(), num_contexts=3).votes, CONTEXTS)
+        fit_votes(world(seed, num_votes=500, coefficients=(), num_contexts=3).votes, CONTEXTS)
         .context.p_value
-        for seed in range(60)
+        for seed in range(40)
     ]  # fmt: skip
     assert np.mean(np.array(p_values) < 0.05) < 0.12
     assert np.mean(np.array(p_values) == 1.0) > 0.3

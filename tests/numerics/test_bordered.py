@@ -19,7 +19,8 @@ def bordered_matrix(rng, sizes=(4, 1, 3), border_core=2, corner=2):
     matrix[:inside, :inside] *= block_of[:, None] == block_of
     matrix += 3.0 * total * np.eye(total)
     # Shuffled, so that nothing rests on the order of places; the corner stays at the end.
-    order = np.concatenate([rng.permutation(inside + border_core), inside + border_core + np.arange(corner)])  # fmt: skip
+    cut = inside + border_core
+    order = np.concatenate([rng.permutation(cut), cut + np.arange(corner)])
     where = np.argsort(order)
     blocks = tuple(np.sort(where[starts[k] : starts[k + 1]]) for k in range(len(sizes)))
     layout = Layout(blocks=blocks, border=np.sort(where[inside:]))

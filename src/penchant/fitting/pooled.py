@@ -272,7 +272,7 @@ def _learn(
         assert start is not None
         optimum = climb(precision, start)
         inverse, _ = invert_information(optimum.information)
-        return Mode(theta=optimum.theta, variance=np.diag(inverse), fit=optimum)
+        return Mode(theta=optimum.theta, covariance=inverse, fit=optimum)
 
     return learn_spreads(mode, shrinkage, scales, precision, start=start)
 

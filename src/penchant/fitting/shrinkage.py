@@ -57,10 +57,10 @@ class Learned(Generic[Fit]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mode(Generic[Fit]):
-    """A posterior mode under a given prior: theta, its variances, and whatever the fit made."""
+    """A posterior mode under a given prior: theta, its covariance, and whatever the fit made."""
 
     theta: Float[Array, " M"]
-    variance: Float[Array, " M"]
+    covariance: Float[Array, "M M"]
     fit: Fit
 
 
@@ -86,7 +86,7 @@ def learn_spreads(
         mode = climb(precision, start)
         start = mode.theta
         square = (mode.theta * size) ** 2
-        variance = mode.variance * size**2
+        variance = np.diag(mode.covariance) * size**2
         fresh = spreads.copy()
         for family, spread in enumerate(spreads):
             mine = families == family

@@ -182,7 +182,7 @@ def _learn(
         rough = _Climb(shrunk, config.max_steps, on_step, is_rough=True)
         theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
         inverse, _ = invert_information(shrunk.outer_product(rough.here))
-        return Mode(theta=theta, variance=np.diag(inverse), fit=theta)
+        return Mode(theta=theta, covariance=inverse, fit=theta)
 
     # Spreads belong to no family.
     others = (-1,) * (len(scales) - len(shrinkage.families))

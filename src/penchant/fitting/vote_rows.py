@@ -14,6 +14,8 @@ from penchant.data.votes import Votes
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
+Ties = Literal["answer", "half", "none"]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VoteRows:
@@ -40,7 +42,7 @@ class VoteRows:
         """Whose vote each row is."""
         return np.repeat(np.arange(self.num_voters), np.diff(self.voter_start))
 
-    def by_voter(self, values: Float[Array, "B *S"]) -> Float[Array, "V *S"]:
+    def by_voter(self, values: Float[Array, " B *S"]) -> Float[Array, " V *S"]:
         """Sums over each voter's rows."""
         padded = np.concatenate([values, np.zeros((1, *values.shape[1:]))])
         sums = np.add.reduceat(padded, self.voter_start[:-1], axis=0)
@@ -56,7 +58,7 @@ class VoteRows:
 def vote_rows(
     votes: Votes,
     *,
-    ties: Literal["answer", "half", "none"] = "answer",
+    ties: Ties = "answer",
     by_context: bool = False,
     by_voter: bool = False,
 ) -> VoteRows:

@@ -4,7 +4,7 @@ Legend: B rows, N items, X contexts, C covariates, M own parameters, D deviation
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,14 +13,15 @@ from penchant.data.votes import Votes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.separation import WEAK_SCALE
-from penchant.fitting.shrinkage import SMALLEST, Mode, Shrinkage, learn_spreads
 from penchant.fitting.vote_density import VoteDensity, deviations
-from penchant.fitting.vote_rows import VoteRows, vote_rows
+from penchant.fitting.vote_rows import Ties, VoteRows, vote_rows
 from penchant.fitting.votes_newton import Summit, climb_votes
 from penchant.numerics.arrays import Array
 from penchant.numerics.bordered import Factor
 from penchant.numerics.graph import Connectivity, connectivity, describe
 
+# Between these the spread of what contexts add is looked for, in logits.
+SMALLEST, LARGEST = 0.01, 5.0
 # A covariate whose error per standard deviation exceeds this is not being estimated.
 _ASTRAY = 100.0
 
@@ -32,10 +33,10 @@ class VotesConfig:
     tell; spread: standard deviation of these differences in logits, None to learn it."""
 
     model: GapModel
-    ties: str = "answer"
+    ties: Ties = "answer"
     has_context: bool = False
     spread: float | None = None
-    newton: NewtonConfig = NewtonConfig()
+    newton: NewtonConfig = field(default_factory=NewtonConfig)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +125,7 @@ def log_prob_of_votes(
     first = model.log_prob(gap, zeros, own[None])
     second = model.log_prob(gap, zeros + 1, own[None])
     share = np.where(votes.tie, 0.5, votes.share)
-    # A share of 0 or 1 must not meet a log-probability of minus infinity: 0 times that is no number.
+    # A share of 0 must not meet a log-probability of minus infinity: their product is no number.
     with np.errstate(invalid="ignore"):
         logs = np.where(share > 0, share * first, 0.0)
         logs = logs + np.where(share < 1, (1.0 - share) * second, 0.0)
@@ -145,10 +146,15 @@ def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
     began = time.perf_counter()
     rows = vote_rows(votes, ties=config.ties, by_context=config.has_context)
     density, found, notes = prepare(rows, votes, config)
-    summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+    try:
+        summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+    except np.linalg.LinAlgError:
+        # Some coefficient is not determined at all, or its determination was lost on the way.
+        barely = with_prior_on_covariates(density, 2.0 * _ASTRAY)
+        summit, spread = _climb(barely, config, np.zeros(density.num_parameters))
     astray = _astray_covariates(density, summit)
     if astray.any():
-        density = _with_weak_covariates(density, astray)
+        density = with_prior_on_covariates(density, WEAK_SCALE, astray)
         summit, spread = _climb(density, config, np.zeros(density.num_parameters))
         names = ", ".join(f"`{votes.covariate_names[place]}`" for place in np.flatnonzero(astray))
         notes += (
@@ -237,28 +243,28 @@ def _telling_deviations(
 def _climb(
     density: VoteDensity, config: VotesConfig, start: Float[Array, " P"]
 ) -> tuple[Summit, float]:
-    """The summit under the spread that the data tell, and that spread."""
+    """The summit under the spread that the data tell (evidence, MacKay 1992), and that spread."""
     num = len(density.deviation_item)
     if not num:
         return climb_votes(density, start, config.newton), 0.0
     if config.spread is not None:
         return climb_votes(with_spread(density, config.spread), start, config.newton), config.spread
-    families = np.full(density.num_parameters, -1)
-    families[density.num_items : density.num_core] = 0
+    from scipy.optimize import minimize_scalar
 
-    def mode(precision: Float[Array, " P"], start: Float[Array, " P"] | None) -> Mode[Summit]:
-        at = np.zeros(density.num_parameters) if start is None else start
-        summit = climb_votes(replace(density, precision=precision), at, config.newton)
-        return Mode(theta=summit.theta, variance=summit.slope.factor.variances(), fit=summit)
+    best: dict[float, Summit] = {}
+    at = start
 
-    learned = learn_spreads(
-        mode,
-        Shrinkage(families=tuple(families.tolist()), names=("context",), rounds=40, tolerance=0.01),
-        np.ones(density.num_parameters),
-        density.precision,
-        start=start,
+    def loss(log_spread: float) -> float:
+        nonlocal at
+        spread = float(np.exp(log_spread))
+        best[log_spread] = climb_votes(with_spread(density, spread), at, config.newton)
+        at = best[log_spread].theta
+        return -evidence(density, best[log_spread], spread)
+
+    found = minimize_scalar(
+        loss, bounds=np.log((SMALLEST, LARGEST)), method="bounded", options={"xatol": 0.02}
     )
-    return learned.fit, float(learned.spreads[0])
+    return best[found.x], float(np.exp(found.x))
 
 
 def with_spread(density: VoteDensity, spread: float) -> VoteDensity:
@@ -294,7 +300,7 @@ def _context_scores(
     alone = climb_votes(same, summit.theta[kept], config.newton)
     gain = evidence(density, summit, spread) - evidence(same, alone, 0.0)
     # A spread at its floor is none: what is left of the gain is rounding.
-    is_none = spread <= 1.01 * SMALLEST or gain <= 0.0
+    is_none = spread <= 1.1 * SMALLEST or gain <= 0.0
     p_value = 1.0 if is_none else 0.5 * float(gammaincc(0.5, gain))
     shape = (len(votes.contexts), density.num_items)
     deviation, deviation_se = np.zeros(shape), np.full(shape, spread)
@@ -350,17 +356,22 @@ def _scores_by_context(
 def _astray_covariates(density: VoteDensity, summit: Summit) -> Array:
     """Which coefficients the votes do not bound."""
     size = density.rows.covariates.std(axis=0)
+    size = np.where(size > 0, size, 1.0)
     start = density.num_core
     at = np.arange(start, start + density.num_covariates)
     variance = np.diag(summit.slope.factor.covariance(at)) if len(at) else np.zeros(0)
-    return (np.sqrt(variance) * size > _ASTRAY) & (density.precision[at] == 0)
+    return np.sqrt(variance) * size > _ASTRAY
 
 
-def _with_weak_covariates(density: VoteDensity, astray: Array) -> VoteDensity:
+def with_prior_on_covariates(
+    density: VoteDensity, scale: float, which: Array | None = None
+) -> VoteDensity:
+    """Coefficients normal around 0, `scale` logits per standard deviation of the covariate."""
     size = density.rows.covariates.std(axis=0)
     precision = density.precision.copy()
     at = slice(density.num_core, density.num_core + density.num_covariates)
-    precision[at] += astray * (np.where(size > 0, size, 1.0) / WEAK_SCALE) ** 2
+    chosen = np.ones(len(size)) if which is None else which
+    precision[at] += chosen * (np.where(size > 0, size, 1.0) / scale) ** 2
     return replace(density, precision=precision)
 
 

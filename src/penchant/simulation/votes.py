@@ -84,7 +84,9 @@ def simulate_votes(world: VoteWorld, rng: np.random.Generator) -> SimulatedVotes
     gap = np.exp(voters[voter, 0]) * gap + voters[voter, 1]
     has_ties = world.log_tie is not None
     model = GapModel(ties="davidson" if has_ties else None)
-    own_parameters = (world.log_tie or 0.0) + voters[voter, 2:] if has_ties else np.zeros((count, 0))
+    own_parameters = (
+        (world.log_tie or 0.0) + voters[voter, 2:] if has_ties else np.zeros((count, 0))
+    )
     probabilities = model.probabilities(gap, own_parameters)
     outcome = (rng.random((count, 1)) > np.cumsum(probabilities, axis=1)).sum(axis=1)
     votes = Votes.from_outcomes(
