@@ -73,7 +73,7 @@ def hodge_split(
     """The order nearest to a comparison, and the cycles that no order explains.
 
     The strengths minimise sum_{i<j} w_ij (c_ij - (r_i - r_j))^2, weighted least squares on the
-    graph of comparisons: L r = div, L = diag(w 1) - w the graph's Laplacian, div_i = sum_j w_ij c_ij
+    graph of comparisons: L r = div, L = diag(w 1) - w, its Laplacian, and div_i = sum_j w_ij c_ij
     (Jiang, Lim, Yao and Ye 2011). What is left has no divergence: at every item, what flows in
     flows out. With equal weights r_i is the mean of row i. Weights are, for instance, votes times
     p (1 - p); None weighs every pair alike; a pair of weight 0 never met.
