@@ -58,6 +58,26 @@ def test_only_the_gap_between_two_worths_matters(first, second, log_tie, outcome
     np.testing.assert_allclose(alone, both, atol=1e-9)
 
 
+@pytest.mark.parametrize("ties", [None, "davidson"])
+@given(
+    st.floats(-700, 700), st.floats(-40, 40), st.integers(0, 2), st.integers(1, 3), st.booleans()
+)
+def test_the_fused_loop_says_what_the_plain_likelihood_says(
+    ties, gap, log_tie, answer, kinds, flip
+):
+    model = GapModel(ties=ties)
+    gaps = np.linspace(gap, -gap if flip else 0.5 * gap, 2 * kinds).reshape(2, kinds)
+    own = np.full((2, model.num_own, kinds), log_tie)
+    answers = np.array([min(answer, model.num_answers - 1), 0])
+    pytest.importorskip("numba")
+    fused = model.respond(gaps, answers, own)
+    plain = model.respond_plainly(gaps, answers, own)
+    for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend"):
+        np.testing.assert_allclose(
+            getattr(fused, name), getattr(plain, name), rtol=1e-9, atol=1e-12, err_msg=name
+        )
+
+
 def test_kinds_of_people_come_last():
     model, rng = GapModel(ties="davidson"), np.random.default_rng(2)
     gap, own = rng.normal(size=(6, 4)), rng.normal(size=(6, 1, 4))

@@ -18,7 +18,7 @@ from penchant.feedback import pairwise, probit
 from penchant.feedback.channel_contract import Likelihood
 from penchant.feedback.cumulative import Link
 from penchant.feedback.thresholds import Symmetric
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, align
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +83,20 @@ class GapModel:
 
         Answers are 0 where the first won, 1 where the second did, 2 for a tie; or grades.
         """
+        if self.link == "logit" and self.levels is None and self.ties != "rao_kupper":
+            try:
+                return self._fused(gap, answer, own)
+            except ImportError:  # without numba
+                pass
+        return self.respond_plainly(gap, answer, own)
+
+    def respond_plainly(
+        self,
+        gap: Float[Array, " B *S"],
+        answer: Int[Array, " B"],
+        own: Float[Array, "#B M *#S"],
+    ) -> GapResponse:
+        """The same by the general likelihoods: what the fused loop is held to."""
         made = self._likelihood(answer, own)
         utilities = np.stack([gap, np.zeros_like(gap)], axis=1)
         score = made.score(utilities, *made.arguments, **made.options)
@@ -94,6 +108,28 @@ class GapModel:
             own_slope=score.parameters,
             cross=bend.cross[:, 0],
             own_bend=bend.parameters,
+        )
+
+    def _fused(
+        self, gap: Float[Array, " B *S"], answer: Int[Array, " B"], own: Float[Array, "#B M *#S"]
+    ) -> GapResponse:
+        from penchant.feedback import gap_fused
+
+        log_tie = np.full(gap.shape, -np.inf) if self.ties is None else own[:, 0]
+        log_tie = np.broadcast_to(align(log_tie, gap), gap.shape)
+        rows = (len(gap), gap[:1].size)
+        found = gap_fused.respond(
+            gap.reshape(rows), answer.astype(np.int64), np.ascontiguousarray(log_tie).reshape(rows)
+        ).reshape(6, *gap.shape)
+        own_slope, cross, own_bend = (found[place][:, None] for place in (2, 4, 5))
+        num = self.num_own
+        return GapResponse(
+            value=found[0],
+            slope=found[1],
+            bend=found[3],
+            own_slope=own_slope[:, :num],
+            cross=cross[:, :num],
+            own_bend=own_bend[:, None][:, :num, :num],
         )
 
     def log_prob(

@@ -44,6 +44,7 @@ class VoteDensity:
 
     deviation_context, deviation_item: which d there are. island: per item, the number of the set
     of items that it can be compared with; scores are determined up to a constant in each.
+    most_dense: solve for up to so many parameters at once, whatever touches what.
     """
 
     rows: VoteRows
@@ -52,6 +53,7 @@ class VoteDensity:
     island: Int[Array, " N"]
     deviation_context: Int[Array, " D"]
     deviation_item: Int[Array, " D"]
+    most_dense: int = 0
 
     @property
     def num_items(self) -> int:
@@ -73,7 +75,7 @@ class VoteDensity:
     def core_gap(self, theta: Float[Array, " P"]) -> Float[Array, " B"]:
         """The gap of each row."""
         core = self.num_core
-        gap = (self._incidence @ theta[:core])[self.rows.edge]
+        gap = (self.incidence @ theta[:core])[self.rows.edge]
         if self.num_covariates:
             gap = gap + self.rows.covariates @ theta[core : core + self.num_covariates]
         return gap
@@ -121,14 +123,18 @@ class VoteDensity:
         """From d / d gap and d / d own of each row to d / d theta."""
         return np.concatenate(
             [
-                self._incidence.T @ self.rows.by_edge(slope),
+                self.incidence.T @ self.rows.by_edge(slope),
                 self.rows.covariates.T @ slope,
                 own_slope.sum(axis=0),
             ]
         )
 
-    def factorise(self, found: GapResponse) -> Factor:
-        """The information of these rows and the prior, taken apart."""
+    def factorise(self, found: GapResponse, less: Array | None = None) -> Factor:
+        """The information of these rows and the prior, taken apart.
+
+        less: a sparse matrix [P, P] that it lacks, because something of the voters is not known.
+        Of it only what lies within blocks and border is taken away.
+        """
         weight, covariates = self.rows.weight, self.rows.covariates
         bend = found.bend * weight
         columns = np.concatenate(
@@ -142,23 +148,19 @@ class VoteDensity:
         corner[:cut] = covariates.T @ columns
         corner[cut:, :cut] = corner[:cut, cut:].T
         corner[cut:, cut:] = (found.own_bend * weight[:, None, None]).sum(axis=0)
-        return self.take_apart(self.rows.by_edge(bend), by_edge, corner)
+        return self._take_apart(self.rows.by_edge(bend), by_edge, corner, less)
 
-    def take_apart(
+    def _take_apart(
         self,
         edge_bend: Float[Array, " E"],
         edge_columns: Float[Array, "E R"],
         corner: Float[Array, "R R"],
-        less: Array | None = None,
+        less: Array | None,
     ) -> Factor:
-        """The information from what the rows add up to on each edge, with the prior put on.
-
-        less: a sparse matrix [P, P] taken away from it, where some of it is missing.
-        """
         from scipy.sparse import diags_array
 
         core = self.num_core
-        incidence = self._incidence
+        incidence = self.incidence
         matrix = incidence.T @ (diags_array(edge_bend) @ incidence)
         matrix = (matrix + diags_array(self.precision[:core])).tocsr()
         cross = incidence.T @ edge_columns
@@ -172,7 +174,7 @@ class VoteDensity:
         return factorise(self.layout, matrix, cross, corner, ridge_group)
 
     @cached_property
-    def _incidence(self) -> Array:
+    def incidence(self) -> Array:
         """[E, K] sparse: +1 at what the first brings to the gap, -1 at the second."""
         from scipy.sparse import csr_array
 
@@ -196,13 +198,13 @@ class VoteDensity:
     def layout(self) -> Layout:
         """Small problems in one piece; else islands, or contexts, as blocks beside the border."""
         places = np.arange(self.num_parameters)
-        if self.num_parameters <= _DENSE:
+        if self.num_parameters <= max(_DENSE, self.most_dense):
             return Layout(blocks=(), border=places)
         from scipy.sparse.csgraph import connected_components
 
         # Deviations touch each other within a context; without any, scores do within an island.
         start = self.num_items if len(self.deviation_item) else 0
-        inside = self._incidence[:, start:]
+        inside = self.incidence[:, start:]
         count, label = connected_components(inside.T @ inside, directed=False)
         order = np.argsort(label, kind="stable")
         blocks = np.split(start + order, np.cumsum(np.bincount(label, minlength=count))[:-1])

@@ -44,11 +44,7 @@ class VoteRows:
 
     def by_voter(self, values: Float[Array, " B *S"]) -> Float[Array, " V *S"]:
         """Sums over each voter's rows."""
-        padded = np.concatenate([values, np.zeros((1, *values.shape[1:]))])
-        sums = np.add.reduceat(padded, self.voter_start[:-1], axis=0)
-        # `reduceat` gives an empty range the value at its start instead of nothing.
-        sums[np.diff(self.voter_start) == 0] = 0.0
-        return sums
+        return range_sums(values, self.voter_start)
 
     def by_edge(self, values: Float[Array, " B"]) -> Float[Array, " E"]:
         """Sums over each edge's rows."""
@@ -105,6 +101,15 @@ def vote_rows(
         covariates=np.ascontiguousarray(votes.covariates[kept]),
         voter_start=np.concatenate([[0], np.cumsum(counts)]),
     )
+
+
+def range_sums(values: Float[Array, " B *S"], start: Int[Array, " V1"]) -> Float[Array, " V *S"]:
+    """Sums over the rows start[v] to start[v + 1] of each v, all rows covered."""
+    padded = np.concatenate([values, np.zeros((1, *values.shape[1:]))])
+    sums = np.add.reduceat(padded, start[:-1], axis=0)
+    # `reduceat` gives an empty range the value at its start instead of nothing.
+    sums[np.diff(start) == 0] = 0.0
+    return sums
 
 
 def _check(votes: Votes, ties: str, by_context: bool, by_voter: bool) -> None:

@@ -299,25 +299,34 @@ def _context_scores(
     )
     alone = climb_votes(same, summit.theta[kept], config.newton)
     gain = evidence(density, summit, spread) - evidence(same, alone, 0.0)
+    table = context_table(votes, density, summit.theta, summit.slope.factor, spread)
     # A spread at its floor is none: what is left of the gain is rounding.
     is_none = spread <= 1.1 * SMALLEST or gain <= 0.0
     p_value = 1.0 if is_none else 0.5 * float(gammaincc(0.5, gain))
+    return replace(
+        table, spread=0.0 if is_none else spread, evidence=max(gain, 0.0), p_value=p_value
+    )
+
+
+def context_table(
+    votes: Votes, density: VoteDensity, theta: Float[Array, " P"], factor: Factor, spread: float
+) -> ContextScores:
+    """Scores by context with their errors; the test is still to be filled in."""
     shape = (len(votes.contexts), density.num_items)
     deviation, deviation_se = np.zeros(shape), np.full(shape, spread)
     at = (density.deviation_context, density.deviation_item)
-    factor = summit.slope.factor
-    deviation[at] = summit.theta[density.num_items : density.num_core]
+    deviation[at] = theta[density.num_items : density.num_core]
     deviation_se[at] = np.sqrt(factor.variances()[density.num_items : density.num_core])
-    scores, variance = _scores_by_context(density, factor, summit.theta, deviation, spread)
+    scores, variance = _scores_by_context(density, factor, theta, deviation, spread)
     return ContextScores(
         names=votes.contexts,
         deviation=deviation,
         deviation_se=deviation_se,
         scores=scores,
         scores_se=np.sqrt(variance),
-        spread=0.0 if is_none else spread,
-        evidence=max(gain, 0.0),
-        p_value=p_value,
+        spread=spread,
+        evidence=np.nan,
+        p_value=np.nan,
     )
 
 
@@ -384,31 +393,45 @@ def _fit(
     notes: tuple[str, ...],
     seconds: float,
 ) -> VotesFit:
-    factor, num = summit.slope.factor, density.num_items
-    strengths, covariance = centred(
-        summit.theta[:num], score_covariance(density, factor), found.island
-    )
-    covariance[found.unseen, found.unseen] = np.inf
-    rest = np.arange(density.num_core, density.num_parameters)
-    tail = factor.covariance(rest)
-    cut = density.num_covariates
-    return VotesFit(
-        items=votes.items,
-        strengths=strengths,
-        strength_covariance=covariance,
-        covariate_names=votes.covariate_names,
-        coefficients=summit.theta[rest[:cut]],
-        coefficient_covariance=tail[:cut, :cut],
-        own=summit.theta[rest[cut:]],
-        own_covariance=tail[cut:, cut:],
+    table = tabulate(votes, density, summit.theta, summit.slope.factor)
+    table.strength_covariance[found.unseen, found.unseen] = np.inf
+    return replace(
+        table,
         context=context,
-        model=density.model,
         log_likelihood=summit.slope.log_likelihood,
         converged=summit.converged,
         iterations=summit.iterations,
         seconds=seconds,
         prior=_prior_in_words(density, context),
         warnings=notes,
+    )
+
+
+def tabulate(
+    votes: Votes, density: VoteDensity, theta: Float[Array, " P"], factor: Factor
+) -> VotesFit:
+    """Estimates and errors by name; what the climb has to say is still to be filled in."""
+    num = density.num_items
+    strengths, covariance = centred(theta[:num], score_covariance(density, factor), density.island)
+    rest = np.arange(density.num_core, density.num_parameters)
+    tail, cut = factor.covariance(rest), density.num_covariates
+    return VotesFit(
+        items=votes.items,
+        strengths=strengths,
+        strength_covariance=covariance,
+        covariate_names=votes.covariate_names,
+        coefficients=theta[rest[:cut]],
+        coefficient_covariance=tail[:cut, :cut],
+        own=theta[rest[cut:]],
+        own_covariance=tail[cut:, cut:],
+        context=None,
+        model=density.model,
+        log_likelihood=np.nan,
+        converged=False,
+        iterations=0,
+        seconds=0.0,
+        prior=None,
+        warnings=(),
     )
 
 

@@ -1,0 +1,99 @@
+"""Voters in plain words: who votes at random, who favours a place, who ties, who outweighs all."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.fitting.votes_reliability import VotersFit
+from penchant.numerics.arrays import Array, sigmoid
+
+# A voter is named where a 95 % posterior interval leaves no doubt.
+_Z95 = 1.959963984540054
+# Half as reliable as typical, at the upper end of the interval, is close to random.
+_HALF = np.log(0.5)
+_MUCH_OF_ALL = 0.2
+
+
+def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
+    """One sentence a finding, the voters with most votes first; at most `most` named in each."""
+    population = found.population
+    sentences = []
+    spread = dict(zip(population.effects, population.spreads))
+    if "reliability" in spread:
+        low = np.exp(-spread["reliability"])
+        sentences.append(
+            f"One voter in six feels gaps at less than {low:.2f} of their size for the typical "
+            "voter."
+        )
+    if "bias" in spread:
+        share = 100 * sigmoid(np.array(population.bias_mean))
+        least, highest = (
+            100 * sigmoid(np.array(population.bias_mean + side * spread["bias"]))
+            for side in (-1.0, 1.0)
+        )
+        sentences.append(
+            f"Of two equals the typical voter picks the one shown first in {share:.1f} % of votes "
+            f"that are no ties; two thirds of voters do so in {least:.0f} to {highest:.0f} %."
+        )
+    sentences += _heavy(found)
+    typical = np.nanmean(found.agreement)
+    doubtful = found.mean[:, 0] + _Z95 * found.sd[:, 0] < _HALF
+    sentences += _named(
+        found,
+        doubtful,
+        most,
+        "close to random: sides with the better of two less often than voters do on the whole "
+        f"({typical:.0%}), namely in",
+        found.agreement,
+    )
+    pull = found.mean[:, 1]
+    for is_first, place in ((True, "first"), (False, "second")):
+        sign = 1.0 if is_first else -1.0
+        sure = (sign * pull - _Z95 * found.sd[:, 1] > 0) & (found.sd[:, 1] > 0)
+        sentences += _named(
+            found,
+            sure,
+            most,
+            f"favours what is shown {place}, and picks it of two equals in",
+            sigmoid(sign * pull),
+        )
+    eager = (found.mean[:, 2] - _Z95 * found.sd[:, 2] > 0) & (found.sd[:, 2] > 0)
+    if len(found.fit.own):
+        share = _tie_share(found)
+        usual = float(found.fit.model.probabilities(np.zeros(1), found.fit.own[None])[0, 2])
+        sentences += _named(
+            found,
+            eager,
+            most,
+            f"calls ties more readily than most; between two equals (typically {usual:.0%}) in",
+            share,
+        )
+    return tuple(sentences)
+
+
+def _heavy(found: VotersFit) -> list[str]:
+    total = found.votes.sum()
+    return [
+        f"`{found.voters[voter]}` cast {found.votes[voter] / total:.0%} of all votes: the scores "
+        "are theirs in good part."
+        for voter in np.flatnonzero(found.votes > _MUCH_OF_ALL * total)
+    ]
+
+
+def _tie_share(found: VotersFit) -> Float[Array, " V"]:
+    """How often each voter calls a tie between two equals."""
+    own = found.fit.own[None] + found.mean[:, 2:]
+    return found.fit.model.probabilities(found.mean[:, 1], own)[:, 2]
+
+
+def _named(
+    found: VotersFit, which: Bool[Array, " V"], most: int, what: str, share: Float[Array, " V"]
+) -> list[str]:
+    voters = np.flatnonzero(which)
+    voters = voters[np.argsort(-found.votes[voters], kind="stable")]
+    sentences = [
+        f"`{found.voters[v]}` ({found.votes[v]:g} votes) {what} {share[v]:.0%}."
+        for v in voters[:most]
+    ]
+    if len(voters) > most:
+        sentences.append(f"So do {len(voters) - most} more voters.")
+    return sentences
