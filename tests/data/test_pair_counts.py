@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.data.pair_counts import PairCounts, count_shares, count_votes
+from penchant.data.pair_counts import (
+    PairCounts,
+    count_shares,
+    count_votes,
+    tally_fused,
+    tally_plain,
+)
 from penchant.errors import DataError
 
 
@@ -48,6 +54,31 @@ def test_counts_equal_the_slow_twin(ballot):
     N, first, second, outcome, weight = ballot
     counts = count_votes(names(N), first, second, outcome, weight)
     assert as_dict(counts) == slow_counts(first, second, outcome, weight)
+
+
+@given(ballots(), st.booleans(), st.booleans())
+def test_the_compiled_count_equals_the_plain_one(ballot, is_weighted, has_many_items):
+    N, first, second, outcome, weight = ballot
+    # With many items the votes are sorted; with few they fill a table.
+    N = 3000 if has_many_items else N
+    used = weight if is_weighted else None
+    fused = tally_fused(N)(N, first, second, outcome, used)
+    for ours, plain in zip(fused, tally_plain(N, first, second, outcome, used), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+
+
+@given(ballots(), st.sampled_from(["itself", "place", "outcome"]), st.booleans())
+def test_both_counts_refuse_the_same_votes(ballot, fault, has_many_items):
+    N, first, second, outcome, _ = ballot
+    N = 3000 if has_many_items else N
+    if fault == "itself":
+        second[-1] = first[-1]
+    elif fault == "place":
+        second[-1] = N
+    else:
+        outcome[-1] = 3
+    for tally in (tally_fused(N), tally_plain):
+        assert tally(N, first, second, outcome, None) is None
 
 
 @given(ballots(), st.randoms(use_true_random=False))

@@ -3,7 +3,7 @@
 Legend: B votes, Q pairs that met, N items.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -107,20 +107,20 @@ def count_votes(
     weights that are negative or not finite.
     """
     items = tuple(items)
-    check_places(len(items), first, second)
-    if len(outcome) != len(first):
+    if not len(first) == len(second) == len(outcome):
         raise DataError(
-            f"there are {len(outcome)} outcomes of {len(first)} votes; expected one each."
-        )
-    if len(outcome) and (outcome.min() < FIRST_WON or outcome.max() > TIED):
-        vote = int(np.argmax((outcome < FIRST_WON) | (outcome > TIED)))
-        raise DataError(
-            f"vote {vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
-            "won) or 2 (a tie). Drop votes without an answer."
+            f"there are {len(first)} first items, {len(second)} second items and {len(outcome)} "
+            "outcomes; expected one of each in every vote."
         )
     if weight is not None:
         check_amounts("weight", weight, len(first))
-    return _tally(items, first, second, outcome, weight)
+    tally = tally_fused(len(items)) or tally_plain
+    found = tally(len(items), first, second, outcome, weight)
+    if found is None:
+        check_places(len(items), first, second)
+        _check_outcomes(outcome)
+        raise AssertionError("a vote is bad, and nothing is wrong with it")
+    return _pairs_of(items, *found)
 
 
 def count_shares(
@@ -152,50 +152,75 @@ def share_counts(first: Array, second: Array, share: Array, weight: Array | None
 def sum_counts(items: tuple[str, ...], parts: Iterable[Parts]) -> PairCounts:
     """Counts (first, second, first's wins, second's wins, ties) in any order, added up by pair."""
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    first, second, first_wins, second_wins, ties = columns
-    check_places(len(items), first, second)
-    turned = first > second
-    low, high = np.where(turned, second, first), np.where(turned, first, second)
-    key, group = _by_pair(low, high, len(items))
-    amounts = [
-        np.bincount(group, amount, len(key))
-        for amount in (
-            np.where(turned, second_wins, first_wins),
-            np.where(turned, first_wins, second_wins),
-            ties,
-        )
-    ]
-    return _pairs_of(items, key, amounts)
+    first, second, *amounts = columns
+    # Each pair stands once for every kind of answer that it had.
+    places = [np.flatnonzero(amount) for amount in amounts]
+    rows = np.concatenate(places)
+    outcome = np.repeat(np.arange(3, dtype=np.int8), [len(place) for place in places])
+    weight = np.concatenate([amount[place] for amount, place in zip(amounts, places)])
+    return count_votes(items, first[rows], second[rows], outcome, weight.astype(np.float64))
 
 
-def _tally(
-    items: tuple[str, ...], first: Array, second: Array, outcome: Array, weight: Array | None
-) -> PairCounts:
-    """`count_votes` without its checks."""
+Tally = Callable[[int, Array, Array, Array, Array | None], Parts | None]
+
+
+def tally_fused(num_items: int) -> Tally | None:
+    """The compiled loops, where numba is installed and the places fit."""
+    try:
+        from penchant.data import pair_counts_fused as fused
+    except ImportError:
+        return None
+    return fused.tally if num_items <= fused.MOST_ITEMS else None
+
+
+def tally_plain(
+    num_items: int, first: Array, second: Array, outcome: Array, weight: Array | None
+) -> Parts | None:
+    """What the compiled loops do, in NumPy: (first, second, wins, losses, ties), sorted by pair.
+
+    None if some vote names a place that no item has, an item twice, or another outcome.
+    """
+    for places, most in ((first, num_items - 1), (second, num_items - 1), (outcome, TIED)):
+        if len(places) and (places.min() < 0 or places.max() > most):
+            return None
+    if (first == second).any():
+        return None
     turned = first > second
     low, high = np.where(turned, second, first), np.where(turned, first, second)
     # 0 and 1 change places where the pair is turned round; a tie stays one.
     result = np.where(outcome == TIED, TIED, outcome ^ turned)
-    key, group = _by_pair(low, high, len(items))
-    amounts = np.bincount(group * 3 + result, weight, 3 * len(key)).reshape(-1, 3)
-    return _pairs_of(items, key, list(amounts.astype(np.float64).T))
-
-
-def _by_pair(low: Array, high: Array, num_items: int) -> tuple[Array, Array]:
-    """The pairs that occur, sorted, each as one number; and which of them each vote is of."""
-    key, group = np.unique(low.astype(np.int64) * num_items + high, return_inverse=True)
-    return key, group.reshape(-1)
-
-
-def _pairs_of(items: tuple[str, ...], key: Array, amounts: list[Array]) -> PairCounts:
+    key = np.asarray(low, dtype=np.int64) * num_items + high
+    pair, group = _distinct(key)
+    amounts = np.bincount(group * 3 + result, weight, 3 * len(pair)).reshape(-1, 3)
     # A vote of weight 0 is no meeting.
-    met = np.flatnonzero(amounts[0] + amounts[1] + amounts[2])
-    first_wins, second_wins, ties = (amount[met].astype(np.float64) for amount in amounts)
-    low, high = np.divmod(key[met], max(len(items), 1))
+    met = np.flatnonzero(amounts.any(axis=1))
+    wins, losses, ties = amounts[met].astype(np.float64).T
+    low, high = pair[met] // max(num_items, 1), pair[met] % max(num_items, 1)
+    return low.astype(np.int32), high.astype(np.int32), wins, losses, ties
+
+
+def _distinct(key: Array) -> tuple[Array, Array]:
+    """The keys that occur, sorted, and which of them each entry is."""
+    pair, group = np.unique(key, return_inverse=True)
+    return pair, group.reshape(-1)
+
+
+def _pairs_of(
+    items: tuple[str, ...], first: Array, second: Array, wins: Array, losses: Array, ties: Array
+) -> PairCounts:
     return PairCounts(
-        items=items, first=low.astype(np.int32), second=high.astype(np.int32),
-        first_wins=first_wins, second_wins=second_wins, ties=ties,
-    )  # fmt: skip
+        items=items, first=first, second=second, first_wins=wins, second_wins=losses, ties=ties
+    )
+
+
+def _check_outcomes(outcome: Array) -> None:
+    strange = (outcome < FIRST_WON) | (outcome > TIED)
+    if strange.any():
+        vote = int(np.argmax(strange))
+        raise DataError(
+            f"vote {vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
+            "won) or 2 (a tie). Drop votes without an answer."
+        )
 
 
 def check_items(items: tuple[str, ...]) -> None:

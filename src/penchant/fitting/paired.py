@@ -1,0 +1,347 @@
+"""Bradley-Terry and its kin on counts of pairs, by Newton steps that never build a matrix.
+
+Legend: Q pairs that met, N items.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.data.pair_counts import PairCounts
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.paired_density import (
+    PairModel,
+    Slopes,
+    bend_times,
+    log_likelihood,
+    slopes,
+)
+from penchant.fitting.paired_prior import WEAK_SCALE, StrengthPrior, normal_prior, weak_prior
+from penchant.fitting.paired_terms import Link
+from penchant.numerics.arrays import Array
+from penchant.numerics.graph import Connectivity, connectivity, describe
+
+# A step is too long if the slope along it has turned by more than this part of what it was. Below,
+# the logistic curve's own stiffness (its third derivative is at most its second) makes sure that
+# the likelihood rose, so that no logarithm need be taken on the way.
+_OVERSHOOT = 0.5
+_MOST_CG_STEPS = 10_000
+# No linear system is solved to more than this part of its right side.
+_FINEST = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedConfig:
+    """link: "logit" (Bradley-Terry) or "probit" (Thurstone).
+    ties: "davidson", "rao_kupper" (tie strength estimated), "half" (half a win for either side) or
+    None (a tie is an error).
+    prior_scale: standard deviation of every strength before any data, in units of the link; None
+    fits without a prior, but for a weak one on items that no finite strength fits.
+    max_steps: Newton steps before giving up (and saying so).
+    tolerance: expected gain of the last step, in nats, that ends the climb."""
+
+    link: Link = "logit"
+    ties: Literal["davidson", "rao_kupper", "half"] | None = "davidson"
+    prior_scale: float | None = None
+    max_steps: int = 100
+    tolerance: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.link not in ("logit", "probit"):
+            raise ConfigError(f'link is {self.link!r}; expected "logit" or "probit".')
+        if self.ties not in ("davidson", "rao_kupper", "half", None):
+            raise ConfigError(
+                f'ties is {self.ties!r}; expected "davidson", "rao_kupper", "half" or None.'
+            )
+        if self.ties == "davidson" and self.link == "probit":
+            raise ConfigError(
+                'Davidson\'s ties belong to the logistic link; expected ties="rao_kupper" or '
+                '"half" with link="probit".'
+            )
+        if self.prior_scale is not None and not self.prior_scale > 0:
+            raise ConfigError(f"prior_scale is {self.prior_scale}; expected a positive number.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairedFit:
+    """Strengths of N items, with a mean of 0 within each island.
+
+    `tie_parameter` is log nu of Davidson or log eta of Rao and Kupper; None where ties have no
+    strength of their own. `log_likelihood` is that of the votes, without the prior. `prior` is
+    None where none was needed, and `prior_weight` the part of the prior in what is known of each
+    item. `decrement` is the expected gain of one more step, in nats.
+    """
+
+    counts: PairCounts
+    model: PairModel
+    strengths: Float[Array, " N"]
+    tie_parameter: float | None
+    log_likelihood: float
+    converged: bool
+    iterations: int
+    decrement: float
+    connectivity: Connectivity
+    prior: StrengthPrior | None
+    prior_weight: Float[Array, " N"]
+    warnings: tuple[str, ...]
+
+    @property
+    def prior_scale(self) -> float | None:
+        """Standard deviation of the prior, None where there is none."""
+        return None if self.prior is None else self.prior.scale
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Point:
+    """Where the climb stands: strengths, the tie parameter in the units it is climbed in."""
+
+    strengths: Float[Array, " N"]
+    tie: float
+    gradient: Float[Array, " N1"]
+    found: Slopes
+
+
+def fit_paired(
+    counts: PairCounts,
+    config: PairedConfig | None = None,
+    *,
+    start: PairedFit | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> PairedFit:
+    """Maximise the likelihood of the counts by truncated Newton steps.
+
+    Each step solves (sum_q bend_q (e_i - e_j)(e_i - e_j)') p = gradient by conjugate gradients,
+    streaming over the pairs (Dembo and Steihaug 1983). Finite strengths exist where the graph of
+    who scored against whom is strongly connected (Ford 1957); elsewhere a weak prior bounds the
+    items concerned, and `warnings` name them. `start` is an earlier fit of the same items;
+    `on_step(step, decrement)` is called after each.
+
+    Raises DataError if there are no votes, or a tie where `ties` is None.
+    """
+    config = config or PairedConfig()
+    model, warnings = _model_for(counts, config)
+    scored = 0.5 * counts.ties
+    found = connectivity(counts.first, counts.second, counts.first_wins + scored,
+                         counts.second_wins + scored, counts.num_items)  # fmt: skip
+    if config.prior_scale is not None:
+        prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
+    else:
+        prior = weak_prior(WEAK_SCALE[config.link], found, counts.votes_of_item)
+    climb = _Climb(counts=counts, model=model, prior=prior, island=found.island)
+    point = climb.look(_start_strengths(counts, found, config.link, start),
+                       _start_tie(counts, model, start))  # fmt: skip
+    converged, decrement, steps, first_size = False, np.inf, 0, 0.0
+    while steps < config.max_steps and not converged:
+        size = climb.slope_size(point)
+        first_size = first_size or size
+        # Solved roughly while far away, ever better near the top, so that steps converge quickly.
+        forcing = min(0.1, max(_FINEST, size / first_size)) if first_size else 0.1
+        step = climb.direction(point, forcing)
+        slope = float(step @ point.gradient)
+        decrement = 0.5 * slope
+        converged = decrement <= config.tolerance
+        moved = climb.advance(point, step, slope, is_last=converged)
+        if moved is None:
+            break
+        point, steps = moved, steps + 1
+        if on_step is not None:
+            on_step(steps, decrement)
+    strengths = _centred(point.strengths, found.island)
+    tie = climb.tie_parameter(point.tie) if model.has_tie_parameter else None
+    weight = _prior_weight(point.found, prior)
+    return PairedFit(
+        counts=counts, model=model, strengths=strengths, tie_parameter=tie,
+        log_likelihood=log_likelihood(counts, strengths, tie or 0.0, model),
+        converged=converged, iterations=steps, decrement=decrement, connectivity=found,
+        prior=prior, prior_weight=weight,
+        warnings=(*warnings, *describe(found, counts.items),
+                  *_prior_sentences(counts, config, prior, weight)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Climb:
+    """The penalised log-likelihood in strengths and, behind them, the tie parameter.
+
+    Rao and Kupper's threshold is climbed as eta itself, in which the likelihood is concave; the
+    logarithm of Davidson's nu is so already.
+    """
+
+    counts: PairCounts
+    model: PairModel
+    prior: StrengthPrior | None
+    island: Int[Array, " N"]
+
+    @property
+    def climbs_eta(self) -> bool:
+        return self.model.ties == "rao_kupper"
+
+    def tie_parameter(self, tie: float) -> float:
+        return float(np.log(tie)) if self.climbs_eta else tie
+
+    def look(self, strengths: Array, tie: float) -> _Point:
+        found = slopes(self.counts, strengths, self.tie_parameter(tie), self.model)
+        if self.climbs_eta:
+            found = Slopes(
+                gradient=found.gradient, bend=found.bend, diagonal=found.diagonal,
+                cross=found.cross / tie, own_slope=found.own_slope / tie,
+                own_bend=(found.own_bend + found.own_slope) / tie**2,
+            )  # fmt: skip
+        gradient = np.append(found.gradient, found.own_slope)
+        if self.prior is not None:
+            gradient[:-1] += self.prior.gradient(strengths)
+        if self.prior is None or self.prior.anchor.any():
+            # Only gaps are seen, so the slopes of an island sum to 0; what rounding adds to that
+            # has no bend to answer it, and near the top would be all that is solved for.
+            gradient[:-1] = _centred(gradient[:-1], self.island)
+        return _Point(strengths=strengths, tie=tie, gradient=gradient, found=found)
+
+    def information_times(self, found: Slopes, vector: Array) -> Array:
+        strengths, tie = vector[:-1], vector[-1]
+        product = bend_times(self.counts, found.bend, strengths)
+        if self.prior is not None:
+            product += self.prior.information_times(strengths)
+        if not self.model.has_tie_parameter:
+            return np.append(product, tie)
+        product += found.cross * tie
+        return np.append(product, found.cross @ strengths + found.own_bend * tie)
+
+    def diagonal(self, found: Slopes) -> Array:
+        diagonal = found.diagonal if self.prior is None else found.diagonal + self.prior.diagonal()
+        own = found.own_bend if self.model.has_tie_parameter else 1.0
+        whole = np.append(diagonal, own)
+        # An item that met nobody has neither slope nor bend: any number will do.
+        return np.where(whole > 0, whole, 1.0)
+
+    def slope_size(self, point: _Point) -> float:
+        """The gradient's length, each entry in its own unit."""
+        return float(np.sqrt(np.sum(point.gradient**2 / self.diagonal(point.found))))
+
+    def direction(self, point: _Point, forcing: float) -> Array:
+        """The Newton step, to within a part `forcing` of the gradient, by conjugate gradients."""
+        diagonal = self.diagonal(point.found)
+        step, residual = np.zeros_like(point.gradient), point.gradient.copy()
+        scaled = residual / diagonal
+        direction, size = scaled.copy(), float(residual @ scaled)
+        goal = forcing**2 * size
+        for _ in range(_MOST_CG_STEPS):
+            if size <= goal or size == 0.0:
+                break
+            product = self.information_times(point.found, direction)
+            bend = float(direction @ product)
+            if bend <= 0.0:
+                break  # rounding: what is left has no bend to speak of
+            length = size / bend
+            step += length * direction
+            residual -= length * product
+            scaled = residual / diagonal
+            size, before = float(residual @ scaled), size
+            direction = scaled + (size / before) * direction
+        return step
+
+    def advance(self, point: _Point, step: Array, slope: float, is_last: bool) -> _Point | None:
+        """The next point along the step, which is halved while it overshoots."""
+        length = 1.0
+        if self.climbs_eta and step[-1] < 0:
+            length = min(1.0, 0.9 * point.tie / -step[-1])
+        for _ in range(60):
+            there = (point.strengths + length * step[:-1], point.tie + length * step[-1])
+            if is_last:
+                return _Point(strengths=there[0], tie=there[1], gradient=point.gradient,
+                              found=point.found)  # fmt: skip
+            reached = self.look(*there)
+            if float(step @ reached.gradient) >= -_OVERSHOOT * slope:
+                return reached
+            length *= 0.5
+        return None
+
+
+def _model_for(counts: PairCounts, config: PairedConfig) -> tuple[PairModel, tuple[str, ...]]:
+    tied = float(counts.ties.sum())
+    if not counts.votes:
+        raise DataError(
+            f"there are no votes between the {counts.num_items} items; expected at least one. "
+            "Check that the file has answers, and that weights are not all 0."
+        )
+    if config.ties is None:
+        if tied:
+            raise DataError(
+                f"{tied:g} of {counts.votes:g} votes are ties; expected none, as `ties` is None. "
+                'Say ties="davidson", "rao_kupper" or "half", or drop them.'
+            )
+        return PairModel(link=config.link), ()
+    if config.ties == "half" or not tied:
+        return PairModel(link=config.link), ()
+    if tied == counts.votes:
+        return PairModel(link=config.link), (
+            "Every vote is a tie: all items come out alike; how strong ties are cannot be told.",
+        )
+    return PairModel(ties=config.ties, link=config.link), ()
+
+
+def _start_strengths(
+    counts: PairCounts, found: Connectivity, link: Link, start: PairedFit | None
+) -> Array:
+    if start is not None:
+        return start.strengths.copy()
+    # The log-odds of winning, as if everybody had met the average item.
+    won, lost = counts.wins_of_item, _losses(counts)
+    tied = counts.votes_of_item - won - lost
+    guess = np.log((won + 0.5 * tied + 0.5) / (lost + 0.5 * tied + 0.5))
+    return _centred(guess if link == "logit" else guess / 1.7, found.island)
+
+
+def _losses(counts: PairCounts) -> Array:
+    N = counts.num_items
+    return np.bincount(counts.first, counts.second_wins, N) + np.bincount(
+        counts.second, counts.first_wins, N
+    )
+
+
+def _start_tie(counts: PairCounts, model: PairModel, start: PairedFit | None) -> float:
+    """A tie strength that explains the share of ties between equals."""
+    if start is not None and start.tie_parameter is not None and start.model.ties == model.ties:
+        return float(np.exp(start.tie_parameter)) if model.ties == "rao_kupper" else (
+            start.tie_parameter
+        )  # fmt: skip
+    share = float(counts.ties.sum()) / counts.votes
+    if model.ties == "davidson":
+        return float(np.log(2.0 * share / (1.0 - share)))
+    if model.ties == "rao_kupper":
+        # Logistic: 1 - 2 F(-eta) = share; a probit's unit is about 1.7 times as long.
+        logit = float(np.log((1.0 + share) / (1.0 - share)))
+        return logit if model.link == "logit" else logit / 1.7
+    return 0.0
+
+
+def _centred(values: Array, island: Array) -> Array:
+    """The values less the mean of their island."""
+    return values - (np.bincount(island, values) / np.bincount(island))[island]
+
+
+def _prior_weight(found: Slopes, prior: StrengthPrior | None) -> Array:
+    if prior is None:
+        return np.zeros(len(found.diagonal))
+    held = prior.held / prior.scale**2
+    return held / np.maximum(held + found.diagonal, 1e-300)
+
+
+def _prior_sentences(
+    counts: PairCounts, config: PairedConfig, prior: StrengthPrior | None, weight: Array
+) -> tuple[str, ...]:
+    if prior is None or config.prior_scale is not None:
+        return ()
+    held = np.flatnonzero(prior.held)
+    order = held[np.argsort(-weight[held], kind="stable")]
+    shown = ", ".join(f"`{counts.items[i]}` {weight[i]:.0%}" for i in order[:4])
+    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    unit = "logits" if config.link == "logit" else "probits"
+    return (
+        f"A weak prior (normal around the mean of the others, standard deviation {prior.scale:g} "
+        f"{unit}) holds {len(order)} of {counts.num_items} items that no finite strength fits; "
+        f"its part in what is known of them: {shown}{more}. Read their order and their wide "
+        "interval, not their score.",
+    )

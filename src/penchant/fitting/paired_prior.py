@@ -1,0 +1,90 @@
+"""A prior on strengths where the votes alone would send them to infinity, and what it weighs.
+
+Legend: N items, I islands.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.numerics.arrays import Array
+from penchant.numerics.graph import Connectivity
+
+# Standard deviation of the weak prior: at 5 logits an item may be given odds of 150 to 1 against
+# the others before the prior says anything much. One probit is about 1.7 logits.
+WEAK_SCALE = {"logit": 5.0, "probit": 3.0}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StrengthPrior:
+    """-1/2 sum_i held_i (s_i - m_i)^2 / scale^2, where m_i = sum_j anchor_j s_j over i's island.
+
+    Where anchors sum to 1 in an island, the prior sees gaps only, and the island's level stays
+    free; where they are 0, it is a normal around 0.
+    """
+
+    scale: float
+    held: Bool[Array, " N"]
+    anchor: Float[Array, " N"]
+    island: Int[Array, " N"]
+
+    def value(self, strengths: Float[Array, " N"]) -> float:
+        gap = self._gaps(strengths)
+        return -0.5 * float(gap @ gap) / self.scale**2
+
+    def gradient(self, strengths: Float[Array, " N"]) -> Float[Array, " N"]:
+        return -self.information_times(strengths)
+
+    def information_times(self, vector: Float[Array, " N"]) -> Float[Array, " N"]:
+        """Minus the second derivatives times a vector."""
+        gap = self._gaps(vector) / self.scale**2
+        return gap - self.anchor * self._by_island(gap)
+
+    def diagonal(self) -> Float[Array, " N"]:
+        """The diagonal of minus the second derivatives."""
+        held = self.held / self.scale**2
+        in_island = self._by_island(held)
+        return held - 2.0 * self.anchor * held + self.anchor**2 * in_island
+
+    def information(self) -> Float[Array, "N N"]:
+        """Minus the second derivatives as a matrix, for few items."""
+        return np.column_stack([self.information_times(row) for row in np.eye(len(self.held))])
+
+    def _gaps(self, vector: Array) -> Array:
+        return self.held * (vector - self._by_island(self.anchor * vector))
+
+    def _by_island(self, values: Array) -> Array:
+        return np.bincount(self.island, values)[self.island]
+
+
+def normal_prior(scale: float, found: Connectivity) -> StrengthPrior:
+    """Every strength is normal around 0, as a user may ask for."""
+    count = len(found.island)
+    return StrengthPrior(
+        scale=scale, held=np.ones(count, dtype=bool), anchor=np.zeros(count), island=found.island
+    )
+
+
+def weak_prior(
+    scale: float, found: Connectivity, votes_of_item: Float[Array, " N"]
+) -> StrengthPrior | None:
+    """A prior on those items alone that no finite strength fits; None if there are none.
+
+    In each island the strongly connected component with most votes stays free, and is what the
+    others are held to: their distance from its mean is normal around 0.
+    """
+    if not found.is_separated:
+        return None
+    votes = np.bincount(found.component, votes_of_item)
+    island_of = np.zeros(len(votes), dtype=np.int64)
+    island_of[found.component] = found.island
+    # The last one written for each island is the one with most votes.
+    main = np.zeros(found.num_islands, dtype=np.int64)
+    order = np.argsort(votes, kind="stable")
+    main[island_of[order]] = order
+    in_main = found.component == main[found.island]
+    size = np.bincount(found.island, in_main)
+    return StrengthPrior(
+        scale=scale, held=~in_main, anchor=in_main / size[found.island], island=found.island
+    )
