@@ -1,5 +1,7 @@
 """The fused conditional logit is its plain twin, and the twin is the sum of `choice`."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,20 +54,35 @@ def test_the_sums_are_those_of_the_conditional_logit_row_by_row(seed, num, large
         rtol=1e-9,
         atol=1e-10,
     )
-    groups = np.array([0, num // 3, num // 3, num])
+    group = np.where(np.arange(num) < num // 3, 0, 2)
+    np.testing.assert_allclose(
+        choice_flat.log_probabilities(x, menu_start, beta)[chosen],
+        choice.log_prob(*args),
+        rtol=1e-12,
+        atol=1e-13,
+    )
     for module in (choice_flat, choice_fused):
-        scores = module.group_scores(x, menu_start, chosen, weight, groups, beta)
+        *same, scores = module.with_group_scores(x, menu_start, chosen, weight, group, 3, beta)
         assert not scores[1].any()
+        np.testing.assert_allclose(same[2], information, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(
             scores[0], (weight[:, None] * slopes)[: num // 3].sum(0), rtol=1e-9, atol=1e-10
         )
         np.testing.assert_allclose(scores.sum(0), gradient, rtol=1e-9, atol=1e-10)
-        np.testing.assert_allclose(
-            module.log_probabilities(x, menu_start, beta)[chosen],
-            choice.log_prob(*args),
-            rtol=1e-12,
-            atol=1e-13,
-        )
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(1, 60), st.integers(1, 9), st.integers(1, 12))
+def test_spreads_within_menus_are_those_of_the_linear_utility(seed, num, largest, features):
+    x, menu_start, _, weight, _ = ragged_choices(seed, num, features, largest)
+    constant = np.random.default_rng(seed).normal(size=num) + 33.3
+    x[:, 0] = np.repeat(constant, np.diff(menu_start))
+    one = np.array([x[a:b].var(axis=0) for a, b in itertools.pairwise(menu_start)])
+    for module in (choice_flat, choice_fused):
+        total, count = module.spreads_within_menus(x, menu_start, weight)
+        np.testing.assert_allclose(total, weight @ one, rtol=1e-11, atol=1e-11)
+        assert total[0] == count[0] == 0
+        np.testing.assert_allclose(count[1:], weight @ (np.diff(menu_start) > 1), rtol=1e-12)
 
 
 def test_single_precision_features_are_summed_in_double():

@@ -73,3 +73,36 @@ def test_matmul_serves_a_matrix_and_its_transpose(dtype, rows, count):
         lanes.matmul(start, 0, matrix, 0, 0, *steps, rows, count, b, 1, 64, out, 1)
         np.testing.assert_allclose(out[1:], exact, rtol=0, atol=20 * PRECISION[dtype])
         assert not out[0].any()
+
+
+@lanes.compiled
+def apply_turn(flat, at, rows, shift, out):
+    lanes.prefetch(flat, len(flat) + 10**6)
+    lanes.transpose(flat, at, shift, out, rows, 1, 0)
+
+
+@pytest.mark.parametrize(("source", "target"), [("f4", "f4"), ("f4", "f8"), ("f8", "f8")])
+def test_a_square_is_turned_from_and_to_any_place(source, target):
+    width = 64 // np.dtype(target).itemsize
+    rng = np.random.default_rng(0)
+    flat = rng.normal(size=40 * width).astype(source)
+    at = rng.integers(0, 39 * width - 3, width)
+    rows = np.concatenate([[99], rng.permutation(width + 2)[:width]])
+    out = np.zeros((width + 2, width), target)
+    apply_turn(flat, at, rows, 3, out)
+    for j in range(width):
+        np.testing.assert_array_equal(out[rows[1 + j]], flat[at + 3 + j])
+
+
+@lanes.compiled
+def apply_maximum(x, out):
+    lanes.store(out, 0, 0, lanes.maximum(lanes.load(x, 0, 0), lanes.load(x, 1, 0)))
+
+
+@pytest.mark.parametrize("dtype", PRECISION)
+def test_the_maximum_is_the_larger_of_each_lane(dtype):
+    x = np.random.default_rng(1).normal(size=(2, 64 // np.dtype(dtype).itemsize)).astype(dtype)
+    x[0, :2] = -np.inf, np.inf
+    out = np.empty((1, x.shape[1]), dtype)
+    apply_maximum(x, out)
+    np.testing.assert_array_equal(out[0], x.max(axis=0))

@@ -81,6 +81,10 @@ def test_scales_see_only_what_varies_within_a_menu():
         num_rows=7,
     )
     np.testing.assert_allclose(Linear().scales(batch), [1.0])
+    # Thirds do not add up to one; a feature that is constant all the same never varies.
+    three = offered & (np.arange(4) > 0)
+    constant = replace(block, features=np.zeros((7, 4, 1)) + level, offered=three)
+    assert Linear().scales(replace(batch, blocks=(constant,))) == 0.0
 
 
 def test_one_item_cannot_be_compared():

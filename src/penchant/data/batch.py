@@ -145,9 +145,9 @@ class Batch:
         )
         features = parts[0][5] if len(parts) == 1 else np.concatenate([part[5] for part in parts])
         # One uniform block, already sorted by group, is the common large case: nothing is copied.
-        order = np.lexsort((row, group))
         menu_start = np.concatenate([[0], np.cumsum(size)])
-        if not np.array_equal(order, np.arange(len(order))):
+        if not _is_sorted(group, row):
+            order = np.lexsort((row, group))
             gather = _ragged_arange(menu_start[:-1][order], size[order])
             features = features[gather]
             size, row, group = size[order], row[order], group[order]
@@ -199,14 +199,21 @@ def _winner(block: Block) -> Int[Array, " B"]:
 
 
 def _flatten(block: Block, winner: Int[Array, " B"]) -> Sequence[Array]:
-    size = block.offered.sum(axis=1)
-    if size.min(initial=block.offered.shape[1]) == block.offered.shape[1]:
+    if block.offered.all():
+        size = np.full(len(block), block.offered.shape[1])
         return (size, block.row, block.group, block.weight, winner,
                 block.features.reshape(-1, block.features.shape[2]))  # fmt: skip
+    size = block.offered.sum(axis=1)
     # Absent options drop out, so a winner's place moves up by the absent ones before it.
     before = np.cumsum(block.offered, axis=1) - 1
     place = np.take_along_axis(before, winner[:, None], axis=1)[:, 0]
     return size, block.row, block.group, block.weight, place, block.features[block.offered]
+
+
+def _is_sorted(group: Int[Array, " B"], row: Int[Array, " B"]) -> bool:
+    """Whether rows already lie by group, and within a group in their order."""
+    step = np.diff(group)
+    return bool(np.all((step > 0) | ((step == 0) & (np.diff(row) >= 0))))
 
 
 def _ragged_arange(start: Int[Array, " B"], size: Int[Array, " B"]) -> Int[Array, " N"]:

@@ -25,13 +25,30 @@ def value_score_information(
     `chosen[b]` was taken. sum_b w_b times log p(chosen), x_chosen - mean(x), Cov(x), where mean
     and covariance are those within the menu under the choice probabilities (McFadden 1974).
     """
+    group = np.zeros(len(weight), dtype=np.int64)
+    return with_group_scores(features, menu_start, chosen, weight, group, 1, beta)[:3]
+
+
+def with_group_scores(
+    features: Float[Array, "N D"],
+    menu_start: Int[Array, " B1"],
+    chosen: Int[Array, " B"],
+    weight: Float[Array, " B"],
+    group: Int[Array, " B"],
+    num_groups: int,
+    beta: Float[Array, " D"],
+) -> tuple[float, Float[Array, " D"], Float[Array, "D D"], Float[Array, "G D"]]:
+    """`value_score_information`, and the gradient of each group."""
     log_p = log_probabilities(features, menu_start, beta)
     p = np.exp(log_p)
     menu = np.repeat(np.arange(len(weight)), np.diff(menu_start))
     mean = np.add.reduceat(p[:, None] * features, menu_start[:-1], axis=0)
     centred = features - mean[menu]
     information = centred.T @ ((weight[menu] * p)[:, None] * centred)
-    return float(weight @ log_p[chosen]), weight @ centred[chosen], information
+    slopes = weight[:, None] * centred[chosen]
+    scores = np.zeros((num_groups, features.shape[1]))
+    np.add.at(scores, group, slopes)
+    return float(weight @ log_p[chosen]), slopes.sum(axis=0), information, scores
 
 
 def log_probabilities(
@@ -45,18 +62,14 @@ def log_probabilities(
     return gaps - np.repeat(log_total, sizes)
 
 
-def group_scores(
-    features: Float[Array, "N D"],
-    menu_start: Int[Array, " B1"],
-    chosen: Int[Array, " B"],
-    weight: Float[Array, " B"],
-    group_start: Int[Array, " G1"],
-    beta: Float[Array, " D"],
-) -> Float[Array, "G D"]:
-    """The gradient summed within each group, of choices group_start[g]:group_start[g + 1]."""
-    p = np.exp(log_probabilities(features, menu_start, beta))
-    mean = np.add.reduceat(p[:, None] * features, menu_start[:-1], axis=0)
-    scores = np.zeros((len(group_start) - 1, features.shape[1]))
-    group = np.repeat(np.arange(len(scores)), np.diff(group_start))
-    np.add.at(scores, group, weight[:, None] * (features[chosen] - mean))
-    return scores
+def spreads_within_menus(
+    features: Float[Array, "N D"], menu_start: Int[Array, " B1"], weight: Float[Array, " B"]
+) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
+    """sum_b w_b Var_b(x), each menu's options alike, and the weight of menus where x varies."""
+    size = np.diff(menu_start)
+    menu = np.repeat(np.arange(len(weight)), size)
+    # Seen from the first option: what is constant is then exactly so.
+    apart = features - features[menu_start[:-1]][menu]
+    mean = np.add.reduceat(apart, menu_start[:-1], axis=0) / size[:, None]
+    square = np.add.reduceat((apart - mean[menu]) ** 2, menu_start[:-1], axis=0)
+    return weight @ (square / size[:, None]), weight @ (square > 0)

@@ -65,7 +65,7 @@ def fit_latent_classes(
     ordered = density.classes.largest_first(optimum.theta, batch.group_features)
     optimum = newton_climb(density, ordered, config.newton, on_step)
     at_zero = density.evaluate(np.zeros(len(scales)))
-    runaway = runaway_directions(optimum.information, at_zero.complete, scales)
+    runaway = runaway_directions(optimum.information, lambda: at_zero.complete, scales)
     if runaway.parameters.any():
         density = replace(density, precision=density.precision + _weak(runaway, density, scales))
         # From zero where the likelihood ran away: the way back from infinity is flat.

@@ -26,7 +26,7 @@ class Evaluation:
 class NewtonConfig:
     """max_steps: Newton steps before giving up (and saying so).
     tolerance: stop when half the Newton decrement, the expected gain of log-density from one more
-    step, falls below this many nats."""
+    step, falls below this many nats, or below the last digit of the log-density itself."""
 
     max_steps: int = 100
     tolerance: float = 1e-12
@@ -74,7 +74,7 @@ def maximise(
     for iteration in range(1, config.max_steps + 1):
         step = newton_step(here.information, here.gradient)
         decrement = 0.5 * float(step @ here.gradient)
-        if decrement <= config.tolerance:
+        if decrement <= max(config.tolerance, np.finfo(np.float64).eps * abs(here.value)):
             return _optimum(theta, here, True, iteration - 1, decrement)
         size, there = 1.0, None
         for _ in range(40):

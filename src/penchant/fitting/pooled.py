@@ -6,6 +6,7 @@ Legend: B observations, K options, D tastes, M parameters (tastes, then each cha
 G groups (people).
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from penchant.fitting.inference import (
 )
 from penchant.fitting.lbfgs import Slope, Summit, maximise_lbfgs
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
+from penchant.fitting.plain_logit import PlainLogit
 from penchant.fitting.pooled_density import PooledDensity, serving_channel
 from penchant.fitting.separation import (
     WEAK_SCALE,
@@ -94,7 +96,12 @@ def fit_pooled(
     initial = np.concatenate(
         [np.zeros(len(taste_names)), *(channel.initial(batch) for channel in channels)]
     )
-    scales = np.concatenate([utility.scales(batch), np.ones(sum(sizes))])
+    is_lbfgs = method == "lbfgs" or (method == "auto" and len(initial) > MOST_DENSE)
+    has_matrix = not is_lbfgs or len(initial) <= MOST_DENSE
+    is_plain = has_matrix and _is_plain(batch, utility, channels)
+    plain = PlainLogit.of(batch) if is_plain else None
+    spread = utility.scales(batch) if plain is None else plain.scales()
+    scales = np.concatenate([spread, np.ones(sum(sizes))])
     precision = np.concatenate(
         [np.zeros(len(taste_names)), *(channel.prior_precision(batch) for channel in channels)]
     )
@@ -109,10 +116,10 @@ def fit_pooled(
         sizes=sizes,
         prior_precision=precision,
     )
-    is_lbfgs = method == "lbfgs" or (method == "auto" and len(initial) > MOST_DENSE)
     task = _Task(
         density=density,
-        start=initial if start is None else start,
+        plain=plain,
+        start=start,
         initial=initial,
         scales=scales,
         names=names,
@@ -131,15 +138,17 @@ def fit_pooled(
             "families are shrunk by what the data tell, which needs their covariance. Give "
             "`prior_scale` instead, or fewer terms."
         )
-    return _belief(density, climb, names, encoder, time.perf_counter() - began)
+    return _belief(task, climb, encoder, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Task:
-    """What is to be fitted, from where. initial: worths of zero, where nothing is known yet."""
+    """What is to be fitted, from where. initial: worths of zero, where nothing is known yet;
+    start: where the caller knows a better one; plain: the same density, faster, where it is one."""
 
     density: PooledDensity
-    start: Float[Array, " M"]
+    plain: PlainLogit | None
+    start: Float[Array, " M"] | None
     initial: Float[Array, " M"]
     scales: Float[Array, " M"]
     names: tuple[str, ...]
@@ -153,8 +162,12 @@ def _climb_with_matrix(
     shrinkage: Shrinkage | None,
     config: NewtonConfig | None,
 ) -> "_Climb":
-    density, scales, prior = task.density, task.scales, task.prior
-    pass_over_data = _fastest(density)
+    density, plain, scales, prior = task.density, task.plain, task.scales, task.prior
+    pass_over_data = density.evaluate if plain is None else plain.evaluate
+    precision = density.prior_precision
+    start = task.initial if task.start is None else task.start
+    if plain is not None and task.start is None:
+        start = plain.warm_start(start, precision + _weak_precision(scales))
 
     def climb(precision: Float[Array, " M"], theta: Float[Array, " M"]) -> Optimum:
         evaluate = _with_prior(pass_over_data, precision)
@@ -163,15 +176,14 @@ def _climb_with_matrix(
         summit = _by_lbfgs(task, precision, theta)
         return Optimum(information=evaluate(summit.theta).information, **vars(summit))
 
-    at_zero = pass_over_data(task.initial)
-    precision = density.prior_precision
+    at_zero = functools.cache(lambda: pass_over_data(task.initial))
     if shrinkage is not None:
-        learned = _learn(climb, shrinkage, scales, precision, task.start)
+        learned = _learn(climb, shrinkage, scales, precision, start)
         precision, optimum = learned.precision, learned.fit
         prior = learned.sentence(shrinkage)
     else:
-        optimum = climb(precision, task.start)
-    runaway = runaway_directions(optimum.information, at_zero.information, scales)
+        optimum = climb(precision, start)
+    runaway = runaway_directions(optimum.information, lambda: at_zero().information, scales)
     warnings: tuple[str, ...] = ()
     if runaway.parameters.any():
         precision, prior = _with_weak_prior(precision, prior, runaway, scales)
@@ -179,7 +191,7 @@ def _climb_with_matrix(
         warnings = describe(runaway, task.names)
     return _Climb(
         optimum=optimum,
-        null=at_zero.value,
+        null=at_zero().value if plain is None else plain.value_at_zero(),
         precision=precision,
         unbounded=runaway.parameters,
         prior=prior,
@@ -191,7 +203,7 @@ def _climb_with_matrix(
 def _climb_without_matrix(task: _Task) -> "_Climb":
     density, scales, prior = task.density, task.scales, task.prior
     precision = density.prior_precision
-    summit = _by_lbfgs(task, precision, task.start)
+    summit = _by_lbfgs(task, precision, task.initial if task.start is None else task.start)
     runaway = far_parameters(
         summit.theta, lambda v: density.information_times(summit.theta, v) + precision * v, scales
     )
@@ -236,12 +248,15 @@ def _by_lbfgs(task: _Task, precision: Float[Array, " M"], start: Float[Array, " 
 def _with_weak_prior(
     precision: Float[Array, " M"], prior: str | None, runaway: Runaway, scales: Float[Array, " M"]
 ) -> tuple[Float[Array, " M"], str]:
-    safe = np.where(scales > 0, scales, 1.0)
     weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
     return (
-        precision + runaway.parameters * (safe / WEAK_SCALE) ** 2,
+        precision + runaway.parameters * _weak_precision(scales),
         weak if prior is None else f"{prior}; {weak}",
     )
+
+
+def _weak_precision(scales: Float[Array, " M"]) -> Float[Array, " M"]:
+    return (np.where(scales > 0, scales, 1.0) / WEAK_SCALE) ** 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -291,53 +306,19 @@ def _with_prior(pass_over_data: Evaluate, precision: Float[Array, " M"]) -> Eval
     return evaluate
 
 
-def _fastest(density: PooledDensity) -> Evaluate:
-    """The log-likelihood: fused where the model is a plain conditional logit, else in general."""
-    if not _is_plain(density):
-        return density.evaluate
-    from penchant.feedback.choice_fused import value_score_information
-
-    flat = density.batch.flat_choices()
-
-    def evaluate(theta: Float[Array, " M"]) -> Evaluation:
-        value, gradient, information = value_score_information(
-            flat.features, flat.menu_start, flat.chosen, flat.weight, theta
-        )
-        return Evaluation(value=float(value), gradient=gradient, information=information)
-
-    return evaluate
+def _is_plain(batch: Batch, utility: Utility, channels: tuple[Channel, ...]) -> bool:
+    """Whether the plain conditional logit says it all."""
+    plain = utility == Linear() and channels == (Choice(),)
+    return plain and all(block.kind == "choice" for block in batch.blocks)
 
 
-def _group_scores(density: PooledDensity, theta: Float[Array, " M"]) -> Float[Array, "G M"]:
-    """Each group's score: fused where the climb was."""
-    if not _is_plain(density):
-        return density.group_scores(theta)
-    from penchant.feedback.choice_fused import group_scores
-
-    flat = density.batch.flat_choices()
-    return group_scores(
-        flat.features, flat.menu_start, flat.chosen, flat.weight, flat.group_start, theta
-    )
-
-
-def _is_plain(density: PooledDensity) -> bool:
-    """Whether the fused conditional logit says it all."""
-    plain = density.utility == Linear() and density.channels == (Choice(),)
-    return plain and all(block.kind == "choice" for block in density.batch.blocks)
-
-
-def _belief(
-    density: PooledDensity,
-    climb: _Climb,
-    names: tuple[str, ...],
-    encoder: Encoder | None,
-    seconds: float,
-) -> Belief:
-    batch, optimum = density.batch, climb.optimum
+def _belief(task: _Task, climb: _Climb, encoder: Encoder | None, seconds: float) -> Belief:
+    density, optimum, names = task.density, climb.optimum, task.names
+    batch = density.batch
     warnings = (*batch.notes, *climb.warnings)
     covariance = None
     if isinstance(optimum, Optimum):
-        scores = _group_scores(density, optimum.theta)
+        scores = (density if task.plain is None else task.plain).group_scores(optimum.theta)
         covariance = covariances(optimum.information, scores, climb.precision)
     if not optimum.converged:
         warnings += (

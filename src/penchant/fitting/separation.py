@@ -32,20 +32,22 @@ class Runaway:
 
 def runaway_directions(
     information: Float[Array, "M M"],
-    information_at_zero: Float[Array, "M M"],
+    information_at_zero: Callable[[], Float[Array, "M M"]],
     scales: Float[Array, " M"],
 ) -> Runaway:
     """The parameters in directions along which the information is gone (Albert and Anderson 1984).
 
     Both informations are measured per standard deviation of the feature. A direction that is flat
     at the optimum but not at zero is separation: the likelihood rises for ever along it. One that
-    is flat at both is not identified.
+    is flat at both is not identified. `information_at_zero` is asked for only if one is found.
     """
     size = np.where(scales > 0, scales, 1.0)
     values, vectors = np.linalg.eigh(information / size[:, None] / size)
     involved = np.zeros(len(size), dtype=bool)
     identified = np.zeros(len(size), dtype=bool)
-    at_zero = information_at_zero / size[:, None] / size
+    if np.all(values > FLAT):
+        return Runaway(parameters=involved, identified=identified)
+    at_zero = information_at_zero() / size[:, None] / size
     largest = float(np.abs(np.diag(at_zero)).max(initial=1e-300))
     for value, vector in zip(values, vectors.T):
         if value > FLAT:

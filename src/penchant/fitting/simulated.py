@@ -440,7 +440,7 @@ def _runaway(
         at_zero[place, place] = pooled[feature, feature]
     # A simulated climb stops before such an estimate is truly large: errors of ten standard
     # deviations' worth of utility are enough, where `runaway_directions` wants a hundred.
-    return runaway_directions(0.01 * optimum.information, at_zero, scales)
+    return runaway_directions(0.01 * optimum.information, lambda: at_zero, scales)
 
 
 def _belief(

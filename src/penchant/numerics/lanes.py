@@ -156,6 +156,16 @@ def positive_part(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
+def maximum(typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of the two, lane by lane; b where either is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, a), codegen
+
+
+@intrinsic
 def is_positive(typingctx: Any, x: Any) -> Any:
     """1 where x > 0, else 0."""
 
@@ -255,6 +265,77 @@ def total(typingctx: Any, x: Any) -> Any:
         return parts[0]
 
     return types.float64(x), codegen
+
+
+@intrinsic
+def transpose(
+    typingctx: Any, flat: Any, at: Any, shift: Any, out: Any, rows: Any, first_row: Any, first: Any
+) -> Any:
+    """out[rows[first_row + j], first + i] = flat[at[first + i] + shift + j], i and j over lanes.
+
+    A square of `flat` as wide as a register, each row from a place of its own, turned in registers:
+    numbers of one record become numbers of one column. `flat` may be single where `out` is double.
+    """
+    lanes = _lanes_of(out.dtype)
+    width = lanes.width
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds, number = signature.args, args[2].type
+        loaded = []
+        for i in range(width):
+            lane = builder.add(args[6], number(i))
+            start = builder.load(_element(context, builder, kinds[1], args[1], [lane]))
+            start = builder.add(start, args[2])
+            pointer = _element(context, builder, kinds[0], args[0], [start])
+            source = _lanes_of(kinds[0].dtype)
+            single = ir.VectorType(_vector(source).element, width)
+            value = builder.load(builder.bitcast(pointer, single.as_pointer()))
+            value.align = source.dtype.bitwidth // 8
+            wider = _vector(source).element != _vector(lanes).element
+            loaded.append(builder.fpext(value, _vector(lanes)) if wider else value)
+        half = width // 2
+        while half:
+            # Swap the off-diagonal halves of every square of twice `half`.
+            turned = list(loaded)
+            for i in (i for i in range(width) if not i & half):
+                a, b = loaded[i], loaded[i + half]
+                above = [j if not j & half else width + j - half for j in range(width)]
+                below = [j + half if not j & half else width + j for j in range(width)]
+                turned[i] = _shuffle(builder, a, b, above)
+                turned[i + half] = _shuffle(builder, a, b, below)
+            loaded, half = turned, half // 2
+        for j in range(width):
+            place = builder.add(args[5], number(j))
+            row = builder.load(_element(context, builder, kinds[4], args[4], [place]))
+            pointer = _element(context, builder, kinds[3], args[3], [row, args[6]])
+            _store(builder, lanes, loaded[j], pointer)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(flat, at, place, out, rows, place, place), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, flat: Any, place: Any) -> Any:
+    """Ask for the cache line of flat[place], a place that need not exist; nothing is waited for."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(struct.data, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        name = "llvm.prefetch.p0i8"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        # To be read (0), wanted in all caches (3), data rather than instructions (1).
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(flat, types.intp), codegen
+
+
+def _shuffle(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
+    index = ir.IntType(32)
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(index, len(places)), places))
 
 
 def _matmul_tile(height: int, width: int) -> Any:

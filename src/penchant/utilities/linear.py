@@ -85,6 +85,9 @@ class Linear:
             for start in range(0, len(block), step):
                 rows = slice(start, start + step)
                 offered, features = block.offered[rows], block.features[rows]
+                # Seen from an option of the menu: what is constant is then exactly so.
+                one = offered.argmax(axis=1)
+                features = features - features[np.arange(len(one)), one][:, None]
                 share_BK = offered / np.maximum(offered.sum(axis=1, keepdims=True), 1)
                 mean_BD = np.einsum("bk,bkd->bd", share_BK, features)
                 square_BD = np.einsum("bk,bkd->bd", share_BK, (features - mean_BD[:, None]) ** 2)
