@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Groups of fewer people are not shown: their worths would be noise with a name.
 MIN_PEOPLE = 20
+# Drawn tastes, of which a curve can be made; latent classes are fewer.
+MIN_KINDS = 30
 POPULATIONS = {
     "Pooled": "one taste for all",
     "Classes": "latent classes",
@@ -162,16 +164,26 @@ def taste_of(
     import numpy as np
 
     from penchant.evaluation.report import TasteDistribution
-    from penchant.models.willingness import personal_willingness
+    from penchant.metrics.density import density_curve
+    from penchant.models.willingness import personal_willingness, population_willingness
 
     own = scale * personal_willingness(belief, records, feature, price, history=records)
     own = own[np.isfinite(own)]
     if len(own) < 2 or np.ptp(own) <= 1e-9 * max(1.0, abs(float(np.median(own)))):
         return None
+    ratios, shares = population_willingness(belief, records, feature, price)
+    # A few kinds of people are spikes, not a curve.
+    curve: list[tuple[float, float]] = []
+    if ratios.shape[1] >= MIN_KINDS:
+        low, middle, high = np.quantile(own, [0.25, 0.5, 0.75])
+        points = np.linspace(middle - 5 * (high - low), middle + 5 * (high - low), 301)
+        density = density_curve(scale * ratios.ravel(), shares.ravel(), points)
+        curve = list(zip(points.tolist(), density.tolist()))
     return TasteDistribution(
         name=f"one unit less of {feature}",
         unit=unit or f"units of {price}",
         personal=tuple(float(value) for value in own),
+        curve=tuple(curve),
     )
 
 

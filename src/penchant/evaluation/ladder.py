@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from penchant.data.records import Records
 from penchant.errors import ConfigError
+from penchant.evaluation.comparison import paired_difference
 from penchant.evaluation.cross_validation import cross_validate
 from penchant.evaluation.known_people import predict_known_people
 from penchant.evaluation.predictions import MakeEstimator, Predictions
-from penchant.evaluation.report import KNOWN_PEOPLE, NEW_PEOPLE, LadderRow
+from penchant.evaluation.report import KNOWN_PEOPLE, NEW_PEOPLE, Difference, LadderRow
 
 SPLITS = (NEW_PEOPLE, KNOWN_PEOPLE)
 
@@ -71,3 +72,20 @@ def judge(
 def ladder_of(judged: Mapping[tuple[str, str], Predictions]) -> tuple[LadderRow, ...]:
     """One row for each model and split, in the order judged."""
     return tuple(ladder_row(model, split, each) for (model, split), each in judged.items())
+
+
+def differences_from(
+    reference: str, judged: Mapping[tuple[str, str], Predictions]
+) -> tuple[Difference, ...]:
+    """How much better or worse than the reference each other model is on the same choices.
+
+    Nothing on a split where the reference was not judged.
+    """
+    found = []
+    for (model, split), predictions in judged.items():
+        if model != reference and (reference, split) in judged:
+            gap = paired_difference(predictions, judged[reference, split])
+            found.append(
+                Difference(model=model, split=split, value=gap.estimate, low=gap.low, high=gap.high)
+            )
+    return tuple(found)

@@ -29,10 +29,26 @@ class LadderRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Nats per choice of a model less those of the ladder's reference on the same choices.
+
+    Below 0 the model foresees better; `low` and `high` bound the 95 % interval over people.
+    """
+
+    model: str
+    split: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ladder:
     """Models from the plainest to the richest, all judged on the same folds.
 
-    `reference` names the black box among them that readable models are compared with.
+    `reference` names the black box among them that readable models are compared with, and
+    `differences` says how far each is from it. `rungs` tells of a model what it adds to the one
+    before.
     """
 
     title: str
@@ -40,6 +56,8 @@ class Ladder:
     reference: str = "gradient-boosted trees"
     note: str = ""
     unit_of_people: str = "people"
+    differences: tuple[Difference, ...] = ()
+    rungs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +154,7 @@ class WhatIf:
     """A change that could be decided: whom it moves, and who gains or loses by it.
 
     `effects` are changes in expected utility (consumer surplus) in `effects_unit`; below zero
-    is a loss.
+    is a loss. `effects_note` says how that unit was arrived at.
     """
 
     question: str
@@ -144,6 +162,7 @@ class WhatIf:
     effects: tuple[Estimate, ...] = ()
     effects_unit: str = ""
     note: str = ""
+    effects_note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

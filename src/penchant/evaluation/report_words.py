@@ -27,6 +27,11 @@ OPENINGS = {
     KNOWN_PEOPLE: "Once a person’s first answers are known",
 }
 
+HEADLINES = {
+    NEW_PEOPLE: "before anything of theirs was known",
+    KNOWN_PEOPLE: "once their first answers were",
+}
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number with a true minus sign; an en dash where there is none."""
@@ -75,17 +80,76 @@ def ladder_takeaway(ladder: Ladder) -> str:
             best = min(readable, key=lambda row: row.nll)
             parts.append(
                 f"{OPENINGS[split]}, “{best.model}” gives what was really chosen a chance of "
-                f"{likely(best.nll, 1)}{_compared(best, rows, ladder.reference)}."
+                f"{likely(best.nll, 1)}{_compared(best, rows, ladder.reference)}"
+                f"{_paired(best, ladder)}."
             )
     return " ".join(parts)
 
 
+def ladder_headline(ladder: Ladder) -> str:
+    """The ladder in one sentence: the best readable models beside the reference."""
+    parts, black_box = [], []
+    for split, when in HEADLINES.items():
+        rows = [row for row in ladder.rows if row.split == split]
+        readable = [row.nll for row in rows if row.model != ladder.reference]
+        if readable:
+            parts.append(f"{likely(min(readable), 1)} {when}")
+        black_box += [likely(row.nll, 1) for row in rows if row.model == ladder.reference]
+    if not parts:
+        return ""
+    beside = f" ({ladder.reference}: {' and '.join(black_box)})" if black_box else ""
+    return f"What people really chose was given a chance of {' and of '.join(parts)}{beside}."
+
+
+def _paired(best: LadderRow, ladder: Ladder) -> str:
+    """How the best readable model stands to the reference on the same choices."""
+    gaps = [d for d in ladder.differences if (d.model, d.split) == (best.model, best.split)]
+    if not gaps or not math.isfinite(gaps[0].low + gaps[0].high):
+        return ""
+    gap = gaps[0]
+    if gap.low <= 0 <= gap.high:
+        return (
+            f"; on the same choices it ties with the {ladder.reference} (difference "
+            f"{signed(gap.value, 3)} nats, {number(gap.low)} to {number(gap.high)})"
+        )
+    word, sign = ("smaller", -1) if gap.value < 0 else ("larger", 1)
+    ends = sorted((sign * gap.low, sign * gap.high))
+    return (
+        f"; on the same choices its error is {number(abs(gap.value))} nats {word} than that of the "
+        f"{ladder.reference} ({number(ends[0])} to {number(ends[1])})"
+    )
+
+
+def difference_of(ladder: Ladder, model: str, split: str) -> tuple[str, str]:
+    """A model's paired difference from the reference and its interval; empty where unknown."""
+    for gap in ladder.differences:
+        if (gap.model, gap.split) == (model, split):
+            return signed(gap.value, 3), f"{number(gap.low)} to {number(gap.high)}"
+    return "", ""
+
+
+def rung_change(ladder: Ladder, model: str) -> str:
+    """What a rung gains over the one before it, on each split; empty for the first."""
+    names = list(dict.fromkeys(row.model for row in ladder.rows if row.model != ladder.reference))
+    if model not in names[1:]:
+        return ""
+    before = names[names.index(model) - 1]
+    nll = {(row.model, row.split): row.nll for row in ladder.rows}
+    told = [
+        f"{signed(nll[model, split] - nll[before, split], 3)} on {SPLITS[split][0].lower()}"
+        for split in SPLITS
+        if (model, split) in nll and (before, split) in nll
+    ]
+    return ", ".join(told)
+
+
 def _compared(best: LadderRow, rows: list[LadderRow], reference: str) -> str:
-    plainest = rows[0]
-    parts = [f"{reference} {likely(row.nll, 1)}" for row in rows if row.model == reference]
-    if plainest.model not in (best.model, reference):
-        parts.append(f"“{plainest.model}” {likely(plainest.nll, 1)}")
-    return f" ({', '.join(parts)})" if parts else ""
+    named = [(row.model, row.nll) for row in rows if row.model == reference]
+    if rows[0].model not in (best.model, reference):
+        named.insert(0, (f"“{rows[0].model}”", rows[0].nll))
+    told = [f"{name} {'a chance of ' * (not place)}{likely(nll, 1)}"
+            for place, (name, nll) in enumerate(named)]  # fmt: skip
+    return f" ({' and '.join(told)})" if told else ""
 
 
 def worth_takeaway(worth: WillingnessToPay) -> str:
@@ -189,8 +253,8 @@ def few_shot_takeaway(curve: FewShotCurve) -> str:
     early = percent((first.nll - middle.nll) / gain)
     return (
         f"{last.answers} answers of a new person raise the chance given to their next choices from "
-        f"{likely(first.nll)} to {likely(last.nll)}, {early} of the gain with the first "
-        f"{middle.answers}."
+        f"{likely(first.nll)} to {likely(last.nll)}; the first {middle.answers} bring {early} of "
+        "what all of them bring."
     )
 
 

@@ -71,11 +71,15 @@ def willingness_to_pay(
     for index, label in enumerate(labels):
         inside = (subgroup == index) & (weight > 0)
         shares = weight * inside / max(float((weight * inside).sum()), 1e-300)
+        slopes = np.stack([slope_feature, slope_price])
+        # Where all share one mean taste it meets the mean slopes: nothing is left to do by row.
+        mean_slopes = shares @ slopes
         ratios = []
         for taste in means:
-            per_row = taste if taste.shape[0] == 1 else taste[person]
-            top = float(shares @ (slope_feature * per_row).sum(axis=1))
-            bottom = float(shares @ (slope_price * per_row).sum(axis=1))
+            if taste.shape[0] == 1:
+                top, bottom = (mean_slopes @ taste[0]).tolist()
+            else:
+                top, bottom = ((slopes * taste[person]).sum(axis=2) @ shares).tolist()
             if bottom == 0.0:
                 raise DataError(
                     f"{price!r} has no marginal utility for {label!r}, so nothing can be told in "
@@ -95,6 +99,36 @@ def willingness_to_pay(
             )
         )
     return tuple(result)
+
+
+def population_willingness(
+    belief: Belief, records: Records, feature: str, price: str, *, option: str | None = None
+) -> tuple[Float[Array, "G S"], Float[Array, "G S"]]:
+    """How willingness to pay is spread over the population: ratios and their shares, which add to 1.
+
+    For each person's situation, the ratio of marginal utilities of every kind of people, before
+    any answer of theirs is known. A price coefficient that may be zero gives ratios without a mean
+    (Daly, Hess and Train 2012): read the middle, not the ends.
+
+    Raises `ConfigError` for unknown names.
+    """
+    batch = belief.encode(records)
+    tastes = belief.tastes(batch)
+    person, weight = person_of_row(batch), row_weights(batch)
+    share = np.bincount(person, weight, minlength=batch.num_groups)
+
+    def worth(name: str) -> Float[Array, "G S"]:
+        slopes = marginal_features(belief, records, name, option) * weight[:, None]
+        per_person = np.zeros((batch.num_groups, slopes.shape[1]))
+        np.add.at(per_person, person, slopes)
+        values = tastes.values
+        return per_person @ values[0].T if len(values) == 1 else np.einsum(
+            "gd,gsd->gs", per_person, values
+        )  # fmt: skip
+
+    top, bottom = worth(feature), worth(price)
+    ratios = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+    return ratios, (share / share.sum())[:, None] * np.exp(tastes.log_weights)
 
 
 def personal_willingness(
