@@ -16,6 +16,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,12 +108,11 @@ def main(seed: int, is_nested: bool) -> dict:
     plain = SWISSMETRO.records()
 
     def judged(make: Callable[[str], object], records: Records) -> dict[str, Predictions]:
-        return {
-            split: judge({"": lambda: make(split)}, records, (split,), NUM_FOLDS, NUM_KNOWN, seed)[
-                "", split
-            ]
-            for split in (NEW_PEOPLE, KNOWN_PEOPLE)
-        }
+        found = {}
+        for split in (NEW_PEOPLE, KNOWN_PEOPLE):
+            made = {"": partial(make, split)}
+            found |= judge(made, records, (split,), NUM_FOLDS, NUM_KNOWN, seed)
+        return {split: predictions for (_, split), predictions in found.items()}
 
     demo = judged(lambda split: BoostedTrees(random_state=seed), plain)
     rows = [_told("as in the demo", demo[split], split, None) for split in demo]

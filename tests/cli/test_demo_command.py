@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penchant.cli.demo import RECORDED_TREES, SharedFits, _collect
-from penchant.cli.demo_models import REFERENCE, SWISSMETRO
+from penchant.cli.demo import RECORDED_SEED, RECORDED_TREES, SharedFits, _collect
+from penchant.cli.demo_models import LONDON, REFERENCE, SWISSMETRO, Settings
 from penchant.data.samples import swissmetro
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
@@ -40,7 +40,14 @@ def test_the_ladder_is_a_list_of_the_promised_rows(made: Path):
     assert {row["split"] for row in rows} == {"new_people", "known_people"}
     of_split = {row["split"]: row["choices"] for row in rows}
     assert of_split["new_people"] == 3 * of_split["known_people"]
-    assert json.loads((made / "ladder_london.json").read_text())
+    london = json.loads((made / "ladder_london.json").read_text())
+    assert {row["model"] for row in london} == set(LONDON.models)
+    assert {row["split"] for row in london} == {"new_people", "known_people"}
+
+
+def test_every_rung_of_a_ladder_is_put_into_words():
+    for study in (SWISSMETRO, LONDON):
+        assert list(study.rungs) == [model for model in study.models if model != REFERENCE]
 
 
 def test_the_report_shows_the_ladder_and_what_follows_from_it(made: Path):
@@ -59,11 +66,18 @@ def test_the_belief_it_leaves_can_be_asked(made: Path):
 
 
 def test_without_scikit_learn_the_trees_are_shown_as_recorded():
-    judged = _collect(SWISSMETRO, {}, {REFERENCE})
+    judged = _collect(SWISSMETRO, {}, {REFERENCE}, Settings(seed=RECORDED_SEED))
     assert [(row.model, row.split, row.nll) for row in judged.rows] == [
         (REFERENCE, line[0], line[1]) for line in RECORDED_TREES
     ]
     assert "as recorded" in judged.notes[0]
+
+
+@pytest.mark.parametrize("settings", [Settings(seed=1), Settings(seed=0, quick=True)])
+def test_recorded_trees_are_not_shown_beside_other_folds_or_people(settings):
+    judged = _collect(SWISSMETRO, {}, {REFERENCE}, settings)
+    assert judged.rows == ()
+    assert "left out" in judged.notes[0]
 
 
 def test_the_same_data_are_fitted_once():

@@ -8,10 +8,11 @@ import pytest
 from evaluation.market_shares import MarketShares, make_records, names_chosen
 from penchant.data.splits import known_people_folds
 from penchant.errors import ConfigError
+from penchant.evaluation.comparison import paired_difference
 from penchant.evaluation.cross_validation import cross_validate
 from penchant.evaluation.few_shot import few_shot_points, predict_after_answers
 from penchant.evaluation.known_people import predict_known_people
-from penchant.evaluation.ladder import judge, ladder_of, ladder_row
+from penchant.evaluation.ladder import differences_from, judge, ladder_of, ladder_row
 from penchant.evaluation.predictions import predict
 from penchant.evaluation.report import LadderRow
 
@@ -174,3 +175,18 @@ def test_predicting_with_the_folds_by_hand_is_the_same():
     )
     whole = predict_known_people(lambda: MarketShares(1.0), RECORDS, num_known=3)
     np.testing.assert_array_equal(whole.losses[whole.fold == 2], by_hand.losses)
+
+
+def test_a_ladder_tells_how_far_each_model_is_from_the_reference_on_the_same_choices():
+    models = {"plain": lambda: MarketShares(), "habits": lambda: MarketShares(2.0)}
+    judged = judge(models, RECORDS, num_folds=3, num_known=2)
+    found = differences_from("plain", judged)
+    assert [(gap.model, gap.split) for gap in found] == [
+        ("habits", "new_people"), ("habits", "known_people")
+    ]  # fmt: skip
+    for gap in found:
+        paired = paired_difference(judged["habits", gap.split], judged["plain", gap.split])
+        assert (gap.value, gap.low, gap.high) == (paired.estimate, paired.low, paired.high)
+    nll = {row.model: row.nll for row in ladder_of(judged) if row.split == "known_people"}
+    assert found[1].value == pytest.approx(nll["habits"] - nll["plain"])
+    assert differences_from("not judged", judged) == ()

@@ -15,6 +15,7 @@ from penchant.evaluation.report import (
     CalibrationBin,
     Coefficient,
     CoefficientTable,
+    Difference,
     Estimate,
     FewShotCurve,
     FewShotPoint,
@@ -212,6 +213,50 @@ def test_a_better_reference_is_told_in_the_sentence():
     words = report_words.ladder_takeaway(LADDER)
     assert "“personal tastes” gives what was really chosen a chance of 52.2\u202f%" in words
     assert "gradient-boosted trees 50.9\u202f%" in words
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((-0.04, -0.01), "error is 0.025 nats smaller than that of the gradient-boosted trees "
+                         "(0.010 to 0.040)"),
+        ((0.01, 0.04), "error is 0.025 nats larger than that of the gradient-boosted trees "
+                       "(0.010 to 0.040)"),
+        ((-0.01, 0.02), "it ties with the gradient-boosted trees (difference +0.005 nats, "
+                        "−0.010 to 0.020)"),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_who_errs_less_and_whether_it_could_be_chance(ends, told):
+    gap = Difference(model="personal tastes", split="known_people", value=sum(ends) / 2,
+                     low=ends[0], high=ends[1])  # fmt: skip
+    ladder = replace(LADDER, differences=(gap,))
+    sentences = report_words.ladder_takeaway(ladder).split(". ")
+    assert told in sentences[-1]
+    assert "same choices" not in sentences[0]
+    page = render_report(replace(FULL, ladders=(ladder,)))
+    assert report_words.difference_of(ladder, "personal tastes", "known_people")[1] in page
+
+
+def test_a_rung_says_what_it_gains_over_the_one_before():
+    told = report_words.rung_change(LADDER, "personal tastes")
+    # There is no rung below it on known people: nothing to compare with.
+    assert told == "−0.220 on new people"
+    assert report_words.rung_change(LADDER, "market shares") == ""
+    assert report_words.rung_change(LADDER, "gradient-boosted trees") == ""
+    page = render_report(
+        replace(FULL, ladders=(replace(LADDER, rungs=(("personal tastes", "Own tastes."),)),))
+    )
+    assert "What each rung adds" in page
+    assert "Own tastes." in page
+    assert told in page
+
+
+def test_the_headline_names_the_best_on_each_split_and_the_black_box():
+    assert report_words.ladder_headline(LADDER) == (
+        "What people really chose was given a chance of 52.2\u202f% before anything of theirs was "
+        "known and of 62.5\u202f% once their first answers were (gradient-boosted trees: "
+        "50.9\u202f% and 60.4\u202f%)."
+    )
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path):

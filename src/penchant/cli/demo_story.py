@@ -30,9 +30,9 @@ LONDON_NOTE = (
     "makes known households easy for any model that looks at their trips."
 )
 SURPLUS = (
-    "Utility becomes francs by one number, what a franc is worth to the group at today’s fares. Here "
-    "cost counts by its logarithm, so a franc weighs less on a dear trip: these are approximations, "
-    "good for changes of this size, less so for large ones."
+    "Utility becomes francs by one number, what a franc is worth to the group at today’s fares. "
+    "Here cost counts by its logarithm, so that a franc weighs less on a dear trip: these francs "
+    "are an approximation, good for small changes, less so for large ones."
 )
 # What `python benchmarks/trees.py` found on the folds of seed 0 (its results are kept beside it).
 HANDED_DIFFERENCES = (0.648, 0.489)

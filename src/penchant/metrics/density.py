@@ -10,6 +10,8 @@ from penchant.numerics.arrays import Array
 
 # Values are first counted in bins of this share of the bandwidth: the error is below 1e-3.
 _BIN = 0.1
+# Values whose spread is less than this share of their size differ by rounding only.
+_EQUAL = 1e-9
 
 
 def density_curve(
@@ -22,17 +24,17 @@ def density_curve(
 
     f(x) = sum_n w_n phi((x - v_n) / h) / (h sum_n w_n). `bandwidth` h, in units of the values; None
     takes 0.9 min(sd, iqr / 1.34) n^(-1/5) (Silverman 1986, 3.31), with n the effective number of
-    values (sum w)^2 / sum w^2, and the interquartile range alone where a few extreme values make the
-    deviation useless. Values that are not finite, or weigh nothing, do not count; zeros come back
-    where none is left or all are equal.
+    values (sum w)^2 / sum w^2; the deviation alone where half of the values are equal. Values that
+    are not finite, or weigh nothing, do not count; zeros come back where none is left or all are
+    equal.
     """
     kept = np.isfinite(values) & (weights > 0)
     values, weights = values[kept], weights[kept]
     width = _silverman(values, weights) if bandwidth is None else bandwidth
-    if not len(values) or not width > 0:
+    if not width > _EQUAL * np.abs(values).max(initial=0.0):
         return np.zeros(len(points))
     near = (values > points.min() - 6 * width) & (values < points.max() + 6 * width)
-    cell = np.round(values[near] / (_BIN * width)).astype(np.int64)
+    cell = np.round(values[near] / (_BIN * width))
     centre, place = np.unique(cell, return_inverse=True)
     mass = np.bincount(place, weights[near], minlength=len(centre)) / weights.sum()
     away = points[:, None] / width - _BIN * centre
@@ -49,4 +51,5 @@ def _silverman(values: Float[Array, " N"], weights: Float[Array, " N"]) -> float
     mean = float(np.average(values, weights=weights))
     deviation = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
     effective = float(weights.sum() ** 2 / (weights**2).sum())
-    return 0.9 * (min(spread, deviation) or deviation) * effective**-0.2
+    usual = spread if _EQUAL * deviation < spread < deviation else deviation
+    return 0.9 * usual * effective**-0.2

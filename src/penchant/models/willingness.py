@@ -104,7 +104,7 @@ def willingness_to_pay(
 def population_willingness(
     belief: Belief, records: Records, feature: str, price: str, *, option: str | None = None
 ) -> tuple[Float[Array, "G S"], Float[Array, "G S"]]:
-    """How willingness to pay is spread over the population: ratios and their shares, which add to 1.
+    """How willingness to pay is spread over the population: ratios, and shares that add to 1.
 
     For each person's situation, the ratio of marginal utilities of every kind of people, before
     any answer of theirs is known. A price coefficient that may be zero gives ratios without a mean

@@ -1,0 +1,70 @@
+"""Willingness to pay: by row as by mean slopes, and how it is spread over a population."""
+
+import numpy as np
+import pytest
+
+from penchant import swissmetro
+from penchant.beliefs.marginal import marginal_features, person_of_row
+from penchant.models.conditional_logit import ConditionalLogit
+from penchant.models.mixed_logit import MixedLogit
+from penchant.models.willingness import (
+    personal_willingness,
+    population_willingness,
+    willingness_to_pay,
+)
+
+FORMULA = "option + time/100 + cost/100 + time/100:age"
+
+
+@pytest.fixture(scope="module")
+def records():
+    return swissmetro().take(np.arange(900))
+
+
+@pytest.fixture(scope="module")
+def mixed(records):
+    return MixedLogit(FORMULA, random=("time/100",), num_draws=200).fit(records).belief_
+
+
+def test_the_ratio_of_means_is_that_of_a_loop_over_rows(records):
+    belief = ConditionalLogit(FORMULA).fit(records).belief_
+    time = marginal_features(belief, records, "time", None)
+    cost = marginal_features(belief, records, "cost", None)
+    purpose = records.rows["purpose"].to_pylist()
+    found = willingness_to_pay(
+        belief, records, "time", "cost", rng=np.random.default_rng(0), by="purpose"
+    )
+    for worth in found:
+        mine = [row for row, name in enumerate(purpose) if name == worth.group]
+        slow = sum(float(time[row] @ belief.theta) for row in mine) / sum(
+            float(cost[row] @ belief.theta) for row in mine
+        )
+        assert worth.value == pytest.approx(slow, rel=1e-9)
+        assert worth.low < worth.value < worth.high
+
+
+def test_the_population_of_a_normal_taste_and_one_price_is_normal(records, mixed):
+    ratios, shares = population_willingness(mixed, records, "time", "cost")
+    assert shares.sum() == pytest.approx(1.0)
+    named = dict(zip(mixed.parameter_names, mixed.theta, strict=True))
+    price = named["cost/100"]
+    spread = named["sd(time/100)"] / price
+    for row, person in ((0, 0), (500, int(person_of_row(mixed.encode(records))[500]))):
+        slopes = marginal_features(mixed, records, "time", None)[row]
+        centre = float(slopes @ mixed.theta[: len(slopes)]) * 100 / price
+        mean = np.average(ratios[person], weights=shares[person])
+        deviation = np.sqrt(np.average((ratios[person] - mean) ** 2, weights=shares[person]))
+        assert mean == pytest.approx(centre, abs=0.02 * abs(spread))
+        assert deviation == pytest.approx(abs(spread), rel=0.03)
+
+
+def test_people_s_own_guesses_spread_less_than_the_population_they_come_from(records, mixed):
+    ratios, shares = population_willingness(mixed, records, "time", "cost")
+    own = personal_willingness(mixed, records, "time", "cost", history=records)
+    assert np.std(own) < np.sqrt(np.cov(ratios.ravel(), aweights=shares.ravel()))
+
+
+def test_without_random_tastes_a_person_is_their_situation(records):
+    belief = ConditionalLogit(FORMULA).fit(records).belief_
+    ratios, _ = population_willingness(belief, records, "time", "cost")
+    np.testing.assert_allclose(ratios[:, 0], personal_willingness(belief, records, "time", "cost"))
