@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penchant.numerics import graph
-from penchant.numerics.graph import connectivity, describe
+from penchant.numerics.graph import bounded_sides, connectivity, describe
 
 
 @st.composite
@@ -55,6 +55,21 @@ def test_parts_are_numbered_by_size(world):
         sizes = np.bincount(label)
         assert (np.diff(sizes) <= 0).all()
         assert sizes.min() > 0
+
+
+@given(meetings())
+def test_bounds_are_chains_of_points_to_and_from_the_largest_component(world):
+    first, second, up, down, num_items = world
+    wins = [(j, i) for i, j, u in zip(first, second, up, strict=True) if u > 0]
+    wins += [(i, j) for i, j, d in zip(first, second, down, strict=True) if d > 0]
+    reach = reachable(wins, num_items)
+    found = connectivity(*world)
+    below, above = bounded_sides(first, second, up, down, found)
+    for island in range(found.num_islands):
+        inside = np.flatnonzero(found.island == island)
+        main = inside[np.argmin(found.component[inside])]
+        np.testing.assert_array_equal(below[inside], reach[main, inside])
+        np.testing.assert_array_equal(above[inside], reach[inside, main])
 
 
 def test_a_part_of_the_edges_settles_only_what_all_of_them_would(monkeypatch):

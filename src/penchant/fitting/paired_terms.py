@@ -38,8 +38,11 @@ def outcome_terms(
     """The terms of every outcome at each gap.
 
     "half": a tie is half a win and half a loss, and there is no tie parameter. "davidson" and
-    "rao_kupper" are those of `feedback.pairwise`, with its parameters log nu and log eta.
+    "rao_kupper" are those of `feedback.pairwise`, with its parameters log nu and log eta; at minus
+    infinity no tie ever happens, and both are "half".
     """
+    if not np.isfinite(tie_parameter):
+        return _half_wins(gap, link)
     if ties == "davidson":
         return _davidson(gap, tie_parameter)
     if ties == "rao_kupper" and link == "logit":

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.numerics.arrays import Array
 
 _NAMES_SHOWN = 6
-_EDGES_TRIED = 20  # pairs for each item, before all are looked at
+_EDGES_TRIED = 20  # for each item, before all are looked at
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,21 +64,12 @@ def connectivity(
     A tie is a point for both: with Davidson's and Rao and Kupper's models as with half-wins, it
     keeps the gap finite on both sides. Pairs without any vote do not count as met.
     """
-    enough = _EDGES_TRIED * num_items
-    if len(first) > 2 * enough:
-        # Pairs at even distances would not do: in a sorted list they miss some items altogether.
-        some = np.random.default_rng(0).integers(0, len(first), enough)
-        tried = connectivity(
-            first[some], second[some], first_scored[some], second_scored[some], num_items
-        )
-        if _is_joined(tried.component == 0, first, second, first_scored, second_scored):
-            return _whole(num_items)
     up, down = first_scored > 0, second_scored > 0
     met = up | down
     # An edge leads from whoever conceded a point to whoever took it.
     loser = np.concatenate([second[up], first[down]])
     winner = np.concatenate([first[up], second[down]])
-    component = _components(loser, winner, num_items, "strong")
+    component = _strong_components(loser, winner, num_items)
     # Strongly connected is connected: the second search is needed only where the first found parts.
     is_whole = component.max(initial=0) == 0
     island = component if is_whole else _components(first[met], second[met], num_items, "weak")
@@ -96,32 +87,39 @@ def connectivity(
     )
 
 
-def _is_joined(
-    core: Bool[Array, " N"],
+def bounded_sides(
     first: Int[Array, " Q"],
     second: Int[Array, " Q"],
     first_scored: Float[Array, " Q"],
     second_scored: Float[Array, " Q"],
-) -> bool:
-    """Whether everybody outside a strongly connected core scored against it and conceded to it.
+    found: Connectivity,
+) -> tuple[Bool[Array, " N"], Bool[Array, " N"]]:
+    """Whether the data bound each strength from below, and from above, against its island's rest.
 
-    More pairs never part what is strongly connected, so that some pairs and this one look at the
-    rest usually settle the matter: 10,000 items and 10 million pairs in a tenth of the time.
+    Against the island's largest component: a chain of points from it to the item bounds the item
+    from below (who beat whom who beat ...), a chain from the item to it bounds it from above. An
+    item that never lost has no upper bound, and neither has one that lost to such items only.
     """
-    across = np.flatnonzero(core[first] != core[second])
-    is_first_out = ~core[first[across]]
-    outside = np.where(is_first_out, first[across], second[across])
-    points = first_scored[across], second_scored[across]
-    has_scored, has_conceded = core.copy(), core.copy()
-    has_scored[outside[np.where(is_first_out, *points) > 0]] = True
-    has_conceded[outside[np.where(is_first_out, *points[::-1]) > 0]] = True
-    return bool(has_scored.all() and has_conceded.all())
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order
 
-
-def _whole(num_items: int) -> Connectivity:
-    """Everybody in one strongly connected component."""
-    zeros, none = np.zeros(num_items, dtype=np.int64), np.zeros(num_items, dtype=bool)
-    return Connectivity(island=zeros, component=zeros, unbeaten=none, winless=none, unseen=none)
+    N = len(found.island)
+    up, down = first_scored > 0, second_scored > 0
+    loser = np.concatenate([second[up], first[down]])
+    winner = np.concatenate([first[up], second[down]])
+    # The largest component of each island is the first to be numbered; one more node, joined to a
+    # member of each, starts a single search for all islands.
+    order = np.lexsort((found.component, found.island))
+    main = order[np.unique(found.island[order], return_index=True)[1]]
+    hub = np.full(len(main), N)
+    sides = []
+    for tail, head in ((loser, winner), (winner, loser)):
+        ends = (np.concatenate([tail, hub]), np.concatenate([head, main]))
+        graph = coo_array((np.ones(len(ends[0]), dtype=bool), ends), (N + 1, N + 1)).tocsr()
+        reached = np.zeros(N + 1, dtype=bool)
+        reached[breadth_first_order(graph, N, return_predecessors=False)] = True
+        sides.append(reached[:N])
+    return sides[0], sides[1]
 
 
 def describe(found: Connectivity, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,6 +170,22 @@ def _rift_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
         f"{_listed(names, groups[0])} and {_listed(names, groups[1])}: their order is known, the "
         "size of the gap only from one side; without a prior it is infinite."
     ]
+
+
+def _strong_components(
+    tail: Int[Array, " E"], head: Int[Array, " E"], num_items: int
+) -> Int[Array, " N"]:
+    """Strongly connected components; where edges abound, a part of them usually settles it.
+
+    More edges never part what is strongly connected. With 100,000 items and 10 million pairs a
+    tenth of the edges answers in a tenth of the time.
+    """
+    stride = len(tail) // (_EDGES_TRIED * max(num_items, 1))
+    if stride > 1:
+        component = _components(tail[::stride], head[::stride], num_items, "strong")
+        if component.max(initial=0) == 0:
+            return component
+    return _components(tail, head, num_items, "strong")
 
 
 def _components(

@@ -1,0 +1,184 @@
+"""What the votes tell about the strengths, as a graph: the curvature at a fit, and its inverse.
+
+Legend: N items, Q pairs that met, 3 outcomes.
+
+The information about strengths is the Laplacian of the graph whose edges weigh as much as the
+curvature of their votes. It says nothing of a common shift: strengths have mean zero within each
+island, and so have all covariances here.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.data.pair_counts import PairCounts
+from penchant.errors import DataError
+from penchant.fitting.paired_prior import StrengthPrior
+from penchant.fitting.paired_terms import Link, OutcomeTerms, Ties, outcome_terms
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairedPoint:
+    """Where doubt is measured: a fit of strengths to counts, and the model it was made with.
+
+    tie_parameter: log nu (Davidson) or log eta (Rao and Kupper). prior: None where none was needed.
+    """
+
+    counts: PairCounts
+    strengths: Float[Array, " N"]
+    island: Int[Array, " N"]
+    ties: Ties = "half"
+    link: Link = "logit"
+    tie_parameter: float = -np.inf
+    prior: StrengthPrior | None = None
+
+    @cached_property
+    def terms(self) -> OutcomeTerms:
+        """The terms of every outcome of every pair that met."""
+        gap = self.strengths[self.counts.first] - self.strengths[self.counts.second]
+        return outcome_terms(gap, self.tie_parameter, ties=self.ties, link=self.link)
+
+    @cached_property
+    def information(self) -> "PairedInformation":
+        """Minus the Hessian of the log-posterior here."""
+        return paired_information(self.counts, self.terms, self.island, self.prior)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairedInformation:
+    """Minus the Hessian of the log-posterior, pair by pair: Laplacian(weight) + the prior's,
+    bordered by the tie parameter's cross terms and curvature (zeros where there is none)."""
+
+    first: Int[Array, " Q"]
+    second: Int[Array, " Q"]
+    weight: Float[Array, " Q"]
+    cross: Float[Array, " Q"]
+    tie_curvature: float
+    prior: StrengthPrior | None
+    island: Int[Array, " N"]
+
+    @property
+    def num_items(self) -> int:
+        return len(self.island)
+
+    @cached_property
+    def border(self) -> Float[Array, " N"]:
+        """What strengths and tie parameter have in common."""
+        return per_item(self.cross, -self.cross, self.first, self.second, self.num_items)
+
+    @cached_property
+    def tie_response(self) -> Float[Array, " N"]:
+        """border / tie_curvature: profiling the tie parameter out subtracts border x this."""
+        if self.tie_curvature <= 0.0:
+            return np.zeros(self.num_items)
+        return self.border / self.tie_curvature
+
+    @cached_property
+    def diagonal(self) -> Float[Array, " N"]:
+        """Of the information with the tie parameter profiled out."""
+        degree = per_item(self.weight, self.weight, self.first, self.second, self.num_items)
+        degree -= self.border * self.tie_response
+        return degree if self.prior is None else degree + self.prior.diagonal()
+
+    @cached_property
+    def island_size(self) -> Int[Array, " N"]:
+        """How many items are on each item's island."""
+        return np.bincount(self.island)[self.island]
+
+    def centred(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
+        """The values minus their mean over each island."""
+        flat = values.reshape(self.num_items, -1)
+        if self.island.max(initial=0) == 0:
+            return values - flat.mean(axis=0).reshape(values.shape[1:])
+        size = np.bincount(self.island)
+        sums = np.stack([np.bincount(self.island, column) for column in flat.T], axis=1)
+        return (flat - (sums / size[:, None])[self.island]).reshape(values.shape)
+
+
+def paired_information(
+    counts: PairCounts,
+    terms: OutcomeTerms,
+    island: Int[Array, " N"],
+    prior: StrengthPrior | None,
+) -> PairedInformation:
+    """The information at the gaps where the terms were taken."""
+    votes = np.stack([counts.first_wins, counts.second_wins, counts.ties])
+    return PairedInformation(
+        first=counts.first,
+        second=counts.second,
+        weight=(votes * terms.curvature).sum(axis=0),
+        cross=(votes * terms.cross).sum(axis=0),
+        tie_curvature=float((votes * terms.tie_curvature).sum()),
+        prior=prior,
+        island=island,
+    )
+
+
+def dense_covariance(information: PairedInformation) -> Float[Array, "N N"]:
+    """The inverse of the information over strengths of mean zero within each island.
+
+    A constant added within each island makes the Laplacian positive definite for Cholesky, N^3
+    multiplications in all; centring the inverse takes it off again.
+
+    Raises `DataError` where some gap is infinite, so that no error exists.
+    """
+    from scipy.linalg import lapack
+
+    N = information.num_items
+    matrix = laplacian(information.first, information.second, information.weight, N)
+    if information.tie_curvature > 0.0:
+        matrix -= np.outer(information.border, information.tie_response)
+    if information.prior is not None:
+        matrix += information.prior.information()
+    level = float(information.diagonal.mean()) if N else 0.0
+    # Where nobody met, any level will do.
+    _add_within_islands(matrix, information, level if level > 0.0 else 1.0)
+    factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
+    pivots = np.abs(np.diag(factor)) if not failed else np.zeros(1)
+    if failed or (N and pivots.min() < 1e-7 * pivots.max()):
+        raise DataError(
+            "some items are infinitely far apart or not comparable, so that their strengths have "
+            "no standard errors. Fit with a weak prior (`prior_scale`), which bounds them."
+        )
+    inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    return information.centred(information.centred(inverse).T)
+
+
+def laplacian(
+    first: Int[Array, " Q"], second: Int[Array, " Q"], weight: Float[Array, " Q"], num_items: int
+) -> Float[Array, "N N"]:
+    """sum over pairs of weight (e_first - e_second) (e_first - e_second)'."""
+    matrix = np.zeros((num_items, num_items))
+    matrix[first, second] = -weight
+    matrix += matrix.T
+    matrix[np.diag_indices(num_items)] = per_item(weight, weight, first, second, num_items)
+    return matrix
+
+
+def per_item(
+    to_first: Float[Array, " Q"],
+    to_second: Float[Array, " Q"],
+    first: Int[Array, " Q"],
+    second: Int[Array, " Q"],
+    num_items: int,
+) -> Float[Array, " N"]:
+    """What pairs give to their two items, added up."""
+    # Of no pairs at all NumPy counts in integers.
+    return 0.0 + np.bincount(first, to_first, num_items) + np.bincount(second, to_second, num_items)
+
+
+def _add_within_islands(
+    matrix: Float[Array, "N N"], information: PairedInformation, level: float
+) -> None:
+    """level / n added to all entries [i, j] with both on the same island of n items."""
+    if information.island.max(initial=0) == 0:
+        matrix += level / max(len(matrix), 1)
+        return
+    for part in range(int(information.island.max()) + 1):
+        inside = np.flatnonzero(information.island == part)
+        matrix[np.ix_(inside, inside)] += level / len(inside)
