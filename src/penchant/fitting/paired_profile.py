@@ -336,7 +336,8 @@ def _in_gauge(
 ) -> Ends:
     """From a strength moved by itself to one against the mean of its island, itself included."""
     size = point.information.island_size[items]
-    share, here = 1.0 - 1.0 / size, point.strengths[items]
+    # An item alone on its island is its own gauge; its ends are at infinity all the same.
+    share, here = np.where(size > 1, 1.0 - 1.0 / size, 1.0), point.strengths[items]
     return Ends(low=here + share * (low - here), high=here + share * (high - here))
 
 
