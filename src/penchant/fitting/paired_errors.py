@@ -182,7 +182,7 @@ def voter_scores(point: PairedPoint, votes: Votes, voter: Int[Array, " B"]) -> V
     """The scores of every vote, added up by voter; an unknown voter's votes stay apart."""
     from scipy.sparse import csr_array
 
-    code, num_voters = _voter_codes(voter)
+    code, num_voters = voter_codes(voter)
     shape = (num_voters, point.counts.num_items)
     by_item, busy, tie = csr_array(shape), csr_array(shape), np.zeros(num_voters)
     for start in range(0, len(votes), _VOTES_AT_ONCE):
@@ -217,7 +217,7 @@ def _two_sided(
     return coo_array((np.concatenate([one, other]), place), shape).tocsr()
 
 
-def _voter_codes(voter: Int[Array, " B"]) -> tuple[Int[Array, " B"], int]:
+def voter_codes(voter: Int[Array, " B"]) -> tuple[Int[Array, " B"], int]:
     """Voters numbered without gaps; every unknown one (-1) is a voter of its own."""
     names, code = np.unique(voter, return_inverse=True)
     if not len(names) or names[0] >= 0:
