@@ -5,7 +5,7 @@ import pytest
 
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
-from penchant.models.component_effects import component_effects
+from penchant.models.component_effects import component_effects, effects_differ, marginal_means
 
 
 def experiment(rng, num_people=200, num_tasks=6):
@@ -66,3 +66,73 @@ def test_an_attribute_of_one_level_is_refused():
     same = records.with_columns(options={"price": np.full(records.options.num_rows, "low")})
     with pytest.raises(DataError, match=r"1 level"):
         component_effects(same)
+
+
+def divided(rng, num_people=300, num_tasks=4, difference=0.0):
+    shape = (num_people * num_tasks, 2)
+    colour = rng.choice(["blue", "red"], size=shape)
+    size = rng.choice(["big", "mid", "small"], size=shape)
+    old = np.repeat(rng.random(num_people) < 0.5, num_tasks)
+    worth = (0.5 + difference * old[:, None]) * (colour == "red") + rng.gumbel(size=shape)
+    worth += 0.4 * (size == "big")
+    return Records.from_arrays(
+        options={"colour": colour, "size": size},
+        rows={
+            "person": np.repeat([f"p{i}" for i in range(num_people)], num_tasks),
+            "age": np.where(old, "old", "young"),
+            "chosen": worth.argmax(axis=1),
+        },
+    )
+
+
+def test_effects_of_a_subgroup_are_those_of_its_records_alone():
+    records = divided(np.random.default_rng(5))
+    age = np.array(records.rows["age"].to_pylist())
+    by = component_effects(records, by="age")
+    for group in ("old", "young"):
+        alone = component_effects(records.take(np.flatnonzero(age == group)))
+        own = [e for e in by if e.group == group]
+        for one, two in zip(alone, own, strict=True):
+            assert two.effect == pytest.approx(one.effect, abs=1e-10)
+            # The correction for few people counts all of them, not those of the subgroup.
+            assert two.se == pytest.approx(one.se, rel=0.01)
+            assert two.profiles == one.profiles
+
+
+def test_subgroups_of_one_taste_are_told_apart_as_rarely_as_the_level_says():
+    rng = np.random.default_rng(6)
+    tests = [effects_differ(divided(rng, num_people=120), "age") for _ in range(150)]
+    assert {test.degrees for test in tests} == {3}
+    assert 5 <= sum(test.p < 0.1 for test in tests) <= 28
+    apart = effects_differ(divided(rng, difference=1.0), "age")
+    assert apart.p < 0.001
+
+
+def test_whether_subgroups_differ_does_not_hang_on_the_reference_level():
+    records = divided(np.random.default_rng(7), difference=0.3)
+    renamed = records.with_columns(
+        options={
+            "size": np.array([{"big": "z"}.get(s, s) for s in records.options["size"].to_pylist()])
+        }
+    )
+    one, two = (effects_differ(r, "age") for r in (records, renamed))
+    assert one.statistic == pytest.approx(two.statistic)
+
+
+def test_marginal_means_of_two_profiles_average_one_half():
+    records = divided(np.random.default_rng(8))
+    for by in (None, "age"):
+        means = marginal_means(records, by=by)
+        for group in {m.group for m in means}:
+            for attribute in ("colour", "size"):
+                own = [m for m in means if m.attribute == attribute and m.group == group]
+                total = sum(m.profiles for m in own)
+                assert sum(m.mean * m.profiles for m in own) / total == pytest.approx(0.5)
+                assert all(m.low < m.mean < m.high for m in own)
+
+
+def test_a_column_of_one_value_divides_nobody():
+    records = divided(np.random.default_rng(9), num_people=5)
+    same = records.with_columns(rows={"age": np.full(len(records), "old")})
+    with pytest.raises(ConfigError, match="two subgroups"):
+        effects_differ(same, "age")

@@ -32,7 +32,6 @@ class BoostedTrees:
     min_samples_leaf: int = 40
     l2_regularization: float = 10.0
     max_features: float = 0.3
-    num_seeds: int = 1
     random_state: int = 0
     train_: Records | None = field(default=None, repr=False)
 
@@ -41,7 +40,7 @@ class BoostedTrees:
         _sklearn()
         self.train_ = data
         self._coding = Coding.of(data)
-        self._grown: dict[bool, list[Any]] = {}
+        self._grown: dict[bool, Any] = {}
         return self
 
     def predict_proba(self, data: Records, history: Records | None = None) -> Float[Array, " N"]:
@@ -50,16 +49,13 @@ class BoostedTrees:
         columns = coding.columns(data)
         if history is not None:
             columns = np.concatenate([columns, self._shares(data, history)], axis=1)
-        probability = sum(
-            (model.predict_proba(columns) for model in self._models(with_history)),
-            np.zeros((len(data), len(coding.options))),
-        )
+        probability = self._model(with_history).predict_proba(columns)
         option = coding.option_codes(data)
         flat = probability[data.row_of_option, option]
         total = np.add.reduceat(flat, data.offsets[:-1])
         return flat / np.repeat(total, data.menu_sizes)
 
-    def _models(self, with_history: bool) -> list[Any]:
+    def _model(self, with_history: bool) -> Any:
         if with_history not in self._grown:
             assert self.train_ is not None
             data, coding = self.train_, self._coding
@@ -72,19 +68,16 @@ class BoostedTrees:
                     "trees need every option to be chosen at least once in the data they learn "
                     "from; expected more data or fewer options."
                 )
-            self._grown[with_history] = [
-                _sklearn()(
-                    max_iter=self.max_iter,
-                    learning_rate=self.learning_rate,
-                    max_leaf_nodes=self.max_leaf_nodes,
-                    min_samples_leaf=self.min_samples_leaf,
-                    l2_regularization=self.l2_regularization,
-                    max_features=self.max_features,
-                    early_stopping=False,
-                    random_state=self.random_state + index,
-                ).fit(columns, chosen)
-                for index in range(self.num_seeds)
-            ]
+            self._grown[with_history] = _sklearn()(
+                max_iter=self.max_iter,
+                learning_rate=self.learning_rate,
+                max_leaf_nodes=self.max_leaf_nodes,
+                min_samples_leaf=self.min_samples_leaf,
+                l2_regularization=self.l2_regularization,
+                max_features=self.max_features,
+                early_stopping=False,
+                random_state=self.random_state,
+            ).fit(columns, chosen)
         return self._grown[with_history]
 
     def _shares(self, data: Records, history: Records | None) -> Float[Array, "B C"]:

@@ -14,6 +14,7 @@ MODELS = {
     "classes": "a few kinds of people, latent classes",
     "mixed": "random coefficients, a panel mixed logit",
     "personal": "a taste for each person, shrunk towards everybody's",
+    "hierarchical": "the same by hierarchical Bayes: draws instead of errors, chains judged",
 }
 ONE_SIGNED = ("lognormal", "triangular", "truncated", "censored")
 DISTRIBUTIONS = ("normal", "uniform", *ONE_SIGNED, *(f"-{name}" for name in ONE_SIGNED))
@@ -31,6 +32,7 @@ class ModelOptions:
     correlated: bool = False
     classes: int = 2
     draws: int | None = None
+    chains: int | None = None
     seed: int = 0
 
     def completed(self, records: "Records") -> tuple["ModelOptions", tuple[str, ...]]:
@@ -70,6 +72,8 @@ def build_estimator(options: ModelOptions) -> Any:
         from penchant.models.mixed_logit import MixedLogit
 
         estimator = MixedLogit(correlated=options.correlated)
+    elif options.model == "hierarchical":
+        return _hierarchical(options)
     else:
         from penchant.models.personal_logit import PersonalLogit
 
@@ -83,15 +87,34 @@ def build_estimator(options: ModelOptions) -> Any:
     return estimator if options.draws is None else estimator.set_params(num_draws=options.draws)
 
 
+def _hierarchical(options: ModelOptions) -> Any:
+    from penchant.models.hierarchical_logit import HierarchicalLogit
+
+    estimator = HierarchicalLogit(
+        formula=options.formula,
+        random=tuple(parse_random(options.random)) or None,
+        random_state=options.seed,
+    )
+    if options.draws is not None:
+        estimator.set_params(num_draws=options.draws)
+    return estimator if options.chains is None else estimator.set_params(num_chains=options.chains)
+
+
 def check_options(options: ModelOptions) -> None:
     """Raise ConfigError for an unknown model, or an option that this model would ignore."""
     if options.model not in MODELS:
         known = "; ".join(f"{name} ({meaning})" for name, meaning in MODELS.items())
         raise ConfigError(f"there is no model {options.model!r}; expected one of: {known}.")
-    parse_random(options.random)
+    random = parse_random(options.random)
+    if options.model == "hierarchical" and set(random.values()) - {"normal"}:
+        raise ConfigError(
+            f"--random gives {options.random!r}, and hierarchical Bayes draws normal tastes only. "
+            "Name the features alone, as in --random time,cost, or fit --model mixed."
+        )
     homes = {
-        "--random": (options.random, ("mixed", "personal")),
-        "--draws": (options.draws, ("mixed", "personal")),
+        "--random": (options.random, ("mixed", "personal", "hierarchical")),
+        "--draws": (options.draws, ("mixed", "personal", "hierarchical")),
+        "--chains": (options.chains, ("hierarchical",)),
         "--correlated": (options.correlated, ("mixed",)),
         "--shrunk": (options.shrunk, ("pooled", "context", "mixed", "personal")),
         "--group-formula": (options.group_formula, ("classes",)),

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def evaluate(
     file: options.File,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="pooled, context, classes, mixed or personal.")
+        str,
+        typer.Option(
+            "--model", "-m", help="pooled, context, classes, mixed, personal or hierarchical."
+        ),
     ] = "pooled",
     folds: Annotated[int, typer.Option(min=2, help="Parts that people are divided into.")] = 5,
     known: Annotated[

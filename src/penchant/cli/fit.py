@@ -14,7 +14,10 @@ COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
 def fit(
     file: options.File,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="pooled, context, classes, mixed or personal.")
+        str,
+        typer.Option(
+            "--model", "-m", help="pooled, context, classes, mixed, personal or hierarchical."
+        ),
     ] = "pooled",
     out: Annotated[
         Path | None,
@@ -39,7 +42,7 @@ def fit(
     random: Annotated[
         str,
         typer.Option(
-            help="mixed, personal: whose worth differs between people, as in "
+            help="mixed, personal, hierarchical: whose worth differs between people, as in "
             "time=normal,cost=lognormal. Without it: every feature, normal."
         ),
     ] = "",
@@ -49,11 +52,20 @@ def fit(
     classes: Annotated[int, typer.Option(min=1, help="classes: how many.")] = 2,
     draws: Annotated[
         int | None,
-        typer.Option(min=1, help="mixed, personal: draws per person.", show_default=False),
+        typer.Option(
+            min=1,
+            help="mixed, personal: draws per person; hierarchical: sweeps kept of each chain.",
+            show_default=False,
+        ),
+    ] = None,
+    chains: Annotated[
+        int | None,
+        typer.Option(min=1, help="hierarchical: how many, 4 without it.", show_default=False),
     ] = None,
     price: options.Price = None,
     on_bad_rows: options.OnBadRows = "error",
     seed: options.Seed = 0,
+    form: options.Form = "text",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -65,9 +77,10 @@ def fit(
 
     wanted = ModelOptions(
         model=model, formula=formula, group_formula=group_formula, random=random,
-        correlated=correlated, classes=classes, draws=draws, seed=seed,
+        correlated=correlated, classes=classes, draws=draws, chains=chains, seed=seed,
     )  # fmt: skip
     check_options(wanted)
+    shell.check_form(form, json)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     quarantine = None
@@ -84,6 +97,8 @@ def fit(
         estimator.fit(data.records)
     summary = estimator.summary()
     document = fit_document(summary, model)
+    if model == "hierarchical":
+        document["chains"] = _chains(estimator)
     worths = _worths(estimator.belief_, data.records, price, seed) if price else []
     if out is not None:
         estimator.save(out)
@@ -92,7 +107,10 @@ def fit(
     if json:
         shell.print_json(document)
     else:
-        _print(summary.text(), worths, out)
+        shell.print_table(summary.table(), form)
+        if model == "hierarchical":
+            shell.print_table(_chains_table(document["chains"]), form)
+        _print(worths, out, form)
     if not document["fit"]["converged"]:
         shell.note(
             "The fit did not converge: estimates are where it stopped, errors may be wrong.", json
@@ -148,18 +166,44 @@ def _write(out: Path, document: dict[str, Any], text: str, worths: list[Any]) ->
         dump("willingness.json", [asdict(worth) for worth in worths])
 
 
-def _print(text: str, worths: list[Any], out: Path | None) -> None:
-    console = shell.output()
-    console.print(text, markup=False)
+def _chains(estimator: Any) -> list[dict[str, Any]]:
+    """Whether the chains met, and how many independent draws they are worth, by parameter."""
+    found = estimator.diagnostics()
+    return [
+        {"name": name, "r_hat": float(r_hat), "bulk_ess": float(bulk), "tail_ess": float(tail)}
+        for name, r_hat, bulk, tail in zip(
+            estimator.belief_.parameter_names, found.r_hat, found.bulk_ess, found.tail_ess
+        )
+    ]
+
+
+def _chains_table(chains: list[dict[str, Any]]) -> Any:
+    from penchant.models.table import Table
+
+    return Table(
+        title="Have the chains met? R-hat above 1.01: not yet",
+        headings=("R-hat", "effective draws", "in the tails"),
+        rows=tuple(
+            (c["name"], f"{c['r_hat']:.3f}", f"{c['bulk_ess']:.0f}", f"{c['tail_ess']:.0f}")
+            for c in chains
+        ),
+    )
+
+
+def _print(worths: list[Any], out: Path | None, form: str) -> None:
     if worths:
-        console.print()
-        console.print("What people would pay to have one unit less of:", markup=False)
-        width = max(len(worth.feature) for worth in worths)
-        for worth in worths:
-            console.print(
-                f"  {worth.feature:<{width}}  {worth.value:9.4g}  "
-                f"({worth.low:.4g} to {worth.high:.4g})",
-                markup=False,
-            )
+        from penchant.models.table import Table
+
+        shell.print_table(
+            Table(
+                title="What people would pay to have one unit less of",
+                headings=("value", "95 %"),
+                rows=tuple(
+                    (w.feature, f"{w.value:.4g}", f"{w.low:.4g} to {w.high:.4g}") for w in worths
+                ),
+                corner="feature",
+            ),
+            form,
+        )
     if out is not None:
         shell.note(f"Written to {out}: belief, fit.json, fit.txt.")

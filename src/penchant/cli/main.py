@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from penchant.cli import shell
+from penchant.cli.compare import compare
 from penchant.cli.demo import demo
 from penchant.cli.describe import describe
+from penchant.cli.effects import effects
+from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
 from penchant.cli.predict import predict
@@ -40,7 +43,10 @@ app.command()(describe)
 app.command()(fit)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(compare)
 app.command("what-if")(what_if)
+app.command()(elasticities)
+app.command()(effects)
 app.command()(report)
 
 

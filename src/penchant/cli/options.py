@@ -26,6 +26,10 @@ OnBadRows = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Form = Annotated[
+    str,
+    typer.Option("--format", help="How tables are set: text, markdown, latex or html."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Seed = Annotated[int, typer.Option(help="Random numbers start here: same seed, same numbers.")]
 BeliefFolder = Annotated[

@@ -23,6 +23,8 @@ from penchant.errors import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from penchant.models.table import Table
+
 OK = 0
 OUR_BUG = 1
 USAGE = 2
@@ -121,6 +123,24 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return value
+
+
+def check_form(form: str, json: bool) -> None:
+    """Raise ConfigError for a form of table that there is not, or one that --json would ignore."""
+    from penchant.models.table import FORMATS
+
+    if form not in FORMATS:
+        raise ConfigError(f"--format got {form!r}; expected one of {', '.join(FORMATS)}.")
+    if json and form != "text":
+        raise ConfigError(
+            f"--json prints numbers, so that --format {form} would change nothing. Leave one of "
+            "the two out."
+        )
+
+
+def print_table(table: "Table", form: str) -> None:
+    """A table on standard output in the form asked for, an empty line after it."""
+    sys.stdout.write(table.rendered(form) + "\n\n")
 
 
 def note(text: str, quiet: bool = False) -> None:

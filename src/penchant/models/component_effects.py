@@ -1,20 +1,24 @@
 """Conjoint experiments: how much each level of an attribute moves the chance of being chosen.
 
-Legend: N profiles shown, C columns (levels after the reference), G groups (people).
+Legend: N profiles shown, B choices, C columns (levels after the reference), G groups (people),
+H subgroups.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from penchant.beliefs.marginal import subgroups
 from penchant.data.batch_builder import groups_of
 from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.inference import covariances
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import Z95, clustered_mean
 from penchant.numerics.arrays import Array
+
+EVERYBODY = "everybody"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,7 @@ class ComponentEffect:
     """Change of the probability of being chosen from the reference level to this one.
 
     effect, se, low, high: probabilities, the error clustered by person; profiles: how many showed
-    the level.
+    the level; group: the subgroup whose effect it is.
     """
 
     attribute: str
@@ -33,6 +37,33 @@ class ComponentEffect:
     low: float
     high: float
     profiles: int
+    group: str = EVERYBODY
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginalMean:
+    """How often profiles with the level were chosen, all else as it was shown.
+
+    mean, low, high: probabilities, the interval clustered by person; profiles: how many showed it.
+    """
+
+    attribute: str
+    level: str
+    mean: float
+    low: float
+    high: float
+    profiles: int
+    group: str = EVERYBODY
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgroupTest:
+    """statistic against chi-squared with so many degrees: do all effects agree?"""
+
+    by: str
+    statistic: float
+    degrees: int
+    p: float
 
 
 def component_effects(
@@ -41,67 +72,214 @@ def component_effects(
     *,
     references: dict[str, str] | None = None,
     group_by: str = "person",
+    by: str | None = None,
 ) -> tuple[ComponentEffect, ...]:
     """Average marginal component effects (Hainmueller, Hopkins and Yamamoto 2014).
 
     Least squares of "was chosen" on indicators of all levels but one of each attribute; where
     levels were drawn independently at random this is the mean effect of the level over the other
     attributes, whatever people's tastes, with no model of choice. attributes: all option features
-    if empty; references: the level that each is compared with, else the first in sorted order.
+    if empty; references: the level that each is compared with, else the first in sorted order;
+    by: a column of the rows, the effects are then those of each of its values.
 
-    Raises `ConfigError` for unknown attributes or levels, `DataError` where the records hold
-    other feedback than choices or an attribute has one level only.
+    Raises `ConfigError` for unknown attributes, levels or columns, `DataError` where the records
+    hold other feedback than choices or an attribute has one level only, in a subgroup too.
     """
-    if set(records.kinds[np.unique(records.kind_codes)]) != {"choice"}:
-        raise DataError(
-            f"component effects need choices between profiles; the records hold {records!r}. "
-            "Keep the rows of kind 'choice'."
-        )
-    attributes = attributes or records.columns("feature")
-    columns, labels = _indicators(records, attributes, references or {})
-    chosen = np.zeros(records.options.num_rows)
-    place = np.asarray(records.rows["chosen"].to_numpy(), dtype=np.int64)
-    chosen[records.offsets[:-1] + place] = 1.0
-    weight = np.asarray(records.rows["weight"].to_numpy())[records.row_of_option]
-    design = np.column_stack([np.ones(len(chosen)), *columns])
-    information = design.T @ (design * weight[:, None])
-    slopes = np.linalg.lstsq(
-        design * np.sqrt(weight)[:, None], chosen * np.sqrt(weight), rcond=None
-    )[0]
-    residual = chosen - design @ slopes
-    groups = groups_of(records, group_by)
-    scores = np.zeros((len(groups.names), design.shape[1]))
-    np.add.at(scores, groups.of_row[records.row_of_option], design * (residual * weight)[:, None])
-    errors = np.sqrt(np.diag(covariances(information, scores).robust))
+    shown = _Shown.of(records, attributes, references or {}, group_by, by)
+    fit = shown.regression()
+    errors = np.sqrt(np.diag(fit.covariance))
+    width = 1 + shown.levels.shape[1]
     return tuple(
         ComponentEffect(
-            attribute=attribute,
-            level=level,
-            reference=reference,
-            effect=float(slope),
-            se=float(se),
-            low=float(slope - Z95 * se),
-            high=float(slope + Z95 * se),
-            profiles=int(column.sum()),
+            attribute=attribute, level=level, reference=reference, group=group,
+            effect=float(fit.slopes[at]), se=float(errors[at]),
+            low=float(fit.slopes[at] - Z95 * errors[at]),
+            high=float(fit.slopes[at] + Z95 * errors[at]),
+            profiles=int(shown.levels[shown.subgroup == h, c].sum()),
         )
-        for (attribute, level, reference), slope, se, column in zip(
-            labels, slopes[1:], errors[1:], columns
+        for h, group in enumerate(shown.groups)
+        for c, (attribute, level, reference) in enumerate(shown.labels)
+        for at in (h * width + 1 + c,)
+    )  # fmt: skip
+
+
+def effects_differ(
+    records: Records,
+    by: str,
+    attributes: tuple[str, ...] = (),
+    *,
+    group_by: str = "person",
+) -> SubgroupTest:
+    """Do the effects of all levels agree between the subgroups? One Wald test of all at once.
+
+    Looking at each level's intervals finds a difference by chance, and which one depends on the
+    reference level; this test does neither (Leeper, Hobolt and Tilley 2020). Raises as
+    `component_effects` does, and `ConfigError` where `by` has one value only.
+    """
+    shown = _Shown.of(records, attributes, {}, group_by, by)
+    if len(shown.groups) < 2:
+        raise ConfigError(
+            f"{by!r} has the one value {shown.groups[0]!r}; expected at least two subgroups to "
+            "compare. Name another column."
         )
+    fit = shown.regression()
+    num, width = shown.levels.shape[1], 1 + shown.levels.shape[1]
+    first = np.eye(len(fit.slopes))[1:width]
+    contrasts = np.concatenate(
+        [np.eye(len(fit.slopes))[h * width + 1 : (h + 1) * width] - first
+         for h in range(1, len(shown.groups))]
+    )  # fmt: skip
+    gap = contrasts @ fit.slopes
+    statistic = float(gap @ np.linalg.solve(contrasts @ fit.covariance @ contrasts.T, gap))
+    from scipy.special import chdtrc
+
+    degrees = num * (len(shown.groups) - 1)
+    return SubgroupTest(
+        by=by, statistic=statistic, degrees=degrees, p=float(chdtrc(degrees, statistic))
     )
 
 
+def marginal_means(
+    records: Records,
+    attributes: tuple[str, ...] = (),
+    *,
+    group_by: str = "person",
+    by: str | None = None,
+) -> tuple[MarginalMean, ...]:
+    """The share chosen among profiles that showed each level (Leeper, Hobolt and Tilley 2020).
+
+    They need no reference level, so that subgroups can be compared level by level; with two
+    profiles a choice they average one half. Arguments and errors as in `component_effects`.
+    """
+    shown = _Shown.of(records, attributes, {}, group_by, by)
+    result = []
+    for h, group in enumerate(shown.groups):
+        inside = shown.subgroup == h
+        for attribute, codes, names in shown.attributes:
+            for code in np.unique(codes):
+                those = inside & (codes == code)
+                mean = clustered_mean(shown.chosen[those], shown.person[those], shown.weight[those])
+                result.append(
+                    MarginalMean(
+                        attribute=attribute, level=str(names[code]), group=group,
+                        mean=mean.estimate, low=mean.low, high=mean.high,
+                        profiles=int(those.sum()),
+                    )
+                )  # fmt: skip
+    return tuple(result)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Regression:
+    """Slopes, subgroup after subgroup with its intercept first, and their clustered covariance."""
+
+    slopes: Float[Array, " M"]
+    covariance: Float[Array, "M M"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shown:
+    """All profiles as numbers: their levels, whose they were, and whether they were chosen."""
+
+    attributes: tuple[tuple[str, Array, Array], ...]  # name, code of each profile, levels' names
+    labels: tuple[tuple[str, str, str], ...]  # attribute, level, reference of each column
+    levels: Float[Array, "N C"]
+    chosen: Float[Array, " N"]
+    weight: Float[Array, " N"]
+    person: Int[Array, " N"]
+    num_people: int
+    subgroup: Int[Array, " N"]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        records: Records,
+        attributes: tuple[str, ...],
+        references: dict[str, str],
+        group_by: str,
+        by: str | None,
+    ) -> "_Shown":
+        if set(records.kinds[np.unique(records.kind_codes)]) != {"choice"}:
+            raise DataError(
+                f"component effects need choices between profiles; the records hold {records!r}. "
+                "Keep the rows of kind 'choice'."
+            )
+        place = np.asarray(records.rows["chosen"].to_numpy(), dtype=np.float64)
+        answered = ~np.isnan(place)
+        if not answered.all():
+            records, place = records.take(np.flatnonzero(answered)), place[answered]
+        chosen = np.zeros(records.options.num_rows)
+        chosen[records.offsets[:-1] + place.astype(np.int64)] = 1.0
+        known = tuple(
+            (name, *_codes(records, name)) for name in attributes or records.columns("feature")
+        )
+        columns, labels = _indicators(known, references)
+        groups, rows = subgroups(records, by)
+        people = groups_of(records, group_by)
+        return cls(
+            attributes=known,
+            labels=tuple(labels),
+            levels=np.column_stack(columns),
+            chosen=chosen,
+            weight=np.asarray(records.rows["weight"].to_numpy())[records.row_of_option],
+            person=people.of_row[records.row_of_option],
+            num_people=len(people.names),
+            subgroup=rows[records.row_of_option],
+            groups=tuple(groups),
+        )
+
+    def regression(self) -> _Regression:
+        """Least squares within each subgroup, the error clustered by person across all of them."""
+        width = 1 + self.levels.shape[1]
+        size = width * len(self.groups)
+        slopes, information = np.zeros(size), np.zeros((size, size))
+        scores = np.zeros((self.num_people, size))
+        for h, group in enumerate(self.groups):
+            inside, own = self.subgroup == h, slice(h * width, (h + 1) * width)
+            design = np.column_stack([np.ones(inside.sum()), self.levels[inside]])
+            self._check(design, group)
+            root = np.sqrt(self.weight[inside])
+            weighted = design * root[:, None]
+            slopes[own] = np.linalg.lstsq(weighted, self.chosen[inside] * root, rcond=None)[0]
+            information[own, own] = weighted.T @ weighted
+            residual = (self.chosen[inside] - design @ slopes[own]) * root
+            np.add.at(scores[:, own], self.person[inside], weighted * residual[:, None])
+        return _Regression(slopes=slopes, covariance=covariances(information, scores).robust)
+
+    def _check(self, design: Float[Array, "N M"], group: str) -> None:
+        shown = design[:, 1:].sum(axis=0)
+        for (attribute, level, _), count in zip(self.labels, shown):
+            if count == 0:
+                raise DataError(
+                    f"the subgroup {group!r} saw no profile with {attribute} = {level!r}; expected "
+                    "every level in every subgroup. Take larger subgroups, or leave the attribute "
+                    "out."
+                )
+
+
+def _codes(records: Records, attribute: str) -> tuple[Array, Array]:
+    if attribute not in records.columns("feature"):
+        raise ConfigError(
+            f"there is no attribute {attribute!r}; expected some of "
+            f"{list(records.columns('feature'))}."
+        )
+    codes, names = to_codes(records.options[attribute])
+    return codes, np.asarray(names, dtype=object)
+
+
 def _indicators(
-    records: Records, attributes: tuple[str, ...], references: dict[str, str]
+    attributes: tuple[tuple[str, Array, Array], ...], references: dict[str, str]
 ) -> tuple[list[Float[Array, " N"]], list[tuple[str, str, str]]]:
     columns: list[Float[Array, " N"]] = []
     labels: list[tuple[str, str, str]] = []
-    for attribute in attributes:
-        if attribute not in records.columns("feature"):
-            raise ConfigError(
-                f"there is no attribute {attribute!r}; expected some of "
-                f"{list(records.columns('feature'))}."
-            )
-        codes, names = to_codes(records.options[attribute])
+    known = {name for name, _, _ in attributes}
+    if unknown := set(references) - known:
+        raise ConfigError(
+            f"a reference was given for {sorted(unknown)}, no attribute in use; expected some of "
+            f"{sorted(known)}."
+        )
+    for attribute, codes, names in attributes:
         levels = {str(names[code]): code for code in np.unique(codes)}
         ordered = sorted(levels)
         if len(ordered) < 2:

@@ -9,6 +9,7 @@ from penchant.beliefs.belief import Belief
 from penchant.beliefs.report import FitReport
 from penchant.errors import ConfigError
 from penchant.metrics.intervals import Z95
+from penchant.models.table import Table, p_cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,60 +49,28 @@ class Summary:
 
     def text(self) -> str:
         """Aligned columns for a terminal."""
-        header = ["", *_HEADINGS]
-        lines = [header, *([c.name, *_cells(c)] for c in self.coefficients)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        table = [
-            "  ".join(
-                [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))]
-            ).rstrip()
-            for line in lines
-        ]
-        rule = "-" * max(len(line) for line in table)
-        facts = "\n".join(f"{name:<24}{value}" for name, value in _facts(self.fit))
-        notes = "".join(f"\nNote: {warning}" for warning in self.fit.warnings)
-        body = "\n".join([table[0], rule, *table[1:], rule])
-        return f"{self.title}\n{rule}\n{body}\n{facts}{notes}"
+        return self.table().text()
 
     def markdown(self) -> str:
         """A GitHub table and a list of facts."""
-        rows = [f"| {' | '.join(['parameter', *_HEADINGS])} |", "|:--|" + "--:|" * len(_HEADINGS)]
-        rows += [f"| {' | '.join([c.name, *_cells(c)])} |" for c in self.coefficients]
-        facts = [f"- {name}: {value}" for name, value in _facts(self.fit)]
-        notes = [f"- Note: {warning}" for warning in self.fit.warnings]
-        return "\n".join([f"### {self.title}", "", *rows, "", *facts, *notes])
+        return self.table().markdown()
 
     def latex(self) -> str:
         """A tabular for a paper; needs the booktabs package."""
-        rows = [" & ".join(map(_latex, [c.name, *_cells(c)])) + r" \\" for c in self.coefficients]
-        facts = [
-            rf"\multicolumn{{{len(_HEADINGS) + 1}}}{{l}}{{{_latex(f'{n}: {v}')}}} \\"
-            for n, v in _facts(self.fit)
-        ]
-        notes = [
-            rf"\multicolumn{{{len(_HEADINGS) + 1}}}{{p{{\linewidth}}}}{{Note: {_latex(w)}}} \\"
-            for w in self.fit.warnings
-        ]
-        heads = " & ".join(["", *(_latex(head) for head in _HEADINGS)]) + r" \\"
-        return "\n".join(
-            [rf"\begin{{tabular}}{{l{'r' * len(_HEADINGS)}}}", r"\toprule", heads, r"\midrule",
-             *rows, r"\midrule", *facts, *notes, r"\bottomrule", r"\end{tabular}"]
-        )  # fmt: skip
+        return self.table().latex()
 
     def html(self) -> str:
-        """A plain table, classes `penchant-summary`."""
-        from html import escape
+        """A plain table, class `penchant-summary`."""
+        return self.table().html()
 
-        heads = "".join(f"<th>{escape(h)}</th>" for h in ("", *_HEADINGS))
-        rows = "".join(
-            f"<tr><th>{escape(c.name)}</th>{''.join(f'<td>{x}</td>' for x in _cells(c))}</tr>"
-            for c in self.coefficients
-        )
-        facts = "".join(f"<li>{escape(f'{n}: {v}')}</li>" for n, v in _facts(self.fit))
-        notes = "".join(f"<li>{escape(w)}</li>" for w in self.fit.warnings)
-        return (
-            f'<table class="penchant-summary"><caption>{escape(self.title)}</caption>'
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><ul>{facts}{notes}</ul>"
+    def table(self) -> Table:
+        """The coefficients as cells, with what is to be said of the fit below."""
+        return Table(
+            title=self.title,
+            headings=_HEADINGS,
+            rows=tuple((c.name, *_cells(c)) for c in self.coefficients),
+            facts=tuple(_facts(self.fit)),
+            notes=self.fit.warnings,
         )
 
     def plain(self) -> dict[str, object]:
@@ -184,8 +153,7 @@ def _coefficient(name: str, estimate: float, se: float, robust_se: float) -> Coe
 
 
 def _cells(c: Coefficient) -> list[str]:
-    small = "<0.001" if c.p < 0.001 else f"{c.p:.3f}"
-    return [*(f"{x:.4g}" for x in (c.estimate, c.se, c.robust_se)), f"{c.z:.2f}", small,
+    return [*(f"{x:.4g}" for x in (c.estimate, c.se, c.robust_se)), f"{c.z:.2f}", p_cell(c.p),
             f"{c.low:.4g}", f"{c.high:.4g}"]  # fmt: skip
 
 
@@ -206,10 +174,3 @@ def _counted(fit: FitReport) -> str:
     if fit.effective_parameters is None:
         return f"{fit.parameters}"
     return f"{fit.parameters}, of which the data determine {fit.effective_parameters:.1f}"
-
-
-def _latex(text: str) -> str:
-    for mark, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"),
-                          ("#", r"\#"), ("$", r"\$"), ("^", r"\^{}"), ("<", r"$<$")):  # fmt: skip
-        text = text.replace(mark, escaped)
-    return text
