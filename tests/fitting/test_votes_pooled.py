@@ -10,6 +10,7 @@ from penchant.data.votes import Votes
 from penchant.feedback.channel import Pair
 from penchant.feedback.gap import GapModel
 from penchant.fitting import vote_density
+from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.vote_rows import vote_rows
 from penchant.fitting.votes_pooled import VotesConfig, fit_votes, prepare, with_spread
@@ -237,6 +238,25 @@ def test_an_unbeaten_item_is_bounded_and_said():
     assert fit.strength_se[0] > 1.0
     assert any("king" in warning for warning in fit.warnings)
     assert "weak" in fit.prior
+
+
+@pytest.mark.parametrize("ties", ["davidson", "rao_kupper"])
+def test_without_covariates_it_is_the_fit_to_counts_with_runaways_too(ties):
+    rng = np.random.default_rng(5)
+    first, gap = rng.integers(0, 6, 200), rng.integers(1, 6, 200)
+    second = (first + gap) % 6
+    # Item 5 wins whatever it meets, item 0 loses; items 6 and 7 are an island of their own.
+    outcome = np.where((first == 5) | (second == 0), 0, rng.integers(0, 3, 200))
+    outcome = np.where((second == 5) | (first == 0), 1, outcome)
+    votes = Votes.from_outcomes(
+        tuple("abcdefgh"), np.r_[first, 6, 7], np.r_[second, 7, 6], np.r_[outcome, 0, 0]
+    )
+    plain = fit_paired(votes.counts(), PairedConfig(ties=ties))
+    fit = fit_votes(votes, VotesConfig(model=GapModel(ties=ties)))
+    assert plain.prior is not None
+    np.testing.assert_allclose(fit.strengths, plain.strengths, atol=2e-4)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-5)
+    assert fit.own[0] == pytest.approx(plain.tie_parameter, abs=1e-5)
 
 
 def test_two_islands_and_an_unseen_item_are_said_and_do_not_touch():

@@ -142,7 +142,7 @@ def test_the_observed_information_is_the_slope_of_the_marginal_gradient():
         modes = np.tile(voters.means, (100, 1))
         found = posteriors(problem, *improve_modes(problem, modes, 20))
         response = votes_reliability.average_response(problem, found)
-        return problem, found, response, votes_reliability._gradient(density, theta, response)
+        return problem, found, response, density.gradient(theta, response)
 
     problem, found, response, _ = at(theta)
     factor = votes_reliability._observed(density, problem, found, response)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.feedback.gap import GapModel, GapResponse
+from penchant.fitting.paired_prior import StrengthPrior
 from penchant.fitting.vote_rows import VoteRows
 from penchant.numerics.arrays import Array
 from penchant.numerics.bordered import Factor, Layout, factorise
@@ -40,10 +41,11 @@ class Slope:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VoteDensity:
-    """sum_b w_b log p(y_b | gap_b) less half the prior's precision times squared parameters.
+    """sum_b w_b log p(y_b | gap_b) less half of each precision times its squared parameter.
 
     deviation_context, deviation_item: which d there are. island: per item, the number of the set
     of items that it can be compared with; scores are determined up to a constant in each.
+    prior: a further one on scores alone, where no finite score fits.
     most_dense: solve for up to so many parameters at once, whatever touches what.
     """
 
@@ -53,6 +55,7 @@ class VoteDensity:
     island: Int[Array, " N"]
     deviation_context: Int[Array, " D"]
     deviation_item: Int[Array, " D"]
+    prior: StrengthPrior | None = None
     most_dense: int = 0
 
     @property
@@ -96,26 +99,27 @@ class VoteDensity:
         Raises `numpy.linalg.LinAlgError` where the information is not positive definite.
         """
         found = (respond or self.respond)(self.core_gap(theta), self.own(theta))
-        weight = self.rows.weight
-        log_likelihood = float(weight @ found.value)
+        log_likelihood = float(self.rows.weight @ found.value)
         return Slope(
-            value=log_likelihood - 0.5 * float(self.precision @ theta**2),
+            value=log_likelihood + self.log_prior(theta),
             log_likelihood=log_likelihood,
-            gradient=self.gather(
-                found.slope * weight, found.own_slope * weight[:, None]
-            ) - self.precision * theta,
+            gradient=self.gradient(theta, found),
             factor=self.factorise(found),
-        )  # fmt: skip
+        )
 
-    def log_likelihood(self, theta: Float[Array, " P"]) -> float:
-        """sum_b w_b log p(y_b)."""
-        gap, own = self.core_gap(theta), self.own(theta)[None]
-        value = 0.0
-        for start in range(0, len(gap), _STEP):
-            at = slice(start, start + _STEP)
-            logs = self.model.log_prob(gap[at], self.rows.answer[at], own)
-            value += float(self.rows.weight[at] @ logs)
-        return value
+    def log_prior(self, theta: Float[Array, " P"]) -> float:
+        """The log-density of the prior, up to a constant."""
+        value = -0.5 * float(self.precision @ theta**2)
+        return value if self.prior is None else value + self.prior.value(theta[: self.num_items])
+
+    def gradient(self, theta: Float[Array, " P"], found: GapResponse) -> Float[Array, " P"]:
+        """Of the log-posterior, from the response of each row."""
+        weight = self.rows.weight
+        slopes = self.gather(found.slope * weight, found.own_slope * weight[:, None])
+        slopes = slopes - self.precision * theta
+        if self.prior is not None:
+            slopes[: self.num_items] += self.prior.gradient(theta[: self.num_items])
+        return slopes
 
     def gather(
         self, slope: Float[Array, " B"], own_slope: Float[Array, "B M"]
@@ -162,7 +166,7 @@ class VoteDensity:
         core = self.num_core
         incidence = self.incidence
         matrix = incidence.T @ (diags_array(edge_bend) @ incidence)
-        matrix = (matrix + diags_array(self.precision[:core])).tocsr()
+        matrix = (matrix + diags_array(self.precision[:core]) + self._prior_information).tocsr()
         cross = incidence.T @ edge_columns
         corner = corner + np.diag(self.precision[core:])
         if less is not None:
@@ -193,6 +197,16 @@ class VoteDensity:
         values = np.concatenate([np.full(len(r), s) for r, s in zip(row, sign)])
         shape = (len(edges), self.num_core)
         return csr_array((values, (np.concatenate(row), np.concatenate(place))), shape)
+
+    @cached_property
+    def _prior_information(self) -> Array:
+        """[K, K] sparse: what the further prior says of the scores."""
+        from scipy.sparse import csr_array
+
+        if self.prior is None:
+            return csr_array((self.num_core, self.num_core))
+        own = csr_array(self.prior.information()).tocoo()
+        return csr_array((own.data, (own.row, own.col)), (self.num_core, self.num_core))
 
     @cached_property
     def layout(self) -> Layout:

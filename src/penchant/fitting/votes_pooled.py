@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from penchant.data.votes import Votes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.newton import NewtonConfig
-from penchant.fitting.separation import WEAK_SCALE
+from penchant.fitting.paired import PairedConfig, fit_paired
+from penchant.fitting.paired_prior import WEAK_SCALE, weak_prior
 from penchant.fitting.vote_density import VoteDensity, deviations
 from penchant.fitting.vote_rows import Ties, VoteRows, vote_rows
 from penchant.fitting.votes_newton import Summit, climb_votes
@@ -22,6 +23,7 @@ from penchant.numerics.graph import Connectivity, connectivity, describe
 
 # Between these the spread of what contexts add is looked for, in logits.
 SMALLEST, LARGEST = 0.01, 5.0
+_WEAK_COEFFICIENT = 5.0
 # A covariate whose error per standard deviation exceeds this is not being estimated.
 _ASTRAY = 100.0
 
@@ -146,21 +148,22 @@ def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
     began = time.perf_counter()
     rows = vote_rows(votes, ties=config.ties, by_context=config.has_context)
     density, found, notes = prepare(rows, votes, config)
+    start = _start(votes, density, config)
     try:
-        summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+        summit, spread = _climb(density, config, start)
     except np.linalg.LinAlgError:
         # Some coefficient is not determined at all, or its determination was lost on the way.
         barely = with_prior_on_covariates(density, 2.0 * _ASTRAY)
-        summit, spread = _climb(barely, config, np.zeros(density.num_parameters))
+        summit, spread = _climb(barely, config, start)
     astray = _astray_covariates(density, summit)
     if astray.any():
-        density = with_prior_on_covariates(density, WEAK_SCALE, astray)
-        summit, spread = _climb(density, config, np.zeros(density.num_parameters))
+        density = with_prior_on_covariates(density, _WEAK_COEFFICIENT, astray)
+        summit, spread = _climb(density, config, start)
         names = ", ".join(f"`{votes.covariate_names[place]}`" for place in np.flatnonzero(astray))
         notes += (
             f"The votes do not bound the coefficient of {names}: it decides every vote, or never "
-            f"differs within what the scores leave open. A weak prior (standard deviation "
-            f"{WEAK_SCALE:g} logits per standard deviation of the covariate) does; read its wide "
+            "differs within what the scores leave open. A weak prior (standard deviation "
+            f"{_WEAK_COEFFICIENT:g} per standard deviation of the covariate) does; read its wide "
             "interval, not its value.",
         )
     context = None
@@ -189,12 +192,13 @@ def prepare(
     num = rows.num_items + len(item) + rows.covariates.shape[1] + num_own
     precision = np.zeros(num)
     notes = describe(found, votes.items)
-    if found.is_separated:
-        loose = _separated_islands(found)
-        precision[: rows.num_items][np.isin(found.island, loose)] = WEAK_SCALE**-2
+    scale = WEAK_SCALE[config.model.link]
+    prior = weak_prior(scale, found, _votes_of_item(rows))
+    if prior is not None:
         notes += (
-            f"A weak prior (normal around 0, standard deviation {WEAK_SCALE:g} logits) keeps the "
-            f"scores of {int(np.isin(found.island, loose).sum())} items finite.",
+            f"A weak prior (normal around the mean of the others, standard deviation {scale:g}) "
+            f"holds {int(prior.held.sum())} of {rows.num_items} items that no finite score fits; "
+            "read their order and their wide interval, not their score.",
         )
     density = VoteDensity(
         rows=rows,
@@ -203,8 +207,21 @@ def prepare(
         island=found.island,
         deviation_context=context,
         deviation_item=item,
+        prior=prior,
     )
     return density, found, notes
+
+
+def _start(votes: Votes, density: VoteDensity, config: VotesConfig) -> Float[Array, " P"]:
+    """The scores from counts alone; zeros, with thresholds a unit apart, of graded votes."""
+    start = np.zeros(density.num_parameters)
+    if config.model.levels is None:
+        ties = config.model.ties or ("half" if config.ties == "half" else None)
+        plain = fit_paired(votes.counts(), PairedConfig(ties=ties, link=config.model.link))
+        start[: density.num_items] = plain.strengths
+        if plain.tie_parameter is not None:
+            start[-1] = plain.tie_parameter
+    return start
 
 
 def _connections(rows: VoteRows, model: GapModel) -> Connectivity:
@@ -223,10 +240,10 @@ def _connections(rows: VoteRows, model: GapModel) -> Connectivity:
     )
 
 
-def _separated_islands(found: Connectivity) -> Int[Array, " _"]:
-    """Islands with more than one strongly connected part."""
-    parts = np.unique(np.stack([found.island, found.component]), axis=1)[0]
-    return np.flatnonzero(np.bincount(parts, minlength=found.num_islands) > 1)
+def _votes_of_item(rows: VoteRows) -> Float[Array, " N"]:
+    votes = rows.by_edge(rows.weight)
+    num = rows.num_items
+    return np.bincount(rows.edge_first, votes, num) + np.bincount(rows.edge_second, votes, num)
 
 
 def _telling_deviations(
@@ -463,8 +480,9 @@ def centred(
 
 def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str | None:
     parts = []
-    if np.any(density.precision[: density.num_items]):
-        parts.append(f"weak, standard deviation {WEAK_SCALE:g} logits, where scores ran away")
+    if density.prior is not None:
+        scale = density.prior.scale
+        parts.append(f"weak, standard deviation {scale:g}, where no finite score fits")
     if context is not None:
         parts.append(f"what a context adds, standard deviation {context.spread:.3g} logits")
     return "; ".join(parts) or None

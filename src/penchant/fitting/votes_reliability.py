@@ -196,8 +196,8 @@ def _climb(
         if converged:
             break
         response = average_response(problem, found)
-        gradient = _gradient(density, theta, response)
-        theta = theta + density.factorise(response).solve(gradient)
+        # By Fisher's identity the averaged slopes are those of the marginal likelihood.
+        theta = theta + density.factorise(response).solve(density.gradient(theta, response))
         voters = fresh
     return _Climb(
         theta=theta, problem=problem, found=found, value=value, rounds=number, converged=converged
@@ -205,16 +205,7 @@ def _climb(
 
 
 def _value(density: VoteDensity, theta: Float[Array, " P"], found: Posteriors) -> float:
-    return float(found.log_likelihood.sum()) - 0.5 * float(density.precision @ theta**2)
-
-
-def _gradient(
-    density: VoteDensity, theta: Float[Array, " P"], response: GapResponse
-) -> Float[Array, " P"]:
-    """Of the marginal log-posterior, by Fisher's identity."""
-    weight = density.rows.weight
-    slopes = density.gather(response.slope * weight, response.own_slope * weight[:, None])
-    return slopes - density.precision * theta
+    return float(found.log_likelihood.sum()) + density.log_prior(theta)
 
 
 def _population(density: VoteDensity, voters: Voters, found: Posteriors) -> Voters:
