@@ -1,6 +1,7 @@
 """Latent classes by expectation-maximisation from many starts, finished by exact Newton.
 
-Legend: B observations, G groups (people), S classes, D features, Q group features, M parameters.
+Legend: B observations, G groups (people), S classes, D features, Q group features, M parameters,
+R directions with information.
 """
 
 from collections.abc import Callable
@@ -170,7 +171,7 @@ def starting_points(
     return starts
 
 
-def _whitened_scores(density: ClassDensity, pooled: Float[Array, " D"]) -> Float[Array, "G D"]:
+def _whitened_scores(density: ClassDensity, pooled: Float[Array, " D"]) -> Float[Array, "G R"]:
     """Each person's score at the pooled taste, in units of its standard deviation under the model.
 
     To first order the score is the person's information times their distance from that taste, so
