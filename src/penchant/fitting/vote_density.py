@@ -139,6 +139,29 @@ class VoteDensity:
         less: a sparse matrix [P, P] that it lacks, because something of the voters is not known.
         Of it only what lies within blocks and border is taken away.
         """
+        from scipy.sparse import diags_array
+
+        core = self.num_core
+        matrix, cross, corner = self._information(found)
+        matrix = (matrix + diags_array(self.precision[:core]) + self._prior_information).tocsr()
+        corner = corner + np.diag(self.precision[core:])
+        if less is not None:
+            matrix = (matrix - less[:core][:, :core]).tocsr()
+            cross = cross - less[:core][:, core:].toarray()
+            corner = corner - less[core:][:, core:].toarray()
+        ridge_group = np.full(core, -1)
+        ridge_group[: self.num_items] = self.island
+        return factorise(self.layout, matrix, cross, corner, ridge_group)
+
+    def information(self, found: GapResponse) -> Float[Array, "P P"]:
+        """The information of the rows alone, in one matrix."""
+        matrix, cross, corner = self._information(found)
+        return np.block([[matrix.toarray(), cross], [cross.T, corner]])
+
+    def _information(self, found: GapResponse) -> tuple[Array, Array, Array]:
+        """Of the rows: scores and deviations (sparse), those by the rest, and the rest."""
+        from scipy.sparse import diags_array
+
         weight, covariates = self.rows.weight, self.rows.covariates
         bend = found.bend * weight
         columns = np.concatenate(
@@ -152,30 +175,9 @@ class VoteDensity:
         corner[:cut] = covariates.T @ columns
         corner[cut:, :cut] = corner[:cut, cut:].T
         corner[cut:, cut:] = (found.own_bend * weight[:, None, None]).sum(axis=0)
-        return self._take_apart(self.rows.by_edge(bend), by_edge, corner, less)
-
-    def _take_apart(
-        self,
-        edge_bend: Float[Array, " E"],
-        edge_columns: Float[Array, "E R"],
-        corner: Float[Array, "R R"],
-        less: Array | None,
-    ) -> Factor:
-        from scipy.sparse import diags_array
-
-        core = self.num_core
         incidence = self.incidence
-        matrix = incidence.T @ (diags_array(edge_bend) @ incidence)
-        matrix = (matrix + diags_array(self.precision[:core]) + self._prior_information).tocsr()
-        cross = incidence.T @ edge_columns
-        corner = corner + np.diag(self.precision[core:])
-        if less is not None:
-            matrix = (matrix - less[:core][:, :core]).tocsr()
-            cross = cross - less[:core][:, core:].toarray()
-            corner = corner - less[core:][:, core:].toarray()
-        ridge_group = np.full(core, -1)
-        ridge_group[: self.num_items] = self.island
-        return factorise(self.layout, matrix, cross, corner, ridge_group)
+        matrix = incidence.T @ (diags_array(self.rows.by_edge(bend)) @ incidence)
+        return matrix, incidence.T @ by_edge, corner
 
     @cached_property
     def incidence(self) -> Array:

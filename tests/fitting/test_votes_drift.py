@@ -1,0 +1,154 @@
+"""Scores that drift: laws, the joint mode by brute force, truth, and how far one pass strays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.gap import GapModel
+from penchant.fitting.votes_drift import DriftConfig, begin, fit_drift
+from penchant.fitting.votes_pooled import VotesConfig, fit_votes
+from penchant.simulation.votes import VoteWorld, simulate_votes
+
+MODEL = GapModel(ties="davidson")
+
+
+def world(seed=0, **sizes):
+    defaults = {"num_items": 6, "num_votes": 2000, "log_tie": -0.7, "num_times": 12, "drift": 0.2}
+    return simulate_votes(VoteWorld(**(defaults | sizes)), np.random.default_rng(seed))
+
+
+def test_without_drift_it_is_the_fit_of_all_votes_at_once():
+    votes = world(0, coefficients=(0.3,)).votes
+    config = DriftConfig(model=MODEL, drift=0.0, start_scale=300.0)
+    found, plain = fit_drift(votes, config), fit_votes(votes, VotesConfig(model=MODEL))
+    assert found.converged
+    np.testing.assert_allclose(found.path[-1], plain.strengths, atol=1e-4)
+    np.testing.assert_allclose(found.path[0], found.path[-1], atol=1e-6)
+    np.testing.assert_allclose(found.path_se[-1], plain.strength_se, rtol=1e-3)
+    np.testing.assert_allclose(found.coefficients, plain.coefficients, atol=1e-4)
+    np.testing.assert_allclose(found.coefficient_se, plain.coefficient_se, rtol=1e-3)
+
+
+def test_the_path_is_the_mode_that_brute_force_finds():
+    made = world(1, num_items=3, num_votes=60, num_times=4, log_tie=None)
+    votes, config = made.votes, DriftConfig(model=GapModel(), drift=0.5, start_scale=2.0)
+    found = fit_drift(votes, config)
+    first, second, time = votes.first, votes.second, votes.time.astype(int)
+
+    def loss(flat):
+        path = flat.reshape(4, 3)
+        gap = path[time, first] - path[time, second]
+        sign = np.where(votes.share == 1.0, 1.0, -1.0)
+        prior = np.sum(path[0] ** 2) / 4.0 + np.sum(np.diff(path, axis=0) ** 2) / 0.25
+        return np.sum(np.log1p(np.exp(-sign * gap))) + 0.5 * prior
+
+    best = minimize(loss, np.zeros(12), method="BFGS", options={"gtol": 1e-8}).x.reshape(4, 3)
+    np.testing.assert_allclose(found.path, best - best.mean(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_truth_is_recovered_within_the_stated_doubt():
+    z, drifts, p_values = [], [], []
+    for seed in range(6):
+        made = world(seed, num_times=8, num_votes=1200)
+        found = fit_drift(made.votes, DriftConfig(model=MODEL))
+        truth = made.scores[0][found.times.astype(int)]
+        z.append((found.path - truth) / found.path_se)
+        drifts.append(found.drift)
+        p_values.append(found.p_value)
+    assert 0.8 < np.sqrt(np.mean(np.square(z))) < 1.2
+    assert np.median(p_values) < 0.01
+    assert np.mean(drifts) == pytest.approx(0.2, abs=0.06)
+
+
+def test_scores_that_stand_still_are_rarely_said_to_drift():
+    p_values = [
+        fit_drift(
+            world(seed, drift=0.0, num_votes=300, num_times=4).votes, DriftConfig(model=MODEL)
+        ).p_value
+        for seed in range(10)
+    ]
+    assert np.sum(np.array(p_values) < 0.05) <= 2
+    assert np.sum(np.array(p_values) == 1.0) >= 3
+
+
+def test_one_pass_stays_within_the_stated_distance_of_all_votes_at_once():
+    """In standard errors: a fifth where items have ten votes in a period, else one."""
+    few = [
+        fit_drift(world(seed, num_votes=100).votes, DriftConfig(model=MODEL, drift=0.2, period=1.0))
+        for seed in range(5)
+    ]
+    usual = [
+        fit_drift(world(seed, num_votes=300).votes, DriftConfig(model=MODEL, drift=0.2))
+        for seed in range(5)
+    ]
+    many = [fit_drift(world(seed).votes, DriftConfig(model=MODEL, drift=0.2)) for seed in range(5)]
+    assert len(few[0].times) == 12
+    assert len(usual[0].times) == 10
+    assert max(found.distance for found in few) < 1.0
+    assert max(found.distance for found in usual) < 0.2
+    assert max(found.distance for found in many) < 0.1
+
+
+def test_votes_one_at_a_time_stay_near_the_fit_of_all():
+    votes = world(3, num_votes=300, num_times=1, drift=0.0).votes
+    votes = replace(votes, time=np.arange(300.0))
+    config = DriftConfig(model=MODEL, drift=0.0)
+    standing = begin(votes, config)
+    for vote in range(300):
+        standing = standing.update(votes.take(np.array([vote])))
+    whole = fit_drift(votes, config)
+    away = (standing.strengths - whole.path[-1]) / whole.path_se[-1]
+    assert np.max(np.abs(away)) < 0.34
+    assert np.max(np.abs(standing.strength_se / whole.path_se[-1] - 1.0)) < 0.1
+
+
+def test_updates_in_pieces_are_one_pass_over_all():
+    votes = world(4).votes
+    config = DriftConfig(model=MODEL, drift=0.2)
+    early, late = np.flatnonzero(votes.time < 5), np.flatnonzero(votes.time >= 5)
+    pieces = begin(votes, config).update(votes.take(early)).update(votes.take(late))
+    whole = fit_drift(votes, config).now
+    np.testing.assert_allclose(pieces.strengths, whole.strengths, atol=1e-9)
+    np.testing.assert_allclose(pieces.strength_se, whole.strength_se, atol=1e-9)
+
+
+def test_the_order_within_a_period_and_splitting_votes_change_nothing():
+    votes = world(5).votes
+    order = np.random.default_rng(0).permutation(len(votes))
+    twice = votes.take(np.repeat(order, 2))
+    moved = replace(twice, weight=np.tile([0.25, 0.75], len(votes)))
+    config = DriftConfig(model=MODEL, drift=0.2)
+    base, found = fit_drift(votes, config), fit_drift(moved, config)
+    np.testing.assert_allclose(found.path, base.path, atol=1e-8)
+    np.testing.assert_allclose(found.path_se, base.path_se, atol=1e-8)
+
+
+def test_an_item_that_comes_late_starts_from_nothing_and_finds_its_place():
+    votes = world(6, drift=0.0).votes
+    without = votes.take(np.flatnonzero((votes.first != 5) & (votes.second != 5)))
+    trimmed = replace(without, items=votes.items[:5])
+    config = DriftConfig(model=MODEL, drift=0.0)
+    standing = begin(trimmed, config).update(trimmed)
+    with_it = votes.take(np.flatnonzero((votes.first == 5) | (votes.second == 5)))
+    after = standing.update(replace(with_it, time=np.full(len(with_it), 99.0)))
+    assert after.items == votes.items
+    plain = fit_votes(votes, VotesConfig(model=MODEL))
+    np.testing.assert_allclose(after.strengths, plain.strengths, atol=0.1)
+
+
+def test_votes_without_times_older_ones_and_bad_settings_are_refused_in_words():
+    votes = world(7).votes
+    with pytest.raises(DataError, match="no times"):
+        fit_drift(replace(votes, time=None), DriftConfig(model=MODEL))
+    standing = fit_drift(votes, DriftConfig(model=MODEL, drift=0.1)).now
+    with pytest.raises(DataError, match="came after"):
+        standing.update(replace(votes, time=votes.time - 100.0))
+    other = replace(votes, covariates=np.zeros((2000, 1)), covariate_names=("long",))
+    with pytest.raises(DataError, match="covariates"):
+        standing.update(replace(other, time=votes.time + 100.0))
+    for bad in ({"drift": -1.0}, {"period": 0.0}, {"start_scale": 0.0}):
+        with pytest.raises(ConfigError, match=next(iter(bad))):
+            DriftConfig(model=MODEL, **bad)
