@@ -25,6 +25,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.fitting.chains import ChainDiagnostics, diagnose
 from penchant.fitting.newton import Evaluation, NewtonConfig, maximise
 from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
 from penchant.populations.normal import Normal
 from penchant.utilities.linear import Linear
 
@@ -70,6 +71,7 @@ class HierarchicalFit:
     acceptance: float
 
 
+@one_blas_thread
 def fit_hierarchical(
     batch: Batch,
     random: tuple[int, ...],

@@ -19,9 +19,11 @@ from penchant.fitting.inference import covariances
 from penchant.fitting.newton import Optimum
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.linear import Linear
 
 
+@one_blas_thread
 def fit_latent_classes(
     batch: Batch,
     num_classes: int,

@@ -40,6 +40,7 @@ from penchant.fitting.separation import (
 )
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
 from penchant.populations.pooled import Pooled
 from penchant.utilities.linear import Linear
 from penchant.utilities.utility import Utility
@@ -52,6 +53,7 @@ Method = Literal["auto", "newton", "lbfgs"]
 OnStep = Callable[[int, Float[Array, " M"], float], None]
 
 
+@one_blas_thread
 def fit_pooled(
     batch: Batch,
     *,

@@ -27,6 +27,7 @@ from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
 from penchant.populations.normal import Normal
 from penchant.utilities.linear import Linear
 
@@ -79,6 +80,7 @@ class SimulatedOptimum:
     decrement: float
 
 
+@one_blas_thread
 def fit_simulated(
     batch: Batch,
     population: Normal,
