@@ -156,3 +156,9 @@ def test_progress_without_a_terminal_is_silent_unless_plain_lines_are_wanted(cap
     with shell.waiting("thinking", quiet=False):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_seconds_so_far_count_from_the_start_of_the_process_or_else_from_the_import(monkeypatch):
+    of_process = shell.seconds_so_far()
+    monkeypatch.setattr(shell.os, "sysconf", int)
+    assert 0 <= shell.seconds_so_far() < of_process

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -73,6 +74,10 @@ def belief(folder: Path) -> Path:
     assert done.returncode == 0, done.stderr
     assert "time" in done.stdout
     assert "What people would pay" in done.stdout
+    whole, fit = map(
+        float, re.search(r"([\d.]+) s from the shell.* ([\d.]+) s", done.stderr).groups()
+    )
+    assert 0 < fit < whole < 60
     return folder / "belief"
 
 

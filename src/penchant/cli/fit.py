@@ -111,6 +111,11 @@ def fit(
         if model == "hierarchical":
             shell.print_table(_chains_table(document["chains"]), form)
         _print(worths, out, form)
+    shell.note(
+        f"{shell.seconds_so_far():.2f} s from the shell to the table, "
+        f"{document['fit']['seconds']:.2f} s of them the fit.",
+        json,
+    )
     if not document["fit"]["converged"]:
         shell.note(
             "The fit did not converge: estimates are where it stopped, errors may be wrong.", json

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from penchant.models.table import Table
 
+_IMPORTED = time.perf_counter()
+
 OK = 0
 OUR_BUG = 1
 USAGE = 2
@@ -149,6 +151,17 @@ def note(text: str, quiet: bool = False) -> None:
         from rich.text import Text
 
         errors().print(Text(text, style="dim"))
+
+
+def seconds_so_far() -> float:
+    """Wall seconds since the process began; where the system does not tell, since our import."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as file:
+            # Field 22, counted behind the name, which may hold blanks: clock ticks since boot.
+            began = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.perf_counter() - _IMPORTED
 
 
 class Steps:
