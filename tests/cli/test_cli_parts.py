@@ -130,6 +130,20 @@ def test_every_error_has_its_exit_code(error, code, capsys):
     assert ("bug of ours" in captured.err) == (code == 1)
 
 
+def test_an_interrupt_within_a_compiled_loop_is_one_too(capsys):
+    @shell.guarded
+    def command():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert ended.value.exit_code == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
 def test_an_interrupt_ends_with_130(capsys):
     @shell.guarded
     def command() -> None:

@@ -7,6 +7,8 @@ import typer
 
 from penchant.cli import options, shell
 
+# Inside OUT, while a fit goes on: its finished steps.
+UNFINISHED = "unfinished"
 COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
 
 
@@ -94,7 +96,7 @@ def fit(
         shell.note(remark, json)
     estimator = build_estimator(wanted)
     with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
-        estimator.fit(data.records)
+        unfinished = _fit(estimator, data.records, out, json)
     summary = estimator.summary()
     document = fit_document(summary, model)
     if model == "hierarchical":
@@ -102,6 +104,7 @@ def fit(
     worths = _worths(estimator.belief_, data.records, price, seed) if price else []
     if out is not None:
         estimator.save(out)
+        unfinished.finish()
         data.description.save(out / DESCRIPTION_NAME)
         _write(out, document, summary.text(), worths)
     if json:
@@ -121,6 +124,49 @@ def fit(
             "The fit did not converge: estimates are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def _fit(estimator: Any, records: Any, out: Path | None, quiet: bool) -> Any:
+    """Fit, taking up what an interrupted run of the same command left in OUT; returns what is kept
+    meanwhile, to be thrown away once the belief is saved."""
+    import inspect
+
+    from penchant.fitting.checkpoint import Checkpoint
+
+    keeps = "checkpoint" in inspect.signature(estimator.fit).parameters
+    if out is None or not keeps:
+        kept = Checkpoint()
+    else:
+        kept = Checkpoint(out / UNFINISHED, key=_key(estimator, records))
+    try:
+        estimator.fit(records, **({"checkpoint": kept} if keeps else {}))
+    except (KeyboardInterrupt, SystemError) as error:
+        if not shell.is_interruption(error):
+            raise
+        shell.note(f"\nInterrupted. {_what_is_kept(kept, keeps)}")
+        raise typer.Exit(shell.INTERRUPTED) from None
+    if kept.taken_up:
+        shell.note(f"Taken up from an interrupted run: {', '.join(kept.taken_up)}.", quiet)
+    return kept
+
+
+def _what_is_kept(kept: Any, keeps: bool) -> str:
+    if not keeps:
+        return "Such a fit takes seconds: nothing is kept, run the command again."
+    if kept.folder is None:
+        return "Nothing is kept without --out."
+    steps = [*kept.taken_up, *kept.made]
+    if not steps:
+        return "Nothing was finished yet."
+    return f"Kept in {kept.folder}: {', '.join(steps)}. The same command goes on from there."
+
+
+def _key(estimator: Any, records: Any) -> str:
+    """What must be equal for a fit to be taken up: model, settings, data, version."""
+    from importlib.metadata import version
+
+    settings = sorted((name, repr(value)) for name, value in estimator.get_params().items())
+    return f"{type(estimator).__name__} {settings} {records.fingerprint} {version('penchant')}"
 
 
 def fit_document(summary: Any, model: str) -> dict[str, Any]:

@@ -73,15 +73,31 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(OK) from None
         except KeyboardInterrupt:
-            errors().print("\nInterrupted. What was finished before is kept.", style="yellow")
-            raise typer.Exit(INTERRUPTED) from None
+            raise _interrupted() from None
         except Exception as error:
+            if is_interruption(error):
+                raise _interrupted() from None
             if kwargs.get("debug"):
                 errors().print_exception()
             _panel(error)
             raise typer.Exit(exit_code(error)) from None
 
     return run
+
+
+def _interrupted() -> typer.Exit:
+    errors().print("\nInterrupted. What was finished before is kept.", style="yellow")
+    return typer.Exit(INTERRUPTED)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether somebody pressed Ctrl-C.
+
+    Where that met a compiled loop, the loop's caller reports a SystemError because of it.
+    """
+    if isinstance(error, SystemError):
+        return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
+    return isinstance(error, KeyboardInterrupt)
 
 
 def exit_code(error: Exception) -> int:

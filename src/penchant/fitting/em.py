@@ -6,10 +6,12 @@ R directions with information.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise, newton_step
 from penchant.numerics.arrays import Array
@@ -114,29 +116,41 @@ def multi_start(
     rng: np.random.Generator,
     config: EMConfig,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> MultiStart:
     """Short EM runs from many places, long ones from the best few, Newton from the best.
 
     pooled: the one-class optimum. It is a stationary point for any number of classes, and fits
     that start beside it stay there; no start here is near it. scales: standard deviation of each
-    feature within menus.
+    feature within menus. checkpoint keeps the short runs, and each of the long ones.
     """
-    sample = _some_people(density, config.start_people, rng)
-    short = [
-        em_climb(sample, start, max_steps=config.short_steps)
-        for start in starting_points(sample, pooled, scales, rng, config)
-    ]
-    short.sort(key=lambda climb: -climb.values[-1])
-    finalists = [
-        em_climb(
+    checkpoint = checkpoint or Checkpoint()
+
+    def run_short() -> dict[str, Array]:
+        sample = _some_people(density, config.start_people, rng)
+        climbs = [
+            em_climb(sample, start, max_steps=config.short_steps)
+            for start in starting_points(sample, pooled, scales, rng, config)
+        ]
+        climbs.sort(key=lambda climb: -climb.values[-1])
+        return {"theta": np.stack([climb.theta for climb in climbs[: config.num_finalists]])}
+
+    def run_long(start: Float[Array, " M"]) -> dict[str, Array]:
+        climb = em_climb(
             density,
-            climb.theta,
+            start,
             max_steps=config.max_steps,
             min_gain=config.switch_gain,
             on_step=on_step,
         )
-        for climb in short[: config.num_finalists]
-    ]
+        return {"theta": climb.theta, "values": np.array(climb.values)}
+
+    finalists, of = [], f"{density.classes.num_classes} classes"
+    for place, start in enumerate(
+        checkpoint.once(f"short runs of {of}", run_short)["theta"], start=1
+    ):
+        kept = checkpoint.once(f"long run {place} of {of}", partial(run_long, start))
+        finalists.append(Climb(theta=kept["theta"], values=tuple(kept["values"].tolist())))
     finalists.sort(key=lambda climb: -climb.values[-1])
     optimum = newton_climb(density, finalists[0].theta, config.newton, on_step)
     return MultiStart(

@@ -23,6 +23,7 @@ from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.chains import ChainDiagnostics, diagnose
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.newton import Evaluation, NewtonConfig, maximise
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
@@ -81,6 +82,7 @@ def fit_hierarchical(
     config: HierarchicalConfig | None = None,
     encoder: Encoder | None = None,
     on_sweep: OnSweep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> HierarchicalFit:
     """Draw from the posterior of means, spreads and everybody's taste given the choices.
 
@@ -92,25 +94,29 @@ def fit_hierarchical(
     the one moves where the other barely does (interweaving, Yu and Meng 2011).
 
     random: places of the tastes that differ. on_sweep(chain, sweep) hears of every sweep.
+    checkpoint keeps every finished chain.
     Raises `DataError` for a batch without choices, `ConfigError` for features that are not there.
     """
     began = time.perf_counter()
     config = config or HierarchicalConfig()
     model = _Model.build(batch, random, is_correlated, seed, config)
-    chains, acceptance = [], []
+    checkpoint = checkpoint or Checkpoint()
+    chains = []
     for chain in range(config.num_chains):
-        draws, accepted = _run_chain(
-            model, np.random.default_rng((seed, chain)), config, chain, on_sweep
-        )
-        chains.append(draws)
-        acceptance.append(accepted)
-    stacked = np.stack(chains)
+
+        def run(chain: int = chain) -> dict[str, Array]:
+            rng = np.random.default_rng((seed, chain))
+            draws, accepted = _run_chain(model, rng, config, chain, on_sweep)
+            return {"draws": draws, "accepted": np.array(accepted)}
+
+        chains.append(checkpoint.once(f"chain {chain + 1} of {config.num_chains}", run))
+    stacked = np.stack([kept["draws"] for kept in chains])
     belief = _belief(batch, model, stacked, encoder, began)
     return HierarchicalFit(
         belief=belief,
         diagnostics=diagnose(stacked),
         chains=stacked,
-        acceptance=float(np.mean(acceptance)),
+        acceptance=float(np.mean([kept["accepted"] for kept in chains])),
     )
 
 

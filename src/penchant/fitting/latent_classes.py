@@ -13,6 +13,7 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances
@@ -35,6 +36,7 @@ def fit_latent_classes(
     encoder: Encoder | None = None,
     start: Float[Array, " M"] | None = None,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Belief:
     """The maximum of the panel latent-class likelihood, found from many starts.
 
@@ -45,6 +47,7 @@ def fit_latent_classes(
     estimate grows without limit, then a weak one on the parameters concerned is turned on and
     `report.warnings` says so.
     start: climb from there alone, to take up an interrupted fit that `on_step` recorded.
+    checkpoint keeps the runs that are finished; taken up, the fit ends as it would have.
 
     Raises `DataError` for a batch without choices, `ConfigError` for less than one class.
     """
@@ -62,7 +65,7 @@ def fit_latent_classes(
     if prior_scale is not None or router_scale is not None:
         density = replace(density, precision=_precision(density, scales, prior_scale, router_scale))
         prior = _in_words(prior_scale, router_scale)
-    optimum, steps = _climb(density, scales, rng, config, start, on_step)
+    optimum, steps = _climb(density, scales, rng, config, start, on_step, checkpoint)
     # Numbered before any prior is chosen, so that the prior stays with its class.
     ordered = density.classes.largest_first(optimum.theta, batch.group_features)
     optimum = newton_climb(density, ordered, config.newton, on_step)
@@ -116,6 +119,7 @@ def choose_num_classes(
     config: EMConfig | None = None,
     encoder: Encoder | None = None,
     patience: int = 1,
+    checkpoint: Checkpoint | None = None,
 ) -> ClassChoice:
     """Fit 1, 2, .. classes until the criterion has not improved `patience` times, or to `most`.
 
@@ -138,6 +142,7 @@ def choose_num_classes(
             router_scale=router_scale,
             config=config,
             encoder=encoder,
+            checkpoint=checkpoint,
         )
         report = belief.report
         assert report is not None
@@ -157,6 +162,7 @@ def _climb(
     config: EMConfig,
     start: Float[Array, " M"] | None,
     on_step: OnStep | None,
+    checkpoint: Checkpoint | None,
 ) -> tuple[Optimum, int]:
     """The optimum and the steps it took to get there."""
     if start is not None:
@@ -166,7 +172,9 @@ def _climb(
     if density.classes.num_classes == 1:
         return pooled, pooled.iterations
     num_features = len(pooled.theta)
-    found = multi_start(density, pooled.theta, scales[:num_features], rng, config, on_step)
+    found = multi_start(
+        density, pooled.theta, scales[:num_features], rng, config, on_step, checkpoint
+    )
     return found.optimum, pooled.iterations + found.steps
 
 

@@ -6,6 +6,7 @@ Legend: G groups (people), D features, P spreads, M = D + P parameters.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.inference import (
     Covariances,
     covariances,
@@ -91,6 +93,7 @@ def fit_simulated(
     config: SimulatedConfig | None = None,
     encoder: Encoder | None = None,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Belief:
     """Fit random coefficients to choices.
 
@@ -100,7 +103,8 @@ def fit_simulated(
     weak one on the parameters concerned is turned on and `report.warnings` says so. shrinkage:
     families of features whose locations are shrunk to zero by an amount that the data tell.
     start: climb from there; what `on_step(iteration, theta, value)` recorded takes up an
-    interrupted fit. The same seed gives the same bits.
+    interrupted fit. checkpoint keeps the stages of the climb that are finished; taken up, the fit
+    ends as it would have. The same seed gives the same bits.
 
     Raises `DataError` for a batch without choices, or people whose rows have different weights.
     """
@@ -132,10 +136,12 @@ def fit_simulated(
         num_threads=config.num_threads,
     )
     if shrinkage is not None:
-        learned = _learn(density, shrinkage, scales, config, start, on_step)
+        learned = _learn(density, shrinkage, scales, config, start, on_step, checkpoint)
         density, start = replace(density, precision=learned.precision), learned.fit
         precision, prior = learned.precision, learned.sentence(shrinkage)
-    optimum = maximise_simulated(density, config, start=start, on_step=on_step)
+    optimum = maximise_simulated(
+        density, config, start=start, on_step=on_step, checkpoint=checkpoint
+    )
     names = population.parameter_names(batch.feature_names, batch.group_feature_names)
     notes: tuple[str, ...] = ()
     runaway = _runaway(density, optimum, scales)
@@ -146,7 +152,9 @@ def fit_simulated(
         # From small values where the likelihood ran away: the way back from infinity is flat.
         bounded = np.where(runaway.parameters, 0.1 / safe, optimum.theta)
         steps = optimum.iterations
-        optimum = maximise_simulated(density, config, start=bounded, on_step=on_step)
+        optimum = maximise_simulated(
+            density, config, start=bounded, on_step=on_step, checkpoint=checkpoint, label="bounded "
+        )
         optimum = replace(optimum, iterations=steps + optimum.iterations)
         weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
         prior = weak if prior is None else f"{prior}; {weak}"
@@ -170,6 +178,7 @@ def _learn(
     config: SimulatedConfig,
     start: Float[Array, " M"] | None,
     on_step: OnStep | None,
+    checkpoint: Checkpoint | None,
 ) -> Learned[Float[Array, " M"]]:
     """The families' spreads, by climbs no better than the spreads can be known.
 
@@ -177,14 +186,20 @@ def _learn(
     tastes as seen from a poor theta would let hundreds of parameters chase their error.
     """
 
+    checkpoint, rounds = checkpoint or Checkpoint(), count(1)
+
     def climb(
         precision: Float[Array, " M"], start: Float[Array, " M"] | None
     ) -> Mode[Float[Array, " M"]]:
-        shrunk = replace(density, precision=precision)
-        rough = _Climb(shrunk, config.max_steps, on_step, is_rough=True)
-        theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
-        inverse, _ = invert_information(shrunk.outer_product(rough.here))
-        return Mode(theta=theta, covariance=inverse, fit=theta)
+        def run() -> dict[str, Array]:
+            shrunk = replace(density, precision=precision)
+            rough = _Climb(shrunk, config.max_steps, on_step, is_rough=True)
+            theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
+            inverse, _ = invert_information(shrunk.outer_product(rough.here))
+            return {"theta": theta, "inverse": inverse}
+
+        kept = checkpoint.once(f"how much is shrunk, round {next(rounds)}", run)
+        return Mode(theta=kept["theta"], covariance=kept["inverse"], fit=kept["theta"])
 
     # Spreads belong to no family.
     others = (-1,) * (len(scales) - len(shrinkage.families))
@@ -198,6 +213,8 @@ def maximise_simulated(
     *,
     start: Float[Array, " M"] | None = None,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
+    label: str = "",
 ) -> SimulatedOptimum:
     """Climb to the maximum of a simulated log-density.
 
@@ -205,30 +222,46 @@ def maximise_simulated(
     (Berndt, Hall, Hall and Hausman 1974) in a trust region; then all people and draws; near the
     top the exact information, which the standard errors need anyway. The last steps are in double
     precision. Each person's draws are placed once, where the rough climb ended. Parameters of
-    spread come out with a positive diagonal.
+    spread come out with a positive diagonal. checkpoint keeps every stage but the last, under names
+    that begin with `label`.
     """
-    config = config or SimulatedConfig()
+    config, checkpoint = config or SimulatedConfig(), checkpoint or Checkpoint()
     taken, every = 0, max(1, density.choices.num_groups // _FEW_PEOPLE)
     if start is None:
         few = density.coarser(every, _FEW_DRAWS)
         theta = starting_point(few)
-        for _ in range(_ROUGH_ROUNDS):
-            rough = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
-                           taken=taken, is_rough=True)  # fmt: skip
-            theta, _ = rough.run(few.population.oriented(theta), tolerance=_ROUGH * len(theta))
-            taken = rough.taken
+        for number in range(1, _ROUGH_ROUNDS + 1):
+
+            def rough(theta: Float[Array, " M"] = theta, taken: int = taken) -> dict[str, Array]:
+                climb = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
+                               taken=taken, is_rough=True)  # fmt: skip
+                return climb.stage(few.population.oriented(theta), _ROUGH * len(theta))
+
+            kept = checkpoint.once(f"{label}rough climb {number}", rough)
+            theta, taken = kept["theta"], int(kept["taken"])
     else:
         theta = np.array(start, dtype=np.float64)
     stages = (_ROUGH * len(theta), 1e-4) if config.is_adapted else (1e-4,)
-    for tolerance in stages:
+    for number, tolerance in enumerate(stages, start=1):
         density = _adapted(density, density.population.oriented(theta), config)
-        single = _Climb(density, config.max_steps, on_step, taken=taken, is_rough=tolerance != 1e-4)
-        theta, _ = single.run(density.population.oriented(theta), tolerance=tolerance)
-        taken = single.taken
+
+        def single(
+            here: PanelDensity = density,
+            theta: Float[Array, " M"] = theta,
+            taken: int = taken,
+            tolerance: float = tolerance,
+        ) -> dict[str, Array]:
+            is_rough = tolerance != 1e-4
+            climb = _Climb(here, config.max_steps, on_step, taken=taken, is_rough=is_rough)
+            return climb.stage(here.population.oriented(theta), tolerance)
+
+        kept = checkpoint.once(f"{label}climb {number}", single)
+        theta, taken = kept["theta"], int(kept["taken"])
     turned = density.population.oriented(theta)
-    double = _Climb(density.in_double(), config.max_steps, on_step, taken=single.taken)
-    if np.array_equal(turned, theta):
-        double.information, double.informed_at = single.information, single.informed_at
+    double = _Climb(density.in_double(), config.max_steps, on_step, taken=taken)
+    if np.array_equal(turned, theta) and "information" in kept:
+        double.information = kept["information"]
+        double.informed_at = float(kept["informed_at"])
     theta, converged = double.run(turned, tolerance=config.tolerance)
     here, information = double.here, double.information
     if information is None:
@@ -298,6 +331,15 @@ class _Climb:
             self._since += 1
             if self.on_step is not None:
                 self.on_step(self.taken, theta, there.value)
+
+    def stage(self, theta: Float[Array, " M"], tolerance: float) -> dict[str, Array]:
+        """`run`, and all that the next stage needs to know of it."""
+        there, _ = self.run(theta, tolerance=tolerance)
+        kept = {"theta": there, "taken": np.array(self.taken)}
+        if self.information is not None:
+            kept["information"] = self.information
+            kept["informed_at"] = np.array(self.informed_at)
+        return kept
 
     def _curvature(self, theta: Float[Array, " M"], tolerance: float) -> Float[Array, "M M"]:
         """The matrix of the next step; `decrement` becomes what that step promises."""

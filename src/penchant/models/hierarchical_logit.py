@@ -10,6 +10,7 @@ from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
 from penchant.fitting.chains import ChainDiagnostics, diagnose
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.hierarchical import HierarchicalConfig, fit_hierarchical
 from penchant.models.estimator import Estimator, training_batch
 from penchant.models.mixed_logit import random_coefficients
@@ -40,9 +41,15 @@ class HierarchicalLogit(Estimator):
     random_state: int = 0
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "HierarchicalLogit":
-        """Draw. Raises `DataError` for unusable data, `ConfigError` for unknown features."""
+        """Draw; `checkpoint` keeps the finished chains of a fit that is interrupted.
+
+        Raises `DataError` for unusable data, `ConfigError` for unknown features."""
         encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
         batch, fitted = training_batch(data, encoder, sample_weight)
         names = batch.feature_names
@@ -66,6 +73,7 @@ class HierarchicalLogit(Estimator):
                 spread_scale=self.spread_scale,
             ),
             encoder=fitted,
+            checkpoint=checkpoint,
         ).belief
         return self
 

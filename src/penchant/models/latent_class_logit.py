@@ -8,6 +8,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.em import EMConfig
 from penchant.fitting.latent_classes import choose_num_classes, fit_latent_classes
 from penchant.models.estimator import Estimator, training_batch
@@ -39,9 +40,17 @@ class LatentClassLogit(Estimator):
     random_state: int = 0
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "LatentClassLogit":
-        """Maximise the likelihood from many starts. Raises `DataError` for unusable data."""
+        """Maximise the likelihood from many starts; `checkpoint` keeps the finished runs of a fit
+        that is interrupted.
+
+        Raises `DataError` for unusable data.
+        """
         encoder = (
             TableEncoder(self.formula, group_formula=self.group_formula, group_by=self.group_by)
             if self.formula
@@ -58,6 +67,7 @@ class LatentClassLogit(Estimator):
                 router_scale=self.router_scale,
                 config=config,
                 encoder=fitted,
+                checkpoint=checkpoint,
             ).best
         else:
             self.belief_ = fit_latent_classes(
@@ -68,5 +78,6 @@ class LatentClassLogit(Estimator):
                 router_scale=self.router_scale,
                 config=config,
                 encoder=fitted,
+                checkpoint=checkpoint,
             )
         return self

@@ -10,6 +10,7 @@ from penchant.data.records import Records
 from penchant.encoders.formula import closest
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
@@ -60,8 +61,10 @@ class MixedLogit(Estimator):
         *,
         sample_weight: Float[Array, " B"] | None = None,
         start: Float[Array, " M"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "MixedLogit":
-        """Maximise the simulated likelihood, from `start` if given (an earlier `belief_.theta`).
+        """Maximise the simulated likelihood, from `start` if given (an earlier `belief_.theta`);
+        `checkpoint` keeps the finished stages of a fit that is interrupted.
 
         Raises `DataError` for unusable data, `ConfigError` for unknown features or distributions.
         """
@@ -82,6 +85,7 @@ class MixedLogit(Estimator):
                 num_threads=self.num_threads,
             ),
             encoder=fitted,
+            checkpoint=checkpoint,
         )
         return self
 

@@ -10,6 +10,7 @@ from penchant.data.records import Records
 from penchant.encoders.formula import columns_of
 from penchant.encoders.formula_parser import parse
 from penchant.encoders.table import TableEncoder
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import (
     Estimator,
@@ -57,8 +58,10 @@ class PersonalLogit(Estimator):
         *,
         sample_weight: Float[Array, " B"] | None = None,
         start: Float[Array, " M"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "PersonalLogit":
-        """Fit the population, from `start` if given (an earlier `belief_.theta`).
+        """Fit the population, from `start` if given (an earlier `belief_.theta`);
+        `checkpoint` keeps the finished stages of a fit that is interrupted.
 
         Raises `DataError` for unusable data, `ConfigError` for unknown features.
         """
@@ -76,6 +79,7 @@ class PersonalLogit(Estimator):
                 max_steps=self.max_steps, tolerance=self.tolerance, num_threads=self.num_threads
             ),
             encoder=fitted,
+            checkpoint=checkpoint,
         )
         return self
 

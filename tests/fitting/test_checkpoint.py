@@ -1,0 +1,111 @@
+"""A fit that was interrupted, wherever, ends as it would have."""
+
+import numpy as np
+import pytest
+
+from penchant.data.records import Records
+from penchant.errors import DataError
+from penchant.fitting.checkpoint import Checkpoint
+from penchant.models.hierarchical_logit import HierarchicalLogit
+from penchant.models.latent_class_logit import LatentClassLogit
+from penchant.models.mixed_logit import MixedLogit
+from penchant.models.personal_logit import PersonalLogit
+
+
+def choices(rng, num_people=40, num_tasks=5):
+    shape = (num_people * num_tasks, 3)
+    x, y = rng.normal(size=shape), rng.normal(size=shape)
+    taste = np.repeat(rng.normal(1.0, 1.0, num_people), num_tasks)[:, None]
+    return Records.from_arrays(
+        options={"x": x, "y": y},
+        rows={
+            "person": np.repeat([f"p{i:02}" for i in range(num_people)], num_tasks),
+            "chosen": (taste * x + 0.5 * y + rng.gumbel(size=shape)).argmax(axis=1),
+        },
+    )
+
+
+class Interrupted(Checkpoint):
+    """A checkpoint whose machine is switched off while it works on a later step."""
+
+    steps_left = 0
+
+    def once(self, name, compute):
+        if self.steps_left == 0:
+            raise KeyboardInterrupt
+        self.steps_left -= 1
+        return super().once(name, compute)
+
+
+ESTIMATORS = [
+    MixedLogit("x + y", num_draws=50),
+    MixedLogit("x", shrunk="x:y + y", random="x", num_draws=50),
+    PersonalLogit("x + y", num_draws=50),
+    LatentClassLogit("x + y", num_classes=2, num_starts=4),
+    LatentClassLogit("x + y", most_classes=3, num_starts=4),
+    HierarchicalLogit("x + y", num_chains=3, num_warmup=10, num_draws=20),
+]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_wherever_a_fit_is_interrupted_it_ends_bit_for_bit_as_it_would_have(estimator, tmp_path):
+    records = choices(np.random.default_rng(0))
+    whole = Checkpoint(tmp_path / "whole", key="k")
+    unbroken = estimator.fit(records, checkpoint=whole).belief_
+    plain = estimator.fit(records).belief_
+    np.testing.assert_array_equal(plain.theta, unbroken.theta)
+    assert len(whole.made) >= 3
+    for steps in range(len(whole.made)):
+        folder = tmp_path / f"after {steps}"
+        broken = Interrupted(folder, key="k")
+        broken.steps_left = steps
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(records, checkpoint=broken)
+        again = Checkpoint(folder, key="k")
+        resumed = estimator.fit(records, checkpoint=again).belief_
+        assert again.taken_up == whole.made[:steps]
+        assert again.made == whole.made[steps:]
+        np.testing.assert_array_equal(resumed.theta, unbroken.theta)
+        np.testing.assert_array_equal(resumed.covariance, unbroken.covariance)
+        assert resumed.report.log_likelihood == unbroken.report.log_likelihood
+        assert resumed.report.iterations == unbroken.report.iterations
+
+
+def test_steps_of_another_fit_are_thrown_away(tmp_path):
+    first = Checkpoint(tmp_path, key="one")
+    first.once("a", lambda: {"x": np.ones(2)})
+    other = Checkpoint(tmp_path, key="two")
+    np.testing.assert_array_equal(other.once("a", lambda: {"x": np.zeros(2)})["x"], 0.0)
+    assert (other.taken_up, other.made) == ([], ["a"])
+
+
+def test_a_step_that_fails_leaves_nothing_behind(tmp_path):
+    def fails():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Checkpoint(tmp_path, key="k").once("a", fails)
+    again = Checkpoint(tmp_path, key="k")
+    again.once("a", lambda: {"x": np.ones(1)})
+    assert again.made == ["a"]
+
+
+def test_a_finished_fit_leaves_nothing_of_its_own_and_touches_nothing_else(tmp_path):
+    done = Checkpoint(tmp_path / "fit", key="k")
+    done.once("a", lambda: {"x": np.ones(1)})
+    (tmp_path / "fit" / "notes.txt").write_text("mine")
+    done.finish()
+    assert [path.name for path in (tmp_path / "fit").iterdir()] == ["notes.txt"]
+    (tmp_path / "fit" / "notes.txt").unlink()
+    done.finish()
+    assert not (tmp_path / "fit").exists()
+    Checkpoint().finish()
+
+
+def test_a_spoilt_step_is_told_with_the_mend(tmp_path):
+    kept = Checkpoint(tmp_path, key="k")
+    kept.once("a", lambda: {"x": np.ones(100)})
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match="Remove the folder"):
+        Checkpoint(tmp_path, key="k").once("a", lambda: {"x": np.ones(100)})
