@@ -105,7 +105,9 @@ class Records:
         situation; columns named in `extras` are only kept.
         """
         given = dict(options)
-        shapes = [np.shape(values) for values in given.values() if np.ndim(values) == 2]
+        # Arrow's columns are flat, whatever their entries are.
+        arrays = (v for v in given.values() if not isinstance(v, pa.Array | pa.ChunkedArray))
+        shapes = [np.shape(values) for values in arrays if np.ndim(values) == 2]
         answers = dict(rows)
         if shapes or offered is not None:
             mask = np.asarray(offered) if offered is not None else np.ones(shapes[0], dtype=bool)

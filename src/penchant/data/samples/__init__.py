@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from penchant.data.readers.read import read
 from penchant.data.records import Records
 
@@ -44,6 +49,38 @@ def conjoint() -> Records:
     Yamamoto 2014.
     """
     return _load("conjoint")
+
+
+def convincing_arguments() -> Records:
+    """68,081 judgements by 3,128 crowd workers: which of two arguments on the same side of a debate
+    is more convincing, or are they equal?
+
+    1,052 arguments on 32 sides of 16 debates; the options carry `text` and `embedding` (384
+    numbers of the sentence model all-MiniLM-L6-v2, in half precision), so that nothing needs to be
+    read by a model. Context: debate, worker_stance (same, opposite, none; null for half of the
+    rows, who were not asked), day. Habernal & Gurevych 2016.
+    """
+    arguments = pq.read_table(_FOLDER / "arguments.parquet").combine_chunks()
+    votes = pq.read_table(_FOLDER / "judgments.parquet").combine_chunks()
+    shown = np.column_stack([votes["first"], votes["second"]]).ravel()
+    outcome = pc.index_in(votes["choice"], pa.array(["a1", "a2", "equal"]))
+    columns = {"option": "argument", "text": "text", "embedding": "embedding"}
+    return Records.from_arrays(
+        options={
+            name: pa.DictionaryArray.from_arrays(shown.astype(np.int32), arguments[column].chunk(0))
+            for name, column in columns.items()
+        },
+        menu_sizes=np.full(len(votes), 2),
+        kind="pair",
+        rows={
+            "person": votes["worker"],
+            "outcome": outcome,
+            "debate": arguments["debate"].take(votes["first"]),
+            "worker_stance": votes["worker_stance"],
+            "day": votes["day"],
+        },
+        extras=("embedding",),
+    )
 
 
 def _load(name: str) -> Records:

@@ -1,0 +1,158 @@
+"""Judgements of texts as choices whose features are few: the reward everybody agrees on, and form.
+
+A linear head, fitted before, says what each text is worth to the average judge. What is left to
+tell judges apart are a handful of numbers: how much that reward counts for them (how reliable
+they are), which form they like, how readily they call a tie, whether they favour what is shown
+first. Davidson's ties are a third option half-way between the two, so that a judgement is a
+conditional logit over (first, second, tie).
+
+Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the embedding,
+C attributes, F features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from penchant.data.batch import Batch, Block
+from penchant.data.batch_builder import groups_of
+from penchant.data.columns import to_floats, to_ints
+from penchant.data.records import Records
+from penchant.encoders.embedding import Embedded, Embedding
+from penchant.encoders.text_attributes import text_attributes
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+TIE, SHOWN_FIRST = "tie", "shown_first"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Pairs of texts: `first` and `second` point into the distinct texts; outcome 0 first won, 1
+    second won, 2 tie, -1 nobody answered."""
+
+    embedded: Embedded
+    first: Int[Array, " B"]
+    second: Int[Array, " B"]
+    outcome: Int[Array, " B"]
+    weight: Float[Array, " B"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardEncoder:
+    """weights, coefficients: the head, per dimension and per attribute (in units of `spread`).
+
+    mean: of the embeddings it was fitted on. attributes: of `text_attributes`; spread: of their
+    differences within pairs. doubt: a root of the covariance of the weights, which were N(0,
+    prior_scale^2) before any data. has_ties: whether a tie is an answer.
+    Features of an option: `reward`, each attribute, `shown_first` and `tie`.
+    """
+
+    embedding: Embedding
+    mean: Float[Array, " E"]
+    weights: Float[Array, " E"]
+    attributes: tuple[str, ...]
+    spread: Float[Array, " C"]
+    coefficients: Float[Array, " C"]
+    doubt: Float32[Array, "E E"]
+    prior_scale: float
+    has_ties: bool
+    group_by: str = "person"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        names = ("reward", *self.attributes, SHOWN_FIRST)
+        return (*names, TIE) if self.has_ties else names
+
+    def rewards(self, embedded: Embedded) -> Float[Array, " T"]:
+        """What each text is worth to the average judge, in logits."""
+        content = (embedded.vectors - self.mean) @ self.weights
+        return content + self.form(embedded) @ self.coefficients
+
+    def form(self, embedded: Embedded) -> Float[Array, "T C"]:
+        """The attributes in units of the spread of their differences."""
+        return text_attributes(embedded.texts, self.attributes) / self.spread
+
+    def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+        """The variance of what the embeddings say of each gap, now and before any data."""
+        vectors = pairs.embedded.vectors
+        rooted = vectors @ self.doubt
+        now = ((rooted[pairs.first] - rooted[pairs.second]) ** 2).sum(axis=1)
+        before = ((vectors[pairs.first] - vectors[pairs.second]) ** 2).sum(axis=1)
+        return now.astype(np.float64), self.prior_scale**2 * before.astype(np.float64)
+
+    def encode(self, records: Records) -> Batch:
+        """One choice of (first, second, tie) a pair. Raises `DataError` for other feedback."""
+        pairs = read_pairs(records, self.embedding)
+        return self.encode_pairs(records, pairs)
+
+    def encode_pairs(self, records: Records, pairs: Pairs) -> Batch:
+        """The same where the pairs have been read already."""
+        if not self.has_ties and (pairs.outcome == 2).any():
+            row = int(np.argmax(pairs.outcome == 2))
+            raise DataError(
+                f"observation {row} is a tie ({int((pairs.outcome == 2).sum())} of "
+                f"{len(pairs.outcome)} are); the model was fitted without ties. Fit it with "
+                "ties='davidson', or drop them."
+            )
+        of_text = np.column_stack([self.rewards(pairs.embedded), self.form(pairs.embedded)])
+        first, second = of_text[pairs.first], of_text[pairs.second]
+        shown = [first, second, 0.5 * (first + second)][: 3 if self.has_ties else 2]
+        features = np.zeros((len(first), len(shown), len(self.feature_names)))
+        features[:, :, : of_text.shape[1]] = np.stack(shown, axis=1)
+        features[:, 0, of_text.shape[1]] = 1.0
+        if self.has_ties:
+            features[:, 2, -1] = 1.0
+        groups = groups_of(records, self.group_by)
+        order = np.argsort(groups.of_row, kind="stable")
+        block = Block(
+            kind="choice",
+            features=features[order],
+            offered=np.ones((len(first), len(shown)), dtype=bool),
+            option=np.broadcast_to(np.arange(len(shown)), (len(first), len(shown))),
+            row=order,
+            group=groups.of_row[order],
+            weight=pairs.weight[order],
+            answer={"chosen": pairs.outcome[order]},
+        )
+        return Batch(
+            blocks=(block,) if len(first) else (),
+            feature_names=self.feature_names,
+            option_names=("first", "second", "tie")[: len(shown)],
+            group_names=groups.names,
+            group_features=np.zeros((len(groups.names), 0)),
+            num_rows=len(records),
+            fingerprint=records.fingerprint,
+            notes=records.notes,
+        )
+
+
+def read_pairs(records: Records, embedding: Embedding) -> Pairs:
+    """The pairs of the records. Raises `DataError` where an observation is no pair of two texts.
+
+    An edit counts as a pair: the edited text against the proposal. A choice between two does too.
+    """
+    kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
+    is_pair = np.isin(kinds, ("pair", "edit", "choice")) & (records.menu_sizes == 2)
+    if not is_pair.all():
+        row = int(np.argmax(~is_pair))
+        raise DataError(
+            f"observation {row} is of kind {kinds[row]!r} with {int(records.menu_sizes[row])} "
+            f"texts ({int((~is_pair).sum())} of {len(records)} are no pairs); expected pairs, "
+            "edits or choices between two texts. Keep only these for a reward model."
+        )
+    embedded = embedding.embed(records)
+    outcome = np.full(len(records), -1, dtype=np.int64)
+    for name, of_kinds in (("outcome", ("pair",)), ("chosen", ("choice", "edit"))):
+        mine = np.isin(kinds, of_kinds)
+        if mine.any():
+            outcome[mine] = to_ints(records.rows[name], missing=-1)[mine]
+    places = records.offsets[:-1]
+    return Pairs(
+        embedded=embedded,
+        first=embedded.of_option[places],
+        second=embedded.of_option[places + 1],
+        outcome=outcome,
+        weight=to_floats(records.rows["weight"]),
+    )

@@ -1,0 +1,172 @@
+"""The head's fast climb against plain Newton, its prior against the evidence, and its errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.gap import GapModel
+from penchant.fitting.linear_head import HeadConfig, HeadPairs, fit_linear_head
+
+DAVIDSON = GapModel(ties="davidson")
+
+
+def world(num_texts=60, num_pairs=1500, dimensions=5, seed=0, log_tie=-0.5, bias=0.3, spread=1.0):
+    """Pairs of texts whose true weights are known, ties and a favour for the first included."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((num_texts, dimensions)).astype(np.float32)
+    weights = spread * rng.standard_normal(dimensions)
+    first = rng.integers(0, num_texts, num_pairs)
+    second = (first + rng.integers(1, num_texts, num_pairs)) % num_texts
+    columns = np.ones((num_pairs, 1))
+    pairs = HeadPairs(
+        features=features, first=first, second=second, columns=columns,
+        answer=np.zeros(num_pairs, dtype=np.int64), weight=np.ones(num_pairs),
+    )  # fmt: skip
+    odds = DAVIDSON.probabilities(pairs.gaps(weights, np.array([bias])), np.full((1, 1), log_tie))
+    answer = (rng.random(num_pairs)[:, None] > np.cumsum(odds, axis=1)).sum(axis=1)
+    return replace(pairs, answer=np.minimum(answer, 2)), weights
+
+
+def newton_twin(pairs, model, prior_scale, steps=30):
+    """Newton in float64 on the dense differences, derivatives by the model's general formulas."""
+    everything = np.arange(len(pairs))
+    design = np.column_stack([pairs.differences(everything).astype(float), pairs.columns])
+    free, own = design.shape[1], model.num_own
+    dimensions = pairs.features.shape[1]
+    precision = np.full(free + own, 1e-6)
+    precision[:dimensions] = prior_scale**-2
+    theta = np.zeros(free + own)
+    for _ in range(steps):
+        found = model.respond_plainly(design @ theta[:free], pairs.answer, theta[None, free:])
+        w = pairs.weight
+        gradient = np.concatenate([design.T @ (w * found.slope), w @ found.own_slope])
+        information = np.zeros((free + own, free + own))
+        information[:free, :free] = design.T @ (design * (w * found.bend)[:, None])
+        cross = design.T @ (w[:, None] * found.cross)
+        information[:free, free:], information[free:, :free] = cross, cross.T
+        information[free:, free:] = np.tensordot(w, found.own_bend, 1)
+        theta = theta + np.linalg.solve(
+            information + np.diag(precision), gradient - precision * theta
+        )
+    return theta, np.linalg.inv(information + np.diag(precision)), w @ found.value
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.sampled_from([None, "davidson", "rao_kupper"]))
+def test_the_climb_ends_where_newton_does(seed, ties):
+    pairs, _ = world(seed=seed)
+    model = GapModel(ties=ties)
+    if ties is None:
+        keep = pairs.answer < 2
+        pairs = replace(
+            pairs, first=pairs.first[keep], second=pairs.second[keep], answer=pairs.answer[keep],
+            weight=pairs.weight[keep], columns=pairs.columns[keep],
+        )  # fmt: skip
+    # A sample of 2 pairs per parameter: the climb has to do the work.
+    head = fit_linear_head(pairs, model, prior_scale=0.7, config=HeadConfig(subsample=2))
+    theta, covariance, log_likelihood = newton_twin(pairs, model, 0.7)
+    ours = np.concatenate([head.weights, head.coefficients, head.own])
+    sd = np.sqrt(np.diag(covariance))
+    assert head.converged
+    # Features are float32: the gradient is known to a few 1e-4 of a standard error.
+    np.testing.assert_array_less(np.abs(ours - theta) / sd, 5e-3)
+    # As correlations of information, so that no entry hides behind a larger one.
+    mine, twin = np.linalg.inv(head.covariance), np.linalg.inv(covariance)
+    size = np.sqrt(np.diag(twin))
+    np.testing.assert_allclose(mine / np.outer(size, size), twin / np.outer(size, size), atol=5e-4)
+    # The likelihood is not at its own top there, so that it moves with the last digits of theta.
+    assert head.log_likelihood == pytest.approx(log_likelihood, rel=1e-5)
+
+
+def test_differences_and_texts_give_one_head():
+    pairs, _ = world()
+    apart = HeadPairs(
+        features=pairs.differences(np.arange(len(pairs))), first=np.arange(len(pairs)), second=None,
+        answer=pairs.answer, weight=pairs.weight, columns=pairs.columns,
+    )  # fmt: skip
+    one, other = (fit_linear_head(p, DAVIDSON, prior_scale=1.0) for p in (pairs, apart))
+    np.testing.assert_allclose(one.weights, other.weights, atol=1e-4)
+    # More texts than pairs: differences are fewer bytes, and are made.
+    wide, _ = world(num_texts=500, num_pairs=300)
+    assert wide.compact().second is None
+    assert pairs.compact() is pairs
+
+
+def test_swapping_the_sides_turns_the_bias_and_nothing_else():
+    pairs, _ = world()
+    swapped = replace(
+        pairs, first=pairs.second, second=pairs.first, answer=np.array([1, 0, 2])[pairs.answer]
+    )
+    one, other = (fit_linear_head(p, DAVIDSON, prior_scale=1.0) for p in (pairs, swapped))
+    np.testing.assert_allclose(one.weights, other.weights, atol=1e-4)
+    np.testing.assert_allclose(one.coefficients, -other.coefficients, atol=1e-4)
+    np.testing.assert_allclose(one.own, other.own, atol=1e-4)
+
+
+def test_a_pair_of_weight_two_is_two_pairs():
+    pairs, _ = world(num_pairs=400)
+    twice = np.concatenate([np.arange(400), np.arange(100)])
+    copied = replace(
+        pairs, first=pairs.first[twice], second=pairs.second[twice], answer=pairs.answer[twice],
+        weight=np.ones(500), columns=pairs.columns[twice],
+    )  # fmt: skip
+    weighed = replace(pairs, weight=np.where(np.arange(400) < 100, 2.0, 1.0))
+    one, other = (fit_linear_head(p, DAVIDSON, prior_scale=1.0) for p in (copied, weighed))
+    np.testing.assert_allclose(one.weights, other.weights, atol=2e-4)
+
+
+def test_true_weights_lie_within_the_stated_doubt():
+    standing = []
+    for seed in range(30):
+        pairs, weights = world(seed=seed, num_pairs=2000)
+        head = fit_linear_head(pairs, DAVIDSON)
+        standing.append((head.weights - weights) / np.sqrt(np.diag(head.covariance))[:5])
+    scores = np.concatenate(standing)
+    assert np.mean(np.abs(scores) < 1.96) == pytest.approx(0.95, abs=0.06)
+    assert scores.std() == pytest.approx(1.0, abs=0.2)
+
+
+def test_the_evidence_finds_the_spread_of_the_weights():
+    found = []
+    for spread in (0.1, 1.0):
+        scales = [
+            fit_linear_head(world(num_texts=300, num_pairs=4000, dimensions=40, seed=s,
+                                  spread=spread)[0], DAVIDSON).prior_scale
+            for s in range(5)
+        ]  # fmt: skip
+        found.append(np.mean(scales))
+    np.testing.assert_allclose(found, [0.1, 1.0], rtol=0.3)
+
+
+def test_the_climb_reports_each_pass_and_says_when_it_was_stopped():
+    pairs, _ = world(dimensions=30, num_pairs=4000)
+    seen = []
+    whole = fit_linear_head(
+        pairs, DAVIDSON, prior_scale=1.0, on_step=lambda step, value: seen.append(value)
+    )
+    assert whole.converged
+    assert len(seen) == whole.iterations
+    assert seen == sorted(seen)
+    cut = fit_linear_head(
+        pairs, DAVIDSON, prior_scale=1.0, has_covariance=False,
+        config=HeadConfig(max_steps=1, subsample=1),
+    )  # fmt: skip
+    assert not cut.converged
+    assert cut.covariance is None
+    assert cut.gain_left > whole.gain_left
+
+
+def test_unusable_pairs_are_refused():
+    pairs, _ = world(num_pairs=50)
+    broken = pairs.features.copy()
+    broken[7, 2] = np.nan
+    with pytest.raises(DataError, match=r"text 7 are not all finite numbers \(1 of 60"):
+        fit_linear_head(replace(pairs, features=broken), DAVIDSON)
+    with pytest.raises(DataError, match="total weight of 0"):
+        fit_linear_head(replace(pairs, weight=np.zeros(50)), DAVIDSON)
+    with pytest.raises(ConfigError, match="prior_scale=-1"):
+        fit_linear_head(pairs, DAVIDSON, prior_scale=-1.0)
