@@ -14,6 +14,7 @@ from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
 from penchant.cli.predict import predict
+from penchant.cli.rank import rank
 from penchant.cli.report import report
 from penchant.cli.what_if import what_if
 
@@ -47,6 +48,7 @@ app.command()(compare)
 app.command("what-if")(what_if)
 app.command()(elasticities)
 app.command()(effects)
+app.command()(rank)
 app.command()(report)
 
 

@@ -3,9 +3,10 @@
 Legend: B lines, K alternatives.
 """
 
+import codecs
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,14 @@ _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "
          "brand", "platform", "module", "style", "arm", "action", "candidate")  # fmt: skip
 _AVAILABLE = ("av", "avail", "available", "availability")
 _PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
+# The same without anything before them.
+_PAIRED_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x", "y"))
 _AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
 _WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
 # Answers that mean nothing may be left out if they are at most this share of the lines.
 _FEW = 0.02
+# How much of a CSV is looked at to find its encoding; a later letter is found on reading.
+_HEAD_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +103,16 @@ def _file_settings(data: Any) -> tuple[Description, list[str]]:
     path = Path(data)
     if not path.is_file() or path.suffix == ".gz":
         return plain, []
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(_HEAD_BYTES)
     reasons = []
     encoding = "utf-8"
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
     else:
         try:
-            content.decode("utf-8")
+            # A letter cut in two at the end of the part is no mistake.
+            codecs.getincrementaldecoder("utf-8")().decode(content, len(content) < _HEAD_BYTES)
         except UnicodeDecodeError as error:
             encoding = "cp1252"
             line = content.count(b"\n", 0, error.start) + 1
@@ -136,23 +143,23 @@ def _arena(columns: SeenColumns) -> tuple[Description, str] | None:
 
 
 def _pairs(columns: SeenColumns) -> tuple[Description, str] | None:
-    for first, second in _PAIRED_ENDS:
-        for name in columns.names:
-            stem = name[: -len(first)]
-            other = stem + second
-            if not (name.endswith(first) and stem and other in columns.names):
-                continue
-            if not (is_text(columns.table[name].type) and is_text(columns.table[other].type)):
-                continue
-            common = set(columns.values(name)) & set(columns.values(other))
-            answer = _pair_answer(columns, (name, other))
-            if answer is None or not common:
-                continue
-            said = Description(
-                layout="pairs", kind="pair", option_columns=(name, other), answer=answer,
-                feature_columns=_pair_features(columns, first, second, (name, other)),
-            )  # fmt: skip
-            return said, f"{name} and {other} hold the same names, and {answer} says which won."
+    if {"winner", "loser"} <= set(columns.names):
+        said = Description(
+            layout="pairs", kind="pair", option_columns=("winner", "loser"), answer="winner"
+        )
+        return said, "winner and loser name the two options of every line."
+    for name, other, first, second in _paired_columns(columns):
+        if not (is_text(columns.table[name].type) and is_text(columns.table[other].type)):
+            continue
+        common = set(columns.values(name)) & set(columns.values(other))
+        answer, codes = _pair_answer(columns, (name, other))
+        if answer is None or not common:
+            continue
+        said = Description(
+            layout="pairs", kind="pair", option_columns=(name, other), answer=answer, codes=codes,
+            feature_columns=_pair_features(columns, first, second, (name, other)),
+        )  # fmt: skip
+        return said, f"{name} and {other} hold the same names, and {answer} says which won."
     share = columns.first(_WIN_SHARE)
     for one, other in _AGAINST:
         if share is not None and {one, other} <= set(columns.names):
@@ -168,17 +175,45 @@ def _pairs(columns: SeenColumns) -> tuple[Description, str] | None:
     return None
 
 
-def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> str | None:
+def _paired_columns(columns: SeenColumns) -> Iterator[tuple[str, str, str, str]]:
+    """Two columns that differ in how they end (model_a, model_b), and the two endings."""
+    for first, second in _PAIRED_NAMES:
+        if {first, second} <= set(columns.names):
+            yield first, second, first, second
+    for first, second in _PAIRED_ENDS:
+        for name in columns.names:
+            stem = name[: -len(first)]
+            if stem and name.endswith(first) and stem + second in columns.names:
+                yield name, stem + second, first, second
+
+
+def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
+    """The column that says who won, and what its words mean where that is no common knowledge."""
     names = {str(v) for side in sides for v in columns.values(side)}
     for name in columns.names:
         if name in sides or not is_text(columns.table[name].type):
             continue
         words = {str(value) for value in columns.values(name)}
         if words and all(w.strip().lower() in COMMON_WORDS for w in words):
-            return name
+            return name, {}
         if words and words <= names and _is_one_of(columns, name, sides):
-            return name
-    return None
+            return name, {}
+        codes = _side_codes(words)
+        if codes:
+            return name, codes
+    return None, {}
+
+
+def _side_codes(words: set[str]) -> dict[str, str]:
+    """Two words that differ in how they end (a1, a2) are sides; all others must be common ones."""
+    own = sorted(word for word in words if word.strip().lower() not in COMMON_WORDS)
+    if len(own) != 2:
+        return {}
+    for first, second in _PAIRED_ENDS:
+        stem = own[0][: -len(first)]
+        if stem and own[0].endswith(first) and own[1] == stem + second:
+            return {own[0]: "first", own[1]: "second"}
+    return {}
 
 
 def _is_one_of(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> bool:

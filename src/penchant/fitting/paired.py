@@ -19,18 +19,19 @@ from penchant.fitting.paired_density import (
     log_likelihood,
     slopes,
 )
-from penchant.fitting.paired_prior import WEAK_SCALE, StrengthPrior, normal_prior, weak_prior
+from penchant.fitting.paired_prior import (
+    WEAK_SCALE,
+    StrengthPrior,
+    centred,
+    normal_prior,
+    prior_sentences,
+    prior_weight,
+    weak_prior,
+)
 from penchant.fitting.paired_terms import Link
+from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity, connectivity, describe
-
-# A step is too long if the slope along it has turned by more than this part of what it was. Below,
-# the logistic curve's own stiffness (its third derivative is at most its second) makes sure that
-# the likelihood rose, so that no logarithm need be taken on the way.
-_OVERSHOOT = 0.5
-_MOST_CG_STEPS = 10_000
-# No linear system is solved to more than this part of its right side.
-_FINEST = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,16 +95,6 @@ class PairedFit:
         return None if self.prior is None else self.prior.scale
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Point:
-    """Where the climb stands: strengths, the tie parameter in the units it is climbed in."""
-
-    strengths: Float[Array, " N"]
-    tie: float
-    gradient: Float[Array, " N1"]
-    found: Slopes
-
-
 def fit_paired(
     counts: PairCounts,
     config: PairedConfig | None = None,
@@ -130,40 +121,33 @@ def fit_paired(
         prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
     else:
         prior = weak_prior(WEAK_SCALE[config.link], found, counts.votes_of_item)
-    climb = _Climb(counts=counts, model=model, prior=prior, island=found.island)
-    point = climb.look(_start_strengths(counts, found, config.link, start),
-                       _start_tie(counts, model, start))  # fmt: skip
-    converged, decrement, steps, first_size = False, np.inf, 0, 0.0
-    while steps < config.max_steps and not converged:
-        size = climb.slope_size(point)
-        first_size = first_size or size
-        # Solved roughly while far away, ever better near the top, so that steps converge quickly.
-        forcing = min(0.1, max(_FINEST, size / first_size)) if first_size else 0.1
-        step = climb.direction(point, forcing)
-        slope = float(step @ point.gradient)
-        decrement = 0.5 * slope
-        converged = decrement <= config.tolerance
-        moved = climb.advance(point, step, slope, is_last=converged)
-        if moved is None:
-            break
-        point, steps = moved, steps + 1
-        if on_step is not None:
-            on_step(steps, decrement)
-    strengths = _centred(point.strengths, found.island)
-    tie = climb.tie_parameter(point.tie) if model.has_tie_parameter else None
-    weight = _prior_weight(point.found, prior)
+    density = _Density(counts=counts, model=model, prior=prior, island=found.island)
+    peak = climb(
+        density.look,
+        np.append(
+            _start_strengths(counts, found, config.link, start), _start_tie(counts, model, start)
+        ),
+        max_steps=config.max_steps,
+        tolerance=config.tolerance,
+        longest=density.longest if density.climbs_eta else None,
+        on_step=on_step,
+    )
+    strengths = centred(peak.theta[:-1], found.island)
+    tie = density.tie_parameter(peak.theta[-1]) if model.has_tie_parameter else None
+    weight = prior_weight(peak.local.diagonal[:-1], prior)
     return PairedFit(
         counts=counts, model=model, strengths=strengths, tie_parameter=tie,
         log_likelihood=log_likelihood(counts, strengths, tie or 0.0, model),
-        converged=converged, iterations=steps, decrement=decrement, connectivity=found,
+        converged=peak.converged, iterations=peak.iterations, decrement=peak.decrement,
+        connectivity=found,
         prior=prior, prior_weight=weight,
         warnings=(*warnings, *describe(found, counts.items),
-                  *_prior_sentences(counts, config, prior, weight)),
+                  *prior_sentences(counts.items, prior, weight, config.link)),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Climb:
+class _Density:
     """The penalised log-likelihood in strengths and, behind them, the tie parameter.
 
     Rao and Kupper's threshold is climbed as eta itself, in which the likelihood is concave; the
@@ -180,9 +164,14 @@ class _Climb:
         return self.model.ties == "rao_kupper"
 
     def tie_parameter(self, tie: float) -> float:
-        return float(np.log(tie)) if self.climbs_eta else tie
+        return float(np.log(tie)) if self.climbs_eta else float(tie)
 
-    def look(self, strengths: Array, tie: float) -> _Point:
+    def longest(self, theta: Array, step: Array) -> float:
+        """Eta stays positive."""
+        return float(0.9 * theta[-1] / -step[-1]) if step[-1] < 0 else 1.0
+
+    def look(self, theta: Array) -> Local:
+        strengths, tie = theta[:-1], theta[-1]
         found = slopes(self.counts, strengths, self.tie_parameter(tie), self.model)
         if self.climbs_eta:
             found = Slopes(
@@ -191,15 +180,21 @@ class _Climb:
                 own_bend=(found.own_bend + found.own_slope) / tie**2,
             )  # fmt: skip
         gradient = np.append(found.gradient, found.own_slope)
+        diagonal = np.append(found.diagonal, found.own_bend)
         if self.prior is not None:
             gradient[:-1] += self.prior.gradient(strengths)
+            diagonal[:-1] += self.prior.diagonal()
         if self.prior is None or self.prior.anchor.any():
             # Only gaps are seen, so the slopes of an island sum to 0; what rounding adds to that
             # has no bend to answer it, and near the top would be all that is solved for.
-            gradient[:-1] = _centred(gradient[:-1], self.island)
-        return _Point(strengths=strengths, tie=tie, gradient=gradient, found=found)
+            gradient[:-1] = centred(gradient[:-1], self.island)
+        # An item that met nobody has neither slope nor bend: any number will do.
+        diagonal = np.where(diagonal > 0, diagonal, 1.0)
+        return Local(
+            gradient=gradient, diagonal=diagonal, times=lambda vector: self._times(found, vector)
+        )
 
-    def information_times(self, found: Slopes, vector: Array) -> Array:
+    def _times(self, found: Slopes, vector: Array) -> Array:
         strengths, tie = vector[:-1], vector[-1]
         product = bend_times(self.counts, found.bend, strengths)
         if self.prior is not None:
@@ -208,55 +203,6 @@ class _Climb:
             return np.append(product, tie)
         product += found.cross * tie
         return np.append(product, found.cross @ strengths + found.own_bend * tie)
-
-    def diagonal(self, found: Slopes) -> Array:
-        diagonal = found.diagonal if self.prior is None else found.diagonal + self.prior.diagonal()
-        own = found.own_bend if self.model.has_tie_parameter else 1.0
-        whole = np.append(diagonal, own)
-        # An item that met nobody has neither slope nor bend: any number will do.
-        return np.where(whole > 0, whole, 1.0)
-
-    def slope_size(self, point: _Point) -> float:
-        """The gradient's length, each entry in its own unit."""
-        return float(np.sqrt(np.sum(point.gradient**2 / self.diagonal(point.found))))
-
-    def direction(self, point: _Point, forcing: float) -> Array:
-        """The Newton step, to within a part `forcing` of the gradient, by conjugate gradients."""
-        diagonal = self.diagonal(point.found)
-        step, residual = np.zeros_like(point.gradient), point.gradient.copy()
-        scaled = residual / diagonal
-        direction, size = scaled.copy(), float(residual @ scaled)
-        goal = forcing**2 * size
-        for _ in range(_MOST_CG_STEPS):
-            if size <= goal or size == 0.0:
-                break
-            product = self.information_times(point.found, direction)
-            bend = float(direction @ product)
-            if bend <= 0.0:
-                break  # rounding: what is left has no bend to speak of
-            length = size / bend
-            step += length * direction
-            residual -= length * product
-            scaled = residual / diagonal
-            size, before = float(residual @ scaled), size
-            direction = scaled + (size / before) * direction
-        return step
-
-    def advance(self, point: _Point, step: Array, slope: float, is_last: bool) -> _Point | None:
-        """The next point along the step, which is halved while it overshoots."""
-        length = 1.0
-        if self.climbs_eta and step[-1] < 0:
-            length = min(1.0, 0.9 * point.tie / -step[-1])
-        for _ in range(60):
-            there = (point.strengths + length * step[:-1], point.tie + length * step[-1])
-            if is_last:
-                return _Point(strengths=there[0], tie=there[1], gradient=point.gradient,
-                              found=point.found)  # fmt: skip
-            reached = self.look(*there)
-            if float(step @ reached.gradient) >= -_OVERSHOOT * slope:
-                return reached
-            length *= 0.5
-        return None
 
 
 def _model_for(counts: PairCounts, config: PairedConfig) -> tuple[PairModel, tuple[str, ...]]:
@@ -291,7 +237,7 @@ def _start_strengths(
     won, lost = counts.wins_of_item, _losses(counts)
     tied = counts.votes_of_item - won - lost
     guess = np.log((won + 0.5 * tied + 0.5) / (lost + 0.5 * tied + 0.5))
-    return _centred(guess if link == "logit" else guess / 1.7, found.island)
+    return centred(guess if link == "logit" else guess / 1.7, found.island)
 
 
 def _losses(counts: PairCounts) -> Array:
@@ -315,33 +261,3 @@ def _start_tie(counts: PairCounts, model: PairModel, start: PairedFit | None) ->
         logit = float(np.log((1.0 + share) / (1.0 - share)))
         return logit if model.link == "logit" else logit / 1.7
     return 0.0
-
-
-def _centred(values: Array, island: Array) -> Array:
-    """The values less the mean of their island."""
-    return values - (np.bincount(island, values) / np.bincount(island))[island]
-
-
-def _prior_weight(found: Slopes, prior: StrengthPrior | None) -> Array:
-    if prior is None:
-        return np.zeros(len(found.diagonal))
-    held = prior.held / prior.scale**2
-    return held / np.maximum(held + found.diagonal, 1e-300)
-
-
-def _prior_sentences(
-    counts: PairCounts, config: PairedConfig, prior: StrengthPrior | None, weight: Array
-) -> tuple[str, ...]:
-    if prior is None or config.prior_scale is not None:
-        return ()
-    held = np.flatnonzero(prior.held)
-    order = held[np.argsort(-weight[held], kind="stable")]
-    shown = ", ".join(f"`{counts.items[i]}` {weight[i]:.0%}" for i in order[:4])
-    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
-    unit = "logits" if config.link == "logit" else "probits"
-    return (
-        f"A weak prior (normal around the mean of the others, standard deviation {prior.scale:g} "
-        f"{unit}) holds {len(order)} of {counts.num_items} items that no finite strength fits; "
-        f"its part in what is known of them: {shown}{more}. Read their order and their wide "
-        "interval, not their score.",
-    )

@@ -88,3 +88,35 @@ def weak_prior(
     return StrengthPrior(
         scale=scale, held=~in_main, anchor=in_main / size[found.island], island=found.island
     )
+
+
+def prior_weight(diagonal: Float[Array, " N"], prior: StrengthPrior | None) -> Float[Array, " N"]:
+    """The prior's part in what is known of each item; `diagonal` is of votes and prior together."""
+    if prior is None:
+        return np.zeros(len(diagonal))
+    held = prior.held / prior.scale**2
+    return np.minimum(held / np.maximum(diagonal, 1e-300), 1.0)
+
+
+def prior_sentences(
+    items: tuple[str, ...], prior: StrengthPrior | None, weight: Float[Array, " N"], link: str
+) -> tuple[str, ...]:
+    """Whom a weak prior holds, and by how much; nothing for one that was asked for."""
+    if prior is None or not prior.anchor.any():
+        return ()
+    held = np.flatnonzero(prior.held)
+    order = held[np.argsort(-weight[held], kind="stable")]
+    shown = ", ".join(f"`{items[i]}` {weight[i]:.0%}" for i in order[:4])
+    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    unit = "logits" if link == "logit" else "probits"
+    return (
+        f"A weak prior (normal around the mean of the others, standard deviation {prior.scale:g} "
+        f"{unit}) holds {len(order)} of {len(items)} items that no finite strength fits; "
+        f"its part in what is known of them: {shown}{more}. Read their order and their wide "
+        "interval, not their score.",
+    )
+
+
+def centred(values: Float[Array, " N"], island: Int[Array, " N"]) -> Float[Array, " N"]:
+    """The values less the mean of their island."""
+    return values - (np.bincount(island, values) / np.bincount(island))[island]

@@ -1,0 +1,109 @@
+"""Climbing a concave function of many parameters whose curvature is known as a product only.
+
+Legend: P parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.numerics.arrays import Array
+
+# A step is too long if the slope along it has turned to more than this part of what it was. Below,
+# the stiffness of logistic curves (their third derivative is at most their second, times the
+# largest change of a gap) makes sure that the function rose: no value need be computed on the way.
+_OVERSHOOT = 0.5
+_MOST_CG_STEPS = 10_000
+# No linear system is solved to more than this part of its right side.
+_FINEST = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Local:
+    """The function near one point: its gradient, and minus its second derivatives as a product
+    with a vector and as a diagonal. A direction without bend must have no slope either."""
+
+    gradient: Float[Array, " P"]
+    diagonal: Float[Array, " P"]
+    times: Callable[[Float[Array, " P"]], Float[Array, " P"]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peak:
+    """Where the climb ended. `decrement`: the gain, in the function's unit, that was expected of
+    the last step."""
+
+    theta: Float[Array, " P"]
+    local: Local
+    converged: bool
+    iterations: int
+    decrement: float
+
+
+def climb(
+    look: Callable[[Float[Array, " P"]], Local],
+    start: Float[Array, " P"],
+    *,
+    max_steps: int,
+    tolerance: float,
+    longest: Callable[[Float[Array, " P"], Float[Array, " P"]], float] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Peak:
+    """Newton steps by conjugate gradients, solved ever better near the top.
+
+    Dembo and Steihaug (1983), with the diagonal as preconditioner. Ends when half the Newton
+    decrement falls below `tolerance`, after taking that step too. `longest(theta, step)` bounds a
+    step's length where parameters have limits.
+    """
+    theta, local = start, look(start)
+    converged, decrement, steps, first_size = False, np.inf, 0, 0.0
+    while steps < max_steps and not converged:
+        size = float(np.sqrt(np.sum(local.gradient**2 / local.diagonal)))
+        first_size = first_size or size
+        forcing = min(0.1, max(_FINEST, size / first_size)) if first_size else 0.1
+        step = _direction(local, forcing)
+        slope = float(step @ local.gradient)
+        decrement = 0.5 * slope
+        converged = decrement <= tolerance
+        length = 1.0 if longest is None else min(1.0, longest(theta, step))
+        if converged:
+            theta = theta + length * step
+        else:
+            for _ in range(60):
+                there = look(theta + length * step)
+                if float(step @ there.gradient) >= -_OVERSHOOT * slope:
+                    break
+                length *= 0.5
+            else:
+                break
+            theta, local = theta + length * step, there
+        steps += 1
+        if on_step is not None:
+            on_step(steps, decrement)
+    return Peak(
+        theta=theta, local=local, converged=converged, iterations=steps, decrement=decrement
+    )
+
+
+def _direction(local: Local, forcing: float) -> Float[Array, " P"]:
+    """The Newton step, to within a part `forcing` of the gradient."""
+    step, residual = np.zeros_like(local.gradient), local.gradient.copy()
+    scaled = residual / local.diagonal
+    direction, size = scaled.copy(), float(residual @ scaled)
+    goal = forcing**2 * size
+    for _ in range(_MOST_CG_STEPS):
+        if size <= goal or size == 0.0:
+            break
+        product = local.times(direction)
+        bend = float(direction @ product)
+        if bend <= 0.0:
+            break  # rounding: what is left has no bend to speak of
+        length = size / bend
+        step += length * direction
+        residual -= length * product
+        scaled = residual / local.diagonal
+        size, before = float(residual @ scaled), size
+        direction = scaled + (size / before) * direction
+    return step

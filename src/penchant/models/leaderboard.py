@@ -1,0 +1,306 @@
+"""A leaderboard from votes, counts or rankings: scores, places, and how sure both are."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from penchant.data.description import Description
+from penchant.data.pair_counts import PairCounts
+from penchant.data.rankings import Rankings, rankings_from_records
+from penchant.data.readers.votes import VoteColumns, read_votes, votes_from_records
+from penchant.data.records import Records
+from penchant.data.votes import Votes
+from penchant.errors import ConfigError, NotFittedError
+from penchant.feedback.gap import GapModel
+from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
+from penchant.fitting.paired_intervals import (
+    INTERVAL_KINDS,
+    IntervalConfig,
+    IntervalKind,
+    strength_intervals,
+)
+from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
+from penchant.fitting.votes_pooled import VotesConfig, VotesFit, fit_votes
+from penchant.models.standings import (
+    LOGITS_PER_PROBIT,
+    Bounds,
+    Standing,
+    normal_bounds,
+    paired_bounds,
+    rank_bounds,
+    ranked_bounds,
+    standings,
+)
+from penchant.models.table import Table
+from penchant.numerics.arrays import Array
+from penchant.numerics.graph import connectivity
+
+MODELS = ("bradley_terry", "thurstone", "plackett_luce")
+# A voter with a larger part of the votes than this is worth a sentence.
+_BUSY = 0.3
+
+
+@dataclass(eq=False)
+class Leaderboard:
+    """Scores and ranks of items that people compared.
+
+    model: "bradley_terry" (Zermelo 1929; Bradley and Terry 1952), "thurstone" (1927) for pairs,
+    "plackett_luce" for rankings; None takes what the data are. ties: "davidson", "rao_kupper" or
+    "half"; a tie strength is estimated for the first two, and None takes Davidson's (Thurstone:
+    Rao and Kupper's). covariates: columns of the votes, so
+    that scores are at equal length, style or position ("shown_first"). context: a column; scores
+    may differ by its values, shrunk to the common ones. interval: see `IntervalConfig`; level: of
+    the intervals. prior_scale: standard deviation of every score before any data; None holds only
+    items that no finite score fits. random_state: seed of what is drawn for intervals.
+
+    `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model), `bounds_`
+    and `seconds_`.
+    """
+
+    model: Literal["bradley_terry", "thurstone", "plackett_luce"] | None = None
+    ties: Literal["davidson", "rao_kupper", "half"] | None = None
+    covariates: tuple[str, ...] = ()
+    context: str | None = None
+    interval: IntervalKind = "auto"
+    level: float = 0.95
+    prior_scale: float | None = None
+    random_state: int = 0
+
+    def fit(
+        self,
+        data: Votes | PairCounts | Rankings | Records | Any,
+        description: Description | str | Path | None = None,
+        *,
+        on_step: Callable[[int, float], None] | None = None,
+    ) -> "Leaderboard":
+        """Rank the items of votes, counts, rankings, records of either, or a file or table.
+
+        `description` says which column plays which role; None guesses. `on_step(step, gain)` is
+        called after each step of the climb. Raises DataError for unusable data, ConfigError for
+        options that do not go together.
+        """
+        self.check()
+        began = time.perf_counter()
+        found = self._observed(data, description)
+        if isinstance(found, Rankings):
+            self._fit_rankings(found, on_step)
+        elif self.model == "plackett_luce":
+            raise ConfigError(
+                'model="plackett_luce" is for rankings, but the data are pairs; expected '
+                'model="bradley_terry" (the same likelihood on two items) or "thurstone".'
+            )
+        elif self.covariates or self.context:
+            if isinstance(found, PairCounts):
+                raise ConfigError(
+                    "covariates and contexts belong to single votes, but counts were given; "
+                    "expected `Votes`, records or a file."
+                )
+            self._fit_votes(found)
+        elif isinstance(found, PairCounts):
+            self._fit_counts(found, None, on_step)
+        else:
+            self._fit_counts(found.counts(), found, on_step)
+        self.seconds_ = time.perf_counter() - began
+        return self
+
+    def table(self, top: int | None = None) -> Table:
+        """The ranked table, or the best `top` of it, with its warnings."""
+        rows = self._fitted()
+        many_islands = rows[-1].island > 0
+        shown = rows[:top]
+        scores = {"voter": "by voter"}.get(self.bounds_.kind, self.bounds_.kind)
+        facts = [
+            ("Log-likelihood", f"{self.fit_.log_likelihood:,.2f}"),
+            ("Intervals", f"{self.level:.0%}, {scores}; ranks hold for all items at once"),
+        ]
+        if isinstance(self.fit_, VotesFit):
+            found = zip(self.fit_.covariate_names, self.fit_.coefficients, self.fit_.coefficient_se)
+            facts += [(f"{name} (per unit)", f"{b:+.4g} (se {se:.2g})") for name, b, se in found]
+        if len(shown) < len(rows):
+            facts.append(("Not shown", f"{len(rows) - len(shown):,} more items"))
+        return Table(
+            title=f"{len(rows):,} items", corner="item",
+            headings=("rank", "range", "score", "interval", "Elo", "votes")
+            + (("island",) if many_islands else ()),
+            rows=tuple(_cells(row, many_islands) for row in shown),
+            facts=tuple(facts), notes=self.warnings_,
+        )  # fmt: skip
+
+    def summary(self) -> str:
+        """The table as plain text."""
+        return self.table().text()
+
+    def _fitted(self) -> tuple[Standing, ...]:
+        if not hasattr(self, "standings_"):
+            raise NotFittedError(
+                "this Leaderboard has not seen any votes; expected a call of `fit` first."
+            )
+        return self.standings_
+
+    def check(self) -> None:
+        """Raises ConfigError for options that no data could go with."""
+        if self.model is not None and self.model not in MODELS:
+            raise ConfigError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}.")
+        if self.interval not in INTERVAL_KINDS:
+            raise ConfigError(
+                f"interval is {self.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}."
+            )
+        # Says what is wrong with ties and prior.
+        PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
+        if not 0 < self.level < 1:
+            raise ConfigError(f"level is {self.level}; expected a number between 0 and 1, as 0.95.")
+
+    @property
+    def _link(self) -> Literal["logit", "probit"]:
+        return "probit" if self.model == "thurstone" else "logit"
+
+    @property
+    def _ties(self) -> Literal["davidson", "rao_kupper", "half"]:
+        return self.ties or ("rao_kupper" if self.model == "thurstone" else "davidson")
+
+    def _observed(
+        self, data: Any, description: Description | str | Path | None
+    ) -> Votes | PairCounts | Rankings:
+        if isinstance(data, Votes | PairCounts | Rankings):
+            return data
+        columns = VoteColumns(context=self.context, covariates=self.covariates)
+        if not isinstance(data, Records):
+            said = _description(data, description)
+            if said.layout in ("pairs", "arena"):
+                return read_votes(data, said, columns).votes
+            from penchant.data.readers.read import read
+
+            data = read(data, said).records
+        kinds = set(data.kinds[np.unique(data.kind_codes)])
+        if kinds <= {"ranking", "best_worst"}:
+            return rankings_from_records(data)
+        return votes_from_records(data, columns)
+
+    def _fit_counts(
+        self,
+        counts: PairCounts,
+        votes: Votes | None,
+        on_step: Callable[[int, float], None] | None,
+    ) -> None:
+        config = PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
+        fit = fit_paired(counts, config, on_step=on_step)
+        intervals = strength_intervals(
+            fit, votes, IntervalConfig(kind=self.interval, level=self.level), self._generator()
+        )
+        bounds = paired_bounds(intervals, self.level)
+        self._keep(fit, counts.items, bounds, fit.connectivity.island, counts.votes_of_item)
+        self.warnings_ = (
+            *fit.warnings, *voter_sentences(votes), *_convergence_sentences(fit), *bounds.notes[1:]
+        )  # fmt: skip
+
+    def _fit_rankings(
+        self, rankings: Rankings, on_step: Callable[[int, float], None] | None
+    ) -> None:
+        if self.model in ("bradley_terry", "thurstone"):
+            raise ConfigError(
+                f'model="{self.model}" is for pairs, but the data are rankings, which are never '
+                'broken into pairs; expected model="plackett_luce".'
+            )
+        if self.covariates or self.context or self.interval not in ("auto", "wald"):
+            raise ConfigError(
+                'covariates, contexts and intervals other than "wald" are for pairs; expected none '
+                "of them with rankings."
+            )
+        fit = fit_ranked(rankings, RankedConfig(prior_scale=self.prior_scale), on_step=on_step)
+        bounds = ranked_bounds(fit, self.level)
+        self._keep(fit, rankings.items, bounds, fit.connectivity.island, rankings.votes_of_item)
+        self.warnings_ = (*fit.warnings, *_convergence_sentences(fit))
+
+    def _fit_votes(self, votes: Votes) -> None:
+        missing = set(self.covariates) - set(votes.covariate_names)
+        if missing or (self.context is not None and votes.context is None):
+            raise ConfigError(
+                f"the votes have the covariates {votes.covariate_names} and "
+                f"{'no contexts' if votes.context is None else 'contexts'}; expected covariates "
+                f"{self.covariates} and context {self.context!r}. Read them with `VoteColumns`."
+            )
+        ties = self._ties if votes.tie.any() else "half"
+        config = VotesConfig(
+            model=GapModel(ties=None if ties == "half" else ties, link=self._link),
+            ties="half" if ties == "half" else "answer", has_context=self.context is not None,
+        )  # fmt: skip
+        fit = fit_votes(votes, config)
+        counts = votes.counts()
+        scored = 0.5 * counts.ties
+        island = connectivity(
+            counts.first, counts.second, counts.first_wins + scored, counts.second_wins + scored,
+            counts.num_items,
+        ).island  # fmt: skip
+        bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
+        self._keep(fit, votes.items, bounds, island, counts.votes_of_item)
+        self.warnings_ = (
+            *fit.warnings, *voter_sentences(votes), *_convergence_sentences(fit), *bounds.notes[1:]
+        )  # fmt: skip
+
+    def _keep(
+        self,
+        fit: PairedFit | RankedFit | VotesFit,
+        items: tuple[str, ...],
+        bounds: Bounds,
+        island: Array,
+        votes_of_item: Array,
+    ) -> None:
+        found = rank_bounds(fit.strengths, bounds, island, self._generator())
+        logits = LOGITS_PER_PROBIT if self._link == "probit" else 1.0
+        self.fit_, self.bounds_ = fit, bounds
+        self.standings_ = standings(
+            items, fit.strengths, bounds, found, votes_of_item, island, logits
+        )
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.random_state)
+
+
+def _cells(row: Standing, has_island: bool) -> tuple[str, ...]:
+    ends = (f"{end:+.2f}" if np.isfinite(end) else "unbounded" for end in (row.low, row.high))
+    return (
+        row.name, str(row.rank), f"{row.rank_low}-{row.rank_high}", f"{row.strength:+.3f}",
+        " to ".join(ends), f"{row.elo:.0f}", f"{row.votes:,.6g}",
+    ) + ((str(row.island + 1),) if has_island else ())  # fmt: skip
+
+
+def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
+    """A voter who casts a large part of all votes is named."""
+    if votes is None or votes.voter is None or not len(votes):
+        return ()
+    known = votes.voter >= 0
+    cast = np.bincount(votes.voter[known], votes.weight[known], minlength=len(votes.voters))
+    total = float(votes.weight.sum())
+    busy = np.flatnonzero(cast > _BUSY * total)
+    if len(cast) < 2 or not total:
+        return ()
+    return tuple(
+        f"Voter `{votes.voters[i]}` cast {cast[i] / total:.0%} of all votes: the order is theirs "
+        "as much as everybody's. Intervals by voter say how much it rests on them."
+        for i in busy
+    )
+
+
+def _convergence_sentences(fit: PairedFit | RankedFit | VotesFit) -> tuple[str, ...]:
+    if fit.converged:
+        return ()
+    return (
+        f"The climb stopped after {fit.iterations} steps before it had reached the top: scores may "
+        "be off. Look for items with very few votes, or set a prior.",
+    )
+
+
+def _description(data: Any, description: Description | str | Path | None) -> Description:
+    from penchant.data import description as schema
+
+    if isinstance(description, Description):
+        return description
+    if description is not None:
+        return schema.load(description)
+    from penchant.data.guess import guess
+
+    return guess(data).description

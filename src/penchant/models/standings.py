@@ -1,0 +1,190 @@
+"""A ranked table: one line an item, with what can be said of its score and of its place.
+
+Legend: N items.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import DataError
+from penchant.fitting.paired_intervals import StrengthIntervals
+from penchant.fitting.ranked import RankedFit
+from penchant.metrics.rank_intervals import (
+    RankIntervals,
+    ranks_from_intervals,
+    sidak_level,
+    simultaneous_ranks,
+)
+from penchant.numerics.arrays import Array
+
+# Elo's scale: 400 points are odds of 10 to 1; 1,000 is the mean of an island.
+ELO_PER_LOGIT = 400.0 / math.log(10.0)
+ELO_MEAN = 1000.0
+# The standard deviation of the logistic over the normal's that is closest to it.
+LOGITS_PER_PROBIT = 1.702
+# All differences are compared up to here, in some seconds; beyond, intervals of single scores are.
+_MOST_COMPARED = 400
+_MOST_RANKED = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """One item of a leaderboard.
+
+    strength: in logits (probits for Thurstone), mean 0 within an island; elo: the same on Elo's
+    scale, mean 1,000. se: standard error of the strength; low, high: its interval, infinite where
+    the data set no bound. rank: 1 is best, within the island; rank_low, rank_high: the best and
+    the worst rank that the data allow, for all items at once. votes: comparisons the item took
+    part in, by weight. island: number of the set of items that it can be compared with.
+    """
+
+    name: str
+    strength: float
+    elo: float
+    se: float
+    low: float
+    high: float
+    rank: int
+    rank_low: int
+    rank_high: int
+    votes: float
+    island: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bounds:
+    """What is known of N strengths: standard errors, ends of intervals, and the covariance where
+    there is room for it. `notes` says how they were found and what to mind."""
+
+    se: Float[Array, " N"]
+    low: Float[Array, " N"]
+    high: Float[Array, " N"]
+    covariance: Float[Array, "N N"] | None
+    level: float
+    kind: str
+    degrees_of_freedom: Float[Array, " N"]
+    notes: tuple[str, ...] = ()
+
+
+def paired_bounds(intervals: StrengthIntervals, level: float) -> Bounds:
+    """Of intervals for pairs."""
+    errors = intervals.errors
+    return Bounds(
+        se=intervals.se, low=intervals.low, high=intervals.high, covariance=errors.covariance,
+        level=level, kind=intervals.kind, degrees_of_freedom=errors.degrees_of_freedom,
+        notes=intervals.notes,
+    )  # fmt: skip
+
+
+def normal_bounds(
+    strengths: Float[Array, " N"], covariance: Float[Array, "N N"], level: float
+) -> Bounds:
+    """Symmetric intervals from a covariance of strengths."""
+    se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    reach = _normal_quantile(level)
+    return Bounds(
+        se=se, low=strengths - reach * se, high=strengths + reach * se, covariance=covariance,
+        level=level, kind="wald", degrees_of_freedom=np.full(len(se), np.inf),
+        notes=(f"{level:.0%} intervals by the curvature of the likelihood.",),
+    )  # fmt: skip
+
+
+def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
+    """Of rankings, by curvature: the information's inverse among strengths that sum to 0.
+
+    Raises DataError beyond some thousand items, where a matrix of all pairs has no room.
+    """
+    num_items, island = len(fit.strengths), fit.connectivity.island
+    if num_items > _MOST_RANKED:
+        raise DataError(
+            f"errors of {num_items} ranked items need a matrix of {num_items}^2 numbers; expected "
+            f"at most {_MOST_RANKED} items. Rank fewer items, or use `fit_ranked` without errors."
+        )
+    # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
+    # is taken out again behind.
+    shift = (island[:, None] == island) / np.bincount(island)[island]
+    project = np.eye(num_items) - shift
+    covariance = project @ np.linalg.inv(fit.information() + shift) @ project
+    unseen = fit.connectivity.unseen
+    covariance[unseen, unseen] = np.inf
+    bounds = normal_bounds(fit.strengths, covariance, level)
+    one_sided = fit.connectivity.unbeaten, fit.connectivity.winless
+    return replace(
+        bounds, low=np.where(one_sided[1], -np.inf, bounds.low),
+        high=np.where(one_sided[0], np.inf, bounds.high),
+    )  # fmt: skip
+
+
+def rank_bounds(
+    strengths: Float[Array, " N"],
+    bounds: Bounds,
+    island: Int[Array, " N"],
+    generator: np.random.Generator,
+) -> RankIntervals:
+    """Ranks within each island that hold for all items at once: by differences, or by score
+    intervals where items are many."""
+    found = _ranks_of_all(strengths, bounds, island, generator)
+    # An item of another island counts as neither above nor below: it only widens the worst rank.
+    size = np.bincount(island)[island]
+    order = np.lexsort((-strengths, island))
+    first_equal = np.zeros(len(strengths), dtype=np.int64)
+    begins = np.ones(len(strengths), dtype=bool)
+    begins[1:] = (np.diff(strengths[order]) != 0) | (np.diff(island[order]) != 0)
+    first_equal[order] = np.maximum.accumulate(np.where(begins, np.arange(len(strengths)), 0))
+    island_start = np.concatenate([[0], np.cumsum(np.bincount(island))])[island]
+    return replace(
+        found, rank=1 + first_equal - island_start, high=found.high - (len(strengths) - size)
+    )
+
+
+def _ranks_of_all(
+    strengths: Float[Array, " N"],
+    bounds: Bounds,
+    island: Int[Array, " N"],
+    generator: np.random.Generator,
+) -> RankIntervals:
+    few = bounds.covariance is not None and len(strengths) <= _MOST_COMPARED
+    if few:
+        freedom = float(bounds.degrees_of_freedom.min(initial=np.inf))
+        return simultaneous_ranks(
+            strengths, bounds.covariance, generator, level=bounds.level, island=island,
+            degrees_of_freedom=freedom,
+        )  # fmt: skip
+    # Each at the level at which all hold together; lopsided ends keep their shape.
+    wider = _normal_quantile(sidak_level(bounds.level, len(strengths)))
+    wider /= _normal_quantile(bounds.level)
+    return ranks_from_intervals(
+        strengths, strengths - wider * (strengths - bounds.low),
+        strengths + wider * (bounds.high - strengths), island=island,
+    )  # fmt: skip
+
+
+def _normal_quantile(level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 * (1.0 + level)))
+
+
+def standings(
+    items: tuple[str, ...],
+    strengths: Float[Array, " N"],
+    bounds: Bounds,
+    found: RankIntervals,
+    votes: Float[Array, " N"],
+    island: Int[Array, " N"],
+    logits_per_unit: float = 1.0,
+) -> tuple[Standing, ...]:
+    """The table: islands by size, in each the best first; equals in the order of `items`."""
+    elo = ELO_MEAN + ELO_PER_LOGIT * logits_per_unit * strengths
+    return tuple(
+        Standing(
+            name=items[i], strength=float(strengths[i]), elo=float(elo[i]), se=float(bounds.se[i]),
+            low=float(bounds.low[i]), high=float(bounds.high[i]), rank=int(found.rank[i]),
+            rank_low=int(found.low[i]), rank_high=int(found.high[i]), votes=float(votes[i]),
+            island=int(island[i]),
+        )
+        for i in np.lexsort((-strengths, island))
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""`penchant rank` as installed: its table, its JSON, its folder, and what it says of bad files."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
+FIELDS = ["name", "score", "elo", "se", "low", "high", "rank", "rank_low", "rank_high", "votes"]
+
+
+def penchant(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "COLUMNS": "200"}, check=False,
+    )  # fmt: skip
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    names, truth = ["zeta", "naïve 模型", "mid", "weak"], np.array([1.0, 0.5, 0.0, -1.0])
+    lines = ["model_a,model_b,winner,judge"]
+    for vote in range(800):
+        a, b = rng.permutation(4)[:2]
+        wins = rng.random() < 1 / (1 + np.exp(truth[b] - truth[a]))
+        word = "tie" if rng.random() < 0.1 else ("model_a" if wins else "model_b")
+        lines.append(f"{names[a]},{names[b]},{word},judge {vote % 40}")
+    return write(tmp_path_factory.mktemp("rank") / "arena.csv", "\n".join(lines) + "\n")
+
+
+def test_json_has_the_promised_fields(arena):
+    done = penchant("rank", arena, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert list(document) == ["items", "fit", "warnings"]
+    assert [list(item) for item in document["items"]] == [FIELDS] * 4
+    assert document["items"][0]["name"] == "zeta"
+    assert [item["rank"] for item in document["items"]] == [1, 2, 3, 4]
+    assert set(document["fit"]) == {"log_likelihood", "converged", "seconds"}
+    assert document["fit"]["converged"] is True
+    assert done.stderr == ""
+
+
+def test_the_folder_and_the_table_say_the_same(arena, tmp_path):
+    done = penchant("rank", arena, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    saved = json.loads((tmp_path / "out" / "leaderboard.json").read_text(encoding="utf-8"))
+    with (tmp_path / "out" / "leaderboard.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["name"] for line in lines] == [item["name"] for item in saved["items"]]
+    for item in saved["items"]:
+        assert item["name"] in done.stdout
+        assert f"{item['score']:+.3f}" in done.stdout
+    assert "judge is the voter" in done.stderr
+
+
+def test_columns_can_be_named(tmp_path):
+    file = write(tmp_path / "v.csv", "p,q,r\nx,y,x\ny,x,y\nx,y,x\n")
+    done = penchant("rank", file, "--left", "p", "--right", "q", "--winner", "r", "--json")
+    assert [item["name"] for item in json.loads(done.stdout)["items"]] == ["x", "y"]
+    some = penchant("rank", file, "--left", "p")
+    assert some.returncode == 2
+    assert "expected all three" in some.stderr
+
+
+def test_rankings_of_preflib_are_ranked(tmp_path):
+    file = write(tmp_path / "votes.soc",
+                 "# DATA TYPE: soc\n# NUMBER ALTERNATIVES: 3\n# NUMBER VOTERS: 5\n"
+                 "# ALTERNATIVE NAME 1: Ann\n# ALTERNATIVE NAME 2: Bob\n# ALTERNATIVE NAME 3: Cy\n"
+                 "3: 1,2,3\n1: 2,3,1\n1: 3,1,2\n")  # fmt: skip
+    done = penchant("rank", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["items"][0]["name"] == "Ann"
+
+
+BAD = {
+    "self": (
+        "left,right,winner\na,b,left\nb,b,left\n",
+        3,
+        "row 2 (line 3 of the file): right is 'b'",
+    ),
+    "label": ("model_a,model_b,winner\na,b,model_a\nb,a,modle_b\n", 3, "winner is 'modle_b'"),
+    "empty name": ("winner,loser\na,b\n,b\n", 3, "row 2 (line 3 of the file): winner is missing"),
+    "no votes": ("winner,loser\n", 3, "no votes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_said_in_one_panel(tmp_path, case):
+    text, code, words = BAD[case]
+    done = penchant("rank", write(tmp_path / "bad.csv", text))
+    assert done.returncode == code
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_lines_can_be_set_aside(tmp_path):
+    file = write(tmp_path / "v.csv", "winner,loser\na,b\nb,b\nb,a\n,a\n")
+    done = penchant("rank", file, "--on-bad-rows", "quarantine", "--json")
+    assert done.returncode == 0
+    assert sum(item["votes"] for item in json.loads(done.stdout)["items"]) == 4
+    aside = (tmp_path / "v.quarantined.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in aside] == ['"row_number"', "2", "4"]
+
+
+def test_unbeaten_items_islands_and_busy_voters_are_said_in_warnings(tmp_path):
+    lines = ["left,right,winner,voter"]
+    lines += ["best,b,left,v1", "best,c,left,v2", "b,c,left,v1", "c,b,left,v1"]
+    lines += ["far,off,left,v1", "off,far,left,v3"]
+    done = penchant("rank", write(tmp_path / "v.csv", "\n".join(lines) + "\n"), "--json")
+    document = json.loads(done.stdout)
+    said = " ".join(document["warnings"])
+    assert "`best` never lost" in said
+    assert "2 islands" in said
+    assert "weak prior" in said
+    assert "`v1` cast 67% of all votes" in said
+    assert document["items"][0]["name"] == "best"
+    assert document["items"][0]["high"] is None
+
+
+def test_duplicate_lines_count_twice(tmp_path):
+    text = "winner,loser\n" + "a,b\n" * 3 + "b,a\n"
+    done = penchant("rank", write(tmp_path / "v.csv", text), "--json")
+    items = {item["name"]: item for item in json.loads(done.stdout)["items"]}
+    assert items["a"]["score"] - items["b"]["score"] == pytest.approx(np.log(3), abs=1e-6)
+
+
+def test_what_cannot_be_done_ends_with_two(arena, tmp_path):
+    for wrong in (["--ties", "coin"], ["--model", "plackett_luce"], ["--interval", "wide"],
+                  ["--format", "table"], ["--level", "95"]):  # fmt: skip
+        done = penchant("rank", arena, *wrong)
+        assert done.returncode == 2, wrong
+        assert "expected" in done.stderr
+    assert penchant("rank", tmp_path / "nowhere.csv").returncode == 3
+
+
+def test_an_interruption_is_said_and_ends_with_130(tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 200_000, (1_000_000, 2))
+    text = "winner,loser\n" + "\n".join(f"i{a},i{b}" for a, b in pairs if a != b) + "\n"
+    file = write(tmp_path / "many.csv", text)
+    running = subprocess.Popen(
+        [str(COMMAND), "rank", str(file), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    time.sleep(2.0)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Interrupted" in err
+    assert out == ""

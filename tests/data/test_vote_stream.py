@@ -1,0 +1,118 @@
+"""Files counted block by block: the same counts as read whole, the same lines refused."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from penchant.data.description import Description
+from penchant.data.guess import guess
+from penchant.data.readers import vote_stream
+from penchant.data.readers.votes import read_votes
+from penchant.errors import DataError
+
+SAID = Description(layout="pairs", option_columns=("left", "right"), answer="winner")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(vote_stream, "_BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(vote_stream, "_BLOCK_LINES", 100)
+    monkeypatch.setattr(vote_stream, "_MOST_APART", 50)
+
+
+def made(num_lines=1000):
+    rng = np.random.default_rng(0)
+    left = rng.integers(0, 30, num_lines)
+    right = (left + rng.integers(1, 30, num_lines)) % 30
+    return pa.table({
+        "left": [f"item {i}" for i in left], "note": ["a, b"] * num_lines,
+        "right": [f"item {i}" for i in right],
+        "winner": rng.choice(["left", "right", "tie"], num_lines), "w": rng.random(num_lines),
+    })  # fmt: skip
+
+
+def by_name(counts):
+    found = {}
+    rows = zip(counts.first, counts.second, counts.first_wins, counts.second_wins, counts.ties)
+    for a, b, x, y, z in rows:
+        names = (counts.items[a], counts.items[b])
+        found[tuple(sorted(names))] = (x, y, z) if names[0] < names[1] else (y, x, z)
+    return found
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_blocks_add_up_to_the_whole(tmp_path, small_blocks, ending, weight):
+    table, path = made(), tmp_path / f"votes{ending}"
+    if ending == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif ending == ".csv.gz":
+        with pa.CompressedOutputStream(str(path), "gzip") as file:
+            pyarrow.csv.write_csv(table, file)
+    else:
+        pyarrow.csv.write_csv(table, path)
+    said = Description(layout="pairs", option_columns=("left", "right"), answer="winner",
+                       weight=weight)  # fmt: skip
+    seen = []
+    found = vote_stream.count_file(path, said, on_block=lambda lines, part: seen.append(part))
+    whole = by_name(read_votes(path, said).votes.counts())
+    streamed = by_name(found.counts)
+    assert streamed.keys() == whole.keys()
+    for pair, amounts in whole.items():
+        assert streamed[pair] == pytest.approx(amounts)
+    assert found.num_lines == 1000
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1.0)
+
+
+def test_a_bad_line_far_down_has_its_own_number(tmp_path, small_blocks):
+    table = made()
+    winner = table["winner"].to_pylist()
+    winner[876] = "nobody"
+    path = tmp_path / "votes.csv"
+    pyarrow.csv.write_csv(table.set_column(3, "winner", pa.array(winner)), path)
+    with pytest.raises(DataError, match=r"row 877 \(line 878 of the file\): winner is 'nobody'"):
+        vote_stream.count_file(path, SAID)
+    found = vote_stream.count_file(path, SAID, on_bad_rows="quarantine")
+    assert found.num_bad == 1
+    assert found.quarantined["row_number"].to_pylist() == [877]
+    assert found.counts.votes == 999
+
+
+def test_arena_files_are_known_by_their_columns(tmp_path, small_blocks):
+    table = made().rename_columns(["model_a", "note", "model_b", "winner", "seconds"])
+    path = tmp_path / "arena.csv"
+    pyarrow.csv.write_csv(table, path)
+    said = guess(vote_stream.head_of(path)).description
+    assert said.layout == "arena"
+    assert vote_stream.count_file(path, said).counts.votes == 1000
+
+
+def test_a_broken_line_is_said(tmp_path, small_blocks):
+    path = tmp_path / "votes.csv"
+    pyarrow.csv.write_csv(made(), path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("one,cell,too,many,here,indeed\n")
+    with pytest.raises(DataError, match="as many cells as the header"):
+        vote_stream.count_file(path, SAID)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "answer", "codes"),
+    [
+        ({"winner": ["a", "b"], "loser": ["b", "a"]}, ("winner", "loser"), "winner", {}),
+        ({"left": ["a", "b"], "right": ["b", "a"], "label": ["a", "a"], "worker": ["w", "v"]},
+         ("left", "right"), "label", {}),
+        ({"text_1": ["a", "b", "a"], "text_2": ["b", "a", "c"], "vote": ["t1", "t2", "equal"]},
+         ("text_1", "text_2"), "vote", {"t1": "first", "t2": "second"}),
+    ],
+)  # fmt: skip
+def test_tables_of_pairs_are_recognised(columns, options, answer, codes):
+    said = guess(pa.table(columns)).description
+    assert said.layout == "pairs"
+    assert said.option_columns == options
+    assert said.answer == answer
+    assert said.codes == codes
