@@ -262,7 +262,8 @@ def _check(pairs: HeadPairs, prior_scale: float | None) -> None:
         bad = ~np.isfinite(pairs.features).all(axis=1)
         raise DataError(
             f"the features of text {int(np.argmax(bad))} are not all finite numbers "
-            f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed them again."
+            f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed "
+            "them again."
         )
     if not pairs.weight.sum() > 0:
         raise DataError(
