@@ -1,0 +1,1 @@
+"""What lies between beliefs and people: asking, remembering, acting in sessions."""
