@@ -47,6 +47,8 @@ def test_one_class_is_the_plain_fit_under_a_wide_prior():
     found, plain = fit_voter_classes(made.votes, DAVIDSON, config), fit_votes(made.votes, DAVIDSON)
     np.testing.assert_allclose(found.strengths[0], plain.strengths, atol=1e-4)
     np.testing.assert_allclose(found.strength_se[0], plain.strength_se, rtol=1e-3)
+    np.testing.assert_allclose(found.mean_strengths, plain.strengths, atol=1e-4)
+    np.testing.assert_allclose(found.mean_covariance, plain.strength_covariance, atol=1e-4)
     np.testing.assert_allclose(found.coefficients[0], plain.coefficients, atol=1e-3)
     assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-3)
 

@@ -7,7 +7,8 @@ import pytest
 
 from penchant.data.batch import Batch, Block
 from penchant.data.votes import Votes
-from penchant.feedback.channel import Pair
+from penchant.errors import DataError
+from penchant.feedback.channel import GradedPair, Pair
 from penchant.feedback.gap import GapModel
 from penchant.fitting import vote_density
 from penchant.fitting.paired import PairedConfig, fit_paired
@@ -227,6 +228,42 @@ def test_gradient_is_that_of_the_value():
         step = 1e-6 * np.eye(len(theta))[place]
         up, down = density.evaluate(theta + step).value, density.evaluate(theta - step).value
         assert here.gradient[place] == pytest.approx((up - down) / 2e-6, abs=1e-5)
+
+
+def test_three_grades_are_rao_and_kuppers_ties():
+    votes = world(coefficients=(0.3,)).votes
+    grade = np.where(votes.tie, 1, np.where(votes.share == 1.0, 2, 0))
+    graded = fit_votes(votes, VotesConfig(model=GapModel(levels=3)), grade=grade)
+    plain = fit_votes(votes, VotesConfig(model=GapModel(ties="rao_kupper")))
+    np.testing.assert_allclose(graded.strengths, plain.strengths, atol=1e-6)
+    np.testing.assert_allclose(graded.coefficients, plain.coefficients, atol=1e-6)
+    assert graded.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+
+
+@pytest.mark.parametrize("levels", [4, 5])
+def test_grades_give_the_estimate_of_the_graded_channel(levels):
+    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    grade = np.random.default_rng(0).binomial(levels - 1, np.where(votes.share == 1.0, 0.8, 0.3))
+    batch = as_batch(votes, False)
+    block = replace(batch.blocks[0], kind="graded", answer={"grade": grade})
+    belief = fit_pooled(
+        replace(batch, blocks=(block,)), utility=Items(), channels=(GradedPair(levels=levels),)
+    )
+    fit = fit_votes(votes, VotesConfig(model=GapModel(levels=levels)), grade=grade)
+    expected = np.concatenate([[0.0], belief.theta[:5]])
+    np.testing.assert_allclose(fit.strengths, expected - expected.mean(), atol=1e-6)
+    np.testing.assert_allclose(fit.own, belief.theta[5:], atol=1e-6)
+
+
+def test_grades_without_levels_and_levels_without_grades_are_refused_in_words():
+    votes = world().votes
+    grade = np.zeros(1500, dtype=np.int64)
+    with pytest.raises(DataError, match="grades were given"):
+        fit_votes(votes, DAVIDSON, grade=grade)
+    with pytest.raises(DataError, match="not given"):
+        fit_votes(votes, VotesConfig(model=GapModel(levels=3)))
+    with pytest.raises(DataError, match="highest grade"):
+        fit_votes(votes, VotesConfig(model=GapModel(levels=3)), grade=grade + 3)
 
 
 def test_an_unbeaten_item_is_bounded_and_said():

@@ -1,6 +1,6 @@
 """Votes as a fit reads them: one row an answer, equal rows added up, pairs told apart once.
 
-Legend: B rows, E edges (pairs of items in a context, as shown), C covariates, V voters.
+Legend: A votes, B rows, E edges (pairs of items in a context, as shown), C covariates, V voters.
 """
 
 from dataclasses import dataclass
@@ -57,30 +57,19 @@ def vote_rows(
     ties: Ties = "answer",
     by_context: bool = False,
     by_voter: bool = False,
+    grade: Int[Array, " A"] | None = None,
 ) -> VoteRows:
     """The rows of votes, those that nothing tells apart added up.
 
     ties: "answer" keeps them as answers of their own, "half" makes each half a win for both,
     "none" refuses them. Soft votes make two rows that share the weight. With `by_voter`, voters
-    keep their numbers, and each vote of unknown voter is a voter of its own, after them.
+    keep their numbers, and each vote of unknown voter is a voter of its own, after them. grade: of
+    each vote, higher better for the first, in place of who won; then it is the answer.
 
     Raises `DataError` where there is no vote, a tie is refused, or a column asked for is missing.
     """
     _check(votes, ties, by_context, by_voter)
-    won, lost, tied = votes.weight * votes.share, votes.weight * (1.0 - votes.share), votes.tie
-    half = 0.5 * votes.weight
-    if ties == "half":
-        won, lost = np.where(tied, half, won), np.where(tied, half, lost)
-        tied = np.zeros(len(votes), dtype=bool)
-    # One entry for each answer that has weight.
-    parts = [
-        (np.flatnonzero(~tied & (won > 0)), FIRST_WON, won),
-        (np.flatnonzero(~tied & (lost > 0)), SECOND_WON, lost),
-        (np.flatnonzero(tied & (votes.weight > 0)), TIED, votes.weight),
-    ]
-    source = np.concatenate([rows for rows, _, _ in parts])
-    answer = np.concatenate([np.full(len(rows), code) for rows, code, _ in parts])
-    weight = np.concatenate([values[rows] for rows, _, values in parts])
+    source, answer, weight = _answers(votes, ties) if grade is None else _grades(votes, grade)
     context = _codes(votes.context if by_context else None, len(votes))
     num_items = votes.num_items
     edge_of_vote, edge = _numbered([votes.first, votes.second, context])
@@ -101,6 +90,35 @@ def vote_rows(
         covariates=np.ascontiguousarray(votes.covariates[kept]),
         voter_start=np.concatenate([[0], np.cumsum(counts)]),
     )
+
+
+def _answers(votes: Votes, ties: Ties) -> tuple[Array, Array, Array]:
+    """One entry for each answer that has weight: its vote, what it was, its weight."""
+    won, lost, tied = votes.weight * votes.share, votes.weight * (1.0 - votes.share), votes.tie
+    if ties == "half":
+        half = 0.5 * votes.weight
+        won, lost = np.where(tied, half, won), np.where(tied, half, lost)
+        tied = np.zeros(len(votes), dtype=bool)
+    parts = [
+        (np.flatnonzero(~tied & (won > 0)), FIRST_WON, won),
+        (np.flatnonzero(~tied & (lost > 0)), SECOND_WON, lost),
+        (np.flatnonzero(tied & (votes.weight > 0)), TIED, votes.weight),
+    ]
+    return (
+        np.concatenate([rows for rows, _, _ in parts]),
+        np.concatenate([np.full(len(rows), code) for rows, code, _ in parts]),
+        np.concatenate([values[rows] for rows, _, values in parts]),
+    )
+
+
+def _grades(votes: Votes, grade: Int[Array, " A"]) -> tuple[Array, Array, Array]:
+    if len(grade) != len(votes) or (len(grade) and grade.min() < 0):
+        raise DataError(
+            f"{len(grade)} grades from {grade.min(initial=0)} on were given for {len(votes)} "
+            "votes; expected a grade of 0 or more for each."
+        )
+    source = np.flatnonzero(votes.weight > 0)
+    return source, grade[source].astype(np.int64), votes.weight[source]
 
 
 def range_sums(values: Float[Array, " B *S"], start: Int[Array, " V1"]) -> Float[Array, " V *S"]:

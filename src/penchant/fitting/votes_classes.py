@@ -45,7 +45,8 @@ class VoterClassesConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VoterClassesFit:
-    """Classes numbered by share. Strengths have mean zero in each class.
+    """Classes numbered by share. Strengths have mean zero in each class; `mean_strengths` are those
+    of the voters together, each class weighed by its share.
 
     membership: the probability that each voter is of each class, given their votes. own: log tie
     strength of each class. criterion: M log V - 2 log L with M the parameters that the data
@@ -58,6 +59,8 @@ class VoterClassesFit:
     shares: Float[Array, " S"]
     strengths: Float[Array, "S N"]
     strength_se: Float[Array, "S N"]
+    mean_strengths: Float[Array, " N"]
+    mean_covariance: Float[Array, "N N"]
     own: Float[Array, "S M"]
     coefficients: Float[Array, "S C"]
     coefficient_se: Float[Array, "S C"]
@@ -219,11 +222,13 @@ def _tabulate(
     size = values.shape[1]
     strength_se, coefficient_se = np.empty((count, num)), np.empty((count, size - num - ties))
     centre = np.eye(num) - 1.0 / num
+    shares = density.classes.shares(optimum.theta, np.zeros((1, 0)))
+    combination = np.zeros((num, len(optimum.theta)))
     for s in range(count):
         own = covariance[s * size : (s + 1) * size, s * size : (s + 1) * size]
         strength_se[s] = np.sqrt(np.einsum("ij,jk,ik->i", centre, own[:num, :num], centre))
         coefficient_se[s] = np.sqrt(np.diag(own)[num + ties :])
-    shares = density.classes.shares(optimum.theta, np.zeros((1, 0)))
+        combination[:, s * size : s * size + num] = shares[s] * centre
     voted = int(density.group_weight.sum())
     determined = effective_parameters(covariance, density.precision)
     members = (here.responsibility * density.group_weight[:, None]).sum(axis=0)
@@ -242,6 +247,8 @@ def _tabulate(
         shares=shares,
         strengths=values[:, :num] - values[:, :num].mean(axis=1, keepdims=True),
         strength_se=strength_se,
+        mean_strengths=combination @ optimum.theta,
+        mean_covariance=combination @ covariance @ combination.T,
         own=values[:, num : num + ties],
         coefficients=values[:, num + ties :],
         coefficient_se=coefficient_se,

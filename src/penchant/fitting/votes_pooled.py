@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.votes import Votes
+from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
@@ -111,7 +112,16 @@ class VotesFit:
         return gap + padded[at, votes.first] - padded[at, votes.second]
 
     def log_prob(self, votes: Votes) -> Float[Array, " B"]:
-        """log p of each vote; of a soft vote the share-weighted mean over its two answers."""
+        """log p of who won each vote; of a soft one the share-weighted mean over both answers.
+
+        Raises `ConfigError` for a model of grades, which says more than who won: ask its `model`
+        at `gaps(votes)`.
+        """
+        if self.model.levels is not None:
+            raise ConfigError(
+                "log_prob was asked for with graded votes; expected a model of who won. Use "
+                "`fit.model.log_prob(fit.gaps(votes), grade, fit.own[None])`."
+            )
         return log_prob_of_votes(self.model, self.gaps(votes), votes, self.own)
 
     def _context_place(self, name: str) -> int:
@@ -136,17 +146,22 @@ def log_prob_of_votes(
     return np.where(votes.tie, model.log_prob(gap, zeros + 2, own[None]), logs)
 
 
-def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
+def fit_votes(
+    votes: Votes, config: VotesConfig, *, grade: Int[Array, " B"] | None = None
+) -> VotesFit:
     """Scores at equal covariates and, where asked for, by context.
 
     Maximum likelihood; where an item never lost or never won, a weak normal prior of standard
     deviation 5 logits on the scores of its island bounds them, and a warning says so. What a
-    context adds to a score is normal around 0 with one spread, chosen by the evidence.
+    context adds to a score is normal around 0 with one spread, chosen by the evidence. grade: how
+    much better the first was in each vote ("much better"), for a model with `levels`.
 
-    Raises `DataError` for votes without weight, or without the contexts asked for.
+    Raises `DataError` for votes without weight, without the contexts asked for, or with grades
+    that the model has no level for.
     """
     began = time.perf_counter()
-    rows = vote_rows(votes, ties=config.ties, by_context=config.has_context)
+    _check_grades(config.model, grade)
+    rows = vote_rows(votes, ties=config.ties, by_context=config.has_context, grade=grade)
     density, found, notes = prepare(rows, votes, config)
     start = _start(votes, density, config)
     try:
@@ -178,6 +193,20 @@ def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
     if not summit.converged:
         notes += (f"The fit did not converge: one more step would gain {summit.decrement:.2g}.",)
     return _fit(votes, density, found, summit, context, notes, time.perf_counter() - began)
+
+
+def _check_grades(model: GapModel, grade: Int[Array, " B"] | None) -> None:
+    if (grade is None) != (model.levels is None):
+        raise DataError(
+            f"the model has levels={model.levels} and grades were "
+            f"{'not ' if grade is None else ''}given; expected grades with levels, and neither "
+            "for plain votes."
+        )
+    if grade is not None and len(grade) and grade.max() >= (model.levels or 0):
+        raise DataError(
+            f"the highest grade is {grade.max()}; expected 0 to {(model.levels or 0) - 1}, since "
+            f"the model has {model.levels} levels. Raise `levels`, or number grades from 0 on."
+        )
 
 
 def prepare(
