@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fitting.small_batches import CHANNELS, mixed_feedback, small
 from penchant.errors import DataError
 from penchant.feedback.channel_choice import Choice, Nested
-from penchant.fitting.pooled import PooledDensity, fit_pooled
+from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.pooled_density import PooledDensity
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.utilities.items import Items
 from penchant.utilities.linear import Linear

@@ -33,13 +33,16 @@ def marginal_features(
     values = np.asarray(records.options[feature].to_numpy(), dtype=np.float64)
     step = 1e-4 * max(float(np.abs(values).mean()), 1e-6)
     moved = belief.encode(records.with_columns(options={feature: values + step}))
-    slopes = np.zeros((base.num_rows, base.num_features))
+    num_tastes = len(belief.utility.taste_names(base))
+    slopes = np.zeros((base.num_rows, num_tastes))
     for one, two in zip(base.blocks, moved.blocks):
         counted = one.offered
         if option is not None:
             counted = counted & (one.option == base.option_names.index(option))
-        change = np.where(counted[:, :, None], two.features - one.features, 0.0).sum(axis=1) / step
-        slopes[one.row] = change / np.maximum(counted.sum(axis=1), 1)[:, None]
+        # Summed over the options by the utility itself, whatever multiplies its tastes.
+        weight = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+        ends = [belief.utility.row_scores(block, weight, num_tastes) for block in (one, two)]
+        slopes[one.row] = (ends[1] - ends[0]) / step
     return slopes
 
 

@@ -168,7 +168,8 @@ class Batch:
         import torch
 
         def convert(array: Array) -> Array:
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
+            # Arrow's arrays are read-only, which torch cannot promise to keep: those are copied.
+            tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
             if tensor.is_floating_point() and dtype is not None:
                 tensor = tensor.to(dtype)
             return tensor if device is None else tensor.to(device)

@@ -9,7 +9,8 @@ from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.feedback.channel_choice import Choice
 from penchant.fitting.newton import NewtonConfig
-from penchant.fitting.pooled import Method, fit_pooled
+from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.pooled_task import Method
 from penchant.models.estimator import Estimator, shrinkage_of, training_batch, with_shrunk
 from penchant.numerics.arrays import Array
 
