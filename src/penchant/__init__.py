@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from penchant.models.latent_class_logit import LatentClassLogit as LatentClassLogit
     from penchant.models.mixed_logit import MixedLogit as MixedLogit
     from penchant.models.nested_logit import NestedLogit as NestedLogit
+    from penchant.models.neural_logit import NeuralLogit as NeuralLogit
     from penchant.models.ordinal_ratings import OrdinalRatings as OrdinalRatings
     from penchant.models.personal_logit import PersonalLogit as PersonalLogit
     from penchant.models.plackett_luce import PlackettLuce as PlackettLuce
@@ -60,6 +61,7 @@ _HOMES = {
     "MissingExtraError": "penchant.errors",
     "MixedLogit": "penchant.models.mixed_logit",
     "NestedLogit": "penchant.models.nested_logit",
+    "NeuralLogit": "penchant.models.neural_logit",
     "NotFittedError": "penchant.errors",
     "OrdinalRatings": "penchant.models.ordinal_ratings",
     "PenchantError": "penchant.errors",

