@@ -3,7 +3,7 @@
 The schema (every key is optional but `layout`):
 
     layout = "wide"          # long, wide, pairs, arena, trl, preflib, ratings, rankings,
-                             # best_worst or decisions
+                             # best_worst, decisions, vw or dsjson
     [file]
     encoding = "utf-8"       # of CSV and JSONL
     delimiter = ","
@@ -77,7 +77,7 @@ from typing import Any
 from penchant.errors import ConfigError, DataError
 
 LAYOUTS = ("long", "wide", "pairs", "arena", "trl", "preflib", "ratings", "rankings",
-           "best_worst", "decisions")  # fmt: skip
+           "best_worst", "decisions", "vw", "dsjson")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

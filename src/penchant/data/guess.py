@@ -22,6 +22,7 @@ from penchant.data.columns import (
     to_floats,
 )
 from penchant.data.description import Description, Drop
+from penchant.data.readers import dsjson, vw
 from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
@@ -77,6 +78,12 @@ def guess(data: Any) -> Guess:
             description=Description(layout="preflib"), seen={},
             reasons=("The ending says that this is a PrefLib file of orders.",),
         )  # fmt: skip
+    log = _log_format(data)
+    if log is not None:
+        return Guess(
+            description=Description(layout=log), seen={},
+            reasons=("This is a log of decisions, whose format says what each part means.",),
+        )  # fmt: skip
     file, reasons = _file_settings(data)
     table = load_table(data, file).table
     columns = SeenColumns(table)
@@ -93,6 +100,17 @@ def guess(data: Any) -> Guess:
     description = replace(description, encoding=file.encoding, delimiter=file.delimiter)
     description = columns.with_people(description)
     return Guess(description=description, seen=columns.seen(), reasons=(*reasons, reason))
+
+
+def _log_format(data: Any) -> str | None:
+    """Vowpal Wabbit's text by its ending, decision-service JSON also by its first line."""
+    if not isinstance(data, str | Path):
+        return None
+    ending = Path(data).suffix.lower()
+    if ending in vw.ENDINGS:
+        return "vw"
+    is_json = ending in (".json", ".jsonl", ".ndjson") and dsjson.is_dsjson(data)
+    return "dsjson" if is_json or ending in dsjson.ENDINGS else None
 
 
 def _file_settings(data: Any) -> tuple[Description, list[str]]:

@@ -12,7 +12,19 @@ from penchant.data import description as schema
 from penchant.data.columns import entry_hashes, is_number, mix
 from penchant.data.description import Description
 from penchant.data.guess import guess
-from penchant.data.readers import chat, decision_log, long, menus, pairs, preflib, ratings, wide
+from penchant.data.readers import (
+    chat,
+    decision_log,
+    dsjson,
+    long,
+    menus,
+    pairs,
+    preflib,
+    ratings,
+    vw,
+    wide,
+)
+from penchant.data.readers.logged_events import LoggedEvents, words_may_be_missing
 from penchant.data.readers.native import from_nested, is_nested
 from penchant.data.readers.source import BadLines, Source, prepare
 from penchant.data.readers.table import Loaded, load_table, write_table
@@ -30,6 +42,14 @@ _LAYOUTS: Mapping[str, Callable[[Source], Records]] = {
     "best_worst": menus.best_worst,
     "decisions": decision_log.to_records,
 }
+
+
+_LOGS: Mapping[str, Callable[[str | Path, bool], LoggedEvents]] = {
+    "vw": vw.read_vw,
+    "dsjson": dsjson.read_dsjson,
+}
+# Whose bad lines are numbered with all lines of the file, not from the first below a header.
+_WHOLE_FILES = ("preflib", *_LOGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +106,8 @@ def read(
     said = _description(data, description)
     if said.layout == "preflib":
         return _read_preflib(data, raises, quarantine)
+    if said.layout in _LOGS:
+        return _read_log(data, said.layout, raises, quarantine)
     loaded = load_table(data, said, raises)
     source = prepare(loaded.table, said, loaded.name, raises, loaded.header)
     records = _LAYOUTS[said.layout](source)
@@ -134,13 +156,29 @@ def _read_preflib(data: Any, raises: bool, quarantine: str | Path | None) -> Rea
     )
 
 
+def _read_log(data: Any, layout: str, raises: bool, quarantine: str | Path | None) -> ReadResult:
+    if not isinstance(data, str | Path):
+        raise DataError(
+            f"a {type(data).__name__} is no log in the format {layout}; expected a file's path."
+        )
+    found = _LOGS[layout](data, raises)
+    allowed = words_may_be_missing(found.records)
+    source = Source(
+        table=found.lines, description=Description(layout=layout, allow_missing=allowed),
+        bad=found.bad, notes=list(found.records.notes),
+    )  # fmt: skip
+    return _finish(
+        Loaded(table=found.lines, name=found.bad.name), source, found.records, quarantine
+    )
+
+
 def _description(data: Any, description: Description | str | Path | None) -> Description:
     if isinstance(description, Description):
         return description
     if description is not None:
         return schema.load(description)
     found = guess(data)
-    if found.description.answer is None and found.description.layout not in ("trl", "preflib"):
+    if found.description.answer is None and found.description.layout not in ("trl", *_WHOLE_FILES):
         raise DataError(
             f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
             "expected a description that names it. Write one with `penchant describe FILE`, "
@@ -167,8 +205,7 @@ def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     if bad.bad.any():
         place = np.flatnonzero(bad.bad)
         # The file's own lines, before replacements and labels: nothing of them is lost.
-        # PrefLib's lines are numbered with their header, other tables from the first line below.
-        at = place if source.description.layout == "preflib" else bad.line[place] - 1
+        at = place if source.description.layout in _WHOLE_FILES else bad.line[place] - 1
         lines = loaded.table.take(pa.array(at))
         lines = lines.add_column(0, "reason", pa.array(bad.reason[place], pa.string()))
         parts.append(lines.add_column(0, "row_number", pa.array(bad.line[place])))

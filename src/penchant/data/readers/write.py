@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import one_chunk, to_codes, to_floats, to_ints
 from penchant.data.description import Description
+from penchant.data.readers.dsjson import write_dsjson
 from penchant.data.readers.pairs import SIDES, arena_names
 from penchant.data.readers.preflib import ENDINGS, write_orders
 from penchant.data.readers.table import write_table
+from penchant.data.readers.vw import write_vw
 from penchant.data.readers.wide import alternatives
 from penchant.data.records import RESERVED_OPTIONS, RESERVED_ROWS, Records
 from penchant.errors import DataError
@@ -32,6 +34,10 @@ def write(records: Records, path: str | Path, description: Description) -> Path:
     """
     if description.layout == "preflib" or Path(path).suffix in ENDINGS:
         return write_orders(records, path)
+    if description.layout == "vw":
+        return write_vw(records, path)
+    if description.layout == "dsjson":
+        return write_dsjson(records, path)
     write_table(to_table(records, description), path)
     return Path(path)
 
@@ -46,10 +52,10 @@ def to_table(records: Records, description: Description) -> pa.Table:
         "long": _long, "wide": _wide, "pairs": _pairs, "arena": _pairs, "trl": _chat,
         "ratings": _single, "decisions": _single, "best_worst": _menus, "rankings": _menus,
     }  # fmt: skip
-    if description.layout == "preflib":
+    if description.layout in ("preflib", "vw", "dsjson"):
         raise DataError(
-            "PrefLib's orders are no table; expected another layout. Write the records to a file "
-            "with an ending such as .soi."
+            f"the layout {description.layout} is no table; expected another one. `write` makes a "
+            "file of it."
         )
     if description.layout == "arena":
         description = arena_names(description)
