@@ -23,6 +23,14 @@ from penchant.fitting.paired_errors import (
 from penchant.fitting.paired_information import PairedPoint
 from penchant.fitting.paired_prior import WEAK_SCALE
 from penchant.fitting.paired_profile import lopsidedness, posterior_ends, profile_ends
+from penchant.metrics.rank_intervals import (
+    MOST_COMPARED,
+    RankIntervals,
+    marginal_ranks,
+    ranks_from_intervals,
+    sidak_level,
+    simultaneous_ranks,
+)
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import bounded_sides
 
@@ -72,8 +80,8 @@ class StrengthIntervals:
 
     kind: how most ends were found; is_lopsided: items whose ends follow the likelihood's shape
     instead. bounded_below, bounded_above: whether the votes bound the item on that side. errors:
-    with the covariance or draws from which rank intervals follow. notes: what a reader should know,
-    in sentences."""
+    with the covariance or draws from which rank intervals follow. curvature_se: those that trust
+    the model, by which profiles are measured. notes: what a reader should know, in sentences."""
 
     se: Float[Array, " N"]
     low: Float[Array, " N"]
@@ -83,6 +91,7 @@ class StrengthIntervals:
     bounded_below: Bool[Array, " N"]
     bounded_above: Bool[Array, " N"]
     errors: StrengthErrors
+    curvature_se: Float[Array, " N"]
     notes: tuple[str, ...]
 
 
@@ -131,21 +140,67 @@ def strength_intervals(
     errors = _errors(kind, point, votes, plain, generator)
     if config.kind == "auto" and kind == "voter":
         errors = _never_surer(errors, plain)
-    reach = _quantile(errors, config.level)
-    low, high = fit.strengths - reach * errors.se, fit.strengths + reach * errors.se
-    lopsided = np.zeros(len(low), dtype=bool)
+    lopsided = np.zeros(fit.counts.num_items, dtype=bool)
     if config.kind in ("auto", "profile"):
         lopsided = _lopsided(point, sides) if config.kind == "auto" else ~lopsided
-        some = np.flatnonzero(lopsided & np.isfinite(plain.se))
-        ratio = errors.se[some] / np.maximum(plain.se[some], 1e-300)
-        ends = profile_ends(point, plain.se, some, reach[some] * ratio)
-        low[some], high[some] = ends.low, ends.high
-    low, high = _unbounded(point, plain, low, high, sides, config)
+    low, high = _ends(point, errors, plain.se, lopsided, config.level)
+    low, high = _unbounded(point, plain.se, low, high, sides, config)
     return StrengthIntervals(
         se=errors.se, low=low, high=high, kind=kind, is_lopsided=lopsided,
         bounded_below=sides.below, bounded_above=sides.above, errors=errors,
-        notes=_notes(point, votes, kind, config, errors, lopsided, sides),
+        curvature_se=plain.se, notes=_notes(point, votes, kind, config, errors, lopsided, sides),
     )  # fmt: skip
+
+
+def strength_ranks(
+    fit: PairedFit,
+    intervals: StrengthIntervals,
+    generator: np.random.Generator,
+    *,
+    level: float = 0.95,
+    is_simultaneous: bool = True,
+) -> RankIntervals:
+    """Rank intervals, for all items at once or each by itself, from the same errors.
+
+    From differences between items where there are few (`metrics.rank_intervals`); from intervals of
+    single strengths at Sidak's level where there are many, or where errors were drawn.
+    """
+    errors, island = intervals.errors, fit.connectivity.island
+    num_items = fit.counts.num_items
+    covariance = errors.covariance
+    if covariance is None and errors.draws is not None and len(errors.draws) > num_items:
+        covariance = np.cov(errors.draws, rowvar=False)
+    if covariance is not None and num_items <= MOST_COMPARED:
+        rule = simultaneous_ranks if is_simultaneous else marginal_ranks
+        degrees = float(np.median(errors.degrees_of_freedom))
+        return rule(
+            fit.strengths, covariance, generator, level=level, island=island,
+            degrees_of_freedom=degrees,
+        )  # fmt: skip
+    single = sidak_level(level, num_items) if is_simultaneous else level
+    low, high = _ends(point_of(fit), errors, intervals.curvature_se, intervals.is_lopsided, single)
+    return ranks_from_intervals(
+        fit.strengths, np.where(intervals.bounded_below, low, -np.inf),
+        np.where(intervals.bounded_above, high, np.inf), island=island,
+    )  # fmt: skip
+
+
+def _ends(
+    point: PairedPoint,
+    errors: StrengthErrors,
+    curvature_se: Float[Array, " N"],
+    lopsided: Bool[Array, " N"],
+    level: float,
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    """Symmetric ends, and by the profile where the likelihood is lopsided."""
+    reach = _quantile(errors, level)
+    low, high = point.strengths - reach * errors.se, point.strengths + reach * errors.se
+    some = np.flatnonzero(lopsided & np.isfinite(curvature_se))
+    if len(some):
+        ratio = errors.se[some] / np.maximum(curvature_se[some], 1e-300)
+        ends = profile_ends(point, curvature_se, some, reach[some] * ratio)
+        low[some], high[some] = ends.low, ends.high
+    return low, high
 
 
 def _chosen(point: PairedPoint, votes: Votes | None) -> IntervalKind:
@@ -227,7 +282,7 @@ def _lopsided(point: PairedPoint, sides: _Sides) -> Bool[Array, " N"]:
 
 def _unbounded(
     point: PairedPoint,
-    plain: StrengthErrors,
+    curvature_se: Float[Array, " N"],
     low: Float[Array, " N"],
     high: Float[Array, " N"],
     sides: _Sides,
@@ -236,7 +291,7 @@ def _unbounded(
     low, high = np.where(sides.below, low, -np.inf), np.where(sides.above, high, np.inf)
     some = np.flatnonzero(~(sides.below & sides.above))
     if config.unbounded == "prior" and len(some):
-        ends = posterior_ends(point, plain.se, some, config.level, WEAK_SCALE[point.link])
+        ends = posterior_ends(point, curvature_se, some, config.level, WEAK_SCALE[point.link])
         low[some] = np.where(sides.below[some], low[some], ends.low)
         high[some] = np.where(sides.above[some], high[some], ends.high)
     return low, high
@@ -271,11 +326,12 @@ def _resampled(
         accuracy=float(1.96 / np.sqrt(2.0 * config.num_resamples)),
         degrees_of_freedom=np.full(len(low), np.inf),
     )  # fmt: skip
-    low, high = _unbounded(point, errors, low, high, sides, config)
+    low, high = _unbounded(point, errors.se, low, high, sides, config)
     nobody = np.zeros(len(low), dtype=bool)
     return StrengthIntervals(
         se=errors.se, low=low, high=high, kind=config.kind, is_lopsided=nobody,
         bounded_below=sides.below, bounded_above=sides.above, errors=errors,
+        curvature_se=errors.se,
         notes=_notes(point, votes, config.kind, config, errors, nobody, sides),
     )  # fmt: skip
 

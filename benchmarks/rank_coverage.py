@@ -1,0 +1,185 @@
+"""Do intervals of scores and ranks hold? Simulated votes, fitted again and again, truth known.
+
+    python benchmarks/rank_coverage.py [--only WORLD ...] [--seeds 400] [--resampled 200]
+
+For each world of `rank_worlds.py` and each kind of 95 % interval: the share of intervals that hold
+the truth, pooled over the items the world is about, and of the item that fares worst; the share of
+ends at infinity; the median width of finite ones beside that of "wald". Rank intervals must hold
+for all items at once (simultaneous) or each (marginal). "holds" means a pooled share of 93 % or
+more, "too wide" of 98.5 % or more.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from measure import circumstances
+from penchant.fitting.paired import PairedConfig, fit_paired
+from penchant.fitting.paired_intervals import (
+    IntervalConfig,
+    StrengthIntervals,
+    strength_intervals,
+    strength_ranks,
+)
+from penchant.metrics.rank_intervals import ranks
+from rank_worlds import WORLDS, VoteWorld
+
+RESULTS = Path(__file__).resolve().parent / "results" / "rank_coverage.json"
+PLAIN = ("wald", "sandwich", "profile", "auto")
+RESAMPLED = ("bootstrap", "voter_bootstrap")
+RANKED = ("wald", "auto")
+
+
+def kinds_for(world: VoteWorld, is_resampled: bool) -> tuple[str, ...]:
+    has_voters = world.votes.voter is not None
+    by_voter = ("voter",) if has_voters else ()
+    resampled = RESAMPLED if has_voters else RESAMPLED[:1]
+    return (*PLAIN, *by_voter, *(resampled if is_resampled else ()))
+
+
+class Tally:
+    """What one kind of interval did in one world."""
+
+    def __init__(self) -> None:
+        self.held, self.width, self.infinite, self.misses = [], [], [], np.zeros(2)
+        self.seconds = 0.0
+
+    def add(self, found: StrengthIntervals, world: VoteWorld) -> None:
+        above, below = world.truth > found.high, world.truth < found.low
+        self.held.append((~above & ~below)[world.focus])
+        self.misses += [below[world.focus].sum(), above[world.focus].sum()]
+        width = (found.high - found.low)[world.focus]
+        self.infinite.append(np.isinf(width))
+        self.width.append(np.where(np.isinf(width), np.nan, width))
+
+    def summary(self) -> dict:
+        held, width = np.array(self.held), np.array(self.width)
+        pooled = float(held.mean())
+        return {
+            "seeds": len(held),
+            "pooled": pooled,
+            "monte_carlo_error": float(held.mean(axis=1).std(ddof=1) / math.sqrt(len(held))),
+            "worst_item": float(held.mean(axis=0).min()),
+            "truth_below": float(self.misses[0] / held.size),
+            "truth_above": float(self.misses[1] / held.size),
+            "infinite": float(np.mean(self.infinite)),
+            "median_width": float(np.nanmedian(width)) if np.isfinite(width).any() else None,
+            "verdict": verdict(pooled),
+            "cpu_seconds_each": self.seconds / len(held),
+        }
+
+
+def verdict(share: float) -> str:
+    if share < 0.93:
+        return "too narrow"
+    return "too wide" if share >= 0.985 else "holds"
+
+
+class RankTally:
+    """Whether ranks were inside: of all items at once, and item by item."""
+
+    def __init__(self) -> None:
+        self.held, self.width = [], []
+
+    def add(self, low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> None:
+        best, worst = ranks(truth), len(truth) + 1 - ranks(-truth)
+        self.held.append((low <= best) & (worst <= high))
+        self.width.append((high - low).mean())
+
+    def summary(self, is_simultaneous: bool) -> dict:
+        held = np.array(self.held)
+        share = float(held.all(axis=1).mean()) if is_simultaneous else float(held.mean())
+        return {
+            "seeds": len(held),
+            "at_once" if is_simultaneous else "pooled": share,
+            "worst_item": float(held.mean(axis=0).min()),
+            "mean_width": float(np.mean(self.width)),
+            "verdict": "holds" if share >= 0.93 else "too narrow",
+        }
+
+
+def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199) -> dict:
+    """All kinds in one world."""
+    tallies: dict[str, Tally] = {}
+    rank_tallies: dict[tuple[str, bool], RankTally] = {}
+    picked: dict[str, int] = {}
+    one_sided = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng((20_261_121, seed))
+        world = WORLDS[name](rng)
+        fit = fit_paired(world.votes.counts(), PairedConfig(ties=world.ties))
+        one_sided += bool(fit.connectivity.is_separated)
+        for kind in kinds_for(world, seed < resampled):
+            config = IntervalConfig(kind=kind, num_resamples=num_resamples)
+            start = time.process_time()
+            found = strength_intervals(fit, world.votes, config, rng)
+            tally = tallies.setdefault(kind, Tally())
+            tally.seconds += time.process_time() - start
+            tally.add(found, world)
+            if kind == "auto":
+                picked[found.kind] = picked.get(found.kind, 0) + 1
+            for is_simultaneous in (True, False) if kind in RANKED else ():
+                place = strength_ranks(fit, found, rng, is_simultaneous=is_simultaneous)
+                rank_tallies.setdefault((kind, is_simultaneous), RankTally()).add(
+                    place.low, place.high, world.truth
+                )
+        print(f"\r  {name} {seed + 1}/{seeds}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    scores = {kind: tally.summary() for kind, tally in tallies.items()}
+    for summary in scores.values():
+        width, wald = summary["median_width"], scores["wald"]["median_width"]
+        summary["width_over_wald"] = width / wald if width and wald else None
+    return {
+        "world": " ".join((WORLDS[name].__doc__ or "").split()),
+        "auto_picked": picked,
+        "share_separated": one_sided / seeds,
+        "scores": scores,
+        "ranks": {
+            f"{kind}, {'simultaneous' if at_once else 'marginal'}": tally.summary(at_once)
+            for (kind, at_once), tally in rank_tallies.items()
+        },
+    }
+
+
+def table(name: str, content: dict) -> str:
+    picked = ", ".join(f"{kind} {times}" for kind, times in content["auto_picked"].items())
+    lines = [f"{name} (auto: {picked}; separated {content['share_separated']:.0%})"]
+    for kind, part in content["scores"].items():
+        width = f"{part['width_over_wald']:.2f}" if part["width_over_wald"] else "-"
+        lines.append(
+            f"  {kind:16}{100 * part['pooled']:6.1f} % ± {100 * part['monte_carlo_error']:.1f}"
+            f"   worst item {100 * part['worst_item']:5.1f} %   width {width:>5}"
+            f"   infinite {100 * part['infinite']:4.1f} %   {part['verdict']}"
+        )
+    for kind, part in content["ranks"].items():
+        share = part.get("at_once", part.get("pooled"))
+        lines.append(
+            f"  ranks, {kind:24}{100 * share:6.1f} %   mean width {part['mean_width']:.1f}"
+            f"   {part['verdict']}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    parser.add_argument("--seeds", type=int, default=400)
+    parser.add_argument("--resampled", type=int, default=200)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    for name in arguments.only:
+        content = coverage(name, arguments.seeds, arguments.resampled)
+        print(table(name, content), flush=True)
+        results[name] = {"circumstances": circumstances(None), **content}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
