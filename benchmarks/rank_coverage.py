@@ -2,7 +2,7 @@
 
     python benchmarks/rank_coverage.py [--only WORLD ...] [--seeds 400] [--resampled 200]
 
-For each world of `rank_worlds.py` and each kind of 95 % interval: the share of intervals that hold
+For each world of `vote_worlds.py` and each kind of 95 % interval: the share of intervals that hold
 the truth, pooled over the items the world is about, and of the item that fares worst; the share of
 ends at infinity; the median width of finite ones beside that of "wald". Rank intervals must hold
 for all items at once (simultaneous) or each (marginal). "holds" means a pooled share of 93 % or
@@ -27,7 +27,7 @@ from penchant.fitting.paired_intervals import (
     strength_ranks,
 )
 from penchant.metrics.rank_intervals import ranks
-from rank_worlds import WORLDS, VoteWorld
+from vote_worlds import WORLDS, VoteWorld
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rank_coverage.json"
 PLAIN = ("wald", "sandwich", "profile", "auto")

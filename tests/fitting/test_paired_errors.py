@@ -274,6 +274,35 @@ def test_without_numba_the_draws_are_the_same(by_draws, monkeypatch):
     np.testing.assert_allclose(plain.se, fused.se, rtol=1e-9)
 
 
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_blocks_of_vectors_meet_the_prior_and_the_islands_as_single_ones_do(seed):
+    generator = np.random.default_rng(seed)
+    first, second = np.triu_indices(9, 1)
+    kept = generator.random(len(first)) < 0.2
+    counts = PairCounts(
+        items=tuple(f"i{n}" for n in range(9)), first=first[kept], second=second[kept],
+        first_wins=generator.integers(0, 3, kept.sum()) + 0.0,
+        second_wins=generator.integers(0, 3, kept.sum()) + 1.0, ties=np.zeros(kept.sum()),
+    )  # fmt: skip
+    prior = weak_prior(2.0, graph_of(counts), counts.votes_of_item) or normal_prior(
+        2.0, graph_of(counts)
+    )
+    point = paired_errors.PairedPoint(
+        counts=counts, strengths=np.zeros(9), island=graph_of(counts).island, prior=prior
+    )
+    information, vectors = point.information, generator.normal(size=(9, 4))
+    expected = np.stack([prior.information_times(v) for v in vectors.T], axis=1)
+    np.testing.assert_allclose(information.prior_times(vectors), expected, atol=1e-12)
+    for part in range(information.island.max() + 1):
+        inside = information.island == part
+        sums = information.centred(vectors)[inside].sum(axis=0)
+        np.testing.assert_allclose(sums, 0.0, atol=1e-12)
+    noise = paired_draws.prior_noise(information, 4000, generator)
+    centre = information.centred(information.centred(prior.information()).T)
+    np.testing.assert_allclose(noise @ noise.T / 4000, centre, atol=0.15)
+
+
 def test_a_solution_solves_and_says_when_it_does_not():
     counts = simulated_counts(np.zeros(30), 900, np.random.default_rng(3), ties="davidson", tie=0.0)
     information = fit_slowly(counts, ties="davidson").information

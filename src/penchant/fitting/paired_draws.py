@@ -97,8 +97,7 @@ def product_of(information: PairedInformation) -> Product:
         if information.tie_curvature > 0.0:
             out -= np.outer(information.border, information.tie_response @ vectors)
         if prior is not None:
-            for r in range(vectors.shape[1]):
-                out[:, r] += prior.information_times(vectors[:, r])
+            out += information.prior_times(vectors)
         return out
 
     return multiply
@@ -179,14 +178,13 @@ def prior_noise(
     information: PairedInformation, num_draws: int, generator: np.random.Generator
 ) -> Float[Array, "N R"]:
     """Right sides whose covariance is the prior's information: one more witness of each item."""
-    out = np.zeros((information.num_items, num_draws))
     prior = information.prior
     if prior is None:
-        return out
-    for r in range(num_draws):
-        push = prior.held * generator.standard_normal(len(out)) / prior.scale
-        out[:, r] = push - prior.anchor * np.bincount(prior.island, push)[prior.island]
-    return information.centred(out)
+        return np.zeros((information.num_items, num_draws))
+    push = generator.standard_normal((information.num_items, num_draws))
+    push *= (prior.held / prior.scale)[:, None]
+    push -= prior.anchor[:, None] * information.island_sums(push)[information.island]
+    return information.centred(push)
 
 
 def plain_signed_sums(first: Array, second: Array, push: Array, bits: Array, out: Array) -> None:

@@ -26,7 +26,6 @@ from penchant.fitting.paired_draws import (
 from penchant.fitting.paired_information import (
     PairedInformation,
     PairedPoint,
-    dense_covariance,
     laplacian,
     per_item,
 )
@@ -43,11 +42,13 @@ _NUMBERS_KEPT = 20_000_000  # of draws: 160 MB
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawConfig:
     """accuracy: stop drawing when the 95 % bound on the relative error of every standard error is
-    below this. most_draws: stop there in any case. fewest_draws: wanted for their own sake."""
+    below this. most_draws: stop there in any case, and most_numbers: after so many strengths have
+    been drawn in all. fewest_draws: wanted for their own sake."""
 
     accuracy: float = 0.02
     fewest_draws: int = BLOCK
     most_draws: int = 20 * BLOCK
+    most_numbers: int = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +87,7 @@ def curvature_errors(
     is infinite: fit with a weak prior first.
     """
     if point.counts.num_items <= MOST_DENSE:
-        return _exact(point, dense_covariance(point.information))
+        return _exact(point, point.information.inverse)
     blocks = _curvature_blocks(point.information, generator or np.random.default_rng(0))
     return _from_draws(point, blocks, config or DrawConfig())
 
@@ -107,7 +108,7 @@ def vote_errors(
         return clustered_errors(point, votes, np.arange(len(votes)), generator, config)
     moments = _score_moments(point)
     if point.counts.num_items <= MOST_DENSE:
-        bread = dense_covariance(point.information)
+        bread = point.information.inverse
         return _exact(point, _symmetric(bread @ _dense_meat(point.information, moments) @ bread))
     blocks = _vote_blocks(point.information, moments, generator or np.random.default_rng(0))
     return _from_draws(point, blocks, config or DrawConfig())
@@ -138,7 +139,7 @@ def clustered_errors(
             "much voters differ. Use errors by vote, which trust that votes are independent."
         )
     if point.counts.num_items <= MOST_DENSE:
-        bread = dense_covariance(point.information)
+        bread = point.information.inverse
         found = _exact(point, _symmetric(bread @ scores.meat(point.information) @ bread))
     else:
         blocks = _voter_blocks(point.information, scores, generator or np.random.default_rng(0))
@@ -230,13 +231,10 @@ def voter_codes(voter: Int[Array, " B"]) -> tuple[Int[Array, " B"], int]:
 
 
 def _score_moments(point: PairedPoint) -> Moments:
-    counts, terms = point.counts, point.terms
-    votes = np.stack([counts.first_wins, counts.second_wins, counts.ties])
-    correction = counts.votes / max(counts.votes - 1.0, 1.0)
+    gap, cross, tie = point.summed(lambda t: (t.score**2, t.score * t.tie_score, t.tie_score**2))
+    correction = point.counts.votes / max(point.counts.votes - 1.0, 1.0)
     return Moments(
-        gap=correction * (votes * terms.score**2).sum(axis=0),
-        cross=correction * (votes * terms.score * terms.tie_score).sum(axis=0),
-        tie=correction * float((votes * terms.tie_score**2).sum()),
+        gap=correction * gap, cross=correction * cross, tie=correction * float(tie.sum())
     )
 
 
@@ -262,9 +260,9 @@ def _dense_square(scores: Any) -> Float[Array, "N N"]:
 
 def _exact(point: PairedPoint, covariance: Float[Array, "N N"]) -> StrengthErrors:
     unseen = point.counts.votes_of_item <= 0
-    covariance[unseen] = 0.0
-    covariance[:, unseen] = 0.0
-    covariance[unseen, unseen] = np.inf
+    if unseen.any():
+        covariance = np.where(unseen[:, None] | unseen, 0.0, covariance)
+        covariance[unseen, unseen] = np.inf
     return StrengthErrors(
         se=np.sqrt(np.maximum(np.diag(covariance), 0.0)), covariance=covariance, draws=None,
         accuracy=0.0, degrees_of_freedom=np.full(len(covariance), np.inf),
@@ -373,7 +371,7 @@ def _from_draws(point: PairedPoint, blocks: Iterator[_Block], config: DrawConfig
         spread = np.sqrt(np.maximum(total_square / count - mean**2, 0.0) / count)
         # An error is a root: half the relative error of its square.
         accuracy = float((Z95 * 0.5 * spread / variance)[seen].max(initial=0.0))
-        if count >= config.most_draws:
+        if count >= config.most_draws or N * count >= config.most_numbers:
             break
         if count >= config.fewest_draws and accuracy <= config.accuracy:
             break

@@ -7,6 +7,7 @@ curvature of their votes. It says nothing of a common shift: strengths have mean
 island, and so have all covariances here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,8 @@ from penchant.errors import DataError
 from penchant.fitting.paired_prior import StrengthPrior
 from penchant.fitting.paired_terms import Link, OutcomeTerms, Ties, outcome_terms
 from penchant.numerics.arrays import Array
+
+_PAIRS_AT_ONCE = 1 << 15  # their terms stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,15 +39,41 @@ class PairedPoint:
     prior: StrengthPrior | None = None
 
     @cached_property
-    def terms(self) -> OutcomeTerms:
-        """The terms of every outcome of every pair that met."""
-        gap = self.strengths[self.counts.first] - self.strengths[self.counts.second]
-        return outcome_terms(gap, self.tie_parameter, ties=self.ties, link=self.link)
-
-    @cached_property
     def information(self) -> "PairedInformation":
         """Minus the Hessian of the log-posterior here."""
-        return paired_information(self.counts, self.terms, self.island, self.prior)
+        weight, cross, tie = self.summed(lambda terms: (terms.curvature, terms.cross,
+                                                        terms.tie_curvature))  # fmt: skip
+        return PairedInformation(
+            first=self.counts.first, second=self.counts.second, weight=weight, cross=cross,
+            tie_curvature=float(tie.sum()), prior=self.prior, island=self.island,
+        )  # fmt: skip
+
+    def summed(
+        self, pick: Callable[[OutcomeTerms], tuple[Array, ...]]
+    ) -> tuple[Float[Array, " Q"], ...]:
+        """Terms of single votes, added up over each pair's votes; some pairs at a time.
+
+        All terms of ten million pairs would be a gigabyte and a half.
+        """
+        parts = []
+        for start in range(0, self.counts.num_pairs, _PAIRS_AT_ONCE):
+            rows = slice(start, start + _PAIRS_AT_ONCE)
+            votes = self._votes(rows)
+            picked = pick(self._terms(rows))
+            # An outcome that never happened says nothing, however unlikely it was.
+            parts.append([np.where(votes > 0.0, votes * one, 0.0).sum(axis=0) for one in picked])
+        if not parts:
+            return tuple(np.zeros(0) for _ in pick(self._terms(slice(0))))
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _votes(self, rows: slice) -> Float[Array, "3 A"]:
+        counts = self.counts
+        return np.stack([counts.first_wins[rows], counts.second_wins[rows], counts.ties[rows]])
+
+    def _terms(self, rows: slice) -> OutcomeTerms:
+        counts, strengths = self.counts, self.strengths
+        gap = strengths[counts.first[rows]] - strengths[counts.second[rows]]
+        return outcome_terms(gap, self.tie_parameter, ties=self.ties, link=self.link)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,37 +113,40 @@ class PairedInformation:
         return degree if self.prior is None else degree + self.prior.diagonal()
 
     @cached_property
+    def inverse(self) -> Float[Array, "N N"]:
+        """`dense_covariance`, kept: several kinds of errors start from it."""
+        return dense_covariance(self)
+
+    @cached_property
     def island_size(self) -> Int[Array, " N"]:
         """How many items are on each item's island."""
         return np.bincount(self.island)[self.island]
 
     def centred(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
         """The values minus their mean over each island."""
-        flat = values.reshape(self.num_items, -1)
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        return values - self.island_sums(values)[self.island] / self.island_size.reshape(shape)
+
+    def island_sums(self, values: Float[Array, "N ..."]) -> Float[Array, "I ..."]:
+        """The values added up over each island."""
         if self.island.max(initial=0) == 0:
-            return values - flat.mean(axis=0).reshape(values.shape[1:])
-        size = np.bincount(self.island)
-        sums = np.stack([np.bincount(self.island, column) for column in flat.T], axis=1)
-        return (flat - (sums / size[:, None])[self.island]).reshape(values.shape)
+            return values.sum(axis=0, keepdims=True)
+        order, starts = self._by_island
+        return np.add.reduceat(values[order], starts, axis=0)
 
+    def prior_times(self, vectors: Float[Array, "N R"]) -> Float[Array, "N R"]:
+        """`StrengthPrior.information_times` of many vectors at once."""
+        prior = self.prior
+        assert prior is not None
+        anchor = prior.anchor[:, None]
+        middle = self.island_sums(anchor * vectors)[self.island]
+        gap = (prior.held / prior.scale**2)[:, None] * (vectors - middle)
+        return gap - anchor * self.island_sums(gap)[self.island]
 
-def paired_information(
-    counts: PairCounts,
-    terms: OutcomeTerms,
-    island: Int[Array, " N"],
-    prior: StrengthPrior | None,
-) -> PairedInformation:
-    """The information at the gaps where the terms were taken."""
-    votes = np.stack([counts.first_wins, counts.second_wins, counts.ties])
-    return PairedInformation(
-        first=counts.first,
-        second=counts.second,
-        weight=(votes * terms.curvature).sum(axis=0),
-        cross=(votes * terms.cross).sum(axis=0),
-        tie_curvature=float((votes * terms.tie_curvature).sum()),
-        prior=prior,
-        island=island,
-    )
+    @cached_property
+    def _by_island(self) -> tuple[Int[Array, " N"], Int[Array, " I"]]:
+        order = np.argsort(self.island, kind="stable")
+        return order, np.flatnonzero(np.diff(self.island[order], prepend=-1))
 
 
 def dense_covariance(information: PairedInformation) -> Float[Array, "N N"]:

@@ -386,17 +386,14 @@ def _constrained(point: PairedPoint, item: int, target: float) -> tuple[PairedPo
 
 
 def _gradient(point: PairedPoint) -> tuple[Float[Array, " N"], float]:
-    counts, terms = point.counts, point.terms
-    votes = np.stack([counts.first_wins, counts.second_wins, counts.ties])
-    push = (votes * terms.score).sum(axis=0)
+    push, tie = point.summed(lambda terms: (terms.score, terms.tie_score))
+    counts = point.counts
     gradient = per_item(push, -push, counts.first, counts.second, counts.num_items)
     if point.prior is not None:
         gradient = gradient + point.prior.gradient(point.strengths)
-    return gradient, float((votes * terms.tie_score).sum())
+    return gradient, float(tie.sum())
 
 
 def _log_posterior(point: PairedPoint) -> float:
-    counts = point.counts
-    votes = np.stack([counts.first_wins, counts.second_wins, counts.ties])
-    value = float((votes * point.terms.log_prob)[votes > 0].sum())
+    value = float(point.summed(lambda terms: (terms.log_prob,))[0].sum())
     return value if point.prior is None else value + point.prior.value(point.strengths)
