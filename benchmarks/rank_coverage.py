@@ -63,7 +63,7 @@ class Tally:
         return {
             "seeds": len(held),
             "pooled": pooled,
-            "monte_carlo_error": float(held.mean(axis=1).std(ddof=1) / math.sqrt(len(held))),
+            "monte_carlo_error": float(held.mean(axis=1).std() / math.sqrt(len(held))),
             "worst_item": float(held.mean(axis=0).min()),
             "truth_below": float(self.misses[0] / held.size),
             "truth_above": float(self.misses[1] / held.size),
