@@ -1,0 +1,189 @@
+"""What the pages show works: every Python block, every penchant command, every description.
+
+Blocks of a page run one after the other, as a reader would type them, in a folder with the files
+that the commands speak of. The bundled data are cut to a few people and chains to a few sweeps: it
+is the words that are tested here, not the figures.
+"""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import penchant
+from penchant.cli.main import app
+from penchant.data import samples
+from penchant.data.description import Description, load
+from penchant.data.readers.write import write
+from penchant.data.votes import Votes
+from penchant.models import hierarchical_logit
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FEW_PEOPLE = 40
+ALL_TRIPS = samples.swissmetro
+# What a block needs beyond the core; it is left out where that is absent.
+NEEDS = {"NeuralLogit": "torch", "TextEncoder": "sentence_transformers"}
+# Tested by itself, at length.
+LEFT_OUT = ("penchant demo",)
+
+
+def blocks(page, *languages):
+    return [text for language, text in FENCE.findall(page.read_text()) if language in languages]
+
+
+def commands(page):
+    lines = "".join(blocks(page, "", "sh", "shell", "bash")).splitlines()
+    # Options may go on in the next line.
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines()
+    told = [line.partition("  #")[0].strip() for line in joined if line.startswith("penchant ")]
+    return [line for line in told if not line.startswith(LEFT_OUT)]
+
+
+def few(records, people=FEW_PEOPLE):
+    _, person = np.unique(records.rows["person"].to_pylist(), return_inverse=True)
+    return records.take(np.flatnonzero(person < people))
+
+
+def some_votes():
+    rng = np.random.default_rng(0)
+    items = ("a", "b", "c", "d", "e", "f")
+    first, second = np.array([rng.permutation(6)[:2] for _ in range(400)]).T
+    # Mostly a line, but a beats b beats c beats a.
+    ahead = np.linspace(0, 1.5, 6)[first] - np.linspace(0, 1.5, 6)[second]
+    both = (first < 3) & (second < 3)
+    ahead[both] = np.where((second - first)[both] % 3 == 1, 3.0, -3.0)
+    wins = ahead + rng.logistic(size=400) > 0
+    return Votes(
+        items=items,
+        first=first,
+        second=second,
+        share=wins.astype(float),
+        tie=np.zeros(400, dtype=bool),
+        weight=np.ones(400),
+    )
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with the files that pages speak of, and small data."""
+    for name in ("swissmetro", "conjoint", "london"):
+        small = few(getattr(samples, name)())
+        monkeypatch.setattr(samples, name, lambda small=small: small)
+        monkeypatch.setattr(penchant, name, lambda small=small: small, raising=False)
+    config = hierarchical_logit.HierarchicalConfig
+    monkeypatch.setattr(
+        hierarchical_logit,
+        "HierarchicalConfig",
+        lambda **told: config(**{**told, "num_warmup": 10, "num_draws": 20}),
+    )
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+    return tmp_path
+
+
+def as_lines(*features):
+    return Description(
+        layout="long", person="person", situation=("task",), option="option", kind="choice",
+        answer="choice", features=features,
+    )  # fmt: skip
+
+
+def write_files(folder):
+    # Enough people that dearer is surely worse, and little context, which takes the time.
+    trips = few(ALL_TRIPS(), 200)
+    purpose = np.array(trips.rows["purpose"].to_pylist())
+    trips = trips.take(np.flatnonzero(np.isin(purpose, ["business", "commuter", "leisure"])))
+    kept = ["kind", "person", "situation", "purpose", "ga", "chosen", "weight"]
+    trips = replace(
+        trips,
+        rows=trips.rows.select(kept),
+        roles={n: r for n, r in trips.roles.items() if n in (*kept, *trips.options.column_names)},
+    )
+    write(trips, folder / "choices.csv", as_lines("time", "cost", "headway"))
+    # A table that the description on the page about data fits.
+    rng = np.random.default_rng(1)
+    lines = [
+        "respondent_id,task,age,income,purpose,car_av,train_time,car_time,train_headway,choice"
+    ]
+    for b in range(240):
+        times = f"{rng.integers(20, 90)},{rng.integers(20, 90)}"
+        lines.append(
+            f"p{b // 6},{b % 6},{20 + b // 6},{b // 60},{1 + b % 2},1,{times},30,{1 + b % 2}"
+        )
+    (folder / "trips.csv").write_text("\n".join(lines) + "\n")
+    (toml,) = blocks(ROOT / "docs" / "data.md", "toml")
+    (folder / "trips.toml").write_text(toml)
+    profiles = samples.conjoint()
+    profiles = profiles.with_columns(rows={"age": 20 + np.arange(len(profiles)) // 5 % 50})
+    write(profiles, folder / "profiles.csv", as_lines(*profiles.columns("feature")))
+
+
+def test_pages_hold_something_to_test():
+    assert sum(len(blocks(page, "python")) for page in PAGES) >= 10
+    assert sum(len(commands(page)) for page in PAGES) >= 10
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python")], ids=lambda page: page.name
+)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, desk, capsys):
+    names = {"np": np, "votes": some_votes()}
+    for text in blocks(page, "python"):
+        lacking = [extra for word, extra in NEEDS.items() if word in text and not has(extra)]
+        if lacking or "TextEncoder" in text:
+            continue
+        exec(compile(text, str(page), "exec"), names)
+
+
+def has(module):
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.name)
+def test_the_commands_of_a_page_run_one_after_the_other(page, desk):
+    runner = CliRunner()
+    if any("other-belief" in line for line in commands(page)):
+        first = ["fit", "choices.csv", "--out", "other-belief", "--formula", "option + time"]
+        assert runner.invoke(app, first).exit_code == 0
+    for line in commands(page):
+        done = runner.invoke(app, shlex.split(line)[1:])
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+
+
+def test_the_description_on_the_page_about_data_is_one(tmp_path):
+    (toml,) = blocks(ROOT / "docs" / "data.md", "toml")
+    (tmp_path / "trips.toml").write_text(toml)
+    assert load(tmp_path / "trips.toml").labels["purpose"] == {"1": "commuter", "2": "business"}
+
+
+def test_the_document_on_the_page_about_commands_has_the_keys_of_a_fit(desk):
+    (told,) = blocks(ROOT / "docs" / "cli.md", "json")
+    done = CliRunner().invoke(app, ["fit", "trips.csv", "--formula", "option + time", "--json"])
+    found = json.loads(done.stdout)
+    shown = json.loads(told)
+    assert list(shown) == list(found)
+    assert list(shown["fit"]) == list(found["fit"])
+    assert list(shown["coefficients"][0]) == list(found["coefficients"][0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_library_that_a_page_names_exist(page):
+    for name in re.findall(r"`(?:penchant/)?((?:[a-z_]+/)+[a-z_]+\.py)`", page.read_text()):
+        places = (ROOT / "src" / "penchant" / name, ROOT / name, ROOT / "src" / name)
+        assert any(place.exists() for place in places), name
