@@ -61,6 +61,8 @@ def test_the_folder_and_the_table_say_the_same(arena, tmp_path):
     with (tmp_path / "out" / "leaderboard.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert [line["name"] for line in lines] == [item["name"] for item in saved["items"]]
+    page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+    assert all(f">{item['name']}<" in page for item in saved["items"])
     for item in saved["items"]:
         assert item["name"] in done.stdout
         assert f"{item['score']:+.3f}" in done.stdout

@@ -110,13 +110,13 @@ def rank(
         board.fit(observed, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
     document = rank_document(board)
     if out is not None:
-        _write(out, board, document)
+        _write(out, board, document, observed, file)
     if json:
         shell.print_json(document)
     else:
         shell.print_table(board.table(top or None), "text")
         if out is not None:
-            shell.note(f"Written to {out}: leaderboard.json, leaderboard.csv.")
+            shell.note(f"Written to {out}: leaderboard.html, leaderboard.json, leaderboard.csv.")
     if not document["fit"]["converged"]:
         raise typer.Exit(shell.NOT_CONVERGED)
 
@@ -260,15 +260,25 @@ def _stream(
     return found.counts
 
 
-def _write(out: Path, board: "Leaderboard", document: dict[str, Any]) -> None:
-    """The folder: JSON for machines, CSV for tables; a page for readers belongs beside them."""
+def _write(
+    out: Path, board: "Leaderboard", document: dict[str, Any], observed: Any, file: Path
+) -> None:
+    """The folder: JSON for machines, CSV for tables, a page for readers."""
     import csv
     import json
 
+    from penchant.data.records import Records
+    from penchant.evaluation.leaderboard_page import leaderboard_page, write_leaderboard
+
+    if isinstance(observed, Records):
+        observed = board.observed(observed)
+    page = leaderboard_page(board, observed, title=f"Leaderboard: {file.stem}")
+    write_leaderboard(page, out / "leaderboard.html")
+
     plain = json.dumps(shell.finite(document), indent=2, ensure_ascii=False)
     (out / "leaderboard.json").write_text(plain + "\n", encoding="utf-8")
-    with (out / "leaderboard.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with (out / "leaderboard.csv").open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
         writer.writerow([*ITEM_FIELDS, "island"])
         for line, row in zip(document["items"], board.standings_, strict=True):
             writer.writerow([*(line[field] for field in ITEM_FIELDS), row.island + 1])

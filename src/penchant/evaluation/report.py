@@ -7,8 +7,12 @@ whose data is absent does not appear. No script, no network, no picture files: t
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penchant.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 NEW_PEOPLE, KNOWN_PEOPLE = "new_people", "known_people"
 
@@ -231,23 +235,32 @@ def ladder_rows(ladders: Sequence[Ladder]) -> list[dict[str, str | float | int]]
 
 def render_report(data: ReportData) -> str:
     """The report as one HTML document."""
+    from penchant.evaluation import report_charts, report_words
+
+    return (
+        environment()
+        .get_template("report.html")
+        .render(data=data, charts=report_charts, words=report_words)
+    )
+
+
+def environment() -> "Environment":
+    """The templates of all pages and the filters they use."""
     # Jinja takes 60 ms to import; a fit that writes no report need not wait for it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from penchant.evaluation import report_charts, report_words
+    from penchant.evaluation import report_words
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("penchant.evaluation", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = report_words.number
-    environment.filters["signed"] = report_words.signed
-    return environment.get_template("report.html").render(
-        data=data, charts=report_charts, words=report_words
-    )
+    made.filters["number"] = report_words.number
+    made.filters["signed"] = report_words.signed
+    return made
 
 
 def write_report(data: ReportData, path: Path) -> Path:

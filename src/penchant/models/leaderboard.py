@@ -85,7 +85,7 @@ class Leaderboard:
         """
         self.check()
         began = time.perf_counter()
-        found = self._observed(data, description)
+        found = self.observed(data, description)
         if isinstance(found, Rankings):
             self._fit_rankings(found, on_step)
         elif self.model == "plackett_luce":
@@ -162,9 +162,10 @@ class Leaderboard:
     def _ties(self) -> Literal["davidson", "rao_kupper", "half"]:
         return self.ties or ("rao_kupper" if self.model == "thurstone" else "davidson")
 
-    def _observed(
-        self, data: Any, description: Description | str | Path | None
+    def observed(
+        self, data: Any, description: Description | str | Path | None = None
     ) -> Votes | PairCounts | Rankings:
+        """Data as `fit` sees them: votes, counts or rankings."""
         if isinstance(data, Votes | PairCounts | Rankings):
             return data
         columns = VoteColumns(context=self.context, covariates=self.covariates)
@@ -275,7 +276,8 @@ def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
     known = votes.voter >= 0
     cast = np.bincount(votes.voter[known], votes.weight[known], minlength=len(votes.voters))
     total = float(votes.weight.sum())
-    busy = np.flatnonzero(cast > _BUSY * total)
+    # Half as much again as an equal share: of three voters each has a third.
+    busy = np.flatnonzero(cast > max(_BUSY, 1.5 / max(len(cast), 1)) * total)
     if len(cast) < 2 or not total:
         return ()
     return tuple(

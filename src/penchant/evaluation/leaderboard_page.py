@@ -1,0 +1,458 @@
+"""The page of a leaderboard: scores, places, who beats whom, who voted how, and what to doubt.
+
+Everything shown is computed here from a fitted `Leaderboard` and the votes behind it; the template
+only sets it. Legend: N items, Q pairs that met, V voters, X contexts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.data.pair_counts import PairCounts
+from penchant.data.rankings import Rankings
+from penchant.data.votes import Votes
+from penchant.errors import ConfigError
+from penchant.evaluation.beats_graph import beats_graph
+from penchant.evaluation.report import Calibration, CalibrationBin
+from penchant.evaluation.report_words import number, percent, signed
+from penchant.fitting.votes_pooled import VotesFit
+from penchant.metrics.intervals import Z95
+from penchant.models.leaderboard import Leaderboard
+from penchant.models.standings import Standing
+from penchant.numerics.arrays import Array, sigmoid
+
+# More than a reader takes in at once; the whole table is in leaderboard.csv.
+MOST_LINES, MOST_CELLS, MOST_NODES, MOST_VOTERS, MOST_CONTEXTS = 60, 16, 12, 12, 8
+_BINS = 10
+KINDS = {"wald": "by curvature", "voter": "by voter", "profile": "by profile"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One pair: the share of decided votes that the row's item won, and what the scores expect."""
+
+    share: float
+    expected: float
+    votes: float
+    ties: float
+
+    @property
+    def is_met(self) -> bool:
+        return self.votes + self.ties > 0
+
+    @property
+    def is_surprise(self) -> bool:
+        """Whether the share is three standard errors away from what the scores expect."""
+        if self.votes < 5:
+            return False
+        error = np.sqrt(self.expected * (1.0 - self.expected) / self.votes)
+        return bool(abs(self.share - self.expected) > 3.0 * error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoterLine:
+    """agreed, expected: shares of decided votes along the order, seen and foretold by the scores;
+    surprise: their difference in standard errors. first: share of decided votes for the item shown
+    first."""
+
+    name: str
+    votes: float
+    agreed: float
+    expected: float
+    surprise: float
+    first: float
+    ties: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextCell:
+    """An item's score in a context; `is_apart` where it is surely not that of other contexts."""
+
+    score: float
+    is_apart: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextView:
+    """Items down, contexts across."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[ContextCell, ...]], ...]
+    takeaway: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardPage:
+    """Everything the page shows; empty parts leave no trace."""
+
+    title: str
+    subtitle: str
+    lead: tuple[str, ...]
+    lines: tuple[Standing, ...]
+    num_items: int
+    level: float
+    matrix_names: tuple[str, ...]
+    matrix: tuple[tuple[Cell | None, ...], ...]
+    graph: str
+    graph_takeaway: str
+    calibration: Calibration | None
+    voters: tuple[VoterLine, ...]
+    voters_takeaway: str
+    context: ContextView | None
+    warnings: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def leaderboard_page(
+    board: Leaderboard, observed: Votes | PairCounts | Rankings, *, title: str = "Leaderboard"
+) -> LeaderboardPage:
+    """The page of a fitted board and what it was fitted on."""
+    rows = board.standings_
+    counts = _counts(observed)
+    votes = observed if isinstance(observed, Votes) else None
+    place = {name: i for i, name in enumerate(observed.items)}
+    order = np.array([place[row.name] for row in rows])
+    probability = _win_probability(board, order)
+    sure = _sure(board, order)
+    met = None if counts is None else _met(counts, order)
+    voters, voters_takeaway = _voter_lines(votes, board, probability, order)
+    return LeaderboardPage(
+        title=title,
+        subtitle=_subtitle(board, observed, counts),
+        lead=_lead(rows, sure),
+        lines=rows[:MOST_LINES],
+        num_items=len(rows),
+        level=board.level,
+        matrix_names=tuple(row.name for row in rows[:MOST_CELLS]) if met is not None else (),
+        matrix=() if met is None else _cells(met, probability),
+        graph=beats_graph([row.name for row in rows[:MOST_NODES]], sure[:MOST_NODES, :MOST_NODES]),
+        graph_takeaway=_graph_takeaway(rows, sure),
+        calibration=None if met is None else _calibration(met, probability),
+        voters=voters,
+        voters_takeaway=voters_takeaway,
+        context=_context_view(board, rows),
+        warnings=(*board.warnings_, *_first_shown_sentence(votes, probability, order)),
+        facts=_facts(board),
+    )
+
+
+def render_leaderboard(page: LeaderboardPage) -> str:
+    """The page as one HTML document: no script, no network, no picture files."""
+    from penchant.evaluation import leaderboard_words, report_charts
+    from penchant.evaluation.report import environment
+
+    return (
+        environment()
+        .get_template("leaderboard.html")
+        .render(data=page, charts=report_charts, words=leaderboard_words)
+    )
+
+
+def write_leaderboard(page: LeaderboardPage, path: Path) -> Path:
+    """Write the page to `path`. Raises ConfigError where `path` is a folder."""
+    if path.is_dir():
+        raise ConfigError(
+            f"the page was to be written to {path}, which is a folder; expected a file name. Try "
+            f"{path / 'leaderboard.html'}."
+        )
+    path.write_text(render_leaderboard(page), encoding="utf-8")
+    return path
+
+
+def _counts(observed: Votes | PairCounts | Rankings) -> PairCounts | None:
+    if isinstance(observed, Votes):
+        return observed.counts()
+    return observed if isinstance(observed, PairCounts) else None
+
+
+def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
+    """p(row's item is preferred to the column's | one of them is), items in the board's order."""
+    strengths = board.fit_.strengths[order[: max(MOST_LINES, len(order))]]
+    gap = strengths[:, None] - strengths
+    if board.model == "thurstone":
+        from scipy.special import ndtr
+
+        return ndtr(gap)
+    return sigmoid(gap)
+
+
+def _sure(board: Leaderboard, order: Array) -> Bool[Array, "N N"]:
+    """Whom each item beats for sure: the ranks that hold for all items at once do not overlap."""
+    low = np.array([row.rank_low for row in board.standings_])
+    high = np.array([row.rank_high for row in board.standings_])
+    island = np.array([row.island for row in board.standings_])
+    strengths, bounds = board.fit_.strengths[order], board.bounds_
+    apart = high[:, None] < low[None, :]
+    if bounds.covariance is not None and len(order) <= 400:
+        covariance = bounds.covariance[np.ix_(order, order)]
+        variance = np.diag(covariance)
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(variance[:, None] + variance - 2.0 * covariance)
+            apart = apart | (strengths[:, None] - strengths > _all_pairs(len(order)) * error)
+    return apart & (island[:, None] == island)
+
+
+def _all_pairs(count: int) -> float:
+    """The quantile at which all differences hold together with 95 % (Sidak 1967)."""
+    from scipy.special import ndtri
+
+    pairs = max(count * (count - 1) // 2, 1)
+    return float(ndtri(0.5 + 0.5 * 0.95 ** (1.0 / pairs)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Met:
+    """Votes of each pair, by places on the board: wins[i, j] of i over j."""
+
+    wins: Float[Array, "N N"]
+    ties: Float[Array, "N N"]
+
+
+def _met(counts: PairCounts, order: Array) -> _Met | None:
+    if len(order) > 2_000:
+        return None
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    wins, ties = np.zeros((2, len(order), len(order)))
+    first, second = place[counts.first], place[counts.second]
+    wins[first, second], wins[second, first] = counts.first_wins, counts.second_wins
+    ties[first, second], ties[second, first] = counts.ties, counts.ties
+    return _Met(wins=wins, ties=ties)
+
+
+def _cells(met: _Met, probability: Array) -> tuple[tuple[Cell | None, ...], ...]:
+    size = min(len(probability), MOST_CELLS)
+    return tuple(
+        tuple(None if i == j else _cell(met, probability, i, j) for j in range(size))
+        for i in range(size)
+    )
+
+
+def _cell(met: _Met, probability: Array, i: int, j: int) -> Cell:
+    decided = met.wins[i, j] + met.wins[j, i]
+    return Cell(
+        share=float(met.wins[i, j] / decided) if decided else float("nan"),
+        expected=float(probability[i, j]), votes=float(decided), ties=float(met.ties[i, j]),
+    )  # fmt: skip
+
+
+def _calibration(met: _Met, probability: Array) -> Calibration | None:
+    """Pairs in bins of equally many decided votes: how often the favourite should win, and does."""
+    upper = np.triu_indices(len(probability), 1)
+    wins, decided = met.wins[upper], (met.wins + met.wins.T)[upper]
+    said = probability[upper]
+    kept = decided > 0
+    if kept.sum() < 3:
+        return None
+    said, wins, decided = said[kept], wins[kept], decided[kept]
+    order = np.argsort(said)
+    at = np.cumsum(decided[order]) - 0.5 * decided[order]
+    bin_of = np.minimum((at / decided.sum() * _BINS).astype(int), _BINS - 1)
+    bins = []
+    for number_ in np.unique(bin_of):
+        mine = order[bin_of == number_]
+        votes, won = decided[mine].sum(), wins[mine].sum()
+        low, high = _wilson(won, votes)
+        bins.append(
+            CalibrationBin(
+                predicted=float(said[mine] @ decided[mine] / votes), observed=float(won / votes),
+                low=low, high=high, count=round(float(votes)),
+            )
+        )  # fmt: skip
+    gap = sum(b.count * abs(b.observed - b.predicted) for b in bins) / sum(b.count for b in bins)
+    return Calibration(model="these scores", bins=tuple(bins), ece=float(gap))
+
+
+def _wilson(won: float, votes: float) -> tuple[float, float]:
+    """Wilson (1927)."""
+    share, square = won / votes, Z95**2
+    middle = (share + square / (2 * votes)) / (1 + square / votes)
+    reach = Z95 * np.sqrt(share * (1 - share) / votes + square / (4 * votes**2))
+    reach /= 1 + square / votes
+    return float(middle - reach), float(middle + reach)
+
+
+def _subtitle(
+    board: Leaderboard, observed: Votes | PairCounts | Rankings, counts: PairCounts | None
+) -> str:
+    items = f"{len(board.standings_):,} items"
+    if counts is None:
+        return f"{items}, {len(observed):,} rankings"  # type: ignore[arg-type]  # only rankings have no counts
+    told = f"{items}, {counts.votes:,.6g} votes on {counts.num_pairs:,} pairs"
+    if isinstance(observed, Votes) and observed.voter is not None:
+        told += f", {len(observed.voters):,} voters"
+    ties = float(counts.ties.sum())
+    return told + (f"; {percent(ties / counts.votes)} of the votes are ties" if ties else "")
+
+
+def _lead(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> tuple[str, ...]:
+    """Who leads, who cannot be told from the leader, and who is last."""
+    mine = [place for place, row in enumerate(rows) if row.island == 0]
+    if len(mine) < 2:
+        return ()
+    rivals = [rows[place].name for place in mine[1:] if not sure[0, place]]
+    first = rows[0].name
+    if not rivals:
+        told = f"{first} is ahead of every other item, whatever chance may have done."
+    elif len(rivals) == len(mine) - 1:
+        told = f"{first} has the highest score, but no other item is surely worse."
+    else:
+        some = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
+        told = f"{first} leads; {some} may be as good."
+    pairs = len(mine) * (len(mine) - 1) // 2
+    settled = int(sure[np.ix_(mine, mine)].sum())
+    lead = (
+        told,
+        f"Of the {pairs:,} pairs, {percent(settled / pairs)} are settled: one of the two is surely "
+        "preferred.",
+    )
+    last = rows[mine[-1]]
+    doomed = [rows[p].name for p in mine[:-1] if not sure[p, mine[-1]]]
+    if not doomed:
+        return (*lead, f"{last.name} is surely last.")
+    return lead
+
+
+def _graph_takeaway(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> str:
+    shown = min(len(rows), MOST_NODES)
+    open_pairs = int((~(sure | sure.T))[:shown, :shown].sum() - shown) // 2
+    whole = "" if shown == len(rows) else f"The best {shown} items. "
+    if not open_pairs:
+        return f"{whole}All pairs among them are settled: one line from first to last."
+    still = (
+        "1 pair is open: no way leads"
+        if open_pairs == 1
+        else f"{open_pairs} pairs are open: no way leads"
+    )
+    return (
+        f"{whole}An arrow says that one item is surely preferred to another, and so it is to all "
+        f"that follow from there. {still} from one to the other."
+    )
+
+
+def _voter_lines(
+    votes: Votes | None, board: Leaderboard, probability: Array, order: Array
+) -> tuple[tuple[VoterLine, ...], str]:
+    """The busiest voters, and whoever agrees with the order far less than the scores foretell."""
+    if votes is None or votes.voter is None or len(votes.voters) < 2:
+        return (), ""
+    decided = (votes.voter >= 0) & ~votes.tie & ((votes.share == 0) | (votes.share == 1))
+    strengths = board.fit_.strengths
+    gap = strengths[votes.first] - strengths[votes.second]
+    foretold = np.maximum(sigmoid(gap), sigmoid(-gap))
+    agreed = np.where(gap >= 0, votes.share == 1, votes.share == 0)
+
+    def total(values: Array, rows: Array) -> Array:
+        chosen = votes.voter[rows]  # type: ignore[index]  # voters are there, or we had left
+        return np.bincount(chosen, values[rows], minlength=len(votes.voters))
+
+    known = votes.voter >= 0
+    everything, clear = total(votes.weight, known), total(votes.weight, decided)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = total(votes.weight * agreed, decided) / clear
+        expected = total(votes.weight * foretold, decided) / clear
+        error = np.sqrt(total(votes.weight * foretold * (1 - foretold), decided)) / clear
+        surprise = (share - expected) / error
+        first = total(votes.weight * votes.share, decided) / clear
+        ties = total(votes.weight * votes.tie, known) / everything
+    odd = np.flatnonzero((clear >= 10) & (surprise < -4.0))
+    odd = odd[np.argsort(surprise[odd])][: MOST_VOTERS // 2]
+    busy = [v for v in np.argsort(-everything) if v not in odd][: MOST_VOTERS - len(odd)]
+    lines = tuple(
+        VoterLine(
+            name=votes.voters[v], votes=float(everything[v]), agreed=float(share[v]),
+            expected=float(expected[v]), surprise=float(surprise[v]), first=float(first[v]),
+            ties=float(ties[v]),
+        )
+        for v in [*busy, *odd]
+    )  # fmt: skip
+    against = int(((clear >= 10) & (surprise < -4.0)).sum())
+    told = (
+        f"{against} of {int((clear >= 10).sum()):,} voters with ten decided votes or more go "
+        "along with the order far less than its scores foretell; they vote at random or want "
+        "something else."
+        if against
+        else "No voter with ten decided votes or more stands clearly against the order."
+    )
+    return lines, told
+
+
+def _first_shown_sentence(votes: Votes | None, probability: Array, order: Array) -> tuple[str, ...]:
+    """Whether what is shown first wins more often than the scores explain."""
+    if votes is None:
+        return ()
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    decided = ~votes.tie & ((votes.share == 0) | (votes.share == 1))
+    if decided.sum() < 50:
+        return ()
+    p = probability[place[votes.first[decided]], place[votes.second[decided]]]
+    weight, won = votes.weight[decided], votes.share[decided]
+    seen, foretold = weight @ won / weight.sum(), weight @ p / weight.sum()
+    error = np.sqrt(weight**2 @ (p * (1 - p))) / weight.sum()
+    if abs(seen - foretold) < 3.0 * error:
+        return ()
+    return (
+        f"The item shown first wins {percent(seen, 1)} of the decided votes, where the scores "
+        f"foretell {percent(foretold, 1)}: the side counts. Rank with --covariates shown_first for "
+        "scores at equal sides.",
+    )
+
+
+def _context_view(board: Leaderboard, rows: tuple[Standing, ...]) -> ContextView | None:
+    fit = board.fit_
+    if not isinstance(fit, VotesFit) or fit.context is None:
+        return None
+    context = fit.context
+    place = {name: i for i, name in enumerate(fit.items)}
+    # The contexts that differ most from the whole come first.
+    columns = np.argsort(-np.abs(context.deviation).max(axis=1))[:MOST_CONTEXTS]
+    is_apart = _apart_from_others(context.scores, context.scores_se)
+    shown = [(row.name, place[row.name]) for row in rows[:MOST_CELLS]]
+    return ContextView(
+        names=tuple(context.names[c] for c in columns),
+        rows=tuple(
+            (name, tuple(ContextCell(score=float(context.scores[c, i]),
+                                     is_apart=bool(is_apart[c, i])) for c in columns))
+            for name, i in shown
+        ),
+        takeaway=(
+            "What a context adds to a score has the standard deviation "
+            f"{number(context.spread, 2)}; that it adds nothing has the p-value "
+            f"{_p_value(context.p_value)}."
+        ),
+    )  # fmt: skip
+
+
+def _apart_from_others(
+    scores: Float[Array, "X N"], errors: Float[Array, "X N"]
+) -> Bool[Array, "X N"]:
+    """Whether an item's score lies two standard errors from its mean over the other contexts.
+
+    Votes of different contexts are different votes, so that their errors add up.
+    """
+    precision = 1.0 / np.maximum(errors, 1e-12) ** 2
+    rest = precision.sum(axis=0) - precision
+    if len(scores) < 2:
+        return np.zeros(scores.shape, dtype=bool)
+    others = ((precision * scores).sum(axis=0) - precision * scores) / rest
+    return np.abs(scores - others) > 2.0 * np.sqrt(errors**2 + 1.0 / rest)
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.001 else number(value, 3)
+
+
+def _facts(board: Leaderboard) -> tuple[tuple[str, str], ...]:
+    fit = board.fit_
+    tie = getattr(fit, "tie_parameter", None)
+    facts = [
+        ("Log-likelihood", number(fit.log_likelihood, 2)),
+        ("Steps to the top", f"{fit.iterations}{'' if fit.converged else ', not reached'}"),
+        ("Intervals", f"{board.level:.0%}, {KINDS.get(board.bounds_.kind, board.bounds_.kind)}"),
+    ]
+    if tie is not None:
+        facts.append(("Tie parameter", signed(tie, 3)))
+    return tuple(facts)
