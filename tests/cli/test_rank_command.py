@@ -164,3 +164,28 @@ def test_an_interruption_is_said_and_ends_with_130(tmp_path):
     assert running.returncode == 130
     assert "Interrupted" in err
     assert out == ""
+
+
+def test_voters_classes_and_drift_have_their_own_keys(arena, tmp_path):
+    lines = arena.read_text(encoding="utf-8").splitlines()
+    dated = [lines[0] + ",day", *(f"{line},{vote // 80}" for vote, line in enumerate(lines[1:]))]
+    file = write(tmp_path / "dated.csv", "\n".join(dated) + "\n")
+    described = write(
+        tmp_path / "dated.toml",
+        'layout = "arena"\n[rows]\nperson = "judge"\ntime = "day"\n'
+        '[options]\ncolumns = ["model_a", "model_b"]\n[answer]\ncolumn = "winner"\n',
+    )
+    found = {}
+    for name, options in {
+        "voters": ("--voters", "reliability"), "classes": ("--voters", "classes"),
+        "drift": ("--drift",),
+    }.items():  # fmt: skip
+        done = penchant("rank", file, "--description", described, "--json", *options)
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads(done.stdout)
+        assert name in found[name]
+        assert found[name]["items"][0]["name"] == "zeta"
+    assert len(found["voters"]["voters"]) == 40
+    assert len(found["classes"]["classes"]) == 2
+    assert len(found["drift"]["drift"]["path"]["zeta"]["scores"]) == 10
+    assert penchant("rank", file, "--description", described, "--voters", "all").returncode == 2

@@ -47,6 +47,15 @@ def test_the_path_is_the_mode_that_brute_force_finds():
 
     best = minimize(loss, np.zeros(12), method="BFGS", options={"gtol": 1e-8}).x.reshape(4, 3)
     np.testing.assert_allclose(found.path, best - best.mean(axis=1, keepdims=True), atol=1e-5)
+    # The curvature at the mode, votes and walk, inverted in one piece.
+    walk = np.kron(np.diff(np.eye(4), axis=0).T @ np.diff(np.eye(4), axis=0), np.eye(3)) / 0.25
+    walk[:3, :3] += np.eye(3) / 4.0
+    chance = 1.0 / (1.0 + np.exp(best[time, second] - best[time, first]))
+    away = np.eye(12)[3 * time + first] - np.eye(12)[3 * time + second]
+    covariance = np.linalg.inv(walk + (away * (chance * (1.0 - chance))[:, None]).T @ away)
+    centre = np.kron(np.eye(4), np.eye(3) - 1.0 / 3.0)
+    se = np.sqrt(np.diag(centre @ covariance @ centre)).reshape(4, 3)
+    np.testing.assert_allclose(found.path_se, se, rtol=1e-4)
 
 
 def test_truth_is_recovered_within_the_stated_doubt():

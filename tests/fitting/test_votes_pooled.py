@@ -274,7 +274,7 @@ def test_an_unbeaten_item_is_bounded_and_said():
     assert np.isfinite(fit.strengths).all()
     assert fit.strength_se[0] > 1.0
     assert any("king" in warning for warning in fit.warnings)
-    assert "weak" in fit.prior
+    assert "no finite score" in fit.prior
 
 
 @pytest.mark.parametrize("ties", ["davidson", "rao_kupper"])
@@ -294,6 +294,15 @@ def test_without_covariates_it_is_the_fit_to_counts_with_runaways_too(ties):
     np.testing.assert_allclose(fit.strengths, plain.strengths, atol=2e-4)
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-5)
     assert fit.own[0] == pytest.approx(plain.tie_parameter, abs=1e-5)
+
+
+def test_a_prior_on_every_score_is_that_of_the_fit_to_counts():
+    votes = replace(world().votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    plain = fit_paired(votes.counts(), PairedConfig(prior_scale=0.3))
+    fit = fit_votes(votes, replace(DAVIDSON, prior_scale=0.3))
+    np.testing.assert_allclose(fit.strengths, plain.strengths, atol=1e-5)
+    assert np.ptp(fit.strengths) < np.ptp(fit_votes(votes, DAVIDSON).strengths)
+    assert "every score" in fit.prior
 
 
 def test_two_islands_and_an_unseen_item_are_said_and_do_not_touch():

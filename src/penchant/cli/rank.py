@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penchant.cli import options, shell
+from penchant.cli.rank_details import detail_document
 
 if TYPE_CHECKING:
     from penchant.data.description import Description
@@ -52,6 +53,15 @@ def rank(
             help="Columns at whose equal values scores are meant, as in length,shown_first."
         ),
     ] = "",
+    voters: Annotated[
+        str,
+        typer.Option(
+            help="reliability: voters differ in it, in what place and ties mean to them; classes: "
+            "there are kinds of voters."
+        ),
+    ] = "",
+    classes: Annotated[int, typer.Option(min=1, help="How many kinds of voters.")] = 2,
+    drift: Annotated[bool, typer.Option("--drift", help="Scores move over time.")] = False,
     model: Annotated[
         str, typer.Option("--model", "-m", help="auto, bradley_terry, thurstone, plackett_luce.")
     ] = "auto",
@@ -93,6 +103,8 @@ def rank(
         model=None if model == "auto" else model,  # type: ignore[arg-type]  # checked by fit
         ties=None if ties == "auto" else ties,  # type: ignore[arg-type]  # checked below
         covariates=named, context=context or None,
+        voters=voters or None,  # type: ignore[arg-type]  # checked below
+        num_classes=classes, has_drift=drift,
         interval=interval,  # type: ignore[arg-type]  # checked by fit
         level=level, prior_scale=prior_scale, random_state=seed,
     )  # fmt: skip
@@ -135,6 +147,7 @@ def rank_document(board: "Leaderboard") -> dict[str, Any]:
             "seconds": board.seconds_,
         },
         "warnings": list(board.warnings_),
+        **detail_document(board),
     }  # fmt: skip
 
 
@@ -214,14 +227,13 @@ def _observe(
     from penchant.data.readers.votes import VoteColumns, read_votes
 
     aside_path = folder / f"{file.stem}.quarantined.csv"
-    plain = not board.covariates and board.context is None
     if said.layout not in ("pairs", "arena"):
         result = read(file, said, on_bad_rows=on_bad_rows,
                       quarantine=aside_path if on_bad_rows == "quarantine" else None)  # fmt: skip
         for text in (*result.report.notes, *result.report.warnings):
             shell.note(text, quiet)
         return result.records
-    if plain and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
+    if not board.needs_votes and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
         return _stream(file, said, on_bad_rows, aside_path, quiet)
     columns = VoteColumns(context=board.context, covariates=board.covariates)
     with shell.waiting(f"Reading {file.name}", quiet):

@@ -17,9 +17,10 @@ from jaxtyping import Float
 
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
-from penchant.feedback.gap import GapModel
+from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_rows import Ties, vote_rows
+from penchant.fitting.votes_pooled import centred
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import connectivity
 
@@ -80,6 +81,13 @@ class Standing:
         """Standard deviations of what is known of these."""
         return _centred_se(self.covariance[: len(self.items), : len(self.items)])
 
+    @property
+    def strength_covariance(self) -> Float[Array, "N N"]:
+        """Of the scores less their mean over items."""
+        num = len(self.items)
+        island = np.zeros(num, dtype=np.int64)
+        return centred(self.mean[:num], self.covariance[:num, :num], island)[1]
+
     def update(self, votes: Votes, period: float | None = None) -> "Standing":
         """The belief after further votes, the earlier ones not looked at again.
 
@@ -129,6 +137,7 @@ class DriftFit:
     p_value: float
     now: Standing
     distance: float
+    log_likelihood: float
     passes: int
     converged: bool
     warnings: tuple[str, ...]
@@ -201,6 +210,10 @@ def fit_drift(votes: Votes, config: DriftConfig) -> DriftFit:
         p_value=_half_chi_squared(gain, drift * np.sqrt(span)),
         now=last,
         distance=distance,
+        log_likelihood=sum(
+            float(step.density.rows.weight @ _response(step.density, at).value)
+            for step, at in zip(steps, walk.path)
+        ),
         passes=walk.passes,
         converged=walk.converged,
         warnings=notes,
@@ -318,8 +331,12 @@ def _absorb(standing: Standing, time: float, density: VoteDensity) -> _Step:
 def _slopes(
     density: VoteDensity, theta: Float[Array, " P"]
 ) -> tuple[Float[Array, " P"], Float[Array, "P P"]]:
-    found = density.respond(density.core_gap(theta), density.own(theta))
+    found = _response(density, theta)
     return density.gradient(theta, found), density.information(found)
+
+
+def _response(density: VoteDensity, theta: Float[Array, " P"]) -> GapResponse:
+    return density.respond(density.core_gap(theta), density.own(theta))
 
 
 def _penalised(
@@ -328,7 +345,7 @@ def _penalised(
     mean: Float[Array, " P"],
     precision: Float[Array, "P P"],
 ) -> float:
-    found = density.respond(density.core_gap(theta), density.own(theta))
+    found = _response(density, theta)
     away = theta - mean
     return float(density.rows.weight @ found.value) - 0.5 * float(away @ precision @ away)
 
@@ -449,7 +466,7 @@ def _joint(path: Float[Array, "T P"], steps: list[_Step], drift: float) -> float
     num = steps[0].density.num_items
     for t in range(1, len(steps)):
         density = steps[t].density
-        found = density.respond(density.core_gap(path[t]), density.own(path[t]))
+        found = _response(density, path[t])
         value += float(density.rows.weight @ found.value)
         walked = drift**2 * (steps[t].time - steps[t - 1].time)
         if walked > 0:

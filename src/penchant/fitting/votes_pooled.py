@@ -14,7 +14,12 @@ from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
-from penchant.fitting.paired_prior import WEAK_SCALE, weak_prior
+from penchant.fitting.paired_prior import (
+    WEAK_SCALE,
+    StrengthPrior,
+    normal_prior,
+    weak_prior,
+)
 from penchant.fitting.vote_density import VoteDensity, deviations
 from penchant.fitting.vote_rows import Ties, VoteRows, vote_rows
 from penchant.fitting.votes_newton import Summit, climb_votes
@@ -33,12 +38,15 @@ _ASTRAY = 100.0
 class VotesConfig:
     """model: how votes arise. ties: "answer", "half" or "none", as in `vote_rows`.
     has_context: scores may differ by context, shrunk to the common ones by as much as the data
-    tell; spread: standard deviation of these differences in logits, None to learn it."""
+    tell; spread: standard deviation of these differences in logits, None to learn it.
+    prior_scale: standard deviation of every score before any vote; None holds only those that no
+    finite score fits."""
 
     model: GapModel
     ties: Ties = "answer"
     has_context: bool = False
     spread: float | None = None
+    prior_scale: float | None = None
     newton: NewtonConfig = field(default_factory=NewtonConfig)
 
 
@@ -222,8 +230,11 @@ def prepare(
     precision = np.zeros(num)
     notes = describe(found, votes.items)
     scale = WEAK_SCALE[config.model.link]
-    prior = weak_prior(scale, found, _votes_of_item(rows))
-    if prior is not None:
+    if config.prior_scale is not None:
+        prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
+    else:
+        prior = weak_prior(scale, found, _votes_of_item(rows))
+    if prior is not None and config.prior_scale is None:
         notes += (
             f"A weak prior (normal around the mean of the others, standard deviation {scale:g}) "
             f"holds {int(prior.held.sum())} of {rows.num_items} items that no finite score fits; "
@@ -246,7 +257,10 @@ def _start(votes: Votes, density: VoteDensity, config: VotesConfig) -> Float[Arr
     start = np.zeros(density.num_parameters)
     if config.model.levels is None:
         ties = config.model.ties or ("half" if config.ties == "half" else None)
-        plain = fit_paired(votes.counts(), PairedConfig(ties=ties, link=config.model.link))
+        plain = fit_paired(
+            votes.counts(),
+            PairedConfig(ties=ties, link=config.model.link, prior_scale=config.prior_scale),
+        )
         start[: density.num_items] = plain.strengths
         if plain.tie_parameter is not None:
             start[-1] = plain.tie_parameter
@@ -511,7 +525,8 @@ def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str 
     parts = []
     if density.prior is not None:
         scale = density.prior.scale
-        parts.append(f"weak, standard deviation {scale:g}, where no finite score fits")
+        whom = "of every score" if density.prior.held.all() else "where no finite score fits"
+        parts.append(f"normal, standard deviation {scale:g}, {whom}")
     if context is not None:
         parts.append(f"what a context adds, standard deviation {context.spread:.3g} logits")
     return "; ".join(parts) or None

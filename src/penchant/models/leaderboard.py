@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,15 @@ from penchant.fitting.paired_intervals import (
     strength_intervals,
 )
 from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
-from penchant.fitting.votes_pooled import VotesConfig, VotesFit, fit_votes
+from penchant.fitting.votes_drift import DriftFit
+from penchant.fitting.votes_pooled import VotesConfig, VotesFit
+from penchant.models.richer_votes import (
+    VOTER_MODELS,
+    Detail,
+    VoterModel,
+    fit_richer,
+    table_of_standing,
+)
 from penchant.models.standings import (
     LOGITS_PER_PROBIT,
     Bounds,
@@ -53,18 +61,23 @@ class Leaderboard:
     "half"; a tie strength is estimated for the first two, and None takes Davidson's (Thurstone:
     Rao and Kupper's). covariates: columns of the votes, so
     that scores are at equal length, style or position ("shown_first"). context: a column; scores
-    may differ by its values, shrunk to the common ones. interval: see `IntervalConfig`; level: of
-    the intervals. prior_scale: standard deviation of every score before any data; None holds only
-    items that no finite score fits. random_state: seed of what is drawn for intervals.
+    may differ by its values, shrunk to the common ones. voters: "reliability" lets voters differ
+    in reliability, in what they make of the place and of ties; "classes" finds `num_classes` kinds
+    of them. has_drift: scores walk over the time of the votes. interval: see `IntervalConfig`;
+    level: of the intervals. prior_scale: standard deviation of every score before any data; None
+    holds only items that no finite score fits. random_state: seed of what is drawn for intervals.
 
     `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model), `bounds_`
-    and `seconds_`.
+    and `seconds_`; of voters and drift also `detail_`, the whole fit.
     """
 
     model: Literal["bradley_terry", "thurstone", "plackett_luce"] | None = None
     ties: Literal["davidson", "rao_kupper", "half"] | None = None
     covariates: tuple[str, ...] = ()
     context: str | None = None
+    voters: VoterModel | None = None
+    num_classes: int = 2
+    has_drift: bool = False
     interval: IntervalKind = "auto"
     level: float = 0.95
     prior_scale: float | None = None
@@ -93,17 +106,45 @@ class Leaderboard:
                 'model="plackett_luce" is for rankings, but the data are pairs; expected '
                 'model="bradley_terry" (the same likelihood on two items) or "thurstone".'
             )
-        elif self.covariates or self.context:
+        elif self.needs_votes:
             if isinstance(found, PairCounts):
                 raise ConfigError(
-                    "covariates and contexts belong to single votes, but counts were given; "
-                    "expected `Votes`, records or a file."
+                    "covariates, contexts, voters and times belong to single votes, but counts "
+                    "were given; expected `Votes`, records or a file."
                 )
             self._fit_votes(found)
         elif isinstance(found, PairCounts):
             self._fit_counts(found, None, on_step)
         else:
             self._fit_counts(found.counts(), found, on_step)
+        self.seconds_ = time.perf_counter() - began
+        return self
+
+    def update(self, votes: Votes) -> "Leaderboard":
+        """Take in further votes. Of counts and of scores that drift, earlier votes are not read
+        again; the former are fitted to all, the latter in one pass (see `DriftFit.distance`).
+
+        Raises ConfigError for a leaderboard with covariates, contexts or voters: fit it again.
+        """
+        self._fitted()
+        began = time.perf_counter()
+        detail = getattr(self, "detail_", None)
+        if isinstance(detail, DriftFit):
+            now = detail.now.update(votes)
+            self.detail_: Detail | None = replace(detail, now=now)
+            fit = table_of_standing(now, np.nan, detail.warnings)
+            known = {row.name: row.votes for row in self.standings_}
+            fresh = dict(zip(votes.items, votes.counts().votes_of_item))
+            total = np.array([known.get(n, 0.0) + fresh.get(n, 0.0) for n in fit.items])
+            bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
+            self._keep(fit, fit.items, bounds, np.zeros(len(fit.items), dtype=np.int64), total)
+        elif isinstance(self.fit_, PairedFit):
+            self._fit_counts(self.fit_.counts.merged(votes.counts()), None, None)
+        else:
+            raise ConfigError(
+                "this leaderboard has covariates, contexts, voters or rankings, which an update "
+                "cannot take in; expected a plain one, or has_drift=True. Fit all votes again."
+            )
         self.seconds_ = time.perf_counter() - began
         return self
 
@@ -145,6 +186,10 @@ class Leaderboard:
         """Raises ConfigError for options that no data could go with."""
         if self.model is not None and self.model not in MODELS:
             raise ConfigError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}.")
+        if self.voters is not None and self.voters not in VOTER_MODELS:
+            raise ConfigError(
+                f"voters is {self.voters!r}; expected one of {', '.join(VOTER_MODELS)}, or None."
+            )
         if self.interval not in INTERVAL_KINDS:
             raise ConfigError(
                 f"interval is {self.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}."
@@ -153,6 +198,11 @@ class Leaderboard:
         PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
         if not 0 < self.level < 1:
             raise ConfigError(f"level is {self.level}; expected a number between 0 and 1, as 0.95.")
+
+    @property
+    def needs_votes(self) -> bool:
+        """Whether single votes matter, and counts do not say it all."""
+        return bool(self.covariates or self.context or self.voters or self.has_drift)
 
     @property
     def _link(self) -> Literal["logit", "probit"]:
@@ -206,10 +256,10 @@ class Leaderboard:
                 f'model="{self.model}" is for pairs, but the data are rankings, which are never '
                 'broken into pairs; expected model="plackett_luce".'
             )
-        if self.covariates or self.context or self.interval not in ("auto", "wald"):
+        if self.needs_votes or self.interval not in ("auto", "wald"):
             raise ConfigError(
-                'covariates, contexts and intervals other than "wald" are for pairs; expected none '
-                "of them with rankings."
+                'covariates, contexts, voters, drift and intervals other than "wald" are for '
+                "pairs; expected none of them with rankings."
             )
         fit = fit_ranked(rankings, RankedConfig(prior_scale=self.prior_scale), on_step=on_step)
         bounds = ranked_bounds(fit, self.level)
@@ -224,12 +274,21 @@ class Leaderboard:
                 f"{'no contexts' if votes.context is None else 'contexts'}; expected covariates "
                 f"{self.covariates} and context {self.context!r}. Read them with `VoteColumns`."
             )
+        asked = [votes.covariate_names.index(name) for name in self.covariates]
+        votes = replace(
+            votes, covariates=votes.covariates[:, asked], covariate_names=tuple(self.covariates)
+        )
         ties = self._ties if votes.tie.any() else "half"
         config = VotesConfig(
             model=GapModel(ties=None if ties == "half" else ties, link=self._link),
             ties="half" if ties == "half" else "answer", has_context=self.context is not None,
+            prior_scale=self.prior_scale,
         )  # fmt: skip
-        fit = fit_votes(votes, config)
+        richer = fit_richer(
+            votes, config, voters=self.voters, num_classes=self.num_classes,
+            has_drift=self.has_drift, seed=self.random_state,
+        )  # fmt: skip
+        fit, self.detail_ = richer.table, richer.detail
         counts = votes.counts()
         scored = 0.5 * counts.ties
         island = connectivity(
@@ -238,8 +297,10 @@ class Leaderboard:
         ).island  # fmt: skip
         bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
         self._keep(fit, votes.items, bounds, island, counts.votes_of_item)
+        # Voters who differ are told of in sentences of their own.
+        busy = voter_sentences(votes) if self.voters is None else ()
         self.warnings_ = (
-            *fit.warnings, *voter_sentences(votes), *_convergence_sentences(fit), *bounds.notes[1:]
+            *fit.warnings, *richer.notes, *busy, *_convergence_sentences(fit), *bounds.notes[1:]
         )  # fmt: skip
 
     def _keep(

@@ -1,0 +1,114 @@
+"""What a leaderboard's richer models found, as `penchant rank --json` prints it."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from penchant.fitting.votes_classes import VoterClassesFit
+    from penchant.fitting.votes_drift import DriftFit
+    from penchant.fitting.votes_pooled import VotesFit
+    from penchant.fitting.votes_reliability import VotersFit
+    from penchant.models.leaderboard import Leaderboard
+
+
+def detail_document(board: "Leaderboard") -> dict[str, Any]:
+    """Covariates, contexts, voters, classes and drift: a key for each that the model has."""
+    if not board.needs_votes:
+        return {}
+    from penchant.fitting.votes_classes import VoterClassesFit
+    from penchant.fitting.votes_drift import DriftFit
+    from penchant.fitting.votes_pooled import VotesFit
+    from penchant.fitting.votes_reliability import VotersFit
+
+    found = _table(board.fit_) if isinstance(board.fit_, VotesFit) else {}
+    detail = board.detail_
+    if isinstance(detail, VotersFit):
+        found |= _voters(detail)
+    elif isinstance(detail, VoterClassesFit):
+        found |= _classes(detail)
+    elif isinstance(detail, DriftFit):
+        found |= _drift(detail)
+    return found
+
+
+def _table(fit: "VotesFit") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if fit.covariate_names:
+        found["covariates"] = [
+            {"name": name, "coefficient": float(value), "se": float(se)}
+            for name, value, se in zip(fit.covariate_names, fit.coefficients, fit.coefficient_se)
+        ]
+    if fit.context is not None:
+        context = fit.context
+        found["contexts"] = {
+            "spread": context.spread,
+            "p_value": context.p_value,
+            "scores": {
+                name: [
+                    {"name": item, "score": float(score), "se": float(se)}
+                    for item, score, se in zip(fit.items, scores, errors)
+                ]
+                for name, scores, errors in zip(context.names, context.scores, context.scores_se)
+            },
+        }
+    return found
+
+
+def _voters(found: "VotersFit") -> dict[str, Any]:
+    population = found.population
+    return {
+        "voter_population": {
+            "bias_mean": population.bias_mean,
+            **dict(zip(population.effects, map(float, population.spreads))),
+        },
+        "voters": [
+            {
+                "name": name,
+                "votes": float(found.votes[v]),
+                "reliability": float(found.reliability[v]),
+                "agreement": None if np.isnan(found.agreement[v]) else float(found.agreement[v]),
+                "bias": float(found.mean[v, 1]),
+                "bias_se": float(found.sd[v, 1]),
+                "ties": float(found.mean[v, 2]),
+                "ties_se": float(found.sd[v, 2]),
+            }
+            for v, name in enumerate(found.voters)
+        ],
+    }
+
+
+def _classes(found: "VoterClassesFit") -> dict[str, Any]:
+    return {
+        "classes": [
+            {
+                "share": float(found.shares[s]),
+                "items": [
+                    {"name": name, "score": float(score), "se": float(se)}
+                    for name, score, se in zip(
+                        found.items, found.strengths[s], found.strength_se[s]
+                    )
+                ],
+            }
+            for s in range(len(found.shares))
+        ],
+        "voters": [
+            {"name": name, "membership": [float(p) for p in row]}
+            for name, row in zip(found.voters, found.membership)
+        ],
+    }
+
+
+def _drift(found: "DriftFit") -> dict[str, Any]:
+    return {
+        "drift": {
+            "per_unit_of_time": found.drift,
+            "p_value": found.p_value,
+            "one_pass_distance": found.distance,
+            "times": found.times.tolist(),
+            "path": {
+                name: {"scores": found.path[:, n].tolist(), "se": found.path_se[:, n].tolist()}
+                for n, name in enumerate(found.items)
+            },
+        }
+    }

@@ -1,0 +1,90 @@
+"""The leaderboard's richer models: one table each, the whole fit beside it, updates, bad input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.votes_classes import VoterClassesFit
+from penchant.fitting.votes_drift import DriftFit
+from penchant.fitting.votes_reliability import VotersFit
+from penchant.models.leaderboard import Leaderboard
+from penchant.simulation.votes import VoteWorld, simulate_votes
+
+
+def made(seed=0, **sizes):
+    defaults = {"num_items": 6, "num_votes": 1500, "log_tie": -0.7, "num_voters": 60}
+    return simulate_votes(VoteWorld(**(defaults | sizes)), np.random.default_rng(seed)).votes
+
+
+def scores(board):
+    return {row.name: row.strength for row in board.standings_}
+
+
+def test_voters_all_alike_leave_the_plain_table():
+    votes = made()
+    plain, board = Leaderboard().fit(votes), Leaderboard(voters="reliability").fit(votes)
+    assert isinstance(board.detail_, VotersFit)
+    expected = scores(plain)
+    assert all(abs(value - expected[name]) < 0.1 for name, value in scores(board).items())
+    assert "picks the one shown first" in board.summary()
+
+
+def test_classes_of_voters_are_weighed_by_share_and_each_is_told():
+    votes = made(1, class_shares=(0.6, 0.4), num_votes=3000)
+    board = Leaderboard(voters="classes").fit(votes)
+    found = board.detail_
+    assert isinstance(found, VoterClassesFit)
+    together = found.shares @ found.strengths
+    np.testing.assert_allclose([scores(board)[name] for name in found.items], together, atol=1e-9)
+    assert sum("Voters of class" in warning for warning in board.warnings_) == 2
+
+
+def test_drifting_scores_are_those_at_the_end_and_take_in_further_votes():
+    votes = made(2, num_times=10, drift=0.4, num_votes=3000)
+    early = votes.take(np.flatnonzero(votes.time < 8))
+    late = votes.take(np.flatnonzero(votes.time >= 8))
+    board = Leaderboard(has_drift=True).fit(early)
+    assert isinstance(board.detail_, DriftFit)
+    before = scores(board)
+    board.update(late)
+    whole = Leaderboard(has_drift=True).fit(votes)
+    after, expected = scores(board), scores(whole)
+    strayed = max(abs(after[name] - expected[name]) for name in after)
+    moved = max(abs(before[name] - expected[name]) for name in after)
+    assert strayed < 0.1 < moved
+    assert sum(row.votes for row in board.standings_) == pytest.approx(2 * 3000)
+
+
+def test_an_update_of_plain_votes_is_the_fit_of_all():
+    votes = made(3)
+    board = Leaderboard().fit(votes.take(np.arange(700))).update(votes.take(np.arange(700, 1500)))
+    expected = scores(Leaderboard().fit(votes))
+    assert all(abs(value - expected[name]) < 1e-5 for name, value in scores(board).items())
+
+
+def test_covariates_that_were_not_asked_for_play_no_part():
+    votes = made(4, coefficients=(0.5,))
+    bare = replace(votes, covariates=np.zeros((1500, 0)), covariate_names=())
+    found = Leaderboard(voters="reliability").fit(votes)
+    expected = Leaderboard(voters="reliability").fit(bare)
+    assert scores(found) == pytest.approx(scores(expected), abs=1e-9)
+    asked = Leaderboard(voters="reliability", covariates=("x0",)).fit(votes)
+    assert asked.fit_.coefficients[0] == pytest.approx(0.5, abs=0.15)
+
+
+def test_what_does_not_go_together_is_refused_in_words():
+    votes = made(5)
+    board = Leaderboard()
+    board.voters = "everybody"
+    with pytest.raises(ConfigError, match="voters is"):
+        board.fit(votes)
+    with pytest.raises(ConfigError, match="drift alone"):
+        Leaderboard(voters="reliability", has_drift=True).fit(votes)
+    with pytest.raises(DataError, match="no times"):
+        Leaderboard(has_drift=True).fit(votes)
+    with pytest.raises(ConfigError, match="single votes"):
+        Leaderboard(voters="reliability").fit(votes.counts())
+    with pytest.raises(ConfigError, match="Fit all votes again"):
+        Leaderboard(voters="reliability").fit(votes).update(votes)
