@@ -59,6 +59,13 @@ def test_the_report_shows_the_ladder_and_what_follows_from_it(made: Path):
         assert f"{row['nll']:.3f}" in page
 
 
+def test_the_choices_it_leaves_can_be_read_by_the_other_commands(made: Path):
+    from penchant import read
+
+    left = read(made / "swissmetro.parquet", made / "swissmetro.toml").records
+    assert left.fingerprint == swissmetro().fingerprint
+
+
 def test_the_belief_it_leaves_can_be_asked(made: Path):
     from penchant.beliefs.belief import Belief
 

@@ -47,11 +47,13 @@ def demo(
 ) -> None:
     """Show all of penchant on real choices: between train, Swissmetro and car, and in London.
 
-    Writes report.html (open it in a browser), ladder.json, ladder_london.json and the belief.
+    Writes report.html (open it in a browser), ladder.json, ladder_london.json, the belief, and the
+    Swissmetro choices themselves, to try the other commands on.
     """
     start = time.perf_counter()
     from penchant.cli.demo_models import LONDON, SWISSMETRO, Settings
     from penchant.cli.demo_story import tell
+    from penchant.data.samples import write_sample
 
     out.mkdir(parents=True, exist_ok=True)
     settings = Settings(seed=seed, quick=quick)
@@ -60,7 +62,12 @@ def demo(
     console = shell.output()
     for line in lines:
         console.print(line, markup=False)
+    trips = write_sample("swissmetro", out)
     console.print(f"\nOpen {out / 'report.html'} in a browser.", markup=False)
+    console.print(
+        f"Try the other commands on the same choices: penchant evaluate {trips} --known 6",
+        markup=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

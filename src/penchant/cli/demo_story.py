@@ -129,7 +129,8 @@ def tell(
         ),
     )
     write_report(data, out / "report.html")
-    told = (lead[0], *(words.ladder_takeaway(ladder) for ladder in ladders), lead[2])
+    judged_so = (sentence for ladder in ladders for sentence in words.ladder_takeaways(ladder))
+    told = (lead[0], *judged_so, lead[2])
     return [_ladder_text(ladder) for ladder in ladders] + [f"- {sentence}" for sentence in told]
 
 

@@ -70,8 +70,8 @@ def likely(nll: float, digits: int = 0) -> str:
     return percent(math.exp(-nll), digits)
 
 
-def ladder_takeaway(ladder: Ladder) -> str:
-    """Which readable model comes first on each split, and how it stands to the others."""
+def ladder_takeaways(ladder: Ladder) -> list[str]:
+    """For each split, which readable model comes first and how it stands to the others."""
     parts = []
     for split in (NEW_PEOPLE, KNOWN_PEOPLE):
         rows = [row for row in ladder.rows if row.split == split]
@@ -83,7 +83,7 @@ def ladder_takeaway(ladder: Ladder) -> str:
                 f"{likely(best.nll, 1)}{_compared(best, rows, ladder.reference)}"
                 f"{_paired(best, ladder)}."
             )
-    return " ".join(parts)
+    return parts
 
 
 def ladder_headline(ladder: Ladder) -> str:
@@ -109,15 +109,20 @@ def _paired(best: LadderRow, ladder: Ladder) -> str:
     gap = gaps[0]
     if gap.low <= 0 <= gap.high:
         return (
-            f"; on the same choices it ties with the {ladder.reference} (difference "
-            f"{signed(gap.value, 3)} nats, {number(gap.low)} to {number(gap.high)})"
+            f"; on the very same choices it ties with the {short_name(ladder.reference)} "
+            f"(difference {signed(gap.value, 3)} nats, {number(gap.low)} to {number(gap.high)})"
         )
-    word, sign = ("smaller", -1) if gap.value < 0 else ("larger", 1)
+    word, sign = ("less", -1) if gap.value < 0 else ("more", 1)
     ends = sorted((sign * gap.low, sign * gap.high))
     return (
-        f"; on the same choices its error is {number(abs(gap.value))} nats {word} than that of the "
-        f"{ladder.reference} ({number(ends[0])} to {number(ends[1])})"
+        f"; on the very same choices it errs {number(abs(gap.value))} nats {word} than the "
+        f"{short_name(ladder.reference)} ({number(ends[0])} to {number(ends[1])})"
     )
+
+
+def short_name(model: str) -> str:
+    """The last word of a name, once the whole has been said: "gradient-boosted trees", trees."""
+    return model.split(" ")[-1]
 
 
 def difference_of(ladder: Ladder, model: str, split: str) -> tuple[str, str]:
@@ -147,9 +152,8 @@ def _compared(best: LadderRow, rows: list[LadderRow], reference: str) -> str:
     named = [(row.model, row.nll) for row in rows if row.model == reference]
     if rows[0].model not in (best.model, reference):
         named.insert(0, (f"“{rows[0].model}”", rows[0].nll))
-    told = [f"{name} {'a chance of ' * (not place)}{likely(nll, 1)}"
-            for place, (name, nll) in enumerate(named)]  # fmt: skip
-    return f" ({' and '.join(told)})" if told else ""
+    told = [f"{name} {likely(nll, 1)}" for name, nll in named]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def worth_takeaway(worth: WillingnessToPay) -> str:

@@ -1,5 +1,6 @@
 """Real choices that come with the package; whose they are stands in NOTICE.md beside them."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,13 @@ def convincing_arguments() -> Records:
         },
         extras=("embedding",),
     )
+
+
+def write_sample(name: str, folder: Path) -> Path:
+    """Put a sample's Parquet file and the description beside it into a folder; the file's path."""
+    for suffix in (".toml", ".parquet"):
+        shutil.copyfile(_FOLDER / f"{name}{suffix}", folder / f"{name}{suffix}")
+    return folder / f"{name}.parquet"
 
 
 def _load(name: str) -> Records:
