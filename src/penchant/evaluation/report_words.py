@@ -18,13 +18,13 @@ from penchant.evaluation.report import (
 )
 
 SPLITS = {
-    NEW_PEOPLE: ("New people", "nobody here was seen before"),
-    KNOWN_PEOPLE: ("Known people", "their first answers are known"),
+    NEW_PEOPLE: ("New", "never seen before"),
+    KNOWN_PEOPLE: ("Known", "their first answers are known"),
 }
 
 OPENINGS = {
-    NEW_PEOPLE: "For people never seen before",
-    KNOWN_PEOPLE: "Once a person’s first answers are known",
+    NEW_PEOPLE: "For {people} never seen before",
+    KNOWN_PEOPLE: "For {people} whose first answers are known",
 }
 
 HEADLINES = {
@@ -78,12 +78,18 @@ def ladder_takeaways(ladder: Ladder) -> list[str]:
         readable = [row for row in rows if row.model != ladder.reference]
         if readable:
             best = min(readable, key=lambda row: row.nll)
+            opening = OPENINGS[split].format(people=ladder.unit_of_people)
             parts.append(
-                f"{OPENINGS[split]}, “{best.model}” gives what was really chosen a chance of "
+                f"{opening}, “{best.model}” gives what was really chosen a chance of "
                 f"{likely(best.nll, 1)}{_compared(best, rows, ladder.reference)}"
                 f"{_paired(best, ladder)}."
             )
     return parts
+
+
+def split_name(ladder: Ladder, split: str) -> str:
+    """New or known people, or whatever they are."""
+    return f"{SPLITS[split][0]} {ladder.unit_of_people}"
 
 
 def ladder_headline(ladder: Ladder) -> str:
@@ -141,7 +147,8 @@ def rung_change(ladder: Ladder, model: str) -> str:
     before = names[names.index(model) - 1]
     nll = {(row.model, row.split): row.nll for row in ladder.rows}
     told = [
-        f"{signed(nll[model, split] - nll[before, split], 3)} on {SPLITS[split][0].lower()}"
+        f"{signed(nll[model, split] - nll[before, split], 3)} on "
+        f"{split_name(ladder, split).lower()}"
         for split in SPLITS
         if (model, split) in nll and (before, split) in nll
     ]
