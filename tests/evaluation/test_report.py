@@ -251,7 +251,7 @@ def test_a_rung_says_what_it_gains_over_the_one_before():
 def test_the_headline_names_the_best_on_each_split_and_the_black_box():
     assert report_words.ladder_headline(LADDER) == (
         "What people really chose was given a chance of 52.2\u202f% before anything of theirs was "
-        "known and of 62.5\u202f% once their first answers were (gradient-boosted trees: "
+        "known and of 62.5\u202f% once their first choices were (gradient-boosted trees: "
         "50.9\u202f% and 60.4\u202f%)."
     )
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MIN_PEOPLE = 20
 # Drawn tastes, of which a curve can be made; latent classes are fewer.
 MIN_KINDS = 30
+# A share of a population that is too large to leave a reader wondering.
+WORTH_SAYING = 0.01
 POPULATIONS = {
     "Pooled": "one taste for all",
     "Classes": "latent classes",
@@ -164,6 +166,7 @@ def taste_of(
     import numpy as np
 
     from penchant.evaluation.report import TasteDistribution
+    from penchant.evaluation.report_words import percent
     from penchant.metrics.density import density_curve
     from penchant.models.willingness import personal_willingness, population_willingness
 
@@ -174,16 +177,24 @@ def taste_of(
     ratios, shares = population_willingness(belief, records, feature, price)
     # A few kinds of people are spikes, not a curve.
     curve: list[tuple[float, float]] = []
+    note = ""
     if ratios.shape[1] >= MIN_KINDS:
         low, middle, high = np.quantile(own, [0.25, 0.5, 0.75])
         points = np.linspace(middle - 5 * (high - low), middle + 5 * (high - low), 301)
         density = density_curve(scale * ratios.ravel(), shares.ravel(), points)
         curve = list(zip(points.tolist(), density.tolist()))
+        below = float(shares[ratios < 0].sum())
+        if below > WORTH_SAYING:
+            note = (
+                f"{percent(below)} of that population lies below zero: a normal distribution of "
+                "tastes has such tails, whether or not there are such people."
+            )
     return TasteDistribution(
         name=f"one unit less of {feature}",
         unit=unit or f"units of {price}",
         personal=tuple(float(value) for value in own),
         curve=tuple(curve),
+        note=note,
     )
 
 

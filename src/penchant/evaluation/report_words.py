@@ -19,17 +19,17 @@ from penchant.evaluation.report import (
 
 SPLITS = {
     NEW_PEOPLE: ("New", "never seen before"),
-    KNOWN_PEOPLE: ("Known", "their first answers are known"),
+    KNOWN_PEOPLE: ("Known", "their first choices are known"),
 }
 
 OPENINGS = {
     NEW_PEOPLE: "For {people} never seen before",
-    KNOWN_PEOPLE: "For {people} whose first answers are known",
+    KNOWN_PEOPLE: "For {people} whose first choices are known",
 }
 
 HEADLINES = {
     NEW_PEOPLE: "before anything of theirs was known",
-    KNOWN_PEOPLE: "once their first answers were",
+    KNOWN_PEOPLE: "once their first choices were",
 }
 
 
