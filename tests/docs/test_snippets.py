@@ -107,6 +107,9 @@ def write_files(folder):
         roles={n: r for n, r in trips.roles.items() if n in (*kept, *trips.options.column_names)},
     )
     write(trips, folder / "choices.csv", as_lines("time", "cost", "headway"))
+    # What the demo leaves, under its name.
+    (folder / "demo-out").mkdir()
+    write(trips, folder / "demo-out" / "swissmetro.parquet", as_lines("time", "cost", "headway"))
     # A table that the description on the page about data fits.
     rng = np.random.default_rng(1)
     lines = [

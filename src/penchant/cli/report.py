@@ -206,6 +206,10 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
 
     summary = summarise(belief, title=title or name_of(belief))
     fit = summary.fit
+    # Shrunk terms count in part, and so they do in AIC and BIC.
+    determined = () if fit.effective_parameters is None else (
+        ("determined by the data", number(fit.effective_parameters, 1)),
+    )  # fmt: skip
     return CoefficientTable(
         model=summary.title,
         coefficients=tuple(
@@ -218,6 +222,7 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
         facts=(
             ("log-likelihood", number(fit.log_likelihood, 2)),
             ("parameters", number(fit.parameters, 0)),
+            *determined,
             ("choices", number(fit.rows, 0)),
             ("people", number(fit.people, 0)),
             ("AIC", number(fit.aic, 1)),
