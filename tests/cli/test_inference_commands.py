@@ -178,6 +178,10 @@ def test_hierarchical_bayes_tells_whether_its_chains_have_met(tmp_path: Path):
     assert done.returncode in (0, 4), done.stderr
     told = json.loads(done.stdout)
     assert [line["name"] for line in told["chains"]] == ["x", "sd(x)"]
+    for line in told["coefficients"]:
+        assert line["low"] < line["estimate"] < line["high"]
+        assert line["se"] > 0
+        assert line["robust_se"] is None
     for line in told["chains"]:
         assert 0.98 < line["r_hat"] < 1.2
         assert 10 < line["bulk_ess"] <= 1000

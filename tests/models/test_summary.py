@@ -1,5 +1,6 @@
 """The table of a fit, in every form, and the estimators that are thin pages on `fit_pooled`."""
 
+import dataclasses
 import json
 import math
 
@@ -265,3 +266,18 @@ def test_a_prior_leaves_fewer_parameters_to_the_data():
     loose = ConditionalLogit("option + x", prior_scale=1e4).fit(records).belief_.report
     assert loose.effective_parameters == pytest.approx(3.0, abs=1e-4)
     assert loose.aic == pytest.approx(free.belief_.report.aic, abs=1e-3)
+
+
+def test_posterior_draws_are_told_by_their_spread_and_quantiles(fitted):
+    rng = np.random.default_rng(0)
+    draws = rng.gamma(2.0, size=(500, len(fitted.belief_.theta)))
+    belief = dataclasses.replace(
+        fitted.belief_, theta=draws.mean(axis=0), draws=draws, robust_covariance=None
+    )
+    summary = summarise(belief, "posterior")
+    for c, own in zip(summary.coefficients, draws.T, strict=True):
+        assert c.se == pytest.approx(own.std(ddof=1))
+        assert np.mean((own > c.low) & (own < c.high)) == pytest.approx(0.95, abs=0.01)
+        # The draws are skewed, and so is their interval.
+        assert c.high - c.estimate > c.estimate - c.low
+    assert "nan" not in summary.text()

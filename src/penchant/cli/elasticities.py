@@ -23,7 +23,7 @@ def elasticities(
     ],
     draws: Annotated[
         int, typer.Option(min=0, help="Draws of our doubt, for 95 % intervals; 0 for none.")
-    ] = 50,
+    ] = 30,
     description: options.DescriptionFile = None,
     on_bad_rows: options.OnBadRows = "error",
     seed: options.Seed = 0,

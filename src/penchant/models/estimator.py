@@ -29,18 +29,14 @@ from penchant.utilities.linear import Linear
 class Estimator:
     """The habits of scikit-learn for a dataclass whose fields are its parameters.
 
-    The constructor only stores. `fit` returns the estimator and leaves one learned attribute,
-    `belief_`; everything else reads that.
+    The constructor only stores. `fit`, which each estimator has of its own, returns the estimator
+    and leaves one learned attribute, `belief_`; everything else reads that.
     """
 
     belief_: Belief
     # Estimators that average their predictions over draws of our doubt have a field of this name.
     doubt_draws: int = 0
     random_state: int = 0
-
-    def fit(self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None) -> Any:
-        """Learn from records or from a batch. Each estimator says how."""
-        raise NotImplementedError
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, by name."""

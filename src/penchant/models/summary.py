@@ -4,18 +4,22 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief
 from penchant.beliefs.report import FitReport
 from penchant.errors import ConfigError
 from penchant.metrics.intervals import Z95
 from penchant.models.table import Table, p_cell
+from penchant.numerics.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coefficient:
     """One line of the table. se: from the curvature; robust_se: sandwich clustered by person;
-    z, p: of the hypothesis that the parameter is zero, by the robust error; low, high: 95 %."""
+    z, p: of the hypothesis that the parameter is zero, by the robust error; low, high: 95 %.
+
+    Of posterior draws: their mean, standard deviation and quantiles; no robust error, z and p."""
 
     name: str
     estimate: float
@@ -100,6 +104,10 @@ def summarise(belief: Belief, title: str) -> Summary:
     """The table of a belief. Raises `ConfigError` if the belief carries no report of a fit."""
     if belief.report is None:
         raise ConfigError("this belief carries no fit report; summaries need one made by fit().")
+    if belief.draws is not None:
+        drawn = zip(belief.parameter_names, belief.theta, belief.draws.T, strict=True)
+        posterior = tuple(_of_draws(name, float(mean), draws) for name, mean, draws in drawn)
+        return Summary(title=title, coefficients=posterior, fit=belief.report)
     size = len(belief.theta)
     nothing = np.full((size, size), np.nan)
     classical = np.diag(nothing if belief.covariance is None else belief.covariance)
@@ -152,9 +160,26 @@ def _coefficient(name: str, estimate: float, se: float, robust_se: float) -> Coe
     )
 
 
+def _of_draws(name: str, mean: float, draws: Float[Array, " N"]) -> Coefficient:
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Coefficient(
+        name=name,
+        estimate=mean,
+        se=float(draws.std(ddof=1)),
+        robust_se=math.nan,
+        z=math.nan,
+        p=math.nan,
+        low=float(low),
+        high=float(high),
+    )
+
+
 def _cells(c: Coefficient) -> list[str]:
-    return [*(f"{x:.4g}" for x in (c.estimate, c.se, c.robust_se)), f"{c.z:.2f}", p_cell(c.p),
-            f"{c.low:.4g}", f"{c.high:.4g}"]  # fmt: skip
+    """What there is not, such as the robust error of a posterior, is a dash."""
+    figures = (c.estimate, c.se, c.robust_se, c.low, c.high)
+    estimate, se, robust, low, high = ("-" if math.isnan(x) else f"{x:.4g}" for x in figures)
+    z, p = ("-", "-") if math.isnan(c.z) else (f"{c.z:.2f}", p_cell(c.p))
+    return [estimate, se, robust, z, p, low, high]
 
 
 def _facts(fit: FitReport) -> list[tuple[str, str]]:
