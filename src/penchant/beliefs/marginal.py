@@ -31,12 +31,14 @@ def marginal_features(
             f"there is no option {option!r}; expected one of {list(base.option_names)}."
         )
     values = np.asarray(records.options[feature].to_numpy(), dtype=np.float64)
-    step = 1e-4 * max(float(np.abs(values).mean()), 1e-6)
+    step = 1e-4 * max(float(np.nanmean(np.abs(values))), 1e-6)
     moved = belief.encode(records.with_columns(options={feature: values + step}))
     num_tastes = len(belief.utility.taste_names(base))
     slopes = np.zeros((base.num_rows, num_tastes))
     for one, two in zip(base.blocks, moved.blocks):
         counted = one.offered
+        if records.outside_option in base.option_names:
+            counted = counted & (one.option != base.option_names.index(records.outside_option))
         if option is not None:
             counted = counted & (one.option == base.option_names.index(option))
         # Summed over the options by the utility itself, whatever multiplies its tastes.

@@ -7,7 +7,7 @@ import numpy as np
 
 from penchant.data.columns import is_number, to_codes, to_floats
 from penchant.data.records import Records
-from penchant.encoders.formula import Column
+from penchant.encoders.formula import Column, Indicator
 
 # Above these many levels a category would need more data than a default may presume.
 MOST_OPTIONS = 20
@@ -51,6 +51,9 @@ def _option_term(records: Records, notes: list[str]) -> list[str]:
     if "option" not in records.options.column_names:
         return []
     count = _num_levels(records.options["option"])
+    if count > MOST_OPTIONS and records.outside_option is not None:
+        notes.append(_left_out("option", count))
+        return [str(Indicator(Column("option"), (records.outside_option,)))]
     if count <= 1 or count > MOST_OPTIONS:
         if count > MOST_OPTIONS:
             notes.append(_left_out("option", count))

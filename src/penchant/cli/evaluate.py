@@ -37,6 +37,7 @@ def evaluate(
         ),
     ] = None,
     description: options.DescriptionFile = None,
+    outside_option: options.OutsideOption = None,
     formula: Annotated[
         str, typer.Option(help="Which features matter; see `penchant fit --help`.")
     ] = "",
@@ -72,7 +73,9 @@ def evaluate(
         correlated=correlated, classes=classes, draws=draws, seed=seed,
     )  # fmt: skip
     check_options(wanted)
-    records = read_file(file, description, on_bad_rows=on_bad_rows, quiet=json).records
+    records = read_file(
+        file, description, on_bad_rows=on_bad_rows, quiet=json, outside_option=outside_option
+    ).records
     wanted, remarks = wanted.completed(records)
     for remark in remarks:
         shell.note(remark, json)

@@ -28,6 +28,7 @@ def fit(
         ),
     ] = None,
     description: options.DescriptionFile = None,
+    outside_option: options.OutsideOption = None,
     formula: Annotated[
         str,
         typer.Option(
@@ -90,7 +91,14 @@ def fit(
         quarantine = (out or file.parent) / f"{file.stem}.quarantined.csv"
     from penchant.cli.reading import DESCRIPTION_NAME, read_file
 
-    data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
+    data = read_file(
+        file,
+        description,
+        on_bad_rows=on_bad_rows,
+        quarantine=quarantine,
+        quiet=json,
+        outside_option=outside_option,
+    )
     wanted, remarks = wanted.completed(data.records)
     for remark in remarks:
         shell.note(remark, json)

@@ -18,6 +18,15 @@ DescriptionFile = Annotated[
         show_default=False,
     ),
 ]
+OutsideOption = Annotated[
+    str | None,
+    typer.Option(
+        "--outside-option",
+        help="Name of the option that stands for 'none of these': on every menu, without "
+        "features; whoever chose nothing took it. Overrides the description.",
+        show_default=False,
+    ),
+]
 OnBadRows = Annotated[
     str,
     typer.Option(

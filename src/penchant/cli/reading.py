@@ -39,9 +39,13 @@ def read_file(
     quarantine: Path | None = None,
     belief: Path | None = None,
     quiet: bool = False,
+    outside_option: str | None = None,
 ) -> FileRead:
-    """Read, and say on standard error what a person would want to know about it."""
-    from penchant.data.description import load
+    """Read, and say on standard error what a person would want to know about it.
+
+    The outside option is the one named, else the description's, else that of the belief.
+    """
+    from penchant.data.description import load, with_overrides
     from penchant.data.readers.read import read
 
     if not file.is_file():
@@ -59,6 +63,10 @@ def read_file(
         )
     else:
         said, opening = load(found), ""
+    learnt = None if belief is None else belief / DESCRIPTION_NAME
+    if outside_option is None and said.outside_option is None and learnt and learnt.is_file():
+        outside_option = load(learnt).outside_option
+    said = with_overrides(said, {"options.outside_option": outside_option})
     result = read(file, said, on_bad_rows=on_bad_rows, quarantine=quarantine)
     notes = tuple(text for text in (opening, *result.report.notes) if text)
     for text in (*notes, *result.report.warnings):

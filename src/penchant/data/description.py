@@ -27,6 +27,8 @@ The schema (every key is optional but `layout`):
     features = ["cost"]      # long, ratings, decisions: what describes the option
     allow_missing = ["wifi"] # features that may be null
     alternatives = ["train", "car"]         # wide: the options of every menu
+    outside_option = "none"  # choices: "none of these", an option without features on every menu;
+                             # who has chosen nothing has taken it
     columns = ["option_a", "option_b"]      # pairs, rankings, best_worst: who is on the menu
 
     [answer]
@@ -125,6 +127,7 @@ class Description:
     allow_missing: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
+    outside_option: str | None = None
     kind: str | None = None
     answer: str | None = None
     worst: str | None = None
@@ -208,6 +211,7 @@ _PLACES = {
     "options.allow_missing": "allow_missing",
     "options.alternatives": "alternatives",
     "options.columns": "option_columns",
+    "options.outside_option": "outside_option",
     "answer.kind": "kind",
     "answer.column": "answer",
     "answer.worst": "worst",
@@ -218,7 +222,7 @@ _PLACES = {
 _TABLES = {"codes": "codes", "features": "feature_columns",
            "available": "available", "labels": "labels"}  # fmt: skip
 _NOT_COLUMNS = ("encoding", "delimiter", "nulls", "alternatives", "kind", "levels",
-                "allow_missing")  # fmt: skip
+                "allow_missing", "outside_option")  # fmt: skip
 _TUPLES = tuple(
     f.name for f in fields(Description) if str(f.type).startswith("tuple") and f.name not in
     ("drop", "replace")

@@ -115,6 +115,7 @@ def _check_feature(records: Records, name: str, may_be_missing: bool) -> None:
     else:
         bad = np.asarray(one_chunk(pc.is_null(column)))
         expected = "a value"
+    bad = bad & ~records.is_outside
     if not bad.any():
         return
     line = int(np.argmax(bad))

@@ -54,6 +54,8 @@ class Records:
     from 0), outcome (0 first won, 1 second won, 2 tie), grade. Reserved in `options`: option (its
     id), position (order shown, from 0), propensity, rank (1 is best, 0 or null unranked), level,
     approved, success, value, text. A null answer is an observation that nobody has answered yet.
+    outside_option: the name of the option that stands for "none of these" and has no features
+    (`data/outside.py`), or None.
     """
 
     rows: pa.Table
@@ -61,6 +63,7 @@ class Records:
     offsets: Int[Array, " B1"]
     roles: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    outside_option: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.offsets) != self.rows.num_rows + 1 or (
@@ -176,6 +179,14 @@ class Records:
     def row_of_option(self) -> Int[Array, " N"]:
         """For each line of `options`, the observation it belongs to."""
         return np.repeat(np.arange(len(self)), self.menu_sizes)
+
+    @cached_property
+    def is_outside(self) -> Bool[Array, " N"]:
+        """For each line of `options`, whether it is the outside option."""
+        if self.outside_option is None:
+            return np.zeros(self.options.num_rows, dtype=bool)
+        codes, names = to_codes(self.options["option"])
+        return np.append([str(name) == self.outside_option for name in names], False)[codes]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -300,6 +311,12 @@ def concat(parts: Sequence[Records]) -> Records:
                     f"column {name!r} is a {roles[name]} in one part and a {role} in another; "
                     "expected one role. Rename it in one of them."
                 )
+    outside = {part.outside_option for part in parts}
+    if len(outside) > 1:
+        raise DataError(
+            f"the parts have different outside options ({', '.join(sorted(map(repr, outside)))}); "
+            "expected the same in all. Read them with the same description."
+        )
     shift = np.cumsum([0] + [part.options.num_rows for part in parts])
     offsets = [part.offsets[:-1] + s for part, s in zip(parts, shift[:-1], strict=True)]
     return Records(
@@ -308,6 +325,7 @@ def concat(parts: Sequence[Records]) -> Records:
         offsets=np.concatenate([*offsets, shift[-1:]]).astype(np.int64),
         roles=roles,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        outside_option=outside.pop(),
     )
 
 

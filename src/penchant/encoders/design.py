@@ -94,6 +94,10 @@ class Design:
         """The category's levels, its reference first."""
         plain = self.levels.get(f"C({category.column})") or self.levels[str(category.column)]
         if category.reference is None:
+            outside = self.source.records.outside_option
+            if str(category.column) == "option" and outside in plain:
+                # Its worth is the zero from which the constants of the others are counted.
+                return (outside, *(name for name in plain if name != outside))
             return plain
         if category.reference not in plain:
             raise ConfigError(
@@ -268,10 +272,8 @@ class Design:
         name, offsets = node.function, self.source.offsets
         if name == "menu_size":
             return menu.menu_size(offsets)
-        if name in _MENU_SUMMARIES:
-            return _MENU_SUMMARIES[name](self._at(node.arguments[0], False), offsets)
-        if name in _MENU_RELATIVES:
-            return _MENU_RELATIVES[name](self._at(node.arguments[0], False), offsets)
+        if name in _MENU_SUMMARIES or name in _MENU_RELATIVES:
+            return self._of_menus(name, self._at(node.arguments[0], False))
         inner = self._at(node.arguments[0], self.is_of_rows(node))
         if name in _FUNCTIONS:
             return _FUNCTIONS[name](inner)
@@ -283,6 +285,23 @@ class Design:
             mean, deviation = self._scale(str(node.arguments[0]), inner)
             return (inner - mean) / deviation
         return inner  # I(...) is there for the reader
+
+    def _of_menus(self, name: str, values: Float[Array, " N"]) -> Array:
+        """A summary of each menu, or each option beside it; the outside option has no part."""
+        outside, offsets = self.source.records.is_outside, self.source.offsets
+        if outside.any():
+            sizes = np.add.reduceat((~outside).astype(np.int64), offsets[:-1])
+            if not sizes.all():
+                raise DataError(
+                    f"observation {int(np.argmin(sizes))} offers nothing but the outside option, "
+                    f"so {name}() has nothing to look at; expected another option. Drop it."
+                )
+            offsets = np.concatenate([[0], np.cumsum(sizes)])
+        if name in _MENU_SUMMARIES:
+            return _MENU_SUMMARIES[name](values[~outside], offsets)
+        relative = np.full(len(values), np.nan)
+        relative[~outside] = _MENU_RELATIVES[name](values[~outside], offsets)
+        return relative
 
     def _scale(self, expression: str, values: Array) -> tuple[float, float]:
         if expression not in self.scales:
@@ -345,11 +364,12 @@ class Design:
         masks = [e for e in part.expressions if isinstance(e, Indicator | Threshold)]
         factors = [e for e in part.expressions if not isinstance(e, Indicator | Threshold)]
         values = self._product(factors, of_rows)
-        counts: Bool[Array, " N"] | None = None
+        counts = self._with_features(part, of_rows)
         if masks:
             shown = self._product(masks, of_rows)
-            self._refuse_missing(np.isnan(shown), part, of_rows)
-            counts = shown > 0
+            missing = np.isnan(shown)
+            self._refuse_missing(missing if counts is None else missing & counts, part, of_rows)
+            counts = shown > 0 if counts is None else counts & (shown > 0)
         width, code = 1, None
         for category, full in part.categories:
             place = self._at_code(category, of_rows)
@@ -373,6 +393,16 @@ class Design:
             chosen = values[lines] if isinstance(values, np.ndarray) else values
             out[lines, start + code[lines]] = chosen
         return width
+
+    def _with_features(self, part: CodedTerm, of_rows: bool) -> Bool[Array, " N"] | None:
+        """The lines that have what the term reads: the outside option has nothing but its name.
+
+        None: all lines.
+        """
+        outside = self.source.records.is_outside
+        read = [column for factor in part.term.factors for column in columns_of(factor)]
+        of_options = [c for c in read if c.name != "option" and not self.source.of_rows(c)]
+        return None if of_rows or not of_options or not outside.any() else ~outside
 
     def _product(self, nodes: Sequence[Expression], of_rows: bool) -> Array | float:
         result: Array | float = 1.0

@@ -29,7 +29,9 @@ class ItemEncoder:
         """The same encoder with the items of these records."""
         codes, names = to_codes(records.options["option"])
         present = {str(names[code]) for code in np.unique(codes[codes >= 0])}
-        return replace(self, items=tuple(sorted(present)))
+        # The first item stands at zero: the outside option, where there is one.
+        first = [name for name in present if name == records.outside_option]
+        return replace(self, items=(*first, *sorted(present.difference(first))))
 
     def encode(self, records: Records) -> Batch:
         """These records as a batch. Raises `DataError` for an item that the fit never saw."""

@@ -14,7 +14,7 @@ from penchant.data.batch_builder import build_batch, groups_of, with_option_name
 from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.encoders.design import Design
-from penchant.encoders.formula import Formula, closest
+from penchant.encoders.formula import Formula, closest, columns_of
 from penchant.encoders.formula_parser import parse
 from penchant.encoders.source import Source, all_levels
 from penchant.errors import ConfigError, DataError, NotFittedError
@@ -211,6 +211,24 @@ def _means(values: Float[Array, "B Q"], group: Int[Array, " B"], num: int) -> Fl
 
 def _doubts(encoder: TableEncoder, records: Records) -> tuple[str, ...]:
     """Sentences about columns that no choice can tell apart."""
+    names = encoder.feature_names
+    if names and records.outside_option is not None and "option" not in _read(encoder.formula):
+        return (
+            f"the formula has no constant: the outside option {records.outside_option!r} is worth "
+            "as much as an option whose features are all zero (or at their reference level). Write "
+            f"`option[{records.outside_option}]` for a constant of its own",
+            *_collinear(encoder, records),
+        )
+    return _collinear(encoder, records)
+
+
+def _read(formula: str) -> set[str]:
+    """The names of the columns that a formula reads."""
+    factors = (factor for term in parse(formula).terms for factor in term.factors)
+    return {column.name for factor in factors for column in columns_of(factor)}
+
+
+def _collinear(encoder: TableEncoder, records: Records) -> tuple[str, ...]:
     names = encoder.feature_names
     if not 0 < len(names) <= _MOST_COLUMNS_TO_CHECK or not len(records):
         return ()

@@ -50,7 +50,7 @@ class TextEncoder:
     def encode(self, records: Records, embed: Embed | None = None) -> Batch:
         """The records as a batch whose features are the dimensions of the embedding."""
         codes, found = self._embeddings(records, embed)
-        features = found.vectors[codes]
+        features = _vectors(found, codes)
         names = tuple(f"{self.column}[{e}]" for e in range(features.shape[1]))
         num_groups = len(groups_of(records, self.group_by).names)
         no_features = np.zeros((num_groups, 0))
@@ -69,7 +69,7 @@ class TextEncoder:
         Raises DataError if a text is missing, MissingExtraError without the extra `text`.
         """
         codes, found = self._embeddings(records, embed)
-        return found.vectors[codes]
+        return _vectors(found, codes)
 
     def _embeddings(
         self, records: Records, embed: Embed | None
@@ -77,6 +77,11 @@ class TextEncoder:
         codes, texts = _texts(records, self.column)
         cache = None if self.cache is None else Path(self.cache)
         return codes, embed_once(texts, embed or SentenceModel(self.model), self.model, cache)
+
+
+def _vectors(found: "Embeddings", codes: Int[Array, " N"]) -> Float[Array, "N E"]:
+    """Zeros for the outside option, which has no text."""
+    return np.where(codes[:, None] >= 0, found.vectors[codes], 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,12 +207,13 @@ def _texts(records: Records, column: str) -> tuple[Array, list[str]]:
     if not is_text(records.options[column].type):
         raise DataError(f"column {column!r} holds {records.options[column].type}; expected texts.")
     codes, texts = to_codes(records.options[column])
-    if (codes < 0).any():
-        line = int(np.argmax(codes < 0))
+    missing = (codes < 0) & ~records.is_outside
+    if missing.any():
+        line = int(np.argmax(missing))
         row = int(records.row_of_option[line])
         raise DataError(
             f"observation {row} has no {column!r} for place {line - int(records.offsets[row])} on "
-            f"its menu ({int((codes < 0).sum())} of {len(codes)} options are like this); expected "
+            f"its menu ({int(missing.sum())} of {len(codes)} options are like this); expected "
             "a text. Fill it (an empty text is one) or drop these observations."
         )
     return codes, texts

@@ -267,6 +267,14 @@ def _marked(source: Source, name: str, menus: _Menus, option: Any) -> Array:
         named, names = to_codes(option)
         meaning = code_lookup(values, source.description.codes, [str(n) for n in names])
         mark = meaning[codes] == named
+        outside = source.description.outside_option
+        if outside is not None:
+            # Marking nothing is an answer here, so that a word misspelt must not pass for it.
+            known_words = code_lookup(values, source.description.codes, [*map(str, names), outside])
+            source.bad.add(
+                known_words[codes] == -2, name, column, f"an option's name, or {outside!r}",
+                "correct the word, or say under [codes] what it means",
+            )  # fmt: skip
     else:
         mark = source.flag(name)
         if is_number(column.type):
@@ -275,7 +283,10 @@ def _marked(source: Source, name: str, menus: _Menus, option: Any) -> Array:
             source.bad.add(odd, name, column, "1 or 0", "correct the value")
     count = menus.total(mark)
     known = menus.any(~missing)
-    for wrong, got in (((count == 0) & known, "no"), (count > 1, "more than one")):
+    nothing_is_marked = (count == 0) & known
+    if source.description.outside_option is not None:
+        nothing_is_marked = np.zeros_like(nothing_is_marked)
+    for wrong, got in ((nothing_is_marked, "no"), (count > 1, "more than one")):
         on_line = np.zeros(len(mark), dtype=bool)
         on_line[menus.start] = wrong
         source.bad.add(

@@ -23,7 +23,8 @@ def to_nested(records: Records) -> pa.Table:
     lines = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
     menus = pa.ListArray.from_arrays(pa.array(records.offsets.astype(np.int32)), lines)
     table = records.rows.append_column("options", menus)
-    told = {"version": _VERSION, "roles": dict(records.roles), "notes": list(records.notes)}
+    told = {"version": _VERSION, "roles": dict(records.roles), "notes": list(records.notes),
+            "outside_option": records.outside_option}  # fmt: skip
     return table.replace_schema_metadata({MARK: json.dumps(told).encode()})
 
 
@@ -59,6 +60,7 @@ def from_nested(table: pa.Table) -> Records:
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         roles=told["roles"],
         notes=tuple(told["notes"]),
+        outside_option=told.get("outside_option"),
     ).normalised()
 
 

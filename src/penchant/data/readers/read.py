@@ -12,6 +12,7 @@ from penchant.data import description as schema
 from penchant.data.columns import entry_hashes, is_number, mix
 from penchant.data.description import Description
 from penchant.data.guess import guess
+from penchant.data.outside import with_outside_option
 from penchant.data.readers import (
     chat,
     decision_log,
@@ -111,6 +112,11 @@ def read(
     loaded = load_table(data, said, raises)
     source = prepare(loaded.table, said, loaded.name, raises, loaded.header)
     records = _LAYOUTS[said.layout](source)
+    if said.outside_option is not None:
+        # Without an answer column nobody has answered; with one, no answer is an answer.
+        asked = said.answer is not None
+        records = with_outside_option(records, said.outside_option, nobody_means_taken=asked)
+        source.notes.append(records.notes[-1])
     return _finish(loaded, source, records, quarantine)
 
 

@@ -67,6 +67,7 @@ def alternatives(description: Description) -> tuple[str, ...]:
         return description.alternatives
     seen = [name for columns in description.feature_columns.values() for name in columns]
     seen += [*description.available, *description.codes.values()]
+    seen = [name for name in seen if name != description.outside_option]
     if not seen:
         raise ConfigError(
             "the description of a wide table names no alternatives; expected "
@@ -88,16 +89,18 @@ def _offered(source: Source, names: Sequence[str]) -> Array:
 
 
 def _chosen(source: Source, names: Sequence[str], offered: Array) -> Array:
-    """[B] which alternative was chosen; -1 where nobody answered."""
+    """[B] which alternative was chosen; -1 where nobody answered, or the outside option was."""
     said = source.description
     column = source.column(said.answer or "")
     codes, values = to_codes(column)
-    chosen = code_lookup(values, said.codes, names)[codes]
-    meant = [f"{key} ({word})" for key, word in said.codes.items()] or list(names)
+    known_names = [*names, *([said.outside_option] if said.outside_option else [])]
+    chosen = code_lookup(values, said.codes, known_names)[codes]
+    meant = [f"{key} ({word})" for key, word in said.codes.items()] or known_names
     source.bad.add(
         chosen == -2, said.answer or "", column, f"one of {', '.join(meant)}",
         "say under [codes] which alternative the value means",
     )  # fmt: skip
+    chosen = np.where(chosen == len(names), -1, chosen)
     known = np.maximum(chosen, 0)
     absent = (chosen >= 0) & ~offered[np.arange(len(chosen)), known]
     words = from_codes(np.where(absent, known, -1), list(names))

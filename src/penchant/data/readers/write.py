@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import one_chunk, to_codes, to_floats, to_ints
 from penchant.data.description import Description
+from penchant.data.outside import without_outside_option
 from penchant.data.readers.dsjson import write_dsjson
 from penchant.data.readers.pairs import SIDES, arena_names
 from penchant.data.readers.preflib import ENDINGS, write_orders
@@ -57,6 +58,8 @@ def to_table(records: Records, description: Description) -> pa.Table:
             f"the layout {description.layout} is no table; expected another one. `write` makes a "
             "file of it."
         )
+    if description.outside_option is not None:
+        records = without_outside_option(records)
     if description.layout == "arena":
         description = arena_names(description)
     columns = writers[description.layout](records, description)

@@ -56,6 +56,8 @@ def elasticities(
             "rng=np.random.default_rng(seed), so that the same seed gives the same intervals."
         )
     base = belief.encode(records)
+    # The outside option has no features that could change.
+    changing = [name for name in base.option_names if name != records.outside_option]
     ends = [
         tuple(
             belief.encode(apply_changes(
@@ -63,7 +65,7 @@ def elasticities(
             ))
             for factor in (1.0 + step, 1.0 / (1.0 + step))
         )
-        for changed in base.option_names
+        for changed in changing
     ]  # fmt: skip
     mode = _matrix(belief, base, ends, step)
     low = high = np.full_like(mode, math.nan)
@@ -76,13 +78,13 @@ def elasticities(
             feature=feature, changed=changed, of=name, value=float(mode[j, i]),
             low=float(low[j, i]), high=float(high[j, i]),
         )
-        for j, changed in enumerate(names)
+        for j, changed in enumerate(changing)
         for i, name in enumerate(names)
     )  # fmt: skip
 
 
 def _matrix(belief: Belief, base: Batch, ends: list[tuple[Batch, ...]], step: float) -> Array:
-    """[C, C] line j, column i: d log S_i / d log x_j."""
+    """[C2, C] line j, column i: d log S_i / d log x_j."""
     weight = row_weights(base)
     middle = expected_shares(belief.predict_proba(base), base, weight)
     up, down = (

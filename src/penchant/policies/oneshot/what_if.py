@@ -81,6 +81,11 @@ def apply_changes(records: Records, changes: Sequence[Change]) -> Records:
                 f"{list(records.columns('feature'))}."
             )
         values = np.asarray(records.options[change.feature].to_numpy(), dtype=np.float64)
+        if change.option is not None and change.option == records.outside_option:
+            raise ConfigError(
+                f"{change.option!r} is the outside option and has no {change.feature!r} to change; "
+                "expected one of the others. Change what they cost or offer instead."
+            )
         touched = _lines_of_option(records, change.option)
         values = np.where(touched, values * change.multiply + change.add, values)
         records = records.with_columns(options={change.feature: values})
