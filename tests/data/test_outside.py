@@ -254,6 +254,16 @@ def test_an_option_that_the_data_list_themselves_becomes_it():
         with_outside_option(answered(lacking, [0, -1]), "home")
 
 
+def test_options_behind_it_move_up_when_it_goes():
+    listed = Records.from_arrays(
+        options={"option": ["home", "bus", "car"] * 2, "cost": [0.0, 1, 2] * 2},
+        rows={"chosen": [2, 0]}, menu_sizes=np.array([3, 3]),
+    )  # fmt: skip
+    back = without_outside_option(with_outside_option(listed, "home"))
+    assert names(back) == ["bus", "car"] * 2
+    assert chosen(back) == [1, None]
+
+
 def test_nobody_having_answered_is_not_an_answer(tmp_path):
     path = tmp_path / "trips.csv"
     path.write_text(WIDE)
