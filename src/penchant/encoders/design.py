@@ -1,17 +1,15 @@
-"""From a parsed formula and records to the columns of numbers that it declares.
+"""The numbers in the columns that a formula spans (`coding.py`), on given records.
 
-Legend: B observations, N options over all menus, D columns, L levels of a category.
+Legend: B observations, N options over all menus, D columns, R lines of either table.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import combinations, product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.encoders import menu
+from penchant.encoders.coding import MENU_RELATIVES, MENU_SUMMARIES, CodedTerm, Coding
 from penchant.encoders.formula import (
     Arithmetic,
     Call,
@@ -19,17 +17,14 @@ from penchant.encoders.formula import (
     Column,
     Expression,
     Factor,
-    Formula,
     Indicator,
     Number,
-    Term,
     Threshold,
     closest,
     columns_of,
     pointed,
 )
-from penchant.encoders.source import Source
-from penchant.errors import ConfigError, DataError
+from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
 _OPERATIONS = {
@@ -37,198 +32,34 @@ _OPERATIONS = {
     "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
 }  # fmt: skip
 _FUNCTIONS = {"log": np.log, "sqrt": np.sqrt, "exp": np.exp, "abs": np.abs}
-_MENU_SUMMARIES = {
-    "menu_mean": menu.menu_mean,
-    "menu_min": menu.menu_min,
-    "menu_max": menu.menu_max,
-}
-_MENU_RELATIVES = {"menu_rank": menu.menu_rank, "others": menu.others}
 _MISSING, _UNSEEN = -1, -2
 
 
-@dataclass(frozen=True)
-class CodedTerm:
-    """Part of a term: its expressions, and its categories with or without their reference level."""
-
-    term: Term
-    expressions: tuple[Expression, ...]
-    categories: tuple[tuple[Category, bool], ...]
-
-
 class Design:
-    """The columns of one formula on one set of records, given what was learned about levels.
+    """The columns of a coding, evaluated on its records.
 
-    `absorbs_context` says that only differences within a menu matter, so that whatever is the same
-    for all its options drops out; without it only the constant does.
+    `scales` are what `scale(...)` learned; those that are missing are learned here.
     """
 
     def __init__(
         self,
-        source: Source,
-        formula: Formula,
-        levels: Mapping[str, tuple[str, ...]],
+        coding: Coding,
         scales: Mapping[str, tuple[float, float]],
-        absorbs_context: bool,
         treats_unseen_as_reference: bool = False,
     ) -> None:
-        self.source = source
-        self.formula = formula
-        self.levels = levels
+        self.coding = coding
+        self.source = coding.source
+        self.formula = coding.formula
+        self.levels = coding.levels
         self.scales = dict(scales)
-        self.absorbs_context = absorbs_context
         self.treats_unseen_as_reference = treats_unseen_as_reference
         self.unseen: dict[str, int] = {}
         self._values: dict[str, Array] = {}
 
-    # What is there.
-
-    def category(self, factor: Factor) -> Category | None:
-        """The factor as a category, if it is one: C(x), or a bare column of words."""
-        if isinstance(factor, Category):
-            return factor
-        if isinstance(factor, Column) and str(factor) in self.levels:
-            return Category(factor)
-        return None
-
-    def names_of(self, category: Category) -> tuple[str, ...]:
-        """The category's levels, its reference first."""
-        plain = self.levels.get(f"C({category.column})") or self.levels[str(category.column)]
-        if category.reference is None:
-            outside = self.source.records.outside_option
-            if str(category.column) == "option" and outside in plain:
-                # Its worth is the zero from which the constants of the others are counted.
-                return (outside, *(name for name in plain if name != outside))
-            return plain
-        if category.reference not in plain:
-            raise ConfigError(
-                pointed(
-                    f"column {category.column.name!r} has no level {category.reference!r} to refer "
-                    f"to. {closest(category.reference, plain)}",
-                    self.source.text,
-                    category.column.place,
-                )
-            )
-        return (category.reference, *(name for name in plain if name != category.reference))
-
-    def is_of_rows(self, node: Factor) -> bool:
-        """Whether the node is the same for all options of a menu."""
-        if isinstance(node, Column):
-            return self.source.of_rows(node)
-        if isinstance(node, Number):
-            return True
-        if isinstance(node, Indicator | Threshold | Category):
-            return self.source.of_rows(node.column)
-        if isinstance(node, Arithmetic):
-            return self.is_of_rows(node.left) and self.is_of_rows(node.right)
-        if node.function in _MENU_RELATIVES:
-            return False
-        if node.function in _MENU_SUMMARIES:
-            return True
-        return all(self.is_of_rows(inner) for inner in node.arguments)
-
-    @cached_property
-    def coded_terms(self) -> tuple[CodedTerm, ...]:
-        """Every term with the coding that spans what it adds, and no more.
-
-        A category is written out in full where the term without it is not in the formula, and
-        without its reference level where it is (Wilkinson and Rogers 1973; Chambers and Hastie
-        1992): `time + time:purpose` are a base and differences from it, `time:purpose` alone is one
-        coefficient per purpose, `option:age` one per option but the reference, because age alone
-        changes no choice.
-        """
-        split = [self._split(term) for term in self.formula.terms]
-        spanned: dict[frozenset[str], set[frozenset[str]]] = {}
-        parts: dict[int, tuple[CodedTerm, ...]] = {}
-        # Lower orders first, whatever the order in the formula; the columns keep the formula's.
-        for place in sorted(range(len(split)), key=lambda t: len(split[t][1])):
-            expressions, categories = split[place]
-            # time and time/100 span the same columns.
-            key = frozenset(str(_without_constants(each)) for each in expressions)
-            have = spanned.setdefault(key, set())
-            by_name = {category.column.name: category for category in categories}
-            wanted = []
-            for size in range(len(categories) + 1):
-                for subset in combinations(by_name, size):
-                    alone = frozenset(subset)
-                    is_absorbed = self._is_absorbed(expressions, [by_name[n] for n in subset])
-                    if alone not in have and not is_absorbed:
-                        wanted.append(alone)
-                    have.add(alone)
-            term = self.formula.terms[place]
-            parts[place] = tuple(
-                CodedTerm(
-                    term,
-                    tuple(expressions),
-                    tuple(
-                        (category, category.column.name in full)
-                        for category in categories
-                        if category.column.name in reduced | full
-                    ),
-                )
-                for reduced, full in _merged(wanted)
-            )
-        return tuple(part for place in range(len(split)) for part in parts[place])
-
-    def _split(self, term: Term) -> tuple[list[Expression], list[Category]]:
-        expressions: list[Expression] = []
-        categories: list[Category] = []
-        for factor in term.factors:
-            category = self.category(factor)
-            if category is not None:
-                categories.append(category)
-            elif not isinstance(factor, Category):
-                expressions.append(factor)
-        if self._is_absorbed(expressions, categories):
-            raise self._context_alone(term)
-        return expressions, categories
-
-    def _is_absorbed(
-        self, expressions: Sequence[Expression], categories: Sequence[Category]
-    ) -> bool:
-        if not self.absorbs_context:
-            return not expressions and not categories
-        return all(map(self.is_of_rows, (*expressions, *categories)))
-
-    def _context_alone(self, term: Term) -> ConfigError:
-        place = next((c.place for f in term.factors for c in columns_of(f)), 0)
-        other = next(
-            (name for name in self.source.records.columns("feature")), "an option's feature"
-        )
-        return ConfigError(
-            pointed(
-                f"{term} is the same for every option of a menu, so it changes no choice by "
-                f"itself. Interact it with what differs: {other}:{term} lets the taste for "
-                f"{other} depend on it, option:{term} the constant of each option.",
-                self.source.text,
-                place,
-            )
-        )
-
-    def column_names(self, part: CodedTerm) -> list[str]:
-        """A name for each column: the term with its levels filled in, itself a formula."""
-        coded = {
-            str(category.column): self._kept(category, full) for category, full in part.categories
-        }
-        words: list[list[str]] = []
-        for factor in part.term.factors:
-            category = self.category(factor)
-            if category is None:
-                words.append([str(factor)])
-            elif str(category.column) in coded:
-                words.append(
-                    [str(Indicator(category.column, (n,))) for n in coded[str(category.column)]]
-                )
-        return [":".join(combination) for combination in product(*words)]
-
-    def _kept(self, category: Category, full: bool) -> tuple[str, ...]:
-        names = self.names_of(category)
-        return names if full else names[1:]
-
-    @cached_property
+    @property
     def feature_names(self) -> tuple[str, ...]:
-        return tuple(name for part in self.coded_terms for name in self.column_names(part))
-
-    # What it comes to.
+        """One name for each column."""
+        return self.coding.feature_names
 
     def learn_scales(self) -> None:
         """Evaluates every scale(...) of the formula once, so that `scales` is complete."""
@@ -259,27 +90,27 @@ class Design:
             held = _OPERATIONS[node.operator](values, node.value)
             return np.where(np.isnan(values), np.nan, held)
         if isinstance(node, Arithmetic):
-            together = self.is_of_rows(node)
+            together = self.coding.is_of_rows(node)
             left, right = (self._at(side, together) for side in (node.left, node.right))
             return _OPERATIONS[node.operator](left, right)
         return self._call(node)
 
     def _at(self, node: Expression, of_rows: bool) -> Array:
         values = self.evaluate(node)
-        return values if of_rows else self.source.expand(values, self.is_of_rows(node))
+        return values if of_rows else self.source.expand(values, self.coding.is_of_rows(node))
 
     def _call(self, node: Call) -> Array:
         name, offsets = node.function, self.source.offsets
         if name == "menu_size":
             return menu.menu_size(offsets)
-        if name in _MENU_SUMMARIES or name in _MENU_RELATIVES:
+        if name in MENU_SUMMARIES or name in MENU_RELATIVES:
             return self._of_menus(name, self._at(node.arguments[0], False))
-        inner = self._at(node.arguments[0], self.is_of_rows(node))
+        inner = self._at(node.arguments[0], self.coding.is_of_rows(node))
         if name in _FUNCTIONS:
             return _FUNCTIONS[name](inner)
         if name == "fill":
             return np.where(
-                np.isnan(inner), self._at(node.arguments[1], self.is_of_rows(node)), inner
+                np.isnan(inner), self._at(node.arguments[1], self.coding.is_of_rows(node)), inner
             )
         if name == "scale":
             mean, deviation = self._scale(str(node.arguments[0]), inner)
@@ -297,10 +128,10 @@ class Design:
                     f"so {name}() has nothing to look at; expected another option. Drop it."
                 )
             offsets = np.concatenate([[0], np.cumsum(sizes)])
-        if name in _MENU_SUMMARIES:
-            return _MENU_SUMMARIES[name](values[~outside], offsets)
+        if name in MENU_SUMMARIES:
+            return MENU_SUMMARIES[name](values[~outside], offsets)
         relative = np.full(len(values), np.nan)
-        relative[~outside] = _MENU_RELATIVES[name](values[~outside], offsets)
+        relative[~outside] = MENU_RELATIVES[name](values[~outside], offsets)
         return relative
 
     def _scale(self, expression: str, values: Array) -> tuple[float, float]:
@@ -317,7 +148,7 @@ class Design:
         """Each line's level as a place in `names_of`, with -1 for missing."""
         key = f"code {category}"
         if key not in self._values:
-            names = self.names_of(category)
+            names = self.coding.names_of(category)
             codes, words = self.source.codes(category.column)
             place = {name: i for i, name in enumerate(names)}
             recode = np.array([place.get(word, _UNSEEN) for word in words] + [_MISSING])
@@ -335,7 +166,7 @@ class Design:
             return found
         column = category.column
         if not self.treats_unseen_as_reference:
-            names = self.names_of(category)
+            names = self.coding.names_of(category)
             word = words[codes[np.argmax(strange)]]
             where = "observation" if self.source.of_rows(column) else "option line"
             raise DataError(
@@ -354,9 +185,9 @@ class Design:
         Raises DataError where a value that counts is missing or not finite.
         """
         num_lines = len(self.source.sizes) if of_rows else int(self.source.offsets[-1])
-        out = np.zeros((num_lines, len(self.feature_names)))
+        out = np.zeros((num_lines, len(self.coding.feature_names)))
         start = 0
-        for part in self.coded_terms:
+        for part in self.coding.coded_terms:
             start += self._write(out, start, part, of_rows)
         return out
 
@@ -375,7 +206,7 @@ class Design:
             place = self._at_code(category, of_rows)
             missing = place == _MISSING
             self._refuse_missing(missing if counts is None else missing & counts, part, of_rows)
-            kept = len(self._kept(category, full))
+            kept = len(self.coding.kept(category, full))
             place = place if full else place - 1
             known = place >= 0
             counts = known if counts is None else counts & known
@@ -408,7 +239,7 @@ class Design:
         result: Array | float = 1.0
         # What is the same for a whole menu is multiplied before it is repeated.
         for level in (True, False):
-            mine = [self.evaluate(node) for node in nodes if self.is_of_rows(node) == level]
+            mine = [self.evaluate(node) for node in nodes if self.coding.is_of_rows(node) == level]
             if mine:
                 block = mine[0]
                 for values in mine[1:]:
@@ -443,38 +274,6 @@ class Design:
                 lost.place,
             )
         )
-
-
-def _merged(wanted: list[frozenset[str]]) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """Sets of reduced categories, merged into (reduced, full) pairs that span the same.
-
-    A category in full spans both the set with it (reduced) and the set without it.
-    """
-    parts: list[tuple[frozenset[str], frozenset[str]]] = [(each, frozenset()) for each in wanted]
-    place = 0
-    while place < len(parts):
-        reduced, full = parts[place]
-        for longer in range(place + 1, len(parts)):
-            extra = parts[longer][0] - reduced
-            if parts[longer][1] == full and reduced < parts[longer][0] and len(extra) == 1:
-                parts[longer] = (reduced, full | extra)
-                del parts[place]
-                place = -1
-                break
-        place += 1
-    return parts
-
-
-def _without_constants(node: Expression) -> Expression:
-    """The expression without the numbers that only change its unit."""
-    if isinstance(node, Arithmetic) and node.operator in "*/":
-        if isinstance(node.right, Number):
-            return _without_constants(node.left)
-        if isinstance(node.left, Number) and node.operator == "*":
-            return _without_constants(node.right)
-    if isinstance(node, Call) and node.function == "I":
-        return _without_constants(node.arguments[0])
-    return node
 
 
 def _scales(node: Factor) -> tuple[Call, ...]:

@@ -13,6 +13,7 @@ from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of, with_option_names
 from penchant.data.columns import to_codes
 from penchant.data.records import Records
+from penchant.encoders.coding import Coding
 from penchant.encoders.design import Design
 from penchant.encoders.formula import Formula, closest, columns_of
 from penchant.encoders.formula_parser import parse
@@ -107,7 +108,8 @@ class TableEncoder:
             formula = parse(text)
             source = Source(records, formula)
             levels = all_levels(source, formula, is_strict)
-            design = Design(source, formula, levels, {}, absorbs_context and not is_group)
+            coding = Coding(source, formula, levels, absorbs_context and not is_group)
+            design = Design(coding, {})
             _refuse_options(design, formula) if is_group else None
             design.learn_scales()
             designs.append(design)
@@ -168,14 +170,14 @@ class TableEncoder:
     def _design(self, records: Records, is_group: bool) -> Design:
         state = self._learned()
         formula = parse(self.group_formula if is_group else self.formula)
-        design = Design(
+        coding = Coding(
             Source(records, formula),
             formula,
             {levels.of: levels.names for levels in state.levels},
-            {scale.of: (scale.mean, scale.deviation) for scale in state.scales},
             state.absorbs_context and not is_group,
-            self.unseen == "reference",
         )
+        scales = {scale.of: (scale.mean, scale.deviation) for scale in state.scales}
+        design = Design(coding, scales, self.unseen == "reference")
         expected = state.group_feature_names if is_group else state.feature_names
         if design.feature_names != expected:
             strange = next(n for n in (*design.feature_names, *expected)
@@ -195,7 +197,7 @@ def _joined(designs: list[Design], attribute: str) -> dict[str, Array]:
 def _refuse_options(design: Design, formula: Formula) -> None:
     for term in formula.terms:
         for factor in term.factors:
-            if not design.is_of_rows(factor):
+            if not design.coding.is_of_rows(factor):
                 rows = design.source.records.rows.column_names
                 raise ConfigError(
                     f"the group formula has {factor}, which differs between the options of a menu; "
