@@ -21,13 +21,14 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.fitting.paired_draws import SolveConfig, solve
 from penchant.fitting.paired_information import PairedInformation, PairedPoint, per_item
-from penchant.fitting.paired_terms import OutcomeTerms, outcome_terms
+from penchant.fitting.paired_terms import outcome_terms
 from penchant.numerics.arrays import Array
 
 # Beyond this many units from every opponent nothing changes any more: exp(-40) is below rounding.
 _FAR = 40.0
 _MOST_STEPS = 60
 _GRID = 400
+_MEETINGS_AT_ONCE = 1 << 15  # their terms stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,16 +59,34 @@ class _Own:
         seen = np.isfinite(low)
         return np.where(seen, low, 0.0) - _FAR, np.where(seen, high, 0.0) + _FAR
 
-    def terms(self, u: Float[Array, " A"]) -> OutcomeTerms:
-        point = self.point
-        gap = u[self.item] - point.strengths[self.opponent]
-        return outcome_terms(gap, point.tie_parameter, ties=point.ties, link=point.link)
-
-    def per_item(self, values: Float[Array, "3 E"]) -> Float[Array, " A"]:
-        # An outcome that never happened says nothing, however unlikely it was.
-        told = np.where(self.votes > 0.0, self.votes * values, 0.0)
+    def curve(self, u: Float[Array, " A"]) -> "_Curve":
+        """The items' own log-likelihoods with the items at u."""
+        told = np.empty((3, len(self.item)))
+        for start in range(0, len(self.item), _MEETINGS_AT_ONCE):
+            rows = slice(start, start + _MEETINGS_AT_ONCE)
+            told[:, rows] = self._told(u, rows)
         # Of no votes at all NumPy counts in integers.
-        return np.bincount(self.item, told.sum(axis=0), len(self.items)) + 0.0
+        value, slope, bend = (np.bincount(self.item, part, len(self.items)) + 0.0 for part in told)
+        prior = self.point.prior
+        if prior is None or not bool(prior.held.all()):
+            return _Curve(value=value, slope=slope, bend=bend)
+        precision = 1.0 / prior.scale**2
+        return _Curve(
+            value=value - 0.5 * precision * u**2,
+            slope=slope - precision * u,
+            bend=bend + precision,
+        )
+
+    def _told(self, u: Float[Array, " A"], rows: slice) -> Float[Array, "3 H"]:
+        """Value, slope and bend of each meeting's votes."""
+        point, votes = self.point, self.votes[:, rows]
+        gap = u[self.item[rows]] - point.strengths[self.opponent[rows]]
+        terms = outcome_terms(gap, point.tie_parameter, ties=point.ties, link=point.link)
+        # An outcome that never happened says nothing, however unlikely it was.
+        return np.stack([
+            np.where(votes > 0.0, votes * one, 0.0).sum(axis=0)
+            for one in (terms.log_prob, terms.score, terms.curvature)
+        ])  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,9 +107,7 @@ def lopsidedness(point: PairedPoint) -> Float[Array, " N"]:
     """
     own = _own_votes(point, np.arange(point.counts.num_items))
     step = 1e-3
-    here = own.per_item(own.terms(point.strengths).curvature)
-    up = own.per_item(own.terms(point.strengths + step).curvature)
-    down = own.per_item(own.terms(point.strengths - step).curvature)
+    here, up, down = (own.curve(point.strengths + by).bend for by in (0.0, step, -step))
     skew = (up - down) / (2 * step) / np.maximum(here, 1e-300) ** 1.5
     one_sided = ~(_may_lose(own) & _may_win(own))
     return np.where(one_sided, np.inf, np.abs(skew))
@@ -116,12 +133,12 @@ def profile_ends(
     doubt = opponents_variance(point, se)[items]
     far_low, far_high = own.widest
     top = _top(own)
-    best = _curve(own, top).value
+    best = own.curve(top).value
     ends = []
     for side in (-1.0, 1.0):
         limit = far_low if side < 0 else far_high
         u, reached = _fall_to(own, top, best, doubt, 0.5 * cutoff**2, limit, side)
-        t = u - doubt * _curve(own, u).slope
+        t = u - doubt * own.curve(u).slope
         ends.append(np.where(reached, t, side * np.inf))
     return _in_gauge(point, items, ends[0], ends[1])
 
@@ -144,7 +161,7 @@ def posterior_ends(
     low, high = _reach_of_posterior(own, prior_scale)
     place = np.linspace(0.0, 1.0, _GRID)
     grid = low[:, None] + place * (high - low)[:, None]
-    log_density = np.stack([_curve(own, column).value for column in grid.T], axis=1)
+    log_density = np.stack([own.curve(column).value for column in grid.T], axis=1)
     log_density -= 0.5 * (grid / prior_scale) ** 2
     weight = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
@@ -223,25 +240,15 @@ def _may_lose(own: _Own) -> Bool[Array, " A"]:
     return np.bincount(own.item, own.votes[1] + own.votes[2], len(own.items)) > 0
 
 
-def _curve(own: _Own, u: Float[Array, " A"]) -> _Curve:
-    terms = own.terms(u)
-    value, slope, bend = (
-        own.per_item(part) for part in (terms.log_prob, terms.score, terms.curvature)
-    )
-    prior = own.point.prior
-    if prior is not None and bool(prior.held.all()):
-        precision = 1.0 / prior.scale**2
-        value, slope, bend = value - 0.5 * precision * u**2, slope - precision * u, bend + precision
-    return _Curve(value=value, slope=slope, bend=bend)
-
-
 def _top(own: _Own) -> Float[Array, " A"]:
     """Where l_own is highest: `_FAR` out where it rises for ever."""
     low, high = own.widest
-    return _falling_root(
-        lambda u: (lambda c: (c.slope, -c.bend))(_curve(own, u)),
-        low, high, own.point.strengths[own.items],
-    )  # fmt: skip
+
+    def slope(u: Float[Array, " A"]) -> tuple[Array, Array]:
+        found = own.curve(u)
+        return found.slope, -found.bend
+
+    return _falling_root(slope, low, high, own.point.strengths[own.items])
 
 
 def _fall_to(
@@ -256,13 +263,15 @@ def _fall_to(
     """Where, on one side of the top, the profile has fallen by `fall`, and whether it ever does."""
 
     def missing(u: Float[Array, " A"]) -> tuple[Array, Array]:
-        c = _curve(own, u)
+        c = own.curve(u)
         gone = best - c.value + 0.5 * doubt * c.slope**2
         # Falling as u goes up: on the low side what is gone shrinks towards the top.
         return -side * (gone - fall), side * c.slope * (1.0 + doubt * c.bend)
 
     reached = side * missing(limit)[0] <= 0.0
-    guess = top + side * np.sqrt(2.0 * fall / np.maximum(_curve(own, top).bend, 1e-12) + doubt)
+    # On a parabola the fall is (u - top)^2 (bend + doubt bend^2) / 2.
+    bend = np.maximum(own.curve(top).bend, 1e-12)
+    guess = top + side * np.sqrt(2.0 * fall / (bend * (1.0 + doubt * bend)))
     low, high = (limit, top) if side < 0 else (top, limit)
     return _falling_root(missing, low, high, np.clip(guess, low, high)), reached
 
@@ -281,9 +290,11 @@ def _falling_root(
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             newton = u - value / slope
         inside = (newton > low) & (newton < high)
-        renewed = np.where(inside, newton, 0.5 * (low + high))
-        if np.abs(renewed - u).max(initial=0.0) < 1e-9:
-            return renewed
+        # What is found stays: a hair beside the root, the middle of the bracket would be far off.
+        found = np.abs(newton - u) < 1e-8
+        renewed = np.where(found, u, np.where(inside, newton, 0.5 * (low + high)))
+        if np.abs(renewed - u).max(initial=0.0) < 1e-8:
+            break
         u = renewed
     return u
 
@@ -296,16 +307,16 @@ def _reach_of_posterior(
     far = np.full(len(own.items), 20.0 * prior_scale)
 
     def slope(u: Float[Array, " A"]) -> tuple[Array, Array]:
-        c = _curve(own, u)
+        c = own.curve(u)
         return c.slope - precision * u, -c.bend - precision
 
     mode = _falling_root(slope, -far, far, np.zeros(len(far)))
-    top = _curve(own, mode).value - 0.5 * precision * mode**2
+    top = own.curve(mode).value - 0.5 * precision * mode**2
     ends = []
     for side in (-1.0, 1.0):
 
         def missing(u: Float[Array, " A"], side: float = side) -> tuple[Array, Array]:
-            c = _curve(own, u)
+            c = own.curve(u)
             gone = top - c.value + 0.5 * precision * u**2
             return -side * (gone - 20.0), side * (c.slope - precision * u)
 

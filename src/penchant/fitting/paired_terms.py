@@ -54,9 +54,14 @@ def outcome_terms(
 
 def _half_wins(gap: Float[Array, " Q"], link: Link) -> OutcomeTerms:
     if link == "logit":
-        log_prob = np.stack([log_sigmoid(gap), log_sigmoid(-gap)])
-        slope = np.stack([sigmoid(-gap), -sigmoid(gap)])
-        bend = np.stack([-slope[0] * slope[1]] * 2)
+        # One exponential and one logarithm for all six: these are most of what a profile costs.
+        small = np.exp(-np.abs(gap))
+        likely = 1.0 / (1.0 + small)
+        win, rest = np.where(gap >= 0, likely, small * likely), np.log1p(small)
+        loss = np.where(gap >= 0, small * likely, likely)
+        log_prob = np.stack([np.minimum(gap, 0.0) - rest, np.minimum(-gap, 0.0) - rest])
+        slope = np.stack([loss, -win])
+        bend = np.broadcast_to(win * loss, (2, len(gap)))
     else:
         log_prob = np.stack([log_ndtr(gap), log_ndtr(-gap)])
         slope = np.stack([inverse_mills(gap), -inverse_mills(-gap)])
