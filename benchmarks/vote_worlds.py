@@ -72,6 +72,11 @@ def few_voters(rng: np.random.Generator) -> VoteWorld:
     return _by_voters(rng, np.full(6, 300))
 
 
+def rarely_judged(rng: np.random.Generator) -> VoteWorld:
+    """As tasteful_voters, and the best and the worst item are seen by four voters only."""
+    return _by_voters(rng, np.full(80, 30), rare=(0, 11))
+
+
 def copied_votes(rng: np.random.Generator) -> VoteWorld:
     """12 items, 150 voters whose every vote is recorded eight times over."""
     truth = np.linspace(-1, 1, 12)
@@ -92,6 +97,7 @@ WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "tasteful_voters": tasteful_voters,
     "uneven_voters": uneven_voters,
     "few_voters": few_voters,
+    "rarely_judged": rarely_judged,
     "copied_votes": copied_votes,
 }
 
@@ -116,13 +122,16 @@ def _independent(rng, truth, num_votes, *, tie=-np.inf, fitted="half", odds=None
 _POPULATION: dict[str, np.ndarray] = {}
 
 
-def _by_voters(rng, votes_of_voter):
+def _by_voters(rng, votes_of_voter, rare=()):
     truth = np.linspace(-1, 1, 12)
     N, V = len(truth), len(votes_of_voter)
     taste = truth + _TASTE * rng.standard_normal((V, N))
     voter = np.repeat(np.arange(V), votes_of_voter)
     low, high = np.triu_indices(N, 1)
     first, second = _shown(rng, low, high, rng.integers(0, len(low), len(voter)))
+    # Voters from the fifth on never see the rare items: their votes on these are not cast.
+    seen = (voter < 4) | ~(np.isin(first, rare) | np.isin(second, rare))
+    voter, first, second = voter[seen], first[seen], second[seen]
     outcome = _outcomes(rng, taste[voter, first] - taste[voter, second], -np.inf)
     votes = Votes.from_outcomes(_names(N), first, second, outcome)
     if "goal" not in _POPULATION:
@@ -132,9 +141,8 @@ def _by_voters(rng, votes_of_voter):
         wins = (1 / (1 + np.exp(-gap))) @ (weight / weight.sum())
         even_share = np.full(len(low), 1 / len(low))
         _POPULATION["goal"] = _pseudo_truth(N, low, high, even_share, wins)
-    return VoteWorld(
-        _with_voters(votes, voter), "half", _POPULATION["goal"], np.ones(N, dtype=bool)
-    )
+    focus = np.isin(np.arange(N), rare) if rare else np.ones(N, dtype=bool)
+    return VoteWorld(_with_voters(votes, voter), "half", _POPULATION["goal"], focus)
 
 
 def _with_voters(votes: Votes, voter: np.ndarray) -> Votes:

@@ -16,8 +16,10 @@ from penchant.fitting.paired_errors import clustered_errors, curvature_errors, v
 from penchant.fitting.paired_intervals import (
     INTERVAL_KINDS,
     IntervalConfig,
+    comparison_errors,
     point_of,
     strength_intervals,
+    strength_ranks,
 )
 
 Z = 1.959963984540054
@@ -190,6 +192,53 @@ def test_resampled_voters_spread_as_errors_by_voter_say():
     np.testing.assert_allclose(draws.std(axis=0), by_voter, rtol=0.15)
     blind = bootstrap_votes(found, 100, np.random.default_rng(0))
     np.testing.assert_allclose(draws.std(axis=0) / blind.std(axis=0), np.sqrt(10), rtol=0.3)
+
+
+def test_items_of_few_voters_are_compared_with_wider_errors_and_one_students_quantile():
+    votes = votes_of(2000, voters=60)
+    # Item g is judged by two voters only.
+    kept = (votes.voter < 2) | ~((votes.first == 6) | (votes.second == 6))
+    votes = votes.take(np.flatnonzero(kept))
+    errors = strength_intervals(fit(votes), votes).errors
+    covariance, degrees = comparison_errors(errors, 0.95)
+    assert degrees == np.median(errors.degrees_of_freedom)
+    assert errors.degrees_of_freedom[6] < 2
+    wider = np.sqrt(np.diag(covariance)) / errors.se
+    assert wider[6] > 2
+    np.testing.assert_allclose(wider[errors.degrees_of_freedom >= degrees], 1.0)
+    plain = curvature_errors(point_of(fit(votes)))
+    np.testing.assert_array_equal(comparison_errors(plain, 0.95)[0], plain.covariance)
+
+
+def test_ranks_follow_from_the_same_errors_whatever_kind_they_are():
+    votes = votes_of(4000, voters=100)
+    found = fit(votes)
+    sure = {}
+    for kind in ("auto", "wald", "bootstrap", "voter_bootstrap"):
+        intervals = strength_intervals(found, votes, IntervalConfig(kind=kind, num_resamples=50))
+        place = strength_ranks(found, intervals, np.random.default_rng(0))
+        alone = strength_ranks(found, intervals, np.random.default_rng(0), is_simultaneous=False)
+        np.testing.assert_array_equal(place.rank, [7, 6, 5, 4, 3, 2, 1])
+        assert (place.low <= place.rank).all()
+        assert (place.rank <= place.high).all()
+        assert (alone.low >= place.low).all()
+        assert (alone.high <= place.high).all()
+        sure[kind] = place.high - place.low
+    assert sure["auto"].sum() >= sure["wald"].sum()
+    assert sure["wald"].sum() < 42
+
+
+def test_ranks_of_many_items_come_from_intervals_that_hold_at_once(monkeypatch):
+    votes = votes_of(4000)
+    found = fit(votes)
+    intervals = strength_intervals(found, votes)
+    few = strength_ranks(found, intervals, np.random.default_rng(0))
+    monkeypatch.setattr("penchant.fitting.paired_intervals.MOST_COMPARED", 3)
+    many = strength_ranks(found, intervals, np.random.default_rng(0))
+    assert (many.low <= few.low).all()
+    assert (many.high >= few.high).all()
+    wide = strength_intervals(found, votes, IntervalConfig(level=0.95 ** (1 / 7)))
+    np.testing.assert_array_equal(many.low, 1 + (wide.low > wide.high[:, None]).sum(axis=1))
 
 
 def test_a_seed_repeats_every_kind():

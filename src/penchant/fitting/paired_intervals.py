@@ -167,12 +167,9 @@ def strength_ranks(
     """
     errors, island = intervals.errors, fit.connectivity.island
     num_items = fit.counts.num_items
-    covariance = errors.covariance
-    if covariance is None and errors.draws is not None and len(errors.draws) > num_items:
-        covariance = np.cov(errors.draws, rowvar=False)
+    covariance, degrees = comparison_errors(errors, level)
     if covariance is not None and num_items <= MOST_COMPARED:
         rule = simultaneous_ranks if is_simultaneous else marginal_ranks
-        degrees = float(np.median(errors.degrees_of_freedom))
         return rule(
             fit.strengths, covariance, generator, level=level, island=island,
             degrees_of_freedom=degrees,
@@ -185,6 +182,27 @@ def strength_ranks(
     )  # fmt: skip
 
 
+def comparison_errors(
+    errors: StrengthErrors, level: float
+) -> tuple[Float[Array, "N N"] | None, float]:
+    """A covariance of all strengths with one number of degrees of freedom, for comparing items.
+
+    The median item's degrees of freedom; items judged by fewer voters are given wider errors in
+    exchange, by the ratio of Student's quantiles. Draws serve where they outnumber the items; None
+    where there is neither.
+    """
+    covariance = errors.covariance
+    if covariance is None and errors.draws is not None:
+        num_draws, num_items = errors.draws.shape
+        covariance = np.cov(errors.draws, rowvar=False) if num_draws > num_items else None
+    degrees = errors.degrees_of_freedom
+    middle = float(np.median(degrees)) if len(degrees) else np.inf
+    if covariance is None or not np.isfinite(degrees).any():
+        return covariance, middle
+    stretch = np.maximum(_quantile(degrees, level) / _quantile(np.array([middle]), level), 1.0)
+    return covariance * stretch[:, None] * stretch, middle
+
+
 def _ends(
     point: PairedPoint,
     errors: StrengthErrors,
@@ -193,7 +211,7 @@ def _ends(
     level: float,
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
     """Symmetric ends, and by the profile where the likelihood is lopsided."""
-    reach = _quantile(errors, level)
+    reach = _quantile(errors.degrees_of_freedom, level)
     low, high = point.strengths - reach * errors.se, point.strengths + reach * errors.se
     some = np.flatnonzero(lopsided & np.isfinite(curvature_se))
     if len(some):
@@ -251,11 +269,10 @@ def _never_surer(errors: StrengthErrors, plain: StrengthErrors) -> StrengthError
     return replace(errors, se=errors.se * ratio, covariance=covariance, draws=draws)
 
 
-def _quantile(errors: StrengthErrors, level: float) -> Float[Array, " N"]:
+def _quantile(degrees: Float[Array, " N"], level: float) -> Float[Array, " N"]:
     """Of Student's distribution, the normal where degrees of freedom are infinite."""
     from scipy.special import ndtri, stdtrit
 
-    degrees = errors.degrees_of_freedom
     finite = np.isfinite(degrees)
     student = stdtrit(np.where(finite, degrees, 1.0), (1 + level) / 2)
     return np.where(finite, student, ndtri((1 + level) / 2))
@@ -306,7 +323,7 @@ def _resampled(
     sides: _Sides,
     on_resample: Callable[[int, int], None] | None,
 ) -> StrengthIntervals:
-    """Percentiles of refitted strengths (Efron 1979), ends the votes do not bound as elsewhere."""
+    """Percentiles of refitted strengths (Efron 1979); by the profile where all votes go one way."""
     if config.kind == "voter_bootstrap":
         if votes is None:
             raise DataError(
@@ -326,13 +343,17 @@ def _resampled(
         accuracy=float(1.96 / np.sqrt(2.0 * config.num_resamples)),
         degrees_of_freedom=np.full(len(low), np.inf),
     )  # fmt: skip
-    low, high = _unbounded(point, errors.se, low, high, sides, config)
-    nobody = np.zeros(len(low), dtype=bool)
+    plain = curvature_errors(point, generator)
+    # Resamples of nothing but wins are all wins: they know no low end for it.
+    one_sided = seen & ~(sides.below & sides.above)
+    shaped = _ends(point, plain, plain.se, one_sided, config.level)
+    low, high = np.where(one_sided, shaped[0], low), np.where(one_sided, shaped[1], high)
+    low, high = _unbounded(point, plain.se, low, high, sides, config)
     return StrengthIntervals(
-        se=errors.se, low=low, high=high, kind=config.kind, is_lopsided=nobody,
+        se=errors.se, low=low, high=high, kind=config.kind, is_lopsided=one_sided,
         bounded_below=sides.below, bounded_above=sides.above, errors=errors,
-        curvature_se=errors.se,
-        notes=_notes(point, votes, config.kind, config, errors, nobody, sides),
+        curvature_se=plain.se,
+        notes=_notes(point, votes, config.kind, config, errors, _lopsided(point, sides), sides),
     )  # fmt: skip
 
 
@@ -360,6 +381,11 @@ def _notes(
         notes.append(
             f"{_items(lopsided)} with a lopsided likelihood, few votes or nearly all one way: ends "
             "by its profile."
+        )
+    if kind in ("bootstrap", "voter_bootstrap") and lopsided.any():
+        notes.append(
+            f"{_items(lopsided)} with a lopsided likelihood, for which resamples come out too "
+            'narrow; "auto" or "profile" holds there.'
         )
     one_sided = ~(sides.below & sides.above)
     if one_sided.any():

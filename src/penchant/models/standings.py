@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import DataError
-from penchant.fitting.paired_intervals import StrengthIntervals
+from penchant.fitting.paired_intervals import StrengthIntervals, comparison_errors
 from penchant.fitting.ranked import RankedFit
 from penchant.metrics.rank_intervals import (
     RankIntervals,
@@ -71,11 +71,11 @@ class Bounds:
 
 def paired_bounds(intervals: StrengthIntervals, level: float) -> Bounds:
     """Of intervals for pairs."""
-    errors = intervals.errors
+    covariance, degrees = comparison_errors(intervals.errors, level)
     return Bounds(
-        se=intervals.se, low=intervals.low, high=intervals.high, covariance=errors.covariance,
-        level=level, kind=intervals.kind, degrees_of_freedom=errors.degrees_of_freedom,
-        notes=intervals.notes,
+        se=intervals.se, low=intervals.low, high=intervals.high, covariance=covariance,
+        level=level, kind=intervals.kind,
+        degrees_of_freedom=np.full(len(intervals.se), degrees), notes=intervals.notes,
     )  # fmt: skip
 
 
