@@ -203,7 +203,7 @@ def main() -> None:
         sys.exit("set PENCHANT_DATA to the folder that holds convincing_arguments/")
     worlds = debates()[:4] if options.quick else debates()
     rows = compare(worlds, 1 if options.quick else options.seeds)
-    settled = calibration(20 if options.quick else 300)
+    settled = calibration(20 if options.quick else 100)
     if not options.quick:
         RESULTS.write_text(
             json.dumps(
