@@ -67,7 +67,7 @@ def main(config: Config) -> dict[str, Any]:
 def self_play(config: Config, rng: np.random.Generator | None) -> np.ndarray:
     """The average policy of hedge on its own win rate, exact or among its own samples."""
     log_weight, total = np.zeros(3), np.zeros(3)
-    for step in range(1, config.num_rounds + 1):
+    for _ in range(config.num_rounds):
         policy = np.exp(log_weight - log_weight.max())
         policy /= policy.sum()
         total += policy
@@ -77,7 +77,7 @@ def self_play(config: Config, rng: np.random.Generator | None) -> np.ndarray:
             # Every option is judged against the samples, drawn or not.
             reward = PREFERENCE @ rng.multinomial(config.num_samples, policy) / config.num_samples
         log_weight = log_weight + reward / np.sqrt(config.num_rounds)
-    return total / step
+    return total / config.num_rounds
 
 
 def worst(policy: np.ndarray) -> float:

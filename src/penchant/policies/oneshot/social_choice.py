@@ -95,13 +95,8 @@ def on_unit_range(utilities: Float[Array, "V N"]) -> Float[Array, "V N"]:
 
 def majority(utilities: Float[Array, "V N"], shares: Float[Array, " V"]) -> Float[Array, "N N"]:
     """The share of voters who prefer i to j, those to whom both are alike counted half."""
-    above = np.stack(
-        [
-            shares @ (column[:, None] > utilities) + 0.5 * (shares @ (column[:, None] == utilities))
-            for column in utilities.T
-        ]
-    )
-    # P + P' = 1 to the last digit, where rounding of the sums leaves a little.
+    above = np.stack([shares @ (column[:, None] > utilities) for column in utilities.T])
+    # What neither side wins is a tie, and half of it goes to each.
     return np.asarray(0.5 * (above + 1.0 - above.T))
 
 
