@@ -65,6 +65,21 @@ def test_a_p_value_counts_the_draws_at_or_above():
     assert bootstrap_p_value(9.0, np.arange(3.0)) == 0.25
 
 
+def test_votes_just_as_a_line_expects_leave_no_surprise():
+    worth = np.array([1.2, 0.4, -0.3, -1.3])
+    first, second = (index.astype(np.int32) for index in np.triu_indices(4, 1))
+    wins = np.round(100_000 / (1 + np.exp(worth[second] - worth[first])))
+    counts = PairCounts(
+        items=("a", "b", "c", "d"), first=first, second=second, first_wins=wins,
+        second_wins=100_000 - wins, ties=np.full(6, 7.0),
+    )  # fmt: skip
+    for kind in ("deviance", "plane"):
+        found = cyclicity_test(counts, np.random.default_rng(0), kind=kind, num_draws=19)
+        assert found.statistic < 0.1
+        assert found.p_value == 1.0
+        assert found.votes == 600_000
+
+
 def test_relabelling_items_and_reversing_roles_keep_the_statistic():
     rng = np.random.default_rng(3)
     counts = votes(rng, 7, 9, 0.5)
