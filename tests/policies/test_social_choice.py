@@ -146,6 +146,13 @@ def test_who_loses_is_counted_by_group_and_by_hand():
     assert math.isnan(everybody.losing_low)
 
 
+def test_losses_up_to_the_margin_are_none():
+    utilities, lottery = np.array([[0.0, 0.4], [0.0, 2.0]]), np.array([1.0, 0.0])
+    for margin, losing in ((0.0, 1.0), (0.5, 0.5), (3.0, 0.0)):
+        (everybody,) = who_loses(utilities, lottery, lottery[::-1], margin=margin)
+        assert everybody.losing == losing
+
+
 @given(seeds, rules)
 def test_nobody_loses_by_what_they_would_have_anyway(seed, rule):
     utilities = voters(seed)
