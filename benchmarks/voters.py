@@ -1,6 +1,8 @@
 """What covariates, contexts and voters' own ways add to a leaderboard, on votes held out.
 
-    PENCHANT_DATA=<data> python benchmarks/voters.py [--folds 5] [--json results/voters.json]
+    PENCHANT_DATA=<data> python benchmarks/voters.py [--only SECTION ...] [--folds 5]
+
+writes results/voters.json.
 
 Arguments compared by crowd workers (Habernal and Gurevych 2016) and answers of language models
 compared by judges and by people. Figures are minus the mean log-probability of held-out votes, in
@@ -29,6 +31,7 @@ from penchant.fitting.votes_reliability import VotersConfig, fit_voters
 from penchant.numerics.graph import connectivity
 from penchant.populations.voters import EFFECTS, Effect
 
+RESULTS = Path(__file__).resolve().parent / "results" / "voters.json"
 DAVIDSON = VotesConfig(model=GapModel(ties="davidson"))
 BY_CONTEXT = replace(DAVIDSON, has_context=True)
 
@@ -209,16 +212,8 @@ def crowd_bt(train: Votes) -> Fitted:
     return predict
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    folder = Path(os.environ["PENCHANT_DATA"])
-    result: dict[str, Any] = {}
-
-    votes = convincing(folder)
-    print(votes)
+def argue(folder: Path, num_folds: int) -> Any:
+    """Convincing arguments, held out."""
     models = {
         "all voters alike": pooled(DAVIDSON),
         "first shown as a covariate": pooled(DAVIDSON, has_covariates=True),
@@ -227,56 +222,75 @@ def main() -> None:
         "voters differ in bias": by_voter(DAVIDSON, ("bias",)),
         "voters differ in ties": by_voter(DAVIDSON, ("ties",)),
         "voters differ in all three": by_voter(DAVIDSON),
-        "all three, scores by stance": by_voter(BY_CONTEXT),
     }
-    result["convincing"] = held_out(votes, models, options.folds)
+    return held_out(convincing(folder), models, num_folds)
 
-    sure = votes.take(np.flatnonzero(~votes.tie))
-    print("Votes that decided:", sure)
-    no_ties = VotesConfig(model=GapModel())
+
+def decide(folder: Path, num_folds: int) -> Any:
+    """The votes among them that decided, with Crowd-BT beside ours."""
+    votes = convincing(folder)
+    # The same prior on scores for everybody, Crowd-BT included.
+    none = VotesConfig(model=GapModel(), prior_scale=2.0)
     models = {
-        "all voters alike": pooled(no_ties),
+        "all voters alike": pooled(none),
         "Crowd-BT": crowd_bt,
-        "voters differ in reliability": by_voter(no_ties, ("reliability",)),
-        "voters differ in reliability, bias": by_voter(no_ties, ("reliability", "bias")),
+        "voters differ in reliability": by_voter(none, ("reliability",)),
+        "voters differ in reliability, bias": by_voter(none, ("reliability", "bias")),
     }
-    result["convincing, decided"] = held_out(sure, models, options.folds)
+    return held_out(votes.take(np.flatnonzero(~votes.tie)), models, num_folds)
 
-    stance = fit_votes(bare(votes), BY_CONTEXT).context
+
+def describe(folder: Path, _: int) -> Any:
+    """All convincing arguments: spreads, and who is named."""
+    votes = bare(convincing(folder))
+    stance = fit_votes(votes, BY_CONTEXT).context
     assert stance is not None
+    found = fit_voters(votes, DAVIDSON)
+    spreads = dict(zip(found.population.effects, map(float, found.population.spreads)))
+    remarks = describe_voters(found, most=3)
     print(f"stance: spread {stance.spread:.2f}, p {stance.p_value:.1e}")
-    whole = fit_voters(bare(votes), DAVIDSON)
-    spreads = dict(zip(whole.population.effects, map(float, whole.population.spreads)))
-    print(f"spreads {spreads}, bias {whole.population.bias_mean:+.3f}")
-    print("\n".join(describe_voters(whole, most=3)))
-    result["convincing, whole"] = {
+    print(f"spreads {spreads}, bias {found.population.bias_mean:+.3f}", *remarks, sep="\n")
+    return {
         "stance_spread": stance.spread,
         "stance_p_value": stance.p_value,
         "voter_spreads": spreads,
-        "bias_mean": whole.population.bias_mean,
-        "log_likelihood_gain": whole.log_likelihood - whole.pooled_log_likelihood,
-        "remarks": describe_voters(whole, most=3),
+        "bias_mean": found.population.bias_mean,
+        "log_likelihood_gain": found.log_likelihood - found.pooled_log_likelihood,
+        "remarks": remarks,
     }
 
-    answers = judges(folder)
-    print(answers)
+
+def judge(folder: Path, num_folds: int) -> Any:
+    """Language models judged by language models, held out."""
     models = {
         "all judges alike": pooled(DAVIDSON),
         "length": pooled(DAVIDSON, has_covariates=True),
         "scores by judge": pooled(BY_CONTEXT),
         "length, scores by judge": pooled(BY_CONTEXT, has_covariates=True),
         "length, judges differ in all three": by_voter(DAVIDSON, has_covariates=True),
-        "length, both": by_voter(BY_CONTEXT, has_covariates=True),
     }
-    result["judges"] = held_out(answers, models, options.folds)
-    result["length"] = lengths(answers, people(folder))
-    result["drift"] = drifts(votes)
-    if options.json:
+    return held_out(judges(folder), models, num_folds)
+
+
+def main() -> None:
+    sections = {"convincing": argue, "decided": decide, "whole": describe, "judges": judge,
+                "length": lengths, "drift": drifts}  # fmt: skip
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    folder = Path(os.environ["PENCHANT_DATA"])
+    result = json.loads(options.json.read_text()) if options.json.exists() else {}
+    for name in options.only:
+        print(name, flush=True)
+        result[name] = sections[name](folder, options.folds)
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def lengths(answers: Votes, annotators: Votes) -> dict[str, Any]:
+def lengths(folder: Path, _: int) -> Any:
     """What an answer twice as long is worth to each judge, and to people; whom it lifts."""
+    answers, annotators = judges(folder), people(folder)
     found = {}
     for number, name in enumerate(answers.voters):
         own = answers.take(np.flatnonzero(answers.voter == number))
@@ -305,10 +319,11 @@ def lengths(answers: Votes, annotators: Votes) -> dict[str, Any]:
     return table
 
 
-def drifts(votes: Votes) -> dict[str, Any]:
-    """Whether one debate's arguments moved over five weeks, and how far one pass strays."""
+def drifts(folder: Path, _: int) -> Any:
+    """Whether a debate's arguments moved over five weeks, and how far one pass strays."""
+    votes = convincing(folder)
     found = []
-    for number, island in enumerate(islands(votes)[:8]):
+    for number, island in enumerate(islands(votes)[:4]):
         inside = np.zeros(votes.num_items, dtype=bool)
         inside[island] = True
         place = np.cumsum(inside) - 1
@@ -319,7 +334,7 @@ def drifts(votes: Votes) -> dict[str, Any]:
         found.append({"votes": len(own), "drift": fit.drift, "p_value": fit.p_value,
                       "distance": fit.distance, "periods": len(fit.times)})  # fmt: skip
         print(f"debate {number}: {found[-1]}", flush=True)
-    return {"debates": found}
+    return found
 
 
 def islands(votes: Votes) -> list[np.ndarray]:

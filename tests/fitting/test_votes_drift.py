@@ -34,7 +34,10 @@ def test_without_drift_it_is_the_fit_of_all_votes_at_once():
 
 def test_the_path_is_the_mode_that_brute_force_finds():
     made = world(1, num_items=3, num_votes=60, num_times=4, log_tie=None)
-    votes, config = made.votes, DriftConfig(model=GapModel(), drift=0.5, start_scale=2.0)
+    votes, config = (
+        made.votes,
+        DriftConfig(model=GapModel(), drift=0.5, start_scale=2.0, period=1.0),
+    )
     found = fit_drift(votes, config)
     first, second, time = votes.first, votes.second, votes.time.astype(int)
 

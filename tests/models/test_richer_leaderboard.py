@@ -57,6 +57,18 @@ def test_drifting_scores_are_those_at_the_end_and_take_in_further_votes():
     assert sum(row.votes for row in board.standings_) == pytest.approx(2 * 3000)
 
 
+def test_an_update_reads_the_covariates_that_were_asked_for_and_no_others():
+    votes = made(6, num_times=6, num_votes=900, coefficients=(0.5, 0.1))
+    early = votes.take(np.flatnonzero(votes.time < 4))
+    late = votes.take(np.flatnonzero(votes.time >= 4))
+    board = Leaderboard(has_drift=True, covariates=("x0",)).fit(early).update(late)
+    assert board.fit_.covariate_names == ("x0",)
+    assert board.fit_.coefficients[0] == pytest.approx(0.5, abs=0.2)
+    bare = replace(late, covariates=np.zeros((len(late), 0)), covariate_names=())
+    with pytest.raises(ConfigError, match="lack the covariates"):
+        board.update(bare)
+
+
 def test_an_update_of_plain_votes_is_the_fit_of_all():
     votes = made(3)
     board = Leaderboard().fit(votes.take(np.arange(700))).update(votes.take(np.arange(700, 1500)))

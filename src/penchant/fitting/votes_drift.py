@@ -37,7 +37,8 @@ _NEWTON_STEPS = 50
 class DriftConfig:
     """model and ties as in `VotesConfig`. drift: standard deviation of a score's change over one
     unit of time, in logits; None to learn it. period: votes within so much time count as cast at
-    once; None takes each time by itself, or a sixtieth of the whole where there are more.
+    once; None takes each time by itself, or, where these are more than sixty or some give an item
+    fewer than ten votes on average, periods of equally many votes that do not.
     start_scale: standard deviation of scores, coefficients (per unit) and own parameters around 0
     before any vote."""
 
@@ -248,15 +249,16 @@ def _periods(votes: Votes, standing: Standing, period: float | None) -> list[_Pe
     time = votes.time
     assert time is not None
     levels, number = np.unique(time, return_inverse=True)
-    span = float(np.ptp(time))
-    if period is None:
-        # Ten votes an item in a period keep one pass near the fit of all; each is of two items.
-        most = int(min(votes.weight.sum() / (5.0 * votes.num_items), _MOST_PERIODS))
-        if len(levels) > max(most, 1):
-            # A little more, so that the last instant is no period of its own.
-            period = span / max(most, 1) * (1.0 + 1e-9)
     if period is not None:
         number = ((time - time.min()) / period).astype(np.int64)
+    else:
+        # Ten votes an item in a period keep one pass near the fit of all; each is of two items.
+        weight, enough = np.bincount(number, votes.weight), 5.0 * votes.num_items
+        total = weight.sum()
+        most = max(int(min(total / enough, _MOST_PERIODS)), 1)
+        if len(levels) > most or weight.min() < enough:
+            before = np.cumsum(weight) - weight
+            number = np.floor(before / total * most).astype(np.int64)[number]
     order = np.argsort(number, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     return [

@@ -130,7 +130,13 @@ class Leaderboard:
         began = time.perf_counter()
         detail = getattr(self, "detail_", None)
         if isinstance(detail, DriftFit):
-            now = detail.now.update(votes)
+            missing = set(self.covariates) - set(votes.covariate_names)
+            if missing:
+                raise ConfigError(
+                    f"the new votes lack the covariates {sorted(missing)}; expected all of "
+                    f"{self.covariates}, as in the votes before."
+                )
+            now = detail.now.update(self._asked(votes))
             self.detail_: Detail | None = replace(detail, now=now)
             fit = table_of_standing(now, np.nan, detail.warnings)
             known = {row.name: row.votes for row in self.standings_}
@@ -274,10 +280,7 @@ class Leaderboard:
                 f"{'no contexts' if votes.context is None else 'contexts'}; expected covariates "
                 f"{self.covariates} and context {self.context!r}. Read them with `VoteColumns`."
             )
-        asked = [votes.covariate_names.index(name) for name in self.covariates]
-        votes = replace(
-            votes, covariates=votes.covariates[:, asked], covariate_names=tuple(self.covariates)
-        )
+        votes = self._asked(votes)
         ties = self._ties if votes.tie.any() else "half"
         config = VotesConfig(
             model=GapModel(ties=None if ties == "half" else ties, link=self._link),
@@ -302,6 +305,12 @@ class Leaderboard:
         self.warnings_ = (
             *fit.warnings, *richer.notes, *busy, *_convergence_sentences(fit), *bounds.notes[1:]
         )  # fmt: skip
+
+    def _asked(self, votes: Votes) -> Votes:
+        """The votes with the covariates that were asked for, in that order."""
+        place = [votes.covariate_names.index(n) for n in self.covariates]
+        return replace(votes, covariates=votes.covariates[:, place],
+                       covariate_names=tuple(self.covariates))  # fmt: skip
 
     def _keep(
         self,
