@@ -2,8 +2,9 @@
 
 python contender.py FILE:FUNCTION WORLD OUT [--settings JSON] [--repeats N] [--warm PEOPLE]
 
-FILE is `peers` or `ours`. CPU seconds are the process's own, user and system, all threads;
-the peak is the kernel's high-water mark of this process (interpreter, libraries and data included).
+FILE is `peers`, `ours`, `rank_peers` or `rank_ours`. CPU seconds are the process's own, user and
+system, all threads; the peak is the kernel's high-water mark of this process (interpreter,
+libraries and data included).
 """
 
 import argparse
@@ -27,8 +28,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     module, name = arguments.contender.split(":")
-    prepare = getattr(importlib.import_module(module), name)
-    world = worlds.load(arguments.world)
+    contenders = importlib.import_module(module)
+    prepare = getattr(contenders, name)
+    # A file of contenders may bring worlds of its own.
+    world = getattr(contenders, "worlds", worlds).load(arguments.world)
     small = world if arguments.warm == 0 else world.head(arguments.warm)
     start = time.process_time()
     prepare(small, **arguments.settings)()

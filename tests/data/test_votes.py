@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from penchant.data.description import Description
 from penchant.data.readers.read import read
-from penchant.data.readers.votes import VoteColumns, read_votes, votes_from_records
+from penchant.data.readers.source import prepare
+from penchant.data.readers.votes import (
+    VoteColumns,
+    counts_from_columns,
+    read_votes,
+    votes_from_records,
+)
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 
@@ -141,6 +147,38 @@ def test_records_and_tables_give_the_same_counts(ballot):
     })  # fmt: skip
     by_records = votes_from_records(read(data, PAIRS).records)
     assert counts_of(by_records) == counts_of(read_votes(data, PAIRS).votes)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)).filter(
+    lambda vote: vote[0] != vote[1]), min_size=1, max_size=20), st.booleans())  # fmt: skip
+def test_counts_straight_from_columns_are_those_of_the_votes(ballot, is_weighted):
+    words = ["left", "right", "tie", "both_bad"]
+    data = pa.table({
+        "left": [f"i{a}" for a, _, _ in ballot], "right": [f"i{b}" for _, b, _ in ballot],
+        "winner": [words[o] for _, _, o in ballot], "w": [0.5 * (a + 1) for a, _, _ in ballot],
+    })  # fmt: skip
+    said = Description(layout="pairs", option_columns=("left", "right"), answer="winner",
+                       weight="w" if is_weighted else None)  # fmt: skip
+    straight = counts_from_columns(prepare(data, said, "votes", True, 0))
+    by_name = {
+        tuple(sorted((straight.items[a], straight.items[b]))): x + y + z
+        for a, b, x, y, z in zip(straight.first, straight.second, straight.first_wins,
+                                 straight.second_wins, straight.ties)
+    }  # fmt: skip
+    slow = counts_of(read_votes(data, said).votes)
+    assert by_name == {tuple(sorted(pair)): sum(amounts) for pair, amounts in slow.items()}
+    wins = dict(zip(straight.items, straight.wins_of_item))
+    votes = read_votes(data, said).votes.counts()
+    assert wins == pytest.approx(dict(zip(votes.items, votes.wins_of_item)))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"winner": ["left", "nobody", "tie"]}, {"right": ["y", "y", "z"]}, {"left": ["x", "", "x"]}],
+)
+def test_counts_straight_from_columns_name_the_same_bad_lines(columns):
+    with pytest.raises(DataError, match="row 2"):
+        counts_from_columns(prepare(table(**columns), PAIRS, "votes", True, 0))
 
 
 def test_votes_that_are_taken_keep_all_their_columns():

@@ -87,6 +87,18 @@ class PairCounts:
              other.first_wins, other.second_wins, other.ties),
         ])  # fmt: skip
 
+    def of_items(self, kept: Int[Array, " A"]) -> "PairCounts":
+        """The votes among these items only, in that order."""
+        place = np.full(self.num_items, -1, dtype=np.int32)
+        place[kept] = np.arange(len(kept), dtype=np.int32)
+        inside = (place[self.first] >= 0) & (place[self.second] >= 0)
+        columns = (self.first_wins, self.second_wins, self.ties)
+        return sum_counts(
+            tuple(self.items[i] for i in kept),
+            [(place[self.first[inside]], place[self.second[inside]],
+              *(column[inside] for column in columns))],
+        )  # fmt: skip
+
     def _per_item(self, to_first: Array, to_second: Array) -> Array:
         N = self.num_items
         total = np.bincount(self.first, to_first, N) + np.bincount(self.second, to_second, N)

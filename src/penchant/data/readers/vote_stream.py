@@ -16,8 +16,7 @@ from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts, Parts, sum_counts
 from penchant.data.readers.source import prepare
 from penchant.data.readers.table import CSV, PARQUET, Loaded
-from penchant.data.readers.votes import VoteColumns, set_aside, vote_description, votes_from_columns
-from penchant.data.votes import Votes
+from penchant.data.readers.votes import counts_from_columns, set_aside, vote_description
 from penchant.errors import DataError
 
 # Bytes of a CSV, and lines of a Parquet file, read at a time: some tens of megabytes of memory.
@@ -69,8 +68,7 @@ def count_file(
         header = 0 if file.name.lower().endswith(PARQUET) else 1
         source = prepare(table, said, file.name, on_bad_rows == "error", header)
         source.bad.line = source.bad.line + total.num_lines
-        votes = votes_from_columns(source, VoteColumns())
-        total.add(votes)
+        total.add(counts_from_columns(source))
         # Lines are counted from the start of the file, their places from that of the block.
         source.bad.line = source.bad.line - total.num_lines
         aside = set_aside(Loaded(table=table, name=file.name), source)
@@ -94,8 +92,7 @@ class _Total:
         self.aside: list[pa.Table] = []
         self.notes: dict[str, None] = {}
 
-    def add(self, votes: Votes) -> None:
-        counts = votes.counts()
+    def add(self, counts: PairCounts) -> None:
         here = [self.place.setdefault(name, len(self.place)) for name in counts.items]
         to = np.asarray(here, dtype=np.int32)
         self.parts.append((to[counts.first], to[counts.second], counts.first_wins,

@@ -1,0 +1,219 @@
+"""How fast and how right the leaderboards are, beside evalica, arena-rank, choix, scikit-learn.
+
+    python benchmarks/rank.py --peers-python PYTHON [--only SECTION ...] [--skip-peers]
+
+Each contender runs in a process of its own on the same .npy files, one thread, a warm-up first,
+then the median CPU seconds of several fits; peak memory is the process's own. Log-likelihoods are
+computed here, in plain NumPy, from everybody's strengths. PYTHON is an environment with
+requirements-bench-rank.txt. Sections that are run again replace their part of the results file.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import time
+
+import numpy as np
+
+import rank_worlds
+from measure import ContenderFailed, circumstances, run_contender
+from rank_worlds import World
+
+RESULTS = Path(__file__).resolve().parent / "results" / "rank.json"
+
+
+@dataclass
+class Bench:
+    """Runs contenders on one world and remembers what failed, in words."""
+
+    folder: Path
+    world: World
+    peers_python: str | None
+    rows: list[dict] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def add(
+        self, contender: str, *, repeats: int = 1, warm: int = 2000, **settings: object
+    ) -> None:
+        label = contender + "".join(f" ({value})" for value in settings.values())
+        is_peer = contender.startswith("rank_peers")
+        if is_peer and self.peers_python is None:
+            self.missing.append(f"{label}: peers were left out")
+            return
+        python = self.peers_python if is_peer else sys.executable
+        print(f"  {label} ...", end="", flush=True, file=sys.stderr)
+        try:
+            result = run_contender(
+                contender, self.folder, python=str(python), settings=settings, repeats=repeats,
+                warm=warm,
+            )  # fmt: skip
+        except ContenderFailed as failure:
+            self.missing.append(str(failure))
+            print(f" failed: {failure}", file=sys.stderr)
+            return
+        strengths = result.pop("strengths", None)
+        judged = None if strengths is None else log_likelihood(self.world, np.array(strengths))
+        self.rows.append({"contender": label, **result, "judged_log_likelihood": judged})
+        print(f" {result['cpu_median']:.3f} s, {result['peak_mb']:.0f} MB", file=sys.stderr)
+
+    def table(self) -> dict:
+        """The rows, each with its time as a multiple of the first's."""
+        first = self.rows[0]["cpu_median"] if self.rows else float("nan")
+        for row in self.rows:
+            row["times_ours"] = row["cpu_median"] / first
+        return {"rows": self.rows, "missing": self.missing}
+
+
+def log_likelihood(world: World, strengths: np.ndarray) -> float:
+    """Of votes or of rankings, in plain NumPy."""
+    if world.rankings.size:
+        worth = strengths[world.rankings]
+        rest = np.logaddexp.accumulate(worth[:, ::-1], axis=1)[:, ::-1]
+        return float((worth - rest).sum())
+    sign = np.where(world.outcome == 0, 1.0, -1.0)
+    return -float(
+        np.logaddexp(0.0, -sign * (strengths[world.first] - strengths[world.second])).sum()
+    )
+
+
+def _bench(folder: Path, world: World, peers_python: str | None, name: str) -> Bench:
+    return Bench(world.save(folder / name), world, peers_python)
+
+
+def thousand(folder: Path, peers_python: str | None) -> dict:
+    """1,000 items, 10 million votes, from arrays to strengths."""
+    bench = _bench(folder, rank_worlds.votes(1_000, 10_000_000), peers_python, "thousand")
+    bench.add("rank_ours:bradley_terry", repeats=7)
+    bench.add("rank_peers:evalica_bradley_terry", repeats=2)
+    bench.add("rank_peers:arena_rank_bradley_terry")
+    bench.add("rank_peers:choix_pairwise")
+    names = Bench(bench.folder, bench.world, peers_python)
+    names.add("rank_ours:bradley_terry_arrow", repeats=5)
+    names.add("rank_peers:evalica_from_names")
+    counts = Bench(bench.folder, bench.world, peers_python)
+    counts.add("rank_ours:on_counts", repeats=7)
+    counts.add("rank_peers:sklearn_on_counts", repeats=3)
+    return {"arrays_to_strengths": bench.table(), "names_to_strengths": names.table(),
+            "counts_to_strengths": counts.table(), "floor": floor(10_000_000, 499_500)}  # fmt: skip
+
+
+def many_sparse(folder: Path, peers_python: str | None) -> dict:
+    """10,000 items, 1 million votes."""
+    bench = _bench(folder, rank_worlds.votes(10_000, 1_000_000), peers_python, "sparse")
+    bench.add("rank_ours:bradley_terry", repeats=7)
+    bench.add("rank_peers:evalica_bradley_terry")
+    bench.add("rank_peers:evalica_from_names")
+    return {"arrays_to_strengths": bench.table(), "floor": floor(1_000_000, 989_879)}
+
+
+def many(folder: Path, peers_python: str | None) -> dict:
+    """10,000 items, 10 million votes."""
+    bench = _bench(folder, rank_worlds.votes(10_000, 10_000_000), peers_python, "many")
+    bench.add("rank_ours:bradley_terry", repeats=3)
+    bench.add("rank_ours:counting", repeats=3)
+    bench.add("rank_peers:evalica_bradley_terry")
+    return {"arrays_to_strengths": bench.table(), "floor": floor(10_000_000, 9_062_682)}
+
+
+def very_many(folder: Path, peers_python: str | None) -> dict:
+    """100,000 items, 10 million votes."""
+    bench = _bench(folder, rank_worlds.votes(100_000, 10_000_000), peers_python, "very_many")
+    bench.add("rank_ours:bradley_terry", repeats=3)
+    return {"arrays_to_strengths": bench.table(), "floor": floor(10_000_000, 9_990_073)}
+
+
+def doubt(folder: Path, peers_python: str | None) -> dict:
+    """Errors and intervals beside the fit on counts: 1,000 and 2,000 items exact, 10,000 drawn."""
+    found = {}
+    for num_items, num_votes in ((1_000, 10_000_000), (2_000, 10_000_000), (10_000, 10_000_000)):
+        world = rank_worlds.votes(num_items, num_votes)
+        bench = _bench(folder, world, peers_python, f"doubt{num_items}")
+        bench.add("rank_ours:bradley_terry", repeats=3)
+        bench.add("rank_ours:errors", repeats=3)
+        found[f"{num_items} items"] = bench.table()
+    world = rank_worlds.votes(200, 1_000_000)
+    bench = _bench(folder, world, peers_python, "intervals")
+    bench.add("rank_ours:bradley_terry", repeats=3)
+    for kind in ("profile", "bootstrap"):
+        bench.add("rank_ours:interval", kind=kind)
+    bench.add("rank_ours:rank_intervals")
+    found["200 items, 1 million votes"] = bench.table()
+    return found
+
+
+def rankings(folder: Path, peers_python: str | None) -> dict:
+    """Plackett-Luce: 20,000 rankings of 10 among 1,000 items."""
+    bench = _bench(folder, rank_worlds.rankings(1_000, 20_000, 10), peers_python, "rankings")
+    bench.add("rank_ours:plackett_luce", repeats=7, warm=1000)
+    bench.add("rank_peers:choix_rankings", warm=1000)
+    return {"rankings_to_strengths": bench.table()}
+
+
+def floor(num_votes: int, num_pairs: int) -> dict:
+    """The least that must be read, at the speed at which this machine adds up memory.
+
+    Every vote once (9 bytes), every pair once (32 bytes) for the gradient and once (12) for each
+    product with the curvature: one step of each.
+    """
+    block = np.ones(50_000_000)
+    spent = []
+    for _ in range(3):
+        start = time.process_time()
+        block.sum()
+        spent.append(time.process_time() - start)
+    speed = block.nbytes / min(spent)
+    moved = 9 * num_votes + (32 + 12) * num_pairs
+    return {"bytes": moved, "bytes_per_second": speed, "seconds": moved / speed}
+
+
+SECTIONS = {
+    "thousand": thousand, "many_sparse": many_sparse, "many": many, "very_many": very_many,
+    "doubt": doubt, "rankings": rankings,
+}  # fmt: skip
+
+
+def _print(content: dict) -> None:
+    for key, part in content.items():
+        if not (isinstance(part, dict) and "rows" in part):
+            continue
+        print(f"  {key}\n    {'contender':46}{'CPU s':>10}{'peak MB':>9}{'log-lik':>18}{'x':>8}")
+        for row in part["rows"]:
+            judged = row["judged_log_likelihood"]
+            print(
+                f"    {row['contender']:46}{row['cpu_median']:>10.3f}{row['peak_mb']:>9.0f}"
+                f"{'' if judged is None else f'{judged:.3f}':>18}{row['times_ours']:>8.1f}"
+            )
+        for reason in part["missing"]:
+            print(f"    not run: {reason}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--peers-python", default=sys.executable)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    peers_python = None if arguments.skip_peers else arguments.peers_python
+    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    for name in arguments.only:
+        print(name, file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            content = SECTIONS[name](Path(folder), peers_python)
+        results[name] = {"circumstances": circumstances(peers_python), **content}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"\n{name}: {SECTIONS[name].__doc__}")
+        _print(content)
+
+
+if __name__ == "__main__":
+    main()
