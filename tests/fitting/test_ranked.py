@@ -182,6 +182,24 @@ def test_an_item_always_first_is_bounded_and_named():
     assert fit.prior_weight[1:].tolist() == [0.0, 0.0]
 
 
+def test_few_rankings_of_many_items_end_in_finite_scores():
+    rng = np.random.default_rng(0)
+    order = np.stack([rng.choice(200, 10, replace=False) for _ in range(150)])
+    fit = fit_ranked(Rankings(
+        items=names(200), item=order.ravel().astype(np.int32), tier=np.tile(np.arange(10), 150),
+        start=np.arange(0, 1501, 10), weight=np.ones(150),
+    ))  # fmt: skip
+    assert fit.converged
+    assert np.isfinite(fit.strengths).all()
+
+
+def test_a_step_far_too_long_is_no_error():
+    _, rankings = made(0)
+    far = np.array([2000.0, 0, 0, 0, 0, -2000.0])
+    value, gradient, _, _ = StrictPart.of(rankings).slopes(far)
+    assert not np.isfinite(value) or np.isfinite(gradient).all()
+
+
 def test_rankings_that_never_meet_are_islands():
     rankings = Rankings(
         items=names(4), item=np.array([0, 1, 1, 0, 2, 3, 3, 2]), tier=np.tile([0, 1], 4),

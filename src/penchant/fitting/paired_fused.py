@@ -18,8 +18,12 @@ from penchant.numerics.arrays import Array
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Sums may be reordered; that no number is NaN or infinite is not assumed."""
-    return njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(inspect.unwrap(function))
+    """Sums may be reordered; that no number is NaN or infinite is not assumed.
+
+    A step far too long may divide by 0: its NaN shortens it, where an error would end the fit.
+    """
+    how = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
+    return njit(cache=True, nogil=True, **how)(inspect.unwrap(function))
 
 
 def slopes(

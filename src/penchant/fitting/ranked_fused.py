@@ -18,7 +18,8 @@ from penchant.numerics.arrays import Array
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    return njit(cache=True, nogil=True)(inspect.unwrap(function))
+    """A step far too long may divide by 0: its NaN shortens it, where an error would end the fit."""
+    return njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function))
 
 
 @_compiled

@@ -19,11 +19,12 @@ from penchant.data.readers.table import CSV, PARQUET, Loaded
 from penchant.data.readers.votes import counts_from_columns, set_aside, vote_description
 from penchant.errors import DataError
 
-# Bytes of a CSV, and lines of a Parquet file, read at a time: some tens of megabytes of memory.
-_BLOCK_BYTES = 1 << 24
+# Bytes of a CSV, and lines of a Parquet file, read at a time. Arrow reads some blocks ahead.
+_BLOCK_BYTES = 1 << 22
 _BLOCK_LINES = 1 << 19
-# Pairs kept apart before they are added up again.
-_MOST_APART = 8_000_000
+# Pairs kept apart before they are added up again; as many as are added up already, if these are
+# more, so that all additions together cost no more than a few of the last one.
+_MOST_APART = 1_000_000
 # Bad lines kept to be shown; more are counted only.
 _MOST_ASIDE = 100_000
 
@@ -98,14 +99,13 @@ class _Total:
         self.parts.append((to[counts.first], to[counts.second], counts.first_wins,
                            counts.second_wins, counts.ties))  # fmt: skip
         self.apart += counts.num_pairs
-        if self.apart > _MOST_APART:
+        if self.apart > max(_MOST_APART, len(self.parts[0][0])):
             self.merge()
 
     def merge(self) -> PairCounts:
         counts = sum_counts(tuple(self.place), self.parts)
         self.parts = [(counts.first, counts.second, counts.first_wins, counts.second_wins,
                        counts.ties)]  # fmt: skip
-        # What cannot be added up any further must not be tried again at every block.
         self.apart = 0
         return counts
 
@@ -141,7 +141,7 @@ def _columns_of(file: Path, description: Description) -> list[str]:
         import pyarrow.parquet as pq
 
         return list(pq.ParquetFile(file).schema_arrow.names)
-    return list(_open_csv(file, description, None)[0].schema.names)
+    return list(_open_csv(file, description, None).schema.names)
 
 
 def head_of(path: str | Path, description: Description | None = None) -> pa.Table:
@@ -152,7 +152,7 @@ def head_of(path: str | Path, description: Description | None = None) -> pa.Tabl
         import pyarrow.parquet as pq
 
         return pa.Table.from_batches([next(pq.ParquetFile(file).iter_batches(_BLOCK_LINES // 8))])
-    return pa.Table.from_batches([_open_csv(file, said, None)[0].read_next_batch()])
+    return pa.Table.from_batches([_open_csv(file, said, None).read_next_batch()])
 
 
 def _blocks(file: Path, said: Description) -> Iterator[tuple[pa.Table, float]]:
@@ -166,12 +166,11 @@ def _blocks(file: Path, said: Description) -> Iterator[tuple[pa.Table, float]]:
             done += batch.num_rows
             yield pa.Table.from_batches([batch]), done / total
         return
-    reader, raw = _open_csv(file, said, wanted)
-    size = max(file.stat().st_size, 1)
+    expected, done = _expected_lines(file), 0
     try:
-        for batch in reader:
-            # The reader is some blocks ahead of what it has handed out.
-            yield pa.Table.from_batches([batch]), min(raw.tell() / size, 1.0)
+        for batch in _open_csv(file, said, wanted):
+            done += batch.num_rows
+            yield pa.Table.from_batches([batch]), min(done / expected, 1.0)
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{file.name} cannot be read on as CSV ({str(error).strip().splitlines()[0]}). "
@@ -180,14 +179,27 @@ def _blocks(file: Path, said: Description) -> Iterator[tuple[pa.Table, float]]:
         ) from None
 
 
-def _open_csv(file: Path, said: Description, wanted: list[str] | None) -> tuple[Any, Any]:
+def _expected_lines(file: Path) -> float:
+    """How many lines there will be if all are as long as the first ones.
+
+    The reader runs ahead of what it hands out, so that its place in the file says little.
+    """
+    with file.open("rb") as raw:
+        start = raw.read(_BLOCK_BYTES)
+    if file.suffix == ".gz":
+        # A guess: votes are some 50 bytes long and pack to a fifth.
+        return max(file.stat().st_size / 10.0, 1.0)
+    return max(file.stat().st_size * start.count(b"\n") / max(len(start), 1) - 1.0, 1.0)
+
+
+def _open_csv(file: Path, said: Description, wanted: list[str] | None) -> Any:
     from pyarrow import csv
 
     raw = pa.OSFile(str(file))
     stream = pa.CompressedInputStream(raw, "gzip") if file.suffix == ".gz" else raw
     delimiter = "\t" if ".tsv" in file.name.lower() else said.delimiter
     names = said.option_columns
-    reader = csv.open_csv(
+    return csv.open_csv(
         stream,
         read_options=csv.ReadOptions(
             encoding=said.encoding, block_size=_BLOCK_BYTES, use_threads=False
@@ -198,4 +210,3 @@ def _open_csv(file: Path, said: Description, wanted: list[str] | None) -> tuple[
             column_types=dict.fromkeys(names, DICTIONARY) if wanted else {},
         ),
     )  # fmt: skip
-    return reader, raw
