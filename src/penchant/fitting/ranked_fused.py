@@ -18,7 +18,7 @@ from penchant.numerics.arrays import Array
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """A step far too long may divide by 0: its NaN shortens it, where an error would end the fit."""
+    """A step far too long may divide by 0: NaN shortens it, where an error would end the fit."""
     return njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function))
 
 

@@ -72,8 +72,11 @@ def climb(
             theta = theta + length * step
         else:
             for _ in range(60):
-                there = look(theta + length * step)
-                if float(step @ there.gradient) >= -_OVERSHOOT * slope:
+                # Far out a slope may be no number, which is no reason to go there.
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    there = look(theta + length * step)
+                    rises = float(step @ there.gradient) >= -_OVERSHOOT * slope
+                if rises:
                     break
                 length *= 0.5
             else:
