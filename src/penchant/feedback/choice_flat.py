@@ -41,13 +41,15 @@ def with_group_scores(
     """`value_score_information`, and the gradient of each group."""
     log_p = log_probabilities(features, menu_start, beta)
     p = np.exp(log_p)
-    menu = np.repeat(np.arange(len(weight)), np.diff(menu_start))
+    sizes = np.diff(menu_start)
     mean = np.add.reduceat(p[:, None] * features, menu_start[:-1], axis=0)
-    centred = features - mean[menu]
-    information = centred.T @ ((weight[menu] * p)[:, None] * centred)
+    centred = features - np.repeat(mean, sizes, axis=0)
+    information = centred.T @ ((np.repeat(weight, sizes) * p)[:, None] * centred)
     slopes = weight[:, None] * centred[chosen]
-    scores = np.zeros((num_groups, features.shape[1]))
-    np.add.at(scores, group, slopes)
+    # Column by column: five times faster than np.add.at.
+    scores = np.empty((num_groups, features.shape[1]))
+    for d, slope in enumerate(slopes.T):
+        scores[:, d] = np.bincount(group, weights=slope, minlength=num_groups)
     return float(weight @ log_p[chosen]), slopes.sum(axis=0), information, scores
 
 
@@ -67,9 +69,8 @@ def spreads_within_menus(
 ) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
     """sum_b w_b Var_b(x), each menu's options alike, and the weight of menus where x varies."""
     size = np.diff(menu_start)
-    menu = np.repeat(np.arange(len(weight)), size)
     # Seen from the first option: what is constant is then exactly so.
-    apart = features - features[menu_start[:-1]][menu]
+    apart = features - np.repeat(features[menu_start[:-1]], size, axis=0)
     mean = np.add.reduceat(apart, menu_start[:-1], axis=0) / size[:, None]
-    square = np.add.reduceat((apart - mean[menu]) ** 2, menu_start[:-1], axis=0)
+    square = np.add.reduceat((apart - np.repeat(mean, size, axis=0)) ** 2, menu_start[:-1], axis=0)
     return weight @ (square / size[:, None]), weight @ (square > 0)
