@@ -146,7 +146,8 @@ def posterior_of_all(world: World, *, model: str, train: str) -> Fit:
     people = as_batch(world)
 
     def fit() -> dict:
-        belief.tastes(people, people)
+        for part, _ in belief.in_parts(people, people):
+            belief.tastes(part, people)
         return {"people": world.num_people}
 
     return fit

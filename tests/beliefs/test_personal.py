@@ -163,6 +163,24 @@ def test_a_person_without_answers_has_the_prior():
     assert np.ptp(tastes.log_weights[1]) > 0.1
 
 
+def test_what_a_person_says_does_not_depend_on_how_many_are_asked(monkeypatch):
+    simulated, prior = world(3, num_people=7)
+    belief, batch = belief_of(prior), simulated.batch
+    together = belief.predict_proba(batch, batch)
+    log_prob, means = belief.log_prob(batch, batch), belief.mean_tastes(batch, batch)
+    # Room for three people's draws at a time, and then for less than one's.
+    for room in (3 * 256 * 3, 1):
+        monkeypatch.setattr(personal, "DRAW_FLOATS", room)
+        for one, other in zip(together, belief.predict_proba(batch, batch)):
+            np.testing.assert_allclose(other, one, rtol=1e-13)
+        for one, other in zip(log_prob, belief.log_prob(batch, batch)):
+            np.testing.assert_allclose(other, one, rtol=1e-13)
+        np.testing.assert_allclose(belief.mean_tastes(batch, batch), means, rtol=1e-13)
+    alone = batch.take_groups(np.array([4]))
+    assert belief.tastes(alone, batch).values.shape[1] == 256
+    np.testing.assert_allclose(belief.mean_tastes(alone, batch)[0], means[4], rtol=1e-13)
+
+
 def test_predictions_with_history_equal_reweighting_the_population():
     simulated, prior = world(4, num_people=8, num_tasks=8, menu_sizes=(3,))
     task = simulated.batch.blocks[0].row % 8

@@ -138,7 +138,28 @@ class Belief:
         self, batch: Batch, history: Batch | None = None, chunk: int = CHUNK_FLOATS
     ) -> Iterator[Worths]:
         """Worths chunk by chunk, at most `chunk` floats each: never people x options x draws."""
-        return self._worths(batch, self.tastes(batch, history), chunk)
+        for part, places in self.in_parts(batch, history):
+            for worths in self._worths(part, self.tastes(part, history), chunk):
+                yield replace(worths, rows=places[worths.block][worths.rows])
+
+    def in_parts(
+        self, batch: Batch, history: Batch | None = None
+    ) -> Iterator[tuple[Batch, tuple[Int[Array, " _"], ...]]]:
+        """The batch by as many people at a time as memory holds the tastes of, given a history.
+
+        With each part, the places of its rows in the batch's blocks.
+        """
+        at_once = max(batch.num_groups, 1)
+        if history is not None and self.posterior == "laplace":
+            from penchant.beliefs.personal import people_at_once
+
+            at_once = people_at_once(batch.num_features)
+        return batch.in_parts(at_once)
+
+    def mean_tastes(self, batch: Batch, history: Batch | None = None) -> Float[Array, "G D"]:
+        """Each person's mean taste; one row where all share it."""
+        parts = self.in_parts(batch, history)
+        return np.concatenate([self.tastes(part, history).mean() for part, _ in parts])
 
     def predict_proba(
         self, batch: Batch, history: Batch | None = None
@@ -151,12 +172,15 @@ class Belief:
 
         Raises `DataError` for ratings and other feedback that chooses nothing.
         """
-        return self.predict_given(batch, self.tastes(batch, history))
+        return self._shares(batch, self.utilities(batch, history))
 
     def predict_given(self, batch: Batch, tastes: Tastes) -> tuple[Float[Array, "_ _"], ...]:
         """`predict_proba` from tastes already at hand, so that several menus can share them."""
+        return self._shares(batch, self._worths(batch, tastes))
+
+    def _shares(self, batch: Batch, parts: Iterator[Worths]) -> tuple[Float[Array, "_ _"], ...]:
         result = tuple(np.zeros(block.offered.shape) for block in batch.blocks)
-        for worths in self._worths(batch, tastes):
+        for worths in parts:
             block = batch.blocks[worths.block].take(worths.rows)
             given_kind = self._chosen(block, worths.utilities)
             weights = np.exp(worths.log_weights)

@@ -22,7 +22,9 @@ from penchant.populations.population import Tastes
 
 # Share of the answers' information that the draws' proposal believes.
 WIDENING = 0.4
-# Floats that the draws of all people may hold together: 400 MB.
+NUM_DRAWS = 256
+# Floats that the draws of people taken together may hold: 400 MB. More people are taken in parts;
+# how many draws a person has depends on nobody else.
 DRAW_FLOATS = 50_000_000
 
 
@@ -108,7 +110,7 @@ class TastePosterior:
 
 
 def personal_tastes(
-    belief: Belief, batch: Batch, history: Batch, *, num_draws: int = 256, seed: int = 0
+    belief: Belief, batch: Batch, history: Batch, *, num_draws: int = NUM_DRAWS, seed: int = 0
 ) -> Tastes:
     """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups.
 
@@ -121,13 +123,17 @@ def personal_tastes(
     """
     prior = taste_prior(belief)
     flat = history.flat_choices()
-    most = max(16, DRAW_FLOATS // max(batch.num_groups * len(prior.mean), 1))
-    blocks = quasi_normal(min(num_draws, most), len(prior.random), seed)
+    blocks = quasi_normal(num_draws, len(prior.random), seed)
     # By name, so that a person's prediction does not depend on who else is asked about.
     block = [zlib.crc32(name.encode()) % len(blocks) for name in batch.group_names]
     noise = blocks[np.array(block, dtype=np.int64)]
     draws = posterior_draws(flat, prior, personal_modes(flat, prior), noise)
     return Tastes(values=prior.tastes(draws.z), log_weights=draws.log_weights)
+
+
+def people_at_once(num_features: int) -> int:
+    """So many people's draws fit into `DRAW_FLOATS`."""
+    return max(1, DRAW_FLOATS // (NUM_DRAWS * max(num_features, 1)))
 
 
 def taste_prior(belief: Belief) -> TastePrior:

@@ -5,7 +5,7 @@ G groups of rows that share a taste (people, most often), Q group features, N op
 menus.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -131,6 +131,29 @@ class Batch:
         wanted[rows] = True
         blocks = (block.take(np.flatnonzero(wanted[block.row])) for block in self.blocks)
         return replace(self, blocks=tuple(block for block in blocks if len(block)))
+
+    def in_parts(self, num_groups: int) -> Iterator[tuple["Batch", tuple[Int[Array, " _"], ...]]]:
+        """The batch by so many groups at a time; with each part, its rows' places in the blocks.
+
+        Every part has all blocks, empty ones too, and its groups are numbered from zero.
+        """
+        if self.num_groups <= num_groups:
+            yield self, tuple(np.arange(len(block)) for block in self.blocks)
+            return
+        for first in range(0, self.num_groups, num_groups):
+            mine = slice(first, first + num_groups)
+            places = tuple(
+                np.flatnonzero((block.group >= first) & (block.group < first + num_groups))
+                for block in self.blocks
+            )
+            taken = (block.take(place) for block, place in zip(self.blocks, places))
+            part = replace(
+                self,
+                blocks=tuple(replace(block, group=block.group - first) for block in taken),
+                group_names=self.group_names[mine],
+                group_features=self.group_features[mine],
+            )
+            yield part, places
 
     def flat_choices(self) -> FlatChoices:
         """Every choice (and every pair without a tie) as one ragged table sorted by group."""

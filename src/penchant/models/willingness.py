@@ -65,7 +65,7 @@ def willingness_to_pay(
     labels, subgroup = subgroups(records, by)
     weight = row_weights(batch)
     beliefs = (belief, *belief.sample(num_draws, rng))
-    means = [one.tastes(batch, known).mean() for one in beliefs]
+    means = [one.mean_tastes(batch, known) for one in beliefs]
     person = person_of_row(batch)
     result = []
     for index, label in enumerate(labels):
@@ -143,7 +143,7 @@ def personal_willingness(
     """Each person's own ratio of posterior mean marginal utilities, in the batch's group order."""
     batch = belief.encode(records)
     known = None if history is None else belief.encode(history)
-    taste = belief.tastes(batch, known).mean()
+    taste = belief.mean_tastes(batch, known)
     top, bottom = np.zeros(batch.num_groups), np.zeros(batch.num_groups)
     slope_feature = marginal_features(belief, records, feature, option)
     slope_price = marginal_features(belief, records, price, option)

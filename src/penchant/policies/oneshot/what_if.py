@@ -182,6 +182,31 @@ def _evaluate(
     known: Batch | None,
     money: Float[Array, "B D"] | None,
 ) -> _Run:
+    whole = _Run(
+        before=tuple(np.zeros(block.offered.shape) for block in before.blocks),
+        after=tuple(np.zeros(block.offered.shape) for block in after.blocks),
+        rise=np.zeros(before.num_rows),
+        worth_of_money=np.zeros(before.num_rows),
+    )
+    both = zip(belief.in_parts(before, known), belief.in_parts(after, known))
+    for (one, places), (two, _) in both:
+        part = _evaluate_part(belief, one, two, known, money)
+        for index, place in enumerate(places):
+            whole.before[index][place] = part.before[index]
+            whole.after[index][place] = part.after[index]
+        # A part leaves the rows of others at zero.
+        whole.rise[:] += part.rise
+        whole.worth_of_money[:] += part.worth_of_money
+    return whole
+
+
+def _evaluate_part(
+    belief: Belief,
+    before: Batch,
+    after: Batch,
+    known: Batch | None,
+    money: Float[Array, "B D"] | None,
+) -> _Run:
     rise, worth_of_money = np.zeros(before.num_rows), np.zeros(before.num_rows)
     tastes = belief.tastes(before, known)
     if money is not None:
