@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.panel_logit import PanelChoices
 from penchant.fitting.panel_logit_density import PanelDensity
 from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.shrinkage import Shrinkage
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated, maximise_simulated
 from penchant.populations.normal import Normal
 from penchant.simulation.choices import SimulationConfig, simulate_choices
@@ -191,3 +193,45 @@ def test_a_column_that_gives_the_answer_away_is_wide_in_both_errors():
     assert any("oracle" in warning for warning in belief.report.warnings)
     for covariance in (belief.covariance, belief.robust_covariance):
         assert np.sqrt(covariance[3, 3]) > 1.0
+
+
+def test_a_climb_with_more_parameters_than_people_arrives():
+    # Seven tastes that hang together and a hundred shrunk terms, of 80 people: the outer product of
+    # their scores cannot have full rank, and what it taught of step lengths must be forgotten.
+    rng = np.random.default_rng(6)
+    people, tasks, options, random, columns = 80, 9, 3, 7, 14
+    person = np.repeat(np.arange(people), tasks)
+    plain = rng.normal(size=(len(person), options, random))
+    context = (rng.random((people, columns)) < 0.3)[person][:, None, None, :]
+    crossed = (plain[..., None] * context).reshape(len(person), options, -1)
+    root = np.tril(rng.normal(size=(random, random)) * 0.4) + np.diag(np.linspace(2.0, 0.3, random))
+    taste = rng.normal(size=random) + rng.normal(size=(people, random)) @ root.T
+    worth = np.einsum("bkd,bd->bk", plain, taste[person]) + rng.gumbel(size=(len(person), options))
+    block = Block(
+        kind="choice",
+        features=np.concatenate([plain, crossed], axis=2),
+        offered=np.ones(worth.shape, dtype=bool),
+        option=np.tile(np.arange(options), (len(person), 1)),
+        row=np.arange(len(person)),
+        group=person,
+        weight=np.ones(len(person)),
+        answer={"chosen": worth.argmax(axis=1)},
+    )
+    batch = Batch(
+        blocks=(block,),
+        feature_names=tuple(f"x{d}" for d in range(random * (1 + columns))),
+        option_names=("a", "b", "c"),
+        group_names=tuple(map(str, range(people))),
+        group_features=np.zeros((people, 0)),
+        num_rows=len(person),
+    )
+    population = Normal(
+        random=tuple(range(random)), distributions=("normal",) * random, correlated=True,
+        num_draws=64, seed=0,
+    )  # fmt: skip
+    families = (-1,) * random + tuple(int(f) for f in np.repeat(np.arange(random), columns))
+    shrinkage = Shrinkage(families=families, names=tuple("abcdefg"))
+    report = fit_simulated(batch, population, shrinkage=shrinkage).report
+    assert report.converged
+    # 180 where spreads are turned positive in the middle of the climb, whose draws lie for others.
+    assert report.iterations < 150

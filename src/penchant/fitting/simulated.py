@@ -42,7 +42,7 @@ _FEW_PEOPLE, _FEW_DRAWS = 1000, 128
 # or its proposals are out of date, and the top that it would find is not the one sought.
 _ROUGH = 1e-2
 # So many steps without arriving call for a fresh look at the curvature.
-_SLOW = 8
+_SLOW = 4
 # Proposals made at the starting point are poor ones: the second round makes better.
 _ROUGH_ROUNDS = 2
 # Expected gain, in nats, below which the exact information takes over from the outer product.
@@ -233,9 +233,11 @@ def maximise_simulated(
         for number in range(1, _ROUGH_ROUNDS + 1):
 
             def rough(theta: Float[Array, " M"] = theta, taken: int = taken) -> dict[str, Array]:
+                # Turned before draws are placed around people: afterwards they would lie elsewhere.
+                theta = few.population.oriented(theta)
                 climb = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
                                taken=taken, is_rough=True)  # fmt: skip
-                return climb.stage(few.population.oriented(theta), _ROUGH * len(theta))
+                return climb.stage(theta, _ROUGH * len(theta))
 
             kept = checkpoint.once(f"{label}rough climb {number}", rough)
             theta, taken = kept["theta"], int(kept["taken"])
@@ -257,12 +259,12 @@ def maximise_simulated(
 
         kept = checkpoint.once(f"{label}climb {number}", single)
         theta, taken = kept["theta"], int(kept["taken"])
-    turned = density.population.oriented(theta)
+    # Not turned here, with draws already placed: a world of 80 people fell 38 nats by it.
     double = _Climb(density.in_double(), config.max_steps, on_step, taken=taken)
-    if np.array_equal(turned, theta) and "information" in kept:
+    if "information" in kept:
         double.information = kept["information"]
         double.informed_at = float(kept["informed_at"])
-    theta, converged = double.run(turned, tolerance=config.tolerance)
+    theta, converged = double.run(theta, tolerance=config.tolerance)
     here, information = double.here, double.information
     if information is None:
         # Out of steps, or stuck, before the exact one was asked for: the errors need it anyway.
@@ -324,6 +326,11 @@ class _Climb:
             matrix = self._curvature(theta, tolerance)
             if self.decrement < tolerance:
                 return theta, True
+            if self.information is not None and self._since == 0:
+                # How far the last matrix could be trusted says nothing of this one: with more
+                # parameters than people the outer product had ended in damping of a hundred, and
+                # eight good steps went by before it was forgotten.
+                damping = 0.0
             there, step, damping = self._step(theta, matrix, damping)
             if there is None:
                 return theta, False
@@ -380,7 +387,7 @@ class _Climb:
             gain = there.value - value
             if np.isfinite(gain) and gain > -noise:
                 if promised < noise or gain > 0.9 * promised:
-                    return there, step, 0.3 * damping if damping > 0.02 else 0.0
+                    return there, step, 0.1 * damping if damping > 0.02 else 0.0
                 return there, step, max(3.0 * damping, 0.05) if gain < 0.3 * promised else damping
             damping = max(6.0 * damping, 0.1)
         return None, theta, damping
