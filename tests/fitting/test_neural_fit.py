@@ -149,6 +149,20 @@ def test_without_curves_a_network_is_hardly_worse_than_the_line():
     assert mean_log_prob(network, test) > mean_log_prob(fit_pooled(train), test) - 0.01
 
 
+def test_a_plain_network_needs_no_linear_part():
+    train = curved_choices(np.random.default_rng(0), num_people=60)
+    belief = fit_neural(
+        train, (Choice(),), network=replace(SMALL, has_linear=False), training=SHORT
+    )
+    assert belief.parameter_names == tuple(f"hidden[{h}]" for h in range(8))
+    assert mean_log_prob(belief, train) > mean_log_prob(fit_pooled(train), train) + 0.05
+    pairs = make_batch(
+        "pair", train.blocks[0].features[:, :2], {"outcome": train.blocks[0].row % 2}, 60
+    )
+    ties = fit_neural(pairs, (Pair(),), network=replace(SMALL, has_linear=False), training=SHORT)
+    assert ties.report.null_log_likelihood == pytest.approx(-480 * np.log(2))
+
+
 def ranks(utilities):
     return np.argsort(np.argsort(-utilities, axis=1), axis=1) + 1
 

@@ -371,6 +371,8 @@ def _linear_start(
     batch: Batch, channels: tuple[Channel, ...], linear: tuple[int, ...]
 ) -> Float[Array, " M"]:
     """The best linear worths and the channels' own parameters beside them."""
+    if not linear:
+        return np.concatenate([np.zeros(0), *(channel.initial(batch) for channel in channels)])
     blocks = tuple(replace(b, features=b.features[:, :, list(linear)]) for b in batch.blocks)
     names = tuple(batch.feature_names[place] for place in linear)
     return fit_pooled(

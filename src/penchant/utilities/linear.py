@@ -28,9 +28,9 @@ class Linear:
     def worths(self, block: Block, values: Float[Array, "G1 S D"]) -> Float[Array, "B K S"]:
         """The utility of each option to each kind of people."""
         if values.shape[0] == 1:
-            num_rows, num_options, num_features = block.features.shape
-            flat = block.features.reshape(-1, num_features) @ values[0].T
-            return flat.reshape(num_rows, num_options, -1)
+            num_rows, num_options, _ = block.features.shape
+            flat = _flat(block) @ values[0].T
+            return flat.reshape(num_rows, num_options, values.shape[1])
         # A batched product, not an einsum: BLAS reads each row's features once.
         return block.features @ np.swapaxes(values[block.group], 1, 2)
 
@@ -48,7 +48,7 @@ class Linear:
         num_tastes: int,
     ) -> Float[Array, " D"]:
         """sum_b w_b X_b' s_b."""
-        return block.features.reshape(-1, num_tastes).T @ (score * weight[:, None]).ravel()
+        return _flat(block).T @ (score * weight[:, None]).ravel()
 
     def information(
         self,
@@ -59,7 +59,7 @@ class Linear:
     ) -> Float[Array, "D D"]:
         """sum_b w_b X_b' C_b X_b."""
         weighted = (curvature * weight[:, None, None]) @ block.features
-        return block.features.reshape(-1, num_tastes).T @ weighted.reshape(-1, num_tastes)
+        return _flat(block).T @ weighted.reshape(_flat(block).shape)
 
     def cross_information(
         self,
@@ -69,8 +69,8 @@ class Linear:
         num_tastes: int,
     ) -> Float[Array, "D M"]:
         """sum_b w_b X_b' C_b."""
-        weighted = (cross * weight[:, None, None]).reshape(-1, cross.shape[2])
-        return block.features.reshape(-1, num_tastes).T @ weighted
+        weighted = cross * weight[:, None, None]
+        return _flat(block).T @ weighted.reshape(len(_flat(block)), cross.shape[2])
 
     def scales(self, batch: Batch) -> Float[Array, " D"]:
         """Root mean square of each feature's standard deviation within menus, where it varies.
@@ -94,3 +94,9 @@ class Linear:
                 total += block.weight[rows] @ square_BD
                 count += block.weight[rows] @ (square_BD > 0)
         return np.sqrt(total / np.where(count > 0, count, 1.0))
+
+
+def _flat(block: Block) -> Float[Array, "N D"]:
+    """All options of all menus, one after the other; also where there are no features at all."""
+    num_rows, num_options, num_features = block.features.shape
+    return block.features.reshape(num_rows * num_options, num_features)
