@@ -25,6 +25,19 @@ def conditional(world: World) -> Fit:
     return fit
 
 
+def conditional_pass(world: World) -> Fit:
+    """One pass for the conditional logit's value, score, information and everybody's scores."""
+    from penchant.fitting.plain_logit import PlainLogit
+
+    logit = PlainLogit.of(as_batch(world))
+    beta = np.linspace(-0.8, 0.8, world.features.shape[2])
+
+    def fit() -> dict:
+        return {"log_likelihood": logit.evaluate(beta).value}
+
+    return fit
+
+
 def conditional_file(_: World, *, path: str) -> Fit:
     """From the Parquet file to the table, as text."""
     from penchant.data.description import Description
