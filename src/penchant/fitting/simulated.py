@@ -4,7 +4,6 @@ Legend: G groups (people), D features, P spreads, M = D + P parameters.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -23,17 +22,16 @@ from penchant.fitting.inference import (
     invert_information,
     widened,
 )
-from penchant.fitting.newton import newton_step
 from penchant.fitting.panel_logit import PanelChoices
 from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
+from penchant.fitting.simulated_climb import Climb, OnStep
+from penchant.fitting.simulated_start import starting_point
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 from penchant.populations.normal import Normal
 from penchant.utilities.linear import Linear
-
-OnStep = Callable[[int, Float[Array, " M"], float], None]
 
 # The first climb uses about so many people and draws: a twentieth of the work of a large fit, and
 # it ends within two standard errors of the top.
@@ -41,12 +39,8 @@ _FEW_PEOPLE, _FEW_DRAWS = 1000, 128
 # A rough climb ends when a step promises less than this per parameter: its people are a sample,
 # or its proposals are out of date, and the top that it would find is not the one sought.
 _ROUGH = 1e-2
-# So many steps without arriving call for a fresh look at the curvature.
-_SLOW = 4
 # Proposals made at the starting point are poor ones: the second round makes better.
 _ROUGH_ROUNDS = 2
-# Expected gain, in nats, below which the exact information takes over from the outer product.
-_NEAR = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,7 +187,7 @@ def _learn(
     ) -> Mode[Float[Array, " M"]]:
         def run() -> dict[str, Array]:
             shrunk = replace(density, precision=precision)
-            rough = _Climb(shrunk, config.max_steps, on_step, is_rough=True)
+            rough = Climb(shrunk, config.max_steps, on_step, is_rough=True)
             theta, _ = rough.run(starting_point(shrunk) if start is None else start, tolerance=0.05)
             inverse, _ = invert_information(shrunk.outer_product(rough.here))
             return {"theta": theta, "inverse": inverse}
@@ -235,7 +229,7 @@ def maximise_simulated(
             def rough(theta: Float[Array, " M"] = theta, taken: int = taken) -> dict[str, Array]:
                 # Turned before draws are placed around people: afterwards they would lie elsewhere.
                 theta = few.population.oriented(theta)
-                climb = _Climb(_adapted(few, theta, config), config.max_steps, on_step,
+                climb = Climb(_adapted(few, theta, config), config.max_steps, on_step,
                                taken=taken, is_rough=True)  # fmt: skip
                 return climb.stage(theta, _ROUGH * len(theta))
 
@@ -254,13 +248,13 @@ def maximise_simulated(
             tolerance: float = tolerance,
         ) -> dict[str, Array]:
             is_rough = tolerance != 1e-4
-            climb = _Climb(here, config.max_steps, on_step, taken=taken, is_rough=is_rough)
+            climb = Climb(here, config.max_steps, on_step, taken=taken, is_rough=is_rough)
             return climb.stage(here.population.oriented(theta), tolerance)
 
         kept = checkpoint.once(f"{label}climb {number}", single)
         theta, taken = kept["theta"], int(kept["taken"])
     # Not turned here, with draws already placed: a world of 80 people fell 38 nats by it.
-    double = _Climb(density.in_double(), config.max_steps, on_step, taken=taken)
+    double = Climb(density.in_double(), config.max_steps, on_step, taken=taken)
     if "information" in kept:
         double.information = kept["information"]
         double.informed_at = float(kept["informed_at"])
@@ -289,159 +283,6 @@ def _adapted(
     density: PanelDensity, theta: Float[Array, " M"], config: SimulatedConfig
 ) -> PanelDensity:
     return density.adapted(theta) if config.is_adapted else density
-
-
-class _Climb:
-    """One stage of the climb, in a trust region.
-
-    The curvature is the outer product of scores far from the top and the exact information near
-    it, or when steps with the outer product are slow; an exact one serves several steps.
-    """
-
-    def __init__(
-        self, density: PanelDensity, max_steps: int, on_step: OnStep | None, *,
-        taken: int = 0, is_rough: bool = False,
-    ) -> None:  # fmt: skip
-        self.density, self.max_steps, self.on_step = density, max_steps, on_step
-        self.taken, self.is_rough = taken, is_rough
-        self.decrement = np.inf
-        # The exact information, and the decrement of the point where it was taken.
-        self.information: Float[Array, "M M"] | None = None
-        self.informed_at = np.inf
-        self._since = 0
-
-    def run(
-        self, theta: Float[Array, " M"], *, tolerance: float
-    ) -> tuple[Float[Array, " M"], bool]:
-        """Climb until one more step promises less than `tolerance` nats."""
-        self.here = self.density.evaluate(theta)
-        if not np.isfinite(self.here.value):
-            raise DataError(
-                f"the log-likelihood is {self.here.value} at the starting point; expected a finite "
-                "number. Look for features that are infinite, or very large, and rescale them, for "
-                "instance `cost/100` or `scale(cost)` in the formula."
-            )
-        damping = 0.0
-        while True:
-            matrix = self._curvature(theta, tolerance)
-            if self.decrement < tolerance:
-                return theta, True
-            if self.information is not None and self._since == 0:
-                # How far the last matrix could be trusted says nothing of this one: with more
-                # parameters than people the outer product had ended in damping of a hundred, and
-                # eight good steps went by before it was forgotten.
-                damping = 0.0
-            there, step, damping = self._step(theta, matrix, damping)
-            if there is None:
-                return theta, False
-            theta, self.here = theta + step, there
-            self._since += 1
-            if self.on_step is not None:
-                self.on_step(self.taken, theta, there.value)
-
-    def stage(self, theta: Float[Array, " M"], tolerance: float) -> dict[str, Array]:
-        """`run`, and all that the next stage needs to know of it."""
-        there, _ = self.run(theta, tolerance=tolerance)
-        kept = {"theta": there, "taken": np.array(self.taken)}
-        if self.information is not None:
-            kept["information"] = self.information
-            kept["informed_at"] = np.array(self.informed_at)
-        return kept
-
-    def _curvature(self, theta: Float[Array, " M"], tolerance: float) -> Float[Array, "M M"]:
-        """The matrix of the next step; `decrement` becomes what that step promises."""
-        if self.information is None:
-            matrix = self._promise(self.density.outer_product(self.here))
-            is_there = self.decrement < (tolerance if self.is_rough else _NEAR)
-            if (is_there and self.is_rough) or (not is_there and self._since < _SLOW):
-                return matrix
-        else:
-            self._promise(self.information)
-            is_good = self.is_rough or self.informed_at <= _NEAR or self.decrement > tolerance
-            if is_good and self._since < _SLOW:
-                return self.information
-        self.information = self.density.information(theta, self.here)
-        self._since = 0
-        self._promise(self.information)
-        self.informed_at = self.decrement
-        return self.information
-
-    def _promise(self, matrix: Float[Array, "M M"]) -> Float[Array, "M M"]:
-        step = newton_step(matrix, self.here.gradient)
-        self.decrement = 0.5 * float(step @ self.here.gradient)
-        return matrix
-
-    def _step(
-        self, theta: Float[Array, " M"], matrix: Float[Array, "M M"], damping: float
-    ) -> tuple[SimulatedValue | None, Float[Array, " M"], float]:
-        """The next point (None where there is none), the step to it, and the damping after it."""
-        gradient, value = self.here.gradient, self.here.value
-        # What single, or double, precision leaves uncertain of a sum over people.
-        noise = (1e-8 if self.density.is_single else 1e-13) * abs(value)
-        diagonal = np.diag(np.abs(np.diag(matrix)))
-        while self.taken < self.max_steps and damping < 1e9:
-            step = newton_step(matrix + damping * diagonal, gradient)
-            promised = float(gradient @ step - 0.5 * step @ matrix @ step)
-            there = self.density.evaluate(theta + step)
-            self.taken += 1
-            gain = there.value - value
-            if np.isfinite(gain) and gain > -noise:
-                if promised < noise or gain > 0.9 * promised:
-                    return there, step, 0.1 * damping if damping > 0.02 else 0.0
-                return there, step, max(3.0 * damping, 0.05) if gain < 0.3 * promised else damping
-            damping = max(6.0 * damping, 0.1)
-        return None, theta, damping
-
-
-def starting_point(density: PanelDensity) -> Float[Array, " M"]:
-    """One taste for all, by Newton, and spreads of half a unit of utility."""
-    choices, population = density.choices, density.population
-    size = np.sqrt(np.mean(choices.differences**2, axis=0)) if len(choices.differences) else 0.0
-    unit = 1.0 / np.where(size > 0, size, 1.0)
-    locations = _pooled(choices, unit)
-    locations[list(population.centred)] = 0.0
-    if population.price is not None:
-        scale = max(-float(locations[population.price]), 0.1 * float(unit[population.price]))
-        locations, unit = locations / scale, unit / scale
-        locations[population.price] = np.log(scale)
-    width = {"triangular": np.sqrt(6.0), "uniform": np.sqrt(3.0)}
-    spreads = np.zeros(len(population.spread_pairs))
-    for place, (row, column) in enumerate(population.spread_pairs):
-        name = population.distributions[row]
-        plain, feature = name.removeprefix("-"), population.random[row]
-        if row != column:
-            continue
-        spreads[place] = 0.5 * unit[feature] * width.get(plain, 1.0)
-        if feature == population.price:
-            spreads[place] = 0.5
-        elif plain in ("lognormal", "censored", "truncated"):
-            sign = -1.0 if name.startswith("-") else 1.0
-            level = max(sign * locations[feature], 0.1 * unit[feature])
-            locations[feature] = np.log(level) if plain == "lognormal" else level
-            spreads[place] = 0.5 if plain == "lognormal" else spreads[place]
-    return np.concatenate([locations, spreads])
-
-
-def _pooled(choices: PanelChoices, unit: Float[Array, " D"]) -> Float[Array, " D"]:
-    """The conditional logit under a weak prior, to start from: a few Newton steps."""
-    x = choices.differences * unit
-    menu = np.repeat(np.arange(len(choices.menu_start) - 1), np.diff(choices.menu_start))
-    num_menus = len(choices.menu_start) - 1
-    weight = np.repeat(choices.weight, np.diff(choices.group_start))
-    theta = np.zeros(x.shape[1])
-    for _ in range(8):
-        odds = np.exp(np.minimum(x @ theta, 30.0))
-        share = odds / (1.0 + np.bincount(menu, weights=odds, minlength=num_menus))[menu]
-        weighted = x * (share * weight[menu])[:, None]
-        mean = np.stack(
-            [np.bincount(menu, weights=x[:, d] * share, minlength=num_menus)
-             for d in range(x.shape[1])], axis=1,
-        )  # fmt: skip
-        information = weighted.T @ x - (mean * weight[:, None]).T @ mean + 0.1 * np.eye(len(theta))
-        step = newton_step(information, -weighted.sum(axis=0) - 0.1 * theta)
-        # Far from the top the full step may overshoot: bounded to two units of utility.
-        theta += step / max(1.0, 0.5 * float(np.abs(step).max()))
-    return theta * unit
 
 
 def _check_places(population: Normal, num_features: int) -> None:
