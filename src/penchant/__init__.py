@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from penchant.models.error_components import ErrorComponents as ErrorComponents
     from penchant.models.hierarchical_logit import HierarchicalLogit as HierarchicalLogit
     from penchant.models.latent_class_logit import LatentClassLogit as LatentClassLogit
+    from penchant.models.leaderboard import Leaderboard as Leaderboard
     from penchant.models.mixed_logit import MixedLogit as MixedLogit
     from penchant.models.nested_logit import NestedLogit as NestedLogit
     from penchant.models.neural_logit import NeuralLogit as NeuralLogit
@@ -58,6 +59,7 @@ _HOMES = {
     "ErrorComponents": "penchant.models.error_components",
     "HierarchicalLogit": "penchant.models.hierarchical_logit",
     "LatentClassLogit": "penchant.models.latent_class_logit",
+    "Leaderboard": "penchant.models.leaderboard",
     "MissingExtraError": "penchant.errors",
     "MixedLogit": "penchant.models.mixed_logit",
     "NestedLogit": "penchant.models.nested_logit",
