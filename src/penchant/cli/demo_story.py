@@ -282,8 +282,8 @@ def _of_trees(settings: "Settings") -> tuple[str, ...]:
     from penchant.cli.demo import RECORDED_SEED
 
     fair = (
-        "The trees see the same columns as the models. Their settings were chosen once, on the folds "
-        "of seed 0; chosen anew inside every fold they gain less than a hundredth of a nat."
+        "The trees see the same columns as the models. Their settings were chosen once, on the "
+        "folds of seed 0; chosen anew inside every fold they gain less than a hundredth of a nat."
     )
     if settings.quick or settings.seed != RECORDED_SEED:
         return (fair,)
