@@ -74,9 +74,12 @@ def simulate_votes(world: VoteWorld, rng: np.random.Generator) -> SimulatedVotes
     voter = rng.integers(0, len(voters), count)
     time = np.sort(rng.integers(0, world.num_times, count))
     covariates = rng.integers(-2, 3, (count, len(world.coefficients))).astype(np.float64)
-    own = scores[voter_class[voter], time]
-    rows = np.arange(count)
-    gap = own[rows, first] - own[rows, second] + covariates @ np.array(world.coefficients)
+    kind = voter_class[voter]
+    gap = (
+        scores[kind, time, first]
+        - scores[kind, time, second]
+        + covariates @ np.array(world.coefficients)
+    )
     context = None
     if world.num_contexts:
         context = rng.integers(0, world.num_contexts, count)
