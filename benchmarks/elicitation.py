@@ -1,6 +1,6 @@
 """Do chosen comparisons need fewer votes than uniform ones? Real votes, bought in another order.
 
-    python benchmarks/elicitation.py [--seeds 3] [--quick]
+    python benchmarks/elicitation.py [--seeds 2] [--collected] [--quick]
 
 convincing_arguments: 32 debates of 25 to 35 arguments, some 2,100 judgments each (ties are half a
 win each). The strengths from all judgments of a debate are held as the truth. A replay buys votes
@@ -126,9 +126,9 @@ def reach(curve: np.ndarray, target: float) -> float:
     return BATCH * (above[0] + 1.0) if len(above) else np.inf
 
 
-def compare(worlds: list[PairCounts], seeds: int) -> list[dict]:
+def compare(worlds: list[PairCounts], seeds: int, ways: tuple[bool, ...]) -> list[dict]:
     rows = []
-    for again in (False, True):
+    for again in ways:
         for goal, top in GOALS.items():
             began = time.process_time()
             curves = {
@@ -196,14 +196,16 @@ def calibration(worlds: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="replays of each debate")
+    parser.add_argument("--seeds", type=int, default=2, help="replays of each debate")
+    parser.add_argument("--collected", action="store_true", help="no votes with replacement")
     parser.add_argument("--quick", action="store_true", help="four debates, one seed, no file")
     options = parser.parse_args()
     if "PENCHANT_DATA" not in os.environ:
         sys.exit("set PENCHANT_DATA to the folder that holds convincing_arguments/")
     worlds = debates()[:4] if options.quick else debates()
-    rows = compare(worlds, 1 if options.quick else options.seeds)
-    settled = calibration(20 if options.quick else 100)
+    ways = (False,) if options.collected else (False, True)
+    rows = compare(worlds, 1 if options.quick else options.seeds, ways)
+    settled = calibration(20 if options.quick else 60)
     if not options.quick:
         RESULTS.write_text(
             json.dumps(
