@@ -121,7 +121,8 @@ def write_files(folder):
             f"p{b // 6},{b % 6},{20 + b // 6},{b // 60},{1 + b % 2},1,{times},30,{1 + b % 2}"
         )
     (folder / "trips.csv").write_text("\n".join(lines) + "\n")
-    (toml,) = blocks(ROOT / "docs" / "data.md", "toml")
+    # The first is whole; those after it are keys to add to one.
+    toml = blocks(ROOT / "docs" / "data.md", "toml")[0]
     (folder / "trips.toml").write_text(toml)
     profiles = samples.conjoint()
     profiles = profiles.with_columns(rows={"age": 20 + np.arange(len(profiles)) // 5 % 50})
@@ -163,7 +164,8 @@ def test_the_commands_of_a_page_run_one_after_the_other(page, desk):
 
 
 def test_the_description_on_the_page_about_data_is_one(tmp_path):
-    (toml,) = blocks(ROOT / "docs" / "data.md", "toml")
+    # The first is whole; those after it are keys to add to one.
+    toml = blocks(ROOT / "docs" / "data.md", "toml")[0]
     (tmp_path / "trips.toml").write_text(toml)
     assert load(tmp_path / "trips.toml").labels["purpose"] == {"1": "commuter", "2": "business"}
 
