@@ -110,6 +110,13 @@ def write_files(folder):
     # What the demo leaves, under its name.
     (folder / "demo-out").mkdir()
     write(trips, folder / "demo-out" / "swissmetro.parquet", as_lines("time", "cost", "headway"))
+    votes = some_votes()
+    lines = ["model_a,model_b,winner,judge,language"]
+    for b, (i, j, share) in enumerate(zip(votes.first, votes.second, votes.share)):
+        winner = "model_a" if share else "model_b"
+        names = f"{votes.items[i]},{votes.items[j]}"
+        lines.append(f"{names},{winner},j{b % 20},{('en', 'de')[b % 2]}")
+    (folder / "votes.csv").write_text("\n".join(lines) + "\n")
     # A table that the description on the page about data fits.
     rng = np.random.default_rng(1)
     lines = [
