@@ -23,9 +23,9 @@ from penchant.populations.population import Tastes
 # Share of the answers' information that the draws' proposal believes.
 WIDENING = 0.4
 NUM_DRAWS = 256
-# Floats that the draws of people taken together may hold: 400 MB. More people are taken in parts;
-# how many draws a person has depends on nobody else.
-DRAW_FLOATS = 50_000_000
+# Floats that the draws of people taken together may hold: 32 MB, half the time of 400 MB. More
+# people are taken in parts; how many draws a person has depends on nobody else.
+DRAW_FLOATS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
