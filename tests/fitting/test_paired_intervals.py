@@ -124,12 +124,16 @@ def test_a_prior_asked_for_bounds_everything():
     assert np.isfinite(found.high).all()
 
 
-def test_few_voters_are_never_surer_than_the_curvature_and_it_is_said():
-    votes = votes_of(1000, voters=4)
+def test_few_voters_never_give_narrower_intervals_than_the_curvature_and_it_is_said():
+    votes = votes_of(1000, seed=3, voters=6)
     found = fit(votes)
     auto = strength_intervals(found, votes)
-    plain = curvature_errors(point_of(found))
-    assert (auto.se >= plain.se * (1 - 1e-9)).all()
+    alone = strength_intervals(found, votes, IntervalConfig(kind="voter"))
+    plain = strength_intervals(found, votes, IntervalConfig(kind="wald"))
+    narrow = alone.high - alone.low < plain.high - plain.low
+    assert narrow.any()
+    width = np.where(narrow, plain.high - plain.low, alone.high - alone.low)
+    np.testing.assert_allclose(auto.high - auto.low, width, rtol=1e-9)
     assert any("fewer than 10 equally busy voters" in note for note in auto.notes)
     np.testing.assert_allclose(np.sqrt(np.diag(auto.errors.covariance)), auto.se)
 

@@ -123,7 +123,7 @@ def strength_intervals(
 
     "auto": errors by voter where voters are named and some voted more than once; else by vote where
     ties are half-wins or votes have weights or are soft; else by curvature. Where fewer than ten
-    equally busy voters judged an item, never surer than the curvature. Items whose likelihood is
+    equally busy voters judged an item, never narrower than by curvature. Items whose likelihood is
     lopsided get profile ends, as far apart as those errors say; ends that the votes do not bound
     are infinite (or the prior's).
 
@@ -139,7 +139,7 @@ def strength_intervals(
     plain = curvature_errors(point, generator)
     errors = _errors(kind, point, votes, plain, generator)
     if config.kind == "auto" and kind == "voter":
-        errors = _never_surer(errors, plain)
+        errors = _never_surer(errors, plain, config.level)
     lopsided = np.zeros(fit.counts.num_items, dtype=bool)
     if config.kind in ("auto", "profile"):
         lopsided = _lopsided(point, sides) if config.kind == "auto" else ~lopsided
@@ -257,10 +257,16 @@ def _errors(
     return plain
 
 
-def _never_surer(errors: StrengthErrors, plain: StrengthErrors) -> StrengthErrors:
-    """Few voters may agree by chance; then the curvature's error is the floor."""
+def _never_surer(errors: StrengthErrors, plain: StrengthErrors, level: float) -> StrengthErrors:
+    """Few voters may agree by chance; then the curvature's interval is the floor.
+
+    The floor is under the interval, not under the error: Student's quantile for three voters has
+    already paid for their number, and would pay twice.
+    """
     few = errors.degrees_of_freedom + 1.0 < _FEW_VOTERS
-    ratio = np.where(few & (errors.se < plain.se), plain.se / np.maximum(errors.se, 1e-300), 1.0)
+    reach = _quantile(errors.degrees_of_freedom, level) * errors.se
+    floor = _quantile(plain.degrees_of_freedom, level) * plain.se
+    ratio = np.where(few & (reach < floor), floor / np.maximum(reach, 1e-300), 1.0)
     ratio = np.where(np.isfinite(ratio), ratio, 1.0)
     covariance = errors.covariance
     if covariance is not None and (ratio != 1.0).any():
