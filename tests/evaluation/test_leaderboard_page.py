@@ -172,6 +172,24 @@ def test_contexts_have_a_view_of_their_own():
     assert "Where the order changes" in render_leaderboard(page)
 
 
+def test_cycles_are_looked_for_and_drawn():
+    plain = simulate([1.5, 0.6, 0.5, -0.6, -2.0])
+    shown = leaderboard_page(Leaderboard().fit(plain), plain)
+    assert shown.cycles is not None
+    assert shown.cycles.takeaway.startswith("No")
+    assert shown.cycles.picture == ""
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 3, 900)
+    second = (first + 1) % 3
+    # Rock, paper, scissors: each beats the next nine times in ten.
+    outcome = (rng.random(900) > 0.9).astype(int)
+    round_ = Votes.from_outcomes(ITEMS[:3], first, second, outcome)
+    shown = leaderboard_page(Leaderboard().fit(round_), round_)
+    assert shown.cycles.takeaway.startswith("Yes")
+    assert shown.cycles.picture.startswith("<svg")
+    assert "mixture that nothing beats" in shown.cycles.takeaway
+
+
 def test_axes_and_shades_follow_the_figures(page):
     axis = rank_axis(page.lines)
     assert axis.ticks[0] == 1.0

@@ -13,8 +13,10 @@ from jaxtyping import Bool, Float
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 from penchant.evaluation.beats_graph import beats_graph
+from penchant.evaluation.cycle_charts import cycle_picture
+from penchant.evaluation.intransitivity import intransitivity
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
 from penchant.fitting.votes_pooled import VotesFit
@@ -25,6 +27,8 @@ from penchant.numerics.arrays import Array, sigmoid
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
 MOST_LINES, MOST_CELLS, MOST_NODES, MOST_VOTERS, MOST_CONTEXTS = 60, 16, 12, 12, 8
+# The test for cycles fits this many items some 400 times: a second or two.
+MOST_TESTED, MOST_PAIRS_TESTED = 40, 800
 _BINS = 10
 KINDS = {"wald": "by curvature", "voter": "by voter", "profile": "by profile"}
 
@@ -84,6 +88,14 @@ class ContextView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CycleView:
+    """Whether preferences go round in circles, in words, and the picture of the strongest if so."""
+
+    takeaway: str
+    picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeaderboardPage:
     """Everything the page shows; empty parts leave no trace."""
 
@@ -101,6 +113,7 @@ class LeaderboardPage:
     voters: tuple[VoterLine, ...]
     voters_takeaway: str
     context: ContextView | None
+    cycles: CycleView | None
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -133,6 +146,7 @@ def leaderboard_page(
         voters=voters,
         voters_takeaway=voters_takeaway,
         context=_context_view(board, rows),
+        cycles=None if counts is None else _cycle_view(counts, board.random_state),
         warnings=(*board.warnings_, *_first_shown_sentence(votes, probability, order)),
         facts=_facts(board),
     )
@@ -190,16 +204,21 @@ def _sure(board: Leaderboard, order: Array) -> Bool[Array, "N N"]:
         variance = np.diag(covariance)
         with np.errstate(invalid="ignore"):
             error = np.sqrt(variance[:, None] + variance - 2.0 * covariance)
-            apart = apart | (strengths[:, None] - strengths > _all_pairs(len(order)) * error)
+            reach = _all_pairs(
+                len(order), float(bounds.degrees_of_freedom.min(initial=np.inf)), board.level
+            )
+            apart = apart | (strengths[:, None] - strengths > reach * error)
     return apart & (island[:, None] == island)
 
 
-def _all_pairs(count: int) -> float:
-    """The quantile at which all differences hold together with 95 % (Sidak 1967)."""
-    from scipy.special import ndtri
+def _all_pairs(count: int, freedom: float, level: float) -> float:
+    """The quantile at which all differences hold together (Sidak 1967); Student's with few
+    voters."""
+    from scipy.special import ndtri, stdtrit
 
     pairs = max(count * (count - 1) // 2, 1)
-    return float(ndtri(0.5 + 0.5 * 0.95 ** (1.0 / pairs)))
+    share = 0.5 + 0.5 * level ** (1.0 / pairs)
+    return float(ndtri(share) if np.isinf(freedom) else stdtrit(freedom, share))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -439,6 +458,44 @@ def _apart_from_others(
         return np.zeros(scores.shape, dtype=bool)
     others = ((precision * scores).sum(axis=0) - precision * scores) / rest
     return np.abs(scores - others) > 2.0 * np.sqrt(errors**2 + 1.0 / rest)
+
+
+def _cycle_view(counts: PairCounts, seed: int) -> CycleView | None:
+    """One test of one line of scores; None where it is too large a question or none at all."""
+    whole = all((x == np.round(x)).all() for x in (counts.first_wins, counts.second_wins))
+    small = counts.num_items <= MOST_TESTED and counts.num_pairs <= MOST_PAIRS_TESTED
+    if not (whole and small):
+        return None
+    try:
+        found = intransitivity(counts, np.random.default_rng(seed), num_draws=199)
+    except DataError:  # too few pairs met for a circle to close
+        return None
+    p_value = min(1.0, 2.0 * min(test.p_value for test in found.tests))
+    if p_value >= 0.05:
+        told = (
+            "No: votes from one line of scores would look as cyclic as these often enough "
+            f"(p-value {_p_value(p_value)} of two tests together)."
+        )
+        return CycleView(takeaway=told, picture="")
+    told = f"Yes: one line of scores does not explain these votes (p-value {_p_value(p_value)}). "
+    if not found.cycles:
+        return CycleView(
+            takeaway=told + "No single circle is clear enough to be drawn, though; voters who "
+            "differ or repeat themselves look like this too.",
+            picture="",
+        )
+    best = found.items[found.best]
+    sure = found.winner.probability.max() > 0.999
+    told += (
+        f"{best} still beats every other item more often than not."
+        if sure and int(found.winner.probability.argmax()) == found.best
+        else f"{best}, first on the line, loses to some item {percent(1.0 - found.best_worst)} of "
+        "the time; percent beside the names are the mixture that nothing beats."
+    )
+    picture = cycle_picture(
+        found.fit.comparison(), found.items, found.cycles, lottery=found.winner.probability
+    )
+    return CycleView(takeaway=told, picture=picture)
 
 
 def _p_value(value: float) -> str:
