@@ -124,7 +124,7 @@ def fit(
         _print(worths, out, form)
     shell.note(
         f"{shell.seconds_so_far():.2f} s from the shell to the table, "
-        f"{document['fit']['seconds']:.2f} s of them the fit.",
+        f"{document['fit']['seconds']:.3f} s of them the fit.",
         json,
     )
     if not document["fit"]["converged"]:

@@ -1,8 +1,7 @@
 """What a leaderboard's richer models found, as `penchant rank --json` prints it."""
 
+import math
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from penchant.fitting.votes_classes import VoterClassesFit
@@ -67,7 +66,7 @@ def _voters(found: "VotersFit") -> dict[str, Any]:
                 "name": name,
                 "votes": float(found.votes[v]),
                 "reliability": float(found.reliability[v]),
-                "agreement": None if np.isnan(found.agreement[v]) else float(found.agreement[v]),
+                "agreement": None if math.isnan(found.agreement[v]) else float(found.agreement[v]),
                 "bias": float(found.mean[v, 1]),
                 "bias_se": float(found.sd[v, 1]),
                 "ties": float(found.mean[v, 2]),

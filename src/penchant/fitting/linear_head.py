@@ -20,6 +20,7 @@ from jaxtyping import Float, Float32, Int
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
 
 # Pairs at a time, so that what a likelihood makes of them stays in cache.
 _STEP = 8192
@@ -191,6 +192,7 @@ class _Density:
         return total
 
 
+@one_blas_thread
 def fit_linear_head(
     pairs: HeadPairs,
     model: GapModel,

@@ -32,6 +32,7 @@ from penchant.fitting.paired_terms import Link
 from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity, connectivity, describe
+from penchant.numerics.threads import one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +96,7 @@ class PairedFit:
         return None if self.prior is None else self.prior.scale
 
 
+@one_blas_thread
 def fit_paired(
     counts: PairCounts,
     config: PairedConfig | None = None,

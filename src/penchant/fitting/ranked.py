@@ -27,6 +27,7 @@ from penchant.fitting.paired_prior import (
 from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity, connectivity, describe
+from penchant.numerics.threads import one_blas_thread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,7 @@ class RankedFit:
         return found.information(self.strengths)
 
 
+@one_blas_thread
 def fit_ranked(
     rankings: Rankings,
     config: RankedConfig | None = None,

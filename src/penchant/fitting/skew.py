@@ -11,6 +11,7 @@ from jaxtyping import Float
 from penchant.data.pair_counts import PairCounts
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array, log_sigmoid, sigmoid
+from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.intransitive import comparison_matrix, embed_skew, skew_comparison
 
 
@@ -51,6 +52,7 @@ class SkewFit:
         return self.strengths[:, None] - self.strengths + half - half.T
 
 
+@one_blas_thread
 def fit_skew(counts: PairCounts, config: SkewConfig | None = None) -> SkewFit:
     """Maximise log p(votes) - (lambda / 2) sum_i |v_i|^2 - sum_i r_i^2 / (2 scale^2).
 

@@ -24,6 +24,7 @@ from penchant.fitting.newton import Optimum
 from penchant.fitting.vote_rows import VoteRows, vote_rows
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.numerics.arrays import Array, log_sum_exp
+from penchant.numerics.threads import one_blas_thread
 from penchant.populations.classes import Classes
 
 # Features are dense, three answers a row: a gigabyte.
@@ -95,6 +96,7 @@ class VoterClassesFit:
         return np.where(votes.tie, logs[2], result) if len(logs) > 2 else result
 
 
+@one_blas_thread
 def fit_voter_classes(
     votes: Votes, config: VotesConfig, classes: VoterClassesConfig | None = None
 ) -> VoterClassesFit:

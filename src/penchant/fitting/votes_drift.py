@@ -23,6 +23,7 @@ from penchant.fitting.vote_rows import Ties, vote_rows
 from penchant.fitting.votes_pooled import centred
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import connectivity
+from penchant.numerics.threads import one_blas_thread
 
 # Covariances of all periods are held at once: two gigabytes.
 _MOST_NUMBERS = 250_000_000
@@ -174,6 +175,7 @@ def begin(votes: Votes, config: DriftConfig) -> Standing:
     )
 
 
+@one_blas_thread
 def fit_drift(votes: Votes, config: DriftConfig) -> DriftFit:
     """The drift that the evidence prefers, the path of scores under it, and what is known now.
 

@@ -26,6 +26,7 @@ from penchant.fitting.votes_newton import Summit, climb_votes
 from penchant.numerics.arrays import Array
 from penchant.numerics.bordered import Factor
 from penchant.numerics.graph import Connectivity, connectivity, describe
+from penchant.numerics.threads import one_blas_thread
 
 # Between these the spread of what contexts add is looked for, in logits.
 SMALLEST, LARGEST = 0.01, 5.0
@@ -154,6 +155,7 @@ def log_prob_of_votes(
     return np.where(votes.tie, model.log_prob(gap, zeros + 2, own[None]), logs)
 
 
+@one_blas_thread
 def fit_votes(
     votes: Votes, config: VotesConfig, *, grade: Int[Array, " B"] | None = None
 ) -> VotesFit:

@@ -32,6 +32,7 @@ from penchant.fitting.votes_pooled import (
 )
 from penchant.numerics.arrays import Array, log_sum_exp, sigmoid
 from penchant.numerics.bordered import Factor
+from penchant.numerics.threads import one_blas_thread
 from penchant.populations.voters import Effect, Voters, standard_nodes
 
 # Spreads between these: below the first voters do not differ.
@@ -121,6 +122,7 @@ class VotersFit:
         return np.where(votes.tie, answers[2], result) if model.num_answers > 2 else result
 
 
+@one_blas_thread
 def fit_voters(
     votes: Votes, config: VotesConfig, voters_config: VotersConfig | None = None
 ) -> VotersFit:
