@@ -174,7 +174,7 @@ def test_known_voters_are_foretold_better_than_all_alike():
 
 def spoiled(made, rng):
     """Three voters more: one at random, one always the first, one ties most."""
-    count = 300
+    count = 1500
     first = rng.integers(0, 8, count)
     extra = {
         "first": first,
@@ -203,6 +203,19 @@ def test_who_votes_at_random_favours_a_place_or_ties_is_named():
     assert any("`fence`" in line and "ties" in line for line in told)
     assert not any("all votes" in line for line in told)
     assert found.agreement[150] < np.nanmedian(found.agreement)
+
+
+def test_voters_without_a_side_are_rarely_said_to_favour_one():
+    """Few voters leave open what the typical one does, and many are looked at."""
+    named = []
+    for seed in range(20):
+        made = world(
+            seed, num_votes=600, num_voters=3, reliability_spread=0.0,
+            bias_mean=0.0, bias_spread=0.0, tie_spread=0.0,
+        )  # fmt: skip
+        told = describe_voters(fit_voters(made.votes, DAVIDSON))
+        named.append(any("favours" in line for line in told))
+    assert sum(named) <= 2
 
 
 def test_one_voter_with_half_the_votes_is_named():

@@ -6,8 +6,9 @@ from jaxtyping import Bool, Float
 from penchant.fitting.votes_reliability import VotersFit
 from penchant.numerics.arrays import Array, sigmoid
 
-# A voter is named where a 95 % posterior interval leaves no doubt.
-_Z95 = 1.959963984540054
+# A voter is named where intervals that hold for all voters at once, 95 % of the time, leave no
+# doubt.
+_LEVEL = 0.95
 # Half as reliable as typical, at the upper end of the interval, is close to random.
 _HALF = np.log(0.5)
 _MUCH_OF_ALL = 0.2
@@ -35,8 +36,9 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
             f"that are no ties; two thirds of voters do so in {least:.0f} to {highest:.0f} %."
         )
     sentences += _heavy(found)
+    reach = _reach(int((found.votes > 0).sum()))
     typical = np.nanmean(found.agreement)
-    doubtful = found.mean[:, 0] + _Z95 * found.sd[:, 0] < _HALF
+    doubtful = found.mean[:, 0] + reach * found.sd[:, 0] < _HALF
     sentences += _named(
         found,
         doubtful,
@@ -48,7 +50,7 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
     pull = found.mean[:, 1]
     for is_first, place in ((True, "first"), (False, "second")):
         sign = 1.0 if is_first else -1.0
-        sure = (sign * pull - _Z95 * found.sd[:, 1] > 0) & (found.sd[:, 1] > 0)
+        sure = (sign * pull - reach * found.sd[:, 1] > 0) & (found.sd[:, 1] > 0)
         sentences += _named(
             found,
             sure,
@@ -56,7 +58,7 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
             f"favours what is shown {place}, and picks it of two equals in",
             sigmoid(sign * pull),
         )
-    eager = (found.mean[:, 2] - _Z95 * found.sd[:, 2] > 0) & (found.sd[:, 2] > 0)
+    eager = (found.mean[:, 2] - reach * found.sd[:, 2] > 0) & (found.sd[:, 2] > 0)
     if len(found.fit.own):
         share = _tie_share(found)
         usual = float(found.fit.model.probabilities(np.zeros(1), found.fit.own[None])[0, 2])
@@ -68,6 +70,13 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
             share,
         )
     return tuple(sentences)
+
+
+def _reach(num_voters: int) -> float:
+    """Standard errors to either side at which the intervals of all voters hold (Sidak 1967)."""
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 * (1.0 + _LEVEL ** (1.0 / max(num_voters, 1)))))
 
 
 def _heavy(found: VotersFit) -> list[str]:

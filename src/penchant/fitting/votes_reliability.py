@@ -250,7 +250,7 @@ def _fit(
     whole_mean = problem.voters.full(found.mean)
     whole_sd = np.zeros_like(whole_mean)
     at = [i for i, e in enumerate(("reliability", "bias", "ties")) if e in problem.voters.effects]
-    whole_sd[:, at] = np.sqrt(found.variance)
+    whole_sd[:, at] = _sd(density, problem.voters, found)
     return VotersFit(
         fit=replace(
             scores,
@@ -272,6 +272,20 @@ def _fit(
         log_likelihood=float(found.log_likelihood.sum()),
         pooled_log_likelihood=pooled.log_likelihood,
     )
+
+
+def _sd(density: VoteDensity, voters: Voters, found: Posteriors) -> Float[Array, "V K"]:
+    """Standard deviations of voters' effects, with the error of the mean over voters.
+
+    With prior variance T and posterior variance V, a voter's votes have the part 1 - V / T in what
+    is known of the effect, and the mean has the variance T / sum_v (1 - V / T) (Morris 1983). A
+    bias rests on the mean by V / T; reliability and ties, measured from it, by 1 - V / T.
+    """
+    active = np.diff(density.rows.voter_start) > 0
+    rest = np.minimum(found.variance / voters.spreads**2, 1.0)
+    determined = np.maximum((1.0 - rest)[active].sum(axis=0), 1e-9)
+    part = np.where([effect == "bias" for effect in voters.effects], rest, 1.0 - rest)
+    return np.sqrt(found.variance + part**2 * voters.spreads**2 / determined)
 
 
 def _agreement(problem: VoterProblem, mean: Float[Array, "V 3"]) -> Float[Array, " V"]:
