@@ -1,5 +1,6 @@
 """Which interval is picked, what it says of itself, and resamples that are what they claim."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -266,3 +267,61 @@ def test_intervals_of_many_items_are_drawn_and_agree(monkeypatch):
         drawn = strength_intervals(found, votes, IntervalConfig(kind=kind))
         assert drawn.errors.draws is not None
         np.testing.assert_allclose(drawn.se, expected.se, rtol=0.06)
+
+
+def soft_votes(share, weight=1.0, copies=1):
+    """Votes of seven items by their truth, and of an eighth that `copies` soft votes alone know."""
+    votes, at = votes_of(2000), np.full(copies, 7)
+    joined = Votes.from_outcomes(
+        (*NAMES, "h"), np.append(votes.first, at), np.append(votes.second, 0 * at),
+        np.append(np.where(votes.share == 1.0, 0, 1), 0 * at),
+    )  # fmt: skip
+    return dataclasses.replace(
+        joined, share=np.append(votes.share, np.full(copies, share)),
+        weight=np.append(np.ones(2000), np.full(copies, weight)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("copies", "weight"), [(1, 1.0), (1, 50.0), (9, 1.0), (40, 1.0)])
+def test_soft_votes_that_agree_are_no_surer_than_so_many_votes(copies, weight):
+    votes = soft_votes(0.7, weight, copies)
+    found = fit(votes)
+    intervals = strength_intervals(found, votes)
+    assert intervals.kind == "sandwich"
+    # As sure of the gap to the item it met as `copies` votes of 0.7 make it, whatever they weigh.
+    assert intervals.se[7] > 0.95 * 7 / 8 / np.sqrt(copies * 0.7 * 0.3)
+    assert intervals.high[7] - intervals.low[7] > 1.9 * Z * intervals.se[7]
+    np.testing.assert_allclose(np.diag(intervals.errors.covariance), intervals.se**2)
+    ranks = strength_ranks(found, intervals, np.random.default_rng(0))
+    assert ranks.low[7] < ranks.high[7]
+    # Of the others only those change whom the mean over all items makes as unsure.
+    if copies > 1:
+        plain = vote_errors(point_of(found), votes)
+        np.testing.assert_allclose(intervals.se[1:7], plain.se[1:7], rtol=1e-9)
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson", "rao_kupper"])
+@pytest.mark.parametrize("voters", [None, 20])
+def test_nothing_but_ties_is_not_certainty(ties, voters):
+    at = np.zeros(200, dtype=np.int64)
+    named = {} if voters is None else {
+        "voter": np.arange(200) % voters, "voters": tuple(f"v{v}" for v in range(voters))
+    }  # fmt: skip
+    votes = Votes.from_outcomes(("a", "b"), at, at + 1, at + 2, **named)
+    found = fit(votes, ties)
+    intervals = strength_intervals(found, votes)
+    plain = curvature_errors(point_of(found))
+    assert intervals.kind == ("sandwich" if voters is None else "voter")
+    np.testing.assert_allclose(intervals.high - intervals.low, 2 * Z * plain.se, rtol=1e-6)
+    gap = intervals.errors.of_difference(np.array([0]), np.array([1]))
+    assert gap > 0.99 * 2.0 * intervals.se[0]
+
+
+def test_drawn_errors_have_the_same_floor(monkeypatch):
+    votes = soft_votes(0.7)
+    found = fit(votes)
+    exact = strength_intervals(found, votes)
+    monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    drawn = strength_intervals(found, votes)
+    np.testing.assert_allclose(drawn.se, exact.se, rtol=0.1)
+    np.testing.assert_allclose(drawn.errors.draws.std(axis=0), drawn.se, rtol=0.15)

@@ -44,6 +44,11 @@ INTERVAL_KINDS = (
 _LOPSIDED = 0.15
 # A voter-clustered error from fewer than this many equally busy voters is itself a rough guess.
 _FEW_VOTERS = 10.0
+# So is one by the scores of fewer than this many votes of equal weight.
+_FEW_VOTES = 10.0
+# Scores that come to less than this part of the curvature's error (a tenth of its square) agree
+# too well to be believed: of ties alone, or of equal soft votes, they are zero.
+_TELLS_NOTHING = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +128,8 @@ def strength_intervals(
 
     "auto": errors by voter where voters are named and some voted more than once; else by vote where
     ties are half-wins or votes have weights or are soft; else by curvature. Where fewer than ten
-    equally busy voters judged an item, never narrower than by curvature. Items whose likelihood is
+    equally busy voters, or ten votes of equal weight, judged an item, or where they all but agree,
+    never narrower than by curvature. Items whose likelihood is
     lopsided get profile ends, as far apart as those errors say; ends that the votes do not bound
     are infinite (or the prior's).
 
@@ -139,7 +145,15 @@ def strength_intervals(
     plain = curvature_errors(point, generator)
     errors = _errors(kind, point, votes, plain, generator)
     if config.kind == "auto" and kind == "voter":
-        errors = _never_surer(errors, plain, config.level)
+        few = errors.degrees_of_freedom + 1.0 < _FEW_VOTERS
+        errors = _never_surer(errors, plain, few, np.ones(len(few)), config.level, is_students=True)
+    elif config.kind == "auto" and kind == "sandwich":
+        effective, cast = _effective_votes(point, votes), point.counts.votes_of_item
+        # The curvature takes a vote of weight ten for ten votes; it is one.
+        stretch = np.sqrt(np.where(effective > 0.0, cast / np.maximum(effective, 1e-300), 1.0))
+        errors = _never_surer(
+            errors, plain, effective < _FEW_VOTES, stretch, config.level, is_students=False
+        )
     lopsided = np.zeros(fit.counts.num_items, dtype=bool)
     if config.kind in ("auto", "profile"):
         lopsided = _lopsided(point, sides) if config.kind == "auto" else ~lopsided
@@ -257,22 +271,53 @@ def _errors(
     return plain
 
 
-def _never_surer(errors: StrengthErrors, plain: StrengthErrors, level: float) -> StrengthErrors:
-    """Few voters may agree by chance; then the curvature's interval is the floor.
+def _never_surer(
+    errors: StrengthErrors,
+    plain: StrengthErrors,
+    few: Bool[Array, " N"],
+    stretch: Float[Array, " N"],
+    level: float,
+    *,
+    is_students: bool,
+) -> StrengthErrors:
+    """Few votes or voters may agree by chance, and so may many; then the curvature's interval,
+    stretched, is the floor.
 
     The floor is under the interval, not under the error: Student's quantile for three voters has
-    already paid for their number, and would pay twice.
+    already paid for their number, and would pay twice. Where it need not stay Student's, the error
+    is the curvature's and so is the quantile. What an error lacks is added with the
+    curvature's correlations, so that differences between items are as unsure as the items.
     """
-    few = errors.degrees_of_freedom + 1.0 < _FEW_VOTERS
-    reach = _quantile(errors.degrees_of_freedom, level) * errors.se
-    floor = _quantile(plain.degrees_of_freedom, level) * plain.se
-    ratio = np.where(few & (reach < floor), floor / np.maximum(reach, 1e-300), 1.0)
-    ratio = np.where(np.isfinite(ratio), ratio, 1.0)
-    covariance = errors.covariance
-    if covariance is not None and (ratio != 1.0).any():
-        covariance = covariance * ratio[:, None] * ratio
-    draws = None if errors.draws is None else errors.draws * ratio
-    return replace(errors, se=errors.se * ratio, covariance=covariance, draws=draws)
+    degrees = errors.degrees_of_freedom
+    normal = _quantile(plain.degrees_of_freedom, level)
+    wanted = normal / _quantile(degrees, level) * stretch * plain.se
+    seen = np.isfinite(plain.se) & np.isfinite(errors.se)
+    floored = seen & (errors.se < wanted) & (few | (errors.se < _TELLS_NOTHING * wanted))
+    if not floored.any():
+        return errors
+    if not is_students:
+        wanted, degrees = stretch * plain.se, np.where(floored, np.inf, degrees)
+    lacking = np.zeros(len(wanted))
+    lacking[floored] = np.sqrt(wanted[floored] ** 2 - errors.se[floored] ** 2) / plain.se[floored]
+    covariance, draws = errors.covariance, errors.draws
+    if covariance is not None and plain.covariance is not None:
+        known = np.where(seen[:, None] & seen, plain.covariance, 0.0)
+        covariance = covariance + known * lacking[:, None] * lacking
+    if draws is not None and plain.draws is not None:
+        num_draws = min(len(draws), len(plain.draws))
+        draws = draws[:num_draws] + plain.draws[:num_draws] * lacking
+    se = np.where(floored, wanted, errors.se)
+    return replace(errors, se=se, covariance=covariance, draws=draws, degrees_of_freedom=degrees)
+
+
+def _effective_votes(point: PairedPoint, votes: Votes | None) -> Float[Array, " N"]:
+    """(sum_b w_b)^2 / sum_b w_b^2 of the weights w_b of an item's votes."""
+    total = point.counts.votes_of_item
+    if votes is None:
+        return total
+    square, N = votes.weight**2, len(total)
+    squares = np.bincount(votes.first, square, N) + np.bincount(votes.second, square, N)
+    return np.divide(total**2, squares, out=np.zeros(N), where=squares > 0)
 
 
 def _quantile(degrees: Float[Array, " N"], level: float) -> Float[Array, " N"]:
