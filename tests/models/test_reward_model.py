@@ -85,6 +85,42 @@ def test_known_judges_are_foretold_better_by_their_own_taste(world):
     assert losses["taste"] < losses["average"] - 0.02
 
 
+def test_log_odds_of_new_pairs_are_not_overstated():
+    slopes = []
+    for seed in range(4):
+        records, truth = many_dimensions(seed)
+        known, new = records.take(np.arange(600)), records.take(np.arange(600, len(records)))
+        said = (
+            RewardModel(personal=False, attributes=(), ties=None)
+            .fit(known)
+            .judge(new)
+            .probabilities
+        )
+        odds = np.log(said[:, 0] / said[:, 1])
+        slopes.append(np.polyfit(odds, truth[600:], 1)[0])
+    # By a head that has seen the pairs it is judged by, 0.6 to 0.8.
+    assert np.mean(slopes) == pytest.approx(1.0, abs=0.15)
+
+
+def many_dimensions(seed, dimensions=60, num_pairs=2600):
+    """Few pairs for many dimensions: a head learns as much chance as truth."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((2 * num_pairs, dimensions)).astype(np.float32)
+    gap = (vectors[0::2] - vectors[1::2]) @ (rng.standard_normal(dimensions) * 0.15)
+    outcome = (rng.random(num_pairs) > 1 / (1 + np.exp(-gap))).astype(int)
+    records = Records.from_arrays(
+        options={
+            "text": pa.array([f"t{i}" for i in range(2 * num_pairs)]),
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimensions),
+        },
+        menu_sizes=np.full(num_pairs, 2),
+        kind="pair",
+        rows={"person": [f"p{i % 50}" for i in range(num_pairs)], "outcome": outcome},
+        extras=("embedding",),
+    )
+    return records, gap
+
+
 def test_judges_of_one_taste_are_not_found_to_differ():
     records, *_ = simulate(spread=0.0, seed=3)
     belief = RewardModel(personal=("length",)).fit(records).belief_

@@ -25,6 +25,8 @@ from penchant.populations.normal import Normal
 
 # What of a person may differ, from nothing to everything that is told apart.
 NOTHING: tuple[str, ...] = ()
+# Parts of the pairs for heads that have not seen a part.
+_FOLDS = 5
 HABITS = ("reward", "tie", "shown_first")
 
 
@@ -53,8 +55,9 @@ class RewardModel(Estimator):
     weights on reward and attributes, tie rate and favour for the first shown ~ N(mean, L L').
 
     Two stages: a ridge-penalised Davidson (1970) head on all pairs, its penalty chosen by the
-    evidence, then a panel mixed logit over (first, second, tie) on what the head says (a stage
-    that needs few parameters and seconds). A new judge's posterior takes few answers.
+    evidence, then a panel mixed logit over (first, second, tie) on what heads say of pairs that
+    they have not seen (cross-fitted in five parts; Stone 1974), so that its weight on the reward
+    is what the reward is worth on new pairs. A new judge's posterior takes few answers.
 
     embedding: where the numbers come from: a column of the data, or a model that reads the texts.
     attributes: of `text_attributes`, held apart from the embedding. ties: "davidson", or None
@@ -87,9 +90,10 @@ class RewardModel(Estimator):
             )
         pairs = self._pairs(data, sample_weight)
         has_ties = self.ties is not None
-        encoder = self._head(pairs, GapModel(ties="davidson" if has_ties else None))
+        model = GapModel(ties="davidson" if has_ties else None)
+        encoder = self._head(pairs, model)
         answered = np.flatnonzero(pairs.outcome >= 0)
-        batch = encoder.encode_pairs(data, pairs).take_rows(answered)
+        batch = self._unseen(data, pairs, encoder, model).take_rows(answered)
         places = self._personal(encoder.feature_names)
         if places:
             population = Normal(
@@ -151,7 +155,9 @@ class RewardModel(Estimator):
             )
         return replace(pairs, weight=pairs.weight * weight)
 
-    def _head(self, pairs: Pairs, model: GapModel) -> RewardEncoder:
+    def _head(
+        self, pairs: Pairs, model: GapModel, *, prior_scale: float | None = None
+    ) -> RewardEncoder:
         mean = pairs.embedded.vectors.mean(axis=0)
         form = text_attributes(pairs.embedded.texts, self.attributes)
         told = np.flatnonzero(pairs.outcome >= 0)
@@ -169,7 +175,7 @@ class RewardModel(Estimator):
                 columns=columns,
             ),
             model,
-            prior_scale=self.prior_scale,
+            prior_scale=prior_scale or self.prior_scale,
             config=HeadConfig(),
         )
         assert head.covariance is not None
@@ -186,6 +192,32 @@ class RewardModel(Estimator):
             has_ties=self.ties is not None,
             group_by=self.group_by,
         )
+
+    def _unseen(
+        self, data: Records, pairs: Pairs, encoder: RewardEncoder, model: GapModel
+    ) -> Batch:
+        """The pairs as the second stage learns from them: each judged by a head that has not seen
+        it. By the head that has, rewards would look surer than they are of pairs to come."""
+        batch = encoder.encode_pairs(data, pairs)
+        # Whoever judges the same two texts belongs to the same part.
+        lower, upper = np.sort([pairs.first, pairs.second], axis=0)
+        answered = np.flatnonzero(pairs.outcome >= 0)
+        both = lower[answered] * len(pairs.embedded.texts) + upper[answered]
+        met, pair = np.unique(both, return_inverse=True)
+        num_folds = min(_FOLDS, len(met))
+        if num_folds < 2:
+            return batch
+        part = np.random.default_rng(self.random_state).permutation(len(met)) % num_folds
+        fold = np.full(len(pairs.outcome), -1)
+        fold[answered] = part[pair]
+        (block,) = batch.blocks
+        features = block.features.copy()
+        for out in range(num_folds):
+            others = replace(pairs, outcome=np.where(fold == out, -1, pairs.outcome))
+            apart = self._head(others, model, prior_scale=encoder.prior_scale)
+            there = fold[block.row] == out
+            features[there, :, 0] = apart.encode_pairs(data, pairs).blocks[0].features[there, :, 0]
+        return replace(batch, blocks=(replace(block, features=features),))
 
     def _personal(self, names: tuple[str, ...]) -> tuple[int, ...]:
         asked = names if self.personal is True else self.personal or ()
