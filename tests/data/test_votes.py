@@ -207,3 +207,20 @@ def test_what_is_no_vote_is_refused():
     ]:
         with pytest.raises(DataError, match=words):
             Votes.from_outcomes(**(good | change))
+
+
+def test_votes_of_two_sets_are_matched_by_name():
+    ours = Votes.from_outcomes(
+        ("a", "b"), np.array([0]), np.array([1]), np.array([0]), voter=np.array([0]), voters=("v",)
+    )
+    theirs = Votes.from_outcomes(
+        ("c", "a"), np.array([0, 1]), np.array([1, 0]), np.array([1, 2]),
+        voter=np.array([1, -1]), voters=("w", "v"),
+    )  # fmt: skip
+    both = ours.merged(theirs)
+    assert both.items == ("a", "b", "c")
+    assert both.voters == ("v", "w")
+    np.testing.assert_array_equal(both.first, [0, 2, 0])
+    np.testing.assert_array_equal(both.second, [1, 0, 2])
+    np.testing.assert_array_equal(both.voter, [0, 0, -1])
+    np.testing.assert_array_equal(both.tie, [False, False, True])

@@ -76,6 +76,25 @@ def test_an_update_of_plain_votes_is_the_fit_of_all():
     assert all(abs(value - expected[name]) < 1e-5 for name, value in scores(board).items())
 
 
+def test_an_update_keeps_who_voted():
+    votes = made(3, num_voters=20)
+    voters = tuple(reversed(votes.voters))
+    late = votes.take(np.arange(700, 1500))
+    late = replace(late, voters=voters, voter=19 - late.voter)
+    board = Leaderboard().fit(votes.take(np.arange(700))).update(late)
+    expected = Leaderboard().fit(votes)
+    assert board.bounds_.kind == expected.bounds_.kind == "voter"
+    np.testing.assert_allclose(board.bounds_.se, expected.bounds_.se, rtol=1e-6)
+    assert [row.name for row in board.standings_] == [row.name for row in expected.standings_]
+    assert board.warnings_ == expected.warnings_
+
+
+def test_an_update_of_counts_says_that_voters_play_no_part():
+    votes = made(3)
+    board = Leaderboard().fit(votes.counts()).update(votes)
+    assert any("who voted" in warning for warning in board.warnings_)
+
+
 def test_covariates_that_were_not_asked_for_play_no_part():
     votes = made(4, coefficients=(0.5,))
     bare = replace(votes, covariates=np.zeros((1500, 0)), covariate_names=())

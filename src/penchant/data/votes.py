@@ -131,6 +131,45 @@ class Votes:
             picked[name] = None if values is None else values[rows]
         return replace(self, **picked)
 
+    def plain(self) -> "Votes":
+        """Who won, and who said so; covariates, contexts and times are left out."""
+        return replace(
+            self, covariates=np.zeros((len(self), 0)), covariate_names=(), context=None,
+            contexts=(), time=None,
+        )  # fmt: skip
+
+    def merged(self, other: "Votes") -> "Votes":
+        """The votes of both, these first; items, voters and contexts are matched by name.
+
+        Who voted, in which context and when are unknown (-1) or left out where one side does not
+        say. Raises `DataError` for other covariates.
+        """
+        if self.covariate_names != other.covariate_names:
+            raise DataError(
+                f"the votes have covariates {self.covariate_names} and {other.covariate_names}; "
+                "expected the same in both, in the same order."
+            )
+        items, theirs = _together(self.items, other.items)
+        joined: dict[str, Any] = {
+            "items": items,
+            "first": np.concatenate([self.first, theirs[other.first]]),
+            "second": np.concatenate([self.second, theirs[other.second]]),
+        }
+        for name in ("share", "tie", "weight", "covariates"):
+            joined[name] = np.concatenate([getattr(self, name), getattr(other, name)])
+        for name in ("voter", "context"):
+            mine, codes = getattr(self, name), getattr(other, name)
+            labels, place = _together(getattr(self, f"{name}s"), getattr(other, f"{name}s"))
+            joined[f"{name}s"] = labels
+            if mine is None and codes is None:
+                continue
+            mine = np.full(len(self), -1) if mine is None else mine
+            codes = np.full(len(other), -1) if codes is None else codes
+            joined[name] = np.concatenate([mine, np.append(place, -1)[codes]])
+        if self.time is not None and other.time is not None:
+            joined["time"] = np.concatenate([self.time, other.time])
+        return Votes(covariate_names=self.covariate_names, **joined)
+
     def counts(self) -> PairCounts:
         """The votes added up by pair; voters, contexts, covariates and order are forgotten."""
         hard = self.tie | (self.share == 0.0) | (self.share == 1.0)
@@ -141,6 +180,13 @@ class Votes:
         low, high, wins, losses, _ = share_counts(self.first, self.second, self.share, self.weight)
         won, lost = np.where(self.tie, 0.0, wins), np.where(self.tie, 0.0, losses)
         return sum_counts(self.items, [(low, high, won, lost, self.weight * self.tie)])
+
+
+def _together(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[tuple[str, ...], Array]:
+    """Our names and what they add, and where each of theirs stands among these."""
+    names = tuple(dict.fromkeys((*ours, *theirs)))
+    place = {name: number for number, name in enumerate(names)}
+    return names, np.array([place[name] for name in theirs], dtype=np.int64)
 
 
 def _check_covariates(covariates: Array, names: tuple[str, ...], count: int) -> None:

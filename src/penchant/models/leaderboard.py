@@ -50,6 +50,10 @@ from penchant.numerics.graph import connectivity
 MODELS = ("bradley_terry", "thurstone", "plackett_luce")
 # A voter with a larger part of the votes than this is worth a sentence.
 _BUSY = 0.3
+_VOTERS_FORGOTTEN = (
+    "The votes before were counts, which do not say who voted: the voters of the new votes play no "
+    "part in the intervals. Fit all votes one by one for intervals by voter."
+)
 
 
 @dataclass(eq=False)
@@ -116,13 +120,14 @@ class Leaderboard:
         elif isinstance(found, PairCounts):
             self._fit_counts(found, None, on_step)
         else:
-            self._fit_counts(found.counts(), found, on_step)
+            self._fit_counts(found.counts(), found.plain(), on_step)
         self.seconds_ = time.perf_counter() - began
         return self
 
     def update(self, votes: Votes) -> "Leaderboard":
-        """Take in further votes. Of counts and of scores that drift, earlier votes are not read
-        again; the former are fitted to all, the latter in one pass (see `DriftFit.distance`).
+        """Take in further votes. A plain leaderboard is fitted to all votes, those before as it was
+        given them: one by one, or as counts, which know no voters. Scores that drift take new votes
+        in one pass and do not look back (see `DriftFit.distance`).
 
         Raises ConfigError for a leaderboard with covariates, contexts or voters: fit it again.
         """
@@ -145,7 +150,13 @@ class Leaderboard:
             bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
             self._keep(fit, fit.items, bounds, np.zeros(len(fit.items), dtype=np.int64), total)
         elif isinstance(self.fit_, PairedFit):
-            self._fit_counts(self.fit_.counts.merged(votes.counts()), None, None)
+            if self._votes is not None:
+                joined = self._votes.merged(votes.plain())
+                self._fit_counts(joined.counts(), joined, None)
+            else:
+                self._fit_counts(self.fit_.counts.merged(votes.counts()), None, None)
+                if votes.voter is not None:
+                    self.warnings_ += (_VOTERS_FORGOTTEN,)
         else:
             raise ConfigError(
                 "this leaderboard has covariates, contexts, voters or rankings, which an update "
@@ -243,6 +254,8 @@ class Leaderboard:
         votes: Votes | None,
         on_step: Callable[[int, float], None] | None,
     ) -> None:
+        # Kept for an update: intervals and warnings rest on who cast them.
+        self._votes = votes
         config = PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
         fit = fit_paired(counts, config, on_step=on_step)
         intervals = strength_intervals(
