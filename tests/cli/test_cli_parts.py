@@ -144,6 +144,36 @@ def test_an_interrupt_within_a_compiled_loop_is_one_too(capsys):
     assert "Interrupted" in capsys.readouterr().err
 
 
+def chain(first, length, has_cause):
+    """SystemErrors one above the other, the last one because of the first."""
+    error = first
+    for _ in range(length):
+        above = SystemError("returned a result with an exception set")
+        if has_cause:
+            above.__cause__ = error
+        else:
+            above.__context__ = error
+        error = above
+    return error
+
+
+@pytest.mark.parametrize("has_cause", [True, False])
+@pytest.mark.parametrize("length", [1, 4, 50])
+def test_an_interrupt_is_found_below_however_many_compiled_loops(length, has_cause):
+    assert shell.is_interruption(chain(KeyboardInterrupt(), length, has_cause))
+    assert not shell.is_interruption(chain(ValueError(), length, has_cause))
+    # Somebody's own error that followed on a key is told as what it is.
+    other = ValueError()
+    other.__context__ = KeyboardInterrupt()
+    assert not shell.is_interruption(other)
+
+
+def test_a_chain_that_goes_round_has_an_end():
+    one, two = SystemError(), SystemError()
+    one.__cause__, two.__cause__ = two, one
+    assert not shell.is_interruption(one)
+
+
 def test_an_interrupt_ends_with_130(capsys):
     @shell.guarded
     def command() -> None:

@@ -1,11 +1,13 @@
 """A fit that was interrupted, wherever, ends as it would have."""
 
+import json
+
 import numpy as np
 import pytest
 
 from penchant.data.records import Records
 from penchant.errors import DataError
-from penchant.fitting.checkpoint import Checkpoint
+from penchant.fitting.checkpoint import NAME, Checkpoint
 from penchant.models.hierarchical_logit import HierarchicalLogit
 from penchant.models.latent_class_logit import LatentClassLogit
 from penchant.models.mixed_logit import MixedLogit
@@ -109,3 +111,35 @@ def test_a_spoilt_step_is_told_with_the_mend(tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match="Remove the folder"):
         Checkpoint(tmp_path, key="k").once("a", lambda: {"x": np.ones(100)})
+
+
+@pytest.mark.parametrize("name", ["precious.npz", "a.half", "b.npz"])
+def test_files_that_no_fit_wrote_outlive_every_fit(tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    for key in ("one", "two"):
+        kept = Checkpoint(tmp_path, key=key)
+        kept.once("c", lambda: {"x": np.ones(1)})
+    kept.finish()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.half"])
+def test_a_file_in_the_way_of_a_step_is_refused_and_left_alone(tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(DataError, match=f"{name} is in the way"):
+        Checkpoint(tmp_path, key="k").once("a", lambda: {"x": np.ones(1)})
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_a_list_that_no_fit_wrote_is_refused_and_one_changed_by_hand_leads_nowhere(tmp_path):
+    said = tmp_path / "fit" / NAME
+    said.parent.mkdir()
+    said.write_text("notes")
+    with pytest.raises(DataError, match="no list of a fit's steps"):
+        Checkpoint(said.parent, key="k")
+    outside = tmp_path / "outside.npz"
+    outside.write_bytes(b"mine")
+    said.write_text(json.dumps({"key": "other", "files": ["../outside.npz"]}))
+    Checkpoint(said.parent, key="k").finish()
+    assert outside.read_bytes() == b"mine"

@@ -93,11 +93,21 @@ def _interrupted() -> typer.Exit:
 def is_interruption(error: BaseException) -> bool:
     """Whether somebody pressed Ctrl-C.
 
-    Where that met a compiled loop, the loop's caller reports a SystemError because of it.
+    Where that met compiled loops, each of their callers reports a SystemError because of the one
+    before: the key that was pressed stands at the end of the chain.
     """
-    if isinstance(error, SystemError):
-        return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
-    return isinstance(error, KeyboardInterrupt)
+    if not isinstance(error, SystemError):
+        return isinstance(error, KeyboardInterrupt)
+    seen: list[BaseException] = []
+    ahead: list[BaseException | None] = [error]
+    while ahead:
+        here = ahead.pop()
+        if isinstance(here, KeyboardInterrupt):
+            return True
+        if here is not None and here not in seen:
+            seen.append(here)
+            ahead += [here.__cause__, here.__context__]
+    return False
 
 
 def exit_code(error: Exception) -> int:

@@ -24,32 +24,39 @@ class Checkpoint:
     were found, in order; made: of those that were worked out.
 
     A step that is found is not worked out again, and holds to the last bit what it held then, so
-    that the fit goes on exactly as it would have. Steps are written whole or not at all.
+    that the fit goes on exactly as it would have. Steps are written whole or not at all. A list in
+    the folder names the files that are ours; no other file there is read, replaced or removed, and
+    one that stands in the way of ours is a `DataError`.
     """
 
     folder: Path | None = None
     key: str = ""
     taken_up: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+    _files: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        said, own = self.folder / NAME, json.dumps({"key": self.key}) + "\n"
-        if not said.is_file() or said.read_text(encoding="utf-8") != own:
+        key, self._files = _read_list(self.folder / NAME)
+        if key != self.key:
             self._clear()
-            said.write_text(own, encoding="utf-8")
+            self._write_list()
 
     def once(self, name: str, compute: Callable[[], Kept]) -> Kept:
         """The arrays of a step: those kept under this name, else what `compute` makes of it."""
         path = None if self.folder is None else self.folder / f"{_as_file(name)}.npz"
-        if path is not None and path.is_file():
+        if path is not None and self._is_kept(path):
             self.taken_up.append(name)
             return _read(path)
         result = compute()
         if path is not None:
             half = path.with_suffix(".half")
+            # Listed first: whatever happens next, what lies there is known as ours.
+            if path.name not in self._files:
+                self._files.append(path.name)
+                self._write_list()
             with half.open("wb") as file:
                 np.savez(file, **result)
             half.replace(path)
@@ -63,11 +70,50 @@ class Checkpoint:
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
+    def _is_kept(self, path: Path) -> bool:
+        if path.name in self._files:
+            return path.is_file()
+        for mine in (path, path.with_suffix(".half")):
+            if mine.exists():
+                raise DataError(
+                    f"{mine} is in the way: a step of the fit would be kept under this name, and "
+                    "this file was not written by the fit (expected no such file). Move it "
+                    "elsewhere, or name another folder for the fit."
+                )
+        return False
+
+    def _write_list(self) -> None:
+        assert self.folder is not None
+        said = self.folder / NAME
+        half = said.with_suffix(".half")
+        half.write_text(
+            json.dumps({"key": self.key, "files": self._files}) + "\n", encoding="utf-8"
+        )
+        half.replace(said)
+
     def _clear(self) -> None:
         assert self.folder is not None
-        for pattern in ("*.npz", "*.half", NAME):
-            for path in self.folder.glob(pattern):
-                path.unlink()
+        for name in (*self._files, NAME):
+            path = self.folder / name
+            path.with_suffix(".half").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        self._files = []
+
+
+def _read_list(path: Path) -> tuple[str | None, list[str]]:
+    """The key and the files that a fit listed here as its own; no key where there is no list."""
+    if not path.is_file():
+        return None, []
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        key, files = str(said["key"]), [str(name) for name in said.get("files", [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no list of a fit's steps ({error!r}); expected what an interrupted fit "
+            "left. Move it elsewhere, or name another folder for the fit."
+        ) from error
+    # A step is a plain name in this folder: a list that was changed by hand leads nowhere else.
+    return key, [name for name in files if re.fullmatch(r"[a-z0-9-]+\.npz", name)]
 
 
 def _read(path: Path) -> Kept:
