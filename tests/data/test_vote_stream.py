@@ -117,3 +117,25 @@ def test_tables_of_pairs_are_recognised(columns, options, answer, codes):
     assert said.option_columns == options
     assert said.answer == answer
     assert said.codes == codes
+
+
+@pytest.mark.parametrize("names", [("007", "7", "8"), ("1.0", "1.00", "1")])
+@pytest.mark.parametrize("answer", ["side", "name", "share"])
+def test_names_that_look_like_numbers_stay_names(tmp_path, names, answer):
+    """007 and 7 are two items, and so are 1.0 and 1.00, whatever the size of the file."""
+    a, b, c = names
+    pairs = [(a, b), (a, c), (b, c), (b, a)] * 5
+    told = {"side": ("left", "right"), "share": ("0.75", "0.5")}.get(answer)
+    winners = [(pair if told is None else told)[i % 2] for i, pair in enumerate(pairs)]
+    path = tmp_path / "votes.csv"
+    lines = [f"{x},{y},{w},0{i % 3}" for i, ((x, y), w) in enumerate(zip(pairs, winners))]
+    path.write_text("left,right,winner,voter\n" + "\n".join(lines) + "\n")
+    said = Description(layout="pairs", option_columns=("left", "right"), answer="winner",
+                       person="voter")  # fmt: skip
+    votes = read_votes(path, said).votes
+    assert set(votes.items) == set(names)
+    assert set(votes.voters) == {"00", "01", "02"}
+    expected = {"share": [0.75, 0.5]}.get(answer, [1.0, 0.0])
+    assert votes.share.tolist() == [expected[i % 2] for i in range(20)]
+    streamed = vote_stream.count_file(path, said).counts
+    assert by_name(streamed) == by_name(votes.counts())

@@ -1,13 +1,14 @@
 """Files and frames as Arrow tables: Parquet, CSV, JSONL, pandas, Hugging Face datasets."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from penchant.data.columns import one_chunk
+from penchant.data.columns import DICTIONARY, one_chunk
 from penchant.data.description import Description
 from penchant.errors import ConfigError, DataError
 
@@ -27,13 +28,19 @@ class Loaded:
     unparsed: tuple[tuple[int, str, str], ...] = ()
 
 
-def load_table(data: Any, description: Description | None = None, raises: bool = True) -> Loaded:
+def load_table(
+    data: Any,
+    description: Description | None = None,
+    raises: bool = True,
+    words: Collection[str] = (),
+) -> Loaded:
     """The table in a file, a pandas DataFrame, an Arrow table or a Hugging Face dataset.
 
     Lines of a CSV with too few or too many cells raise DataError, or are listed in `unparsed`.
+    Columns of a CSV named in `words` are read as they are written: 007 is not 7.
     """
     if isinstance(data, str | Path):
-        return _load_file(Path(data), description or Description(layout="long"), raises)
+        return _load_file(Path(data), description or Description(layout="long"), raises, words)
     if isinstance(data, pa.Table):
         return Loaded(table=data, name="the table")
     if hasattr(data, "to_parquet") and hasattr(data, "iloc"):
@@ -51,7 +58,9 @@ def load_table(data: Any, description: Description | None = None, raises: bool =
     )
 
 
-def _load_file(path: Path, description: Description, raises: bool) -> Loaded:
+def _load_file(
+    path: Path, description: Description, raises: bool, words: Collection[str]
+) -> Loaded:
     if not path.is_file():
         raise DataError(
             f"there is no file {path}; expected a Parquet, CSV, JSONL or Arrow file. Check the "
@@ -61,7 +70,7 @@ def _load_file(path: Path, description: Description, raises: bool) -> Loaded:
     if name.endswith(PARQUET):
         return Loaded(table=_read_parquet(path), name=path.name)
     if name.endswith(CSV):
-        return _read_csv(path, description, raises)
+        return _read_csv(path, description, raises, words)
     if name.endswith(JSON_LINES):
         return Loaded(table=_read_json_lines(path), name=path.name)
     if name.endswith(ARROW):
@@ -95,7 +104,7 @@ def _read_parquet(path: Path) -> pa.Table:
         ) from None
 
 
-def _read_csv(path: Path, description: Description, raises: bool) -> Loaded:
+def _read_csv(path: Path, description: Description, raises: bool, words: Collection[str]) -> Loaded:
     from pyarrow import csv
 
     delimiter = "\t" if ".tsv" in path.name.lower() else description.delimiter
@@ -122,6 +131,7 @@ def _read_csv(path: Path, description: Description, raises: bool) -> Loaded:
                 strings_can_be_null=True,
                 auto_dict_encode=True,
                 auto_dict_max_cardinality=1000,
+                column_types=dict.fromkeys(words, DICTIONARY),
             ),
         )
 

@@ -16,7 +16,13 @@ from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts, Parts, sum_counts
 from penchant.data.readers.source import prepare
 from penchant.data.readers.table import CSV, PARQUET, Loaded
-from penchant.data.readers.votes import counts_from_columns, set_aside, vote_description
+from penchant.data.readers.votes import (
+    VoteColumns,
+    counts_from_columns,
+    set_aside,
+    vote_description,
+    word_columns,
+)
 from penchant.errors import DataError
 
 # Bytes of a CSV, and lines of a Parquet file, read at a time. Arrow reads some blocks ahead.
@@ -198,7 +204,7 @@ def _open_csv(file: Path, said: Description, wanted: list[str] | None) -> Any:
     raw = pa.OSFile(str(file))
     stream = pa.CompressedInputStream(raw, "gzip") if file.suffix == ".gz" else raw
     delimiter = "\t" if ".tsv" in file.name.lower() else said.delimiter
-    names = said.option_columns
+    names = word_columns(said, VoteColumns())
     return csv.open_csv(
         stream,
         read_options=csv.ReadOptions(

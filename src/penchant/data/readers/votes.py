@@ -17,6 +17,7 @@ from penchant.data.columns import (
     is_text,
     one_chunk,
     to_codes,
+    to_dictionary,
     to_floats,
     to_ints,
 )
@@ -75,11 +76,25 @@ def read_votes(
     is "quarantine".
     """
     raises = on_bad_rows == "error"
-    loaded = load_table(data, description, raises)
+    columns = columns or VoteColumns()
+    loaded = load_table(data, description, raises, word_columns(description, columns))
     source = prepare(loaded.table, vote_description(description, loaded.table.column_names),
                      loaded.name, raises, loaded.header)  # fmt: skip
-    votes = votes_from_columns(source, columns or VoteColumns())
+    votes = votes_from_columns(source, columns)
     return VotesRead(votes=votes, notes=tuple(source.notes), quarantined=set_aside(loaded, source))
+
+
+def word_columns(description: Description, columns: VoteColumns) -> tuple[str, ...]:
+    """Columns of names, which stay as they are written: 007 and 7 are two items.
+
+    An answer that [codes] or grades explain, or a column that is changed, is none of them.
+    """
+    said = arena_names(description) if description.layout == "arena" else description
+    names = [*said.option_columns, said.person, columns.context]
+    if not said.codes and said.kind != "graded":
+        names.append(said.answer)
+    others = {*columns.covariates, *(name for change in said.replace for name in change.columns)}
+    return tuple(n for n in dict.fromkeys(names) if n is not None and n not in others)
 
 
 def set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
@@ -258,12 +273,13 @@ def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
             f"{source.bad.name} has no answer column in its description; expected one that says "
             "which item won. Name it as `column` under [answer]."
         )
-    column = one_chunk(source.table[said.answer])
     if said.kind == "graded":
         levels = rating_levels(source, said.answer)
         return _graded(to_ints(levels), int(pc.max(levels).as_py() or 1), source.notes)
-    if is_number(column.type) and not said.codes and not pa.types.is_boolean(column.type):
-        share = to_floats(source.column(said.answer))
+    column = one_chunk(source.table[said.answer])
+    share = None if said.codes else _shares(column, options, said.answer in said.option_columns)
+    if share is not None:
+        source.used.add(said.answer)
         missing = np.isnan(share)
         source.bad.add(
             ~missing & ((share < 0) | (share > 1)), said.answer, column,
@@ -274,6 +290,32 @@ def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
     outcome = outcome_of_words(source, said.answer, options)
     tie = (outcome == _TIE) | (outcome == _BOTH_BAD)
     return np.where(tie, 0.5, (outcome == 0) * 1.0), tie, outcome != _UNANSWERED
+
+
+def _shares(column: Any, options: Codes, is_name: bool) -> Array | None:
+    """The answers as probabilities; None where they are words.
+
+    Numerals are words too if they name one of the two items on most of the lines that answer.
+    """
+    if is_name or pa.types.is_boolean(column.type):
+        return None
+    if is_number(column.type):
+        values = to_floats(column)
+        # Fractions are no names, and ten million of them are not written out as words.
+        if ((values > 0) & (values < 1)).any():
+            return values
+    words = to_dictionary(column)
+    codes, written = to_codes(words)
+    if not is_number(column.type):
+        try:
+            numbers = to_floats(pc.cast(words.dictionary, pa.float64()))
+        except pa.ArrowInvalid:
+            return None
+        values = np.append(numbers, np.nan)[codes]
+    place = {word: code for code, word in enumerate(options.words)}
+    named = np.asarray([place.get(word, -2) for word in written] + [-2])[codes]
+    is_named = (named == options.codes[:, 0]) | (named == options.codes[:, 1])
+    return None if 2 * is_named.sum() > (codes >= 0).sum() else values
 
 
 def _graded(level: Array, highest: int, notes: list[str]) -> tuple[Array, Array, Array]:
