@@ -12,6 +12,7 @@ from penchant.data.votes import Votes
 from penchant.errors import ConfigError
 from penchant.evaluation.beats_graph import beats_graph, covering, layers
 from penchant.evaluation.leaderboard_page import (
+    _sure,
     leaderboard_page,
     render_leaderboard,
     write_leaderboard,
@@ -116,6 +117,22 @@ def test_the_lead_says_who_cannot_be_told_from_the_leader():
     told = leaderboard_page(Leaderboard().fit(clear), clear).lead
     assert told[0].startswith("ant is ahead of every other item")
     assert told[-1] == "eel is surely last."
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("num_votes", [40, 120, 400])
+def test_who_is_surely_better_is_what_the_places_count(seed, num_votes):
+    """The picture and the table are drawn from one relation: as many items surely above an item as
+    its best place leaves room for, as many below as its worst."""
+    votes = simulate([1.5, 0.6, 0.5, -0.6, -2.0], num_votes=num_votes, seed=seed)
+    board = Leaderboard().fit(votes)
+    rows = board.standings_
+    place = {name: i for i, name in enumerate(votes.items)}
+    sure = _sure(board, np.array([place[row.name] for row in rows]))
+    assert (1 + sure.sum(axis=0)).tolist() == [row.rank_low for row in rows]
+    assert (len(rows) - sure.sum(axis=1)).tolist() == [row.rank_high for row in rows]
+    told = leaderboard_page(board, votes).lead[0]
+    assert ("no other item is surely worse" in told) == (rows[0].rank_high == len(rows))
 
 
 class Page(HTMLParser):

@@ -193,32 +193,14 @@ def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
 
 
 def _sure(board: Leaderboard, order: Array) -> Bool[Array, "N N"]:
-    """Whom each item beats for sure: the ranks that hold for all items at once do not overlap."""
+    """Whom each item beats for sure: what its rank counts or, of very many items, whose ranks all
+    lie below its own."""
+    if board.above_ is not None:
+        return board.above_[np.ix_(order, order)]
     low = np.array([row.rank_low for row in board.standings_])
     high = np.array([row.rank_high for row in board.standings_])
     island = np.array([row.island for row in board.standings_])
-    strengths, bounds = board.fit_.strengths[order], board.bounds_
-    apart = high[:, None] < low[None, :]
-    if bounds.covariance is not None and len(order) <= 400:
-        covariance = bounds.covariance[np.ix_(order, order)]
-        variance = np.diag(covariance)
-        with np.errstate(invalid="ignore"):
-            error = np.sqrt(variance[:, None] + variance - 2.0 * covariance)
-            reach = _all_pairs(
-                len(order), float(bounds.degrees_of_freedom.min(initial=np.inf)), board.level
-            )
-            apart = apart | (strengths[:, None] - strengths > reach * error)
-    return apart & (island[:, None] == island)
-
-
-def _all_pairs(count: int, freedom: float, level: float) -> float:
-    """The quantile at which all differences hold together (Sidak 1967); Student's with few
-    voters."""
-    from scipy.special import ndtri, stdtrit
-
-    pairs = max(count * (count - 1) // 2, 1)
-    share = 0.5 + 0.5 * level ** (1.0 / pairs)
-    return float(ndtri(share) if np.isinf(freedom) else stdtrit(freedom, share))
+    return (high[:, None] < low[None, :]) & (island[:, None] == island)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,12 +25,14 @@ _DIFFERENCES_AT_ONCE = 4_000_000  # 16 MB
 class RankIntervals:
     """rank: by the estimates, ties sharing the better one. low is the best rank that the data
     allow, high the worst. critical: standard errors apart from which two items differ; one number
-    where all intervals hold at once, one for each item where each holds by itself."""
+    where all intervals hold at once, one for each item where each holds by itself. above[j, k]:
+    item j is surely above k, which is what low and high count; None where it is not kept."""
 
     rank: Int[Array, " N"]
     low: Int[Array, " N"]
     high: Int[Array, " N"]
     critical: Float[Array, " N"]
+    above: Bool[Array, "N N"] | None = None
 
 
 def ranks(strengths: Float[Array, " N"]) -> Int[Array, " N"]:
@@ -237,4 +239,5 @@ def _intervals(
         low=1 + above.sum(axis=0),
         high=len(strengths) - above.sum(axis=1),
         critical=critical,
+        above=above,
     )

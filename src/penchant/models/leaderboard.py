@@ -71,8 +71,9 @@ class Leaderboard:
     level: of the intervals. prior_scale: standard deviation of every score before any data; None
     holds only items that no finite score fits. random_state: seed of what is drawn for intervals.
 
-    `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model), `bounds_`
-    and `seconds_`; of voters and drift also `detail_`, the whole fit.
+    `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model),
+    `bounds_`, `above_` (who is surely above whom, as ranks count it; None for very many items) and
+    `seconds_`; of voters and drift also `detail_`, the whole fit.
     """
 
     model: Literal["bradley_terry", "thurstone", "plackett_luce"] | None = None
@@ -335,7 +336,7 @@ class Leaderboard:
     ) -> None:
         found = rank_bounds(fit.strengths, bounds, island, self._generator())
         logits = LOGITS_PER_PROBIT if self._link == "probit" else 1.0
-        self.fit_, self.bounds_ = fit, bounds
+        self.fit_, self.bounds_, self.above_ = fit, bounds, found.above
         self.standings_ = standings(
             items, fit.strengths, bounds, found, votes_of_item, island, logits
         )
