@@ -10,7 +10,7 @@ from fitting.small_batches import CHANNELS, mixed_feedback, small
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, MissingExtraError
-from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_choice import Choice, Nested
 from penchant.feedback.channel_option import Approval, Outcome, Rating
 from penchant.feedback.channel_order import Ranking
 from penchant.feedback.channel_pair import Pair
@@ -231,6 +231,24 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path):
             batch, (Choice(),), network=replace(SMALL, hidden=(3,)), training=SHORT,
             checkpoint=tmp_path,
         )  # fmt: skip
+
+
+def test_layers_of_other_features_weights_or_channels_are_refused(tmp_path):
+    batch = small(0)
+    few = replace(SMALL, num_networks=1)
+    fit_neural(batch, (Choice(),), network=few, training=SHORT, checkpoint=tmp_path)
+    block = batch.blocks[0]
+    mirrored = replace(block, features=-block.features)
+    heavy = replace(block, weight=np.where(np.arange(len(block)) < 5, 2.0, block.weight))
+    others = {
+        "names": (replace(batch, feature_names=tuple("abcdef"[: batch.num_features])), Choice()),
+        "features": (replace(batch, blocks=(mirrored, *batch.blocks[1:])), Choice()),
+        "weights": (replace(batch, blocks=(heavy, *batch.blocks[1:])), Choice()),
+        "channels": (batch, Nested(nests=(0,) * len(batch.option_names))),
+    }
+    for data, channel in others.values():
+        with pytest.raises(ConfigError, match="another folder"):
+            fit_neural(data, (channel,), network=few, training=SHORT, checkpoint=tmp_path)
 
 
 def test_a_saved_network_answers_alike_and_needs_no_torch(tmp_path, monkeypatch):

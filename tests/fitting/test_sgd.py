@@ -208,6 +208,18 @@ def test_the_same_seed_gives_the_same_bits_and_an_interrupted_fit_too(tmp_path):
     assert resumed.theta.tobytes() == whole.theta.tobytes()
 
 
+def test_a_pooled_training_with_another_prior_or_other_weights_is_refused(tmp_path):
+    batch = small(2)
+    config = TrainConfig(batch_size=200, max_epochs=2, patience=None)
+    one = fit_pooled_sgd(batch, config=config, prior_scale=1.0, checkpoint=tmp_path)
+    again = fit_pooled_sgd(batch, config=config, prior_scale=1.0, checkpoint=tmp_path)
+    assert one.theta.tobytes() == again.theta.tobytes()
+    heavy = replace(batch, blocks=tuple(replace(b, weight=2.0 * b.weight) for b in batch.blocks))
+    for data, scale in ((batch, 0.1), (heavy, 1.0)):
+        with pytest.raises(ConfigError, match="another folder"):
+            fit_pooled_sgd(data, config=config, prior_scale=scale, checkpoint=tmp_path)
+
+
 def test_an_option_never_chosen_is_bounded_by_mini_batches_too():
     batch = small(3)
     block = batch.blocks[0]

@@ -1,13 +1,15 @@
 """Where a training stands, on disk: two files, written whole or not at all."""
 
+import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penchant.data.batch import Batch
 from penchant.errors import BeliefError, ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +28,39 @@ class Checkpoint:
     best: int
     state: "State"
     best_state: "State | None"
+
+
+def fingerprint_of(batch: Batch, *settings: object) -> str:
+    """What a training is of, in words: settings (channels, say) and a hash of all it learns from.
+
+    The records' fingerprint alone would not tell two formulas or two sets of weights apart.
+    """
+    seen = hashlib.blake2b(repr(batch.feature_names).encode(), digest_size=8)
+    for block in batch.blocks:
+        seen.update(repr((block.kind, block.features.shape)).encode())
+        arrays = (block.features, block.offered, block.option, block.group, block.weight)
+        for values in (*arrays, *(block.answer[name] for name in sorted(block.answer))):
+            seen.update(np.ascontiguousarray(values).tobytes())
+    names = ", ".join(batch.feature_names[:10])
+    more = f" and {batch.num_features - 10} more" if batch.num_features > 10 else ""
+    said = "; ".join(_said(setting) for setting in settings)
+    return (
+        f"{batch.fingerprint or 'unnamed data'}; features {names}{more}; {said}; "
+        f"numbers {seen.hexdigest()}"
+    )
+
+
+def _said(setting: object) -> str:
+    """The same words in every process: no address in memory."""
+    if isinstance(setting, tuple):
+        return f"({', '.join(_said(one) for one in setting)})"
+    if isinstance(setting, np.ndarray):
+        return hashlib.blake2b(np.ascontiguousarray(setting), digest_size=8).hexdigest()
+    if isinstance(setting, np.generic):
+        return repr(setting.item())
+    if is_dataclass(setting) or isinstance(setting, str | int | float | None):
+        return repr(setting)
+    return type(setting).__qualname__
 
 
 def save_checkpoint(

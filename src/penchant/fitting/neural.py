@@ -21,6 +21,7 @@ from penchant.data.batch import Batch
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
+from penchant.fitting.checkpoints import fingerprint_of
 from penchant.fitting.examples import Examples
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_density import serving_channel
@@ -268,7 +269,7 @@ def _member(
     done = train(
         learner, mine, held, training,
         checkpoint=checkpoint, on_look=on_look,
-        fingerprint=f"{batch.fingerprint}, {len(examples)} examples, {config}, {linear}",
+        fingerprint="" if checkpoint is None else fingerprint_of(batch, channels, config, linear),
     )  # fmt: skip
     made = learner.trained()
     utility = Neural(networks=(made,), feature_names=batch.feature_names, linear=linear)

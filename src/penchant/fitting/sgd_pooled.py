@@ -16,6 +16,7 @@ from penchant.data.batch import Batch
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
+from penchant.fitting.checkpoints import fingerprint_of
 from penchant.fitting.examples import Examples
 from penchant.fitting.lbfgs import Summit, conjugate_gradients
 from penchant.fitting.newton import Optimum
@@ -130,7 +131,8 @@ def fit_pooled_sgd(
         per_epoch = -(-batch.num_observations // config.batch_size)
         learner = PooledLearner(task, precision, config.max_epochs * per_epoch // 2)
         everybody = np.arange(len(learner.examples))
-        mark = f"{batch.fingerprint}, {len(everybody)} examples, {len(task.names)} parameters"
+        settings = (task.density.utility, channels, task.names[:10], precision, task.initial)
+        mark = "" if folder is None else fingerprint_of(task.density.batch, *settings)
         training = train(
             learner, everybody, everybody[:0], config,
             checkpoint=folder, fingerprint=mark, on_look=on_look,
