@@ -196,3 +196,59 @@ def test_options_that_no_data_could_go_with_are_refused():
             board.fit(counts)
     with pytest.raises(ConfigError, match="the votes have the covariates"):
         Leaderboard(covariates=("length",)).fit(made())
+
+
+@pytest.mark.parametrize("kind", ["sandwich", "voter", "profile", "bootstrap", "voter_bootstrap"])
+@pytest.mark.parametrize(
+    "asked",
+    [{"covariates": ("shown_first",)}, {"context": "c"}, {"voters": "reliability"},
+     {"has_drift": True}],
+)  # fmt: skip
+def test_intervals_that_a_model_does_not_have_are_refused(kind, asked):
+    with pytest.raises(ConfigError, match="from the curvature only"):
+        Leaderboard(interval=kind, **asked).check()
+    Leaderboard(interval="wald", **asked).check()
+
+
+def with_an_unbeaten_item(**columns):
+    """`best` and, below it, `next`, which lost to `best` alone, never lose to the four others."""
+    votes = made(N=4, num_votes=400)
+    first, second = [4, 4, 5, 5], [0, 5, 1, 2]
+    return Votes.from_outcomes(
+        (*votes.items, "best", "next"), np.append(votes.first, first),
+        np.append(votes.second, second),
+        np.append(np.where(votes.tie, 2, 1 - votes.share), [0, 0, 0, 0]).astype(int),
+        voter=np.append(votes.voter, [0, 1, 2, 3]), voters=votes.voters, **columns,
+    )  # fmt: skip
+
+
+def test_beside_covariates_too_an_unbeaten_item_has_no_upper_end_and_busy_voters_are_told():
+    length = np.random.default_rng(1).normal(size=(404, 1))
+    votes = with_an_unbeaten_item(covariates=length, covariate_names=("length",))
+    board = Leaderboard(covariates=("length",)).fit(votes)
+    ends = {row.name: (row.low, row.high) for row in board.standings_}
+    assert ends["best"][1] == ends["next"][1] == np.inf
+    assert all(np.isfinite(low) for low, _ in ends.values())
+    assert all(np.isfinite(ends[f"item {i}"][1]) for i in range(4))
+    assert any("voted more than once" in text for text in board.warnings_)
+    held = Leaderboard(covariates=("length",), prior_scale=2.0).fit(votes)
+    assert all(np.isfinite(row.high) for row in held.standings_)
+    once = dataclasses.replace(votes, voter=np.arange(404), voters=tuple(map(str, range(404))))
+    assert not any(
+        "more than once" in text for text in Leaderboard(covariates=("length",)).fit(once).warnings_
+    )
+
+
+def test_in_rankings_whoever_is_behind_unbeaten_items_only_has_no_upper_end_either():
+    rows = [(0, 1, 2, 3)] * 3 + [(1, 3, 2)] * 3
+    item = np.concatenate(rows).astype(np.int32)
+    start = np.append(0, np.cumsum([len(row) for row in rows]))
+    tier = np.concatenate([np.arange(len(row)) for row in rows])
+    rankings = Rankings(
+        items=tuple("abcd"), item=item, tier=tier, start=start, weight=np.ones(len(rows))
+    )
+    ends = {row.name: row.high for row in Leaderboard().fit(rankings).standings_}
+    assert ends["a"] == ends["b"] == np.inf
+    assert np.isfinite([ends["c"], ends["d"]]).all()
+    held = Leaderboard(prior_scale=3.0).fit(rankings).standings_
+    assert all(np.isfinite([row.low, row.high]).all() for row in held)

@@ -26,7 +26,7 @@ from penchant.fitting.paired_prior import (
 )
 from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
-from penchant.numerics.graph import Connectivity, connectivity, describe
+from penchant.numerics.graph import Connectivity, bounded_sides, connectivity, describe
 from penchant.numerics.threads import one_blas_thread
 
 
@@ -62,6 +62,10 @@ class RankedFit:
         """Minus the Hessian, as a matrix; N x N numbers."""
         found = RankedDensity(self.rankings, self.prior, self.connectivity.island)
         return found.information(self.strengths)
+
+    def bounded_sides(self) -> tuple[Bool[Array, " N"], Bool[Array, " N"]]:
+        """Whether the rankings bound each strength from below, and from above."""
+        return bounded_sides(*_scored(self.rankings), self.connectivity)
 
 
 @one_blas_thread
@@ -279,12 +283,16 @@ def _start(rankings: Rankings, island: Int[Array, " N"]) -> Float[Array, " N"]:
 
 
 def _connectivity(rankings: Rankings) -> Connectivity:
+    return connectivity(*_scored(rankings), rankings.num_items)
+
+
+def _scored(rankings: Rankings) -> tuple[Array, Array, Array, Array]:
     """Who was ranked above whom: each tier above the next one, which says all by way of chains."""
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     pairs += list(_above_next(rankings))
     above, below = np.concatenate(pairs).T
     low, high = np.minimum(above, below), np.maximum(above, below)
-    return connectivity(low, high, (above < below) * 1.0, (above > below) * 1.0, rankings.num_items)
+    return low, high, (above < below) * 1.0, (above > below) * 1.0
 
 
 def _above_next(rankings: Rankings) -> Iterator[Array]:

@@ -38,6 +38,7 @@ from penchant.models.standings import (
     Bounds,
     Standing,
     normal_bounds,
+    open_ends,
     paired_bounds,
     rank_bounds,
     ranked_bounds,
@@ -45,7 +46,7 @@ from penchant.models.standings import (
 )
 from penchant.models.table import Table
 from penchant.numerics.arrays import Array
-from penchant.numerics.graph import connectivity
+from penchant.numerics.graph import bounded_sides, connectivity
 
 MODELS = ("bradley_terry", "thurstone", "plackett_luce")
 # A voter with a larger part of the votes than this is worth a sentence.
@@ -212,6 +213,11 @@ class Leaderboard:
             raise ConfigError(
                 f"interval is {self.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}."
             )
+        if self.needs_votes and self.interval not in ("auto", "wald"):
+            raise ConfigError(
+                f"interval is {self.interval!r}, and with covariates, a context, voters or drift "
+                'errors come from the curvature only; expected "auto" or "wald", or none of those.'
+            )
         # Says what is wrong with ties and prior.
         PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
         if not 0 < self.level < 1:
@@ -308,14 +314,14 @@ class Leaderboard:
         fit, self.detail_ = richer.table, richer.detail
         counts = votes.counts()
         scored = 0.5 * counts.ties
-        island = connectivity(
-            counts.first, counts.second, counts.first_wins + scored, counts.second_wins + scored,
-            counts.num_items,
-        ).island  # fmt: skip
+        pairs = counts.first, counts.second, counts.first_wins + scored, counts.second_wins + scored
+        found = connectivity(*pairs, counts.num_items)
         bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
-        self._keep(fit, votes.items, bounds, island, counts.votes_of_item)
+        if self.prior_scale is None and self.voters != "classes" and not self.has_drift:
+            bounds = open_ends(bounds, *bounded_sides(*pairs, found))
+        self._keep(fit, votes.items, bounds, found.island, counts.votes_of_item)
         # Voters who differ are told of in sentences of their own.
-        busy = voter_sentences(votes) if self.voters is None else ()
+        busy = (*voter_sentences(votes), *_trusting(votes)) if self.voters is None else ()
         self.warnings_ = (
             *fit.warnings, *richer.notes, *busy, *_convergence_sentences(fit), *bounds.notes[1:]
         )  # fmt: skip
@@ -368,6 +374,17 @@ def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
         f"Voter `{votes.voters[i]}` cast {cast[i] / total:.0%} of all votes: the order is theirs "
         "as much as everybody's. Intervals by voter say how much it rests on them."
         for i in busy
+    )
+
+
+def _trusting(votes: Votes) -> tuple[str, ...]:
+    """Said where errors by the curvature meet voters of several votes."""
+    known = votes.voter[votes.voter >= 0] if votes.voter is not None else np.zeros(0, dtype=int)
+    if np.bincount(known, minlength=1).max() < 2:
+        return ()
+    return (
+        "Some voters voted more than once, and errors of this model trust all votes to be "
+        "independent: intervals and places are too sure if voters differ.",
     )
 
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import DataError
 from penchant.fitting.paired_intervals import StrengthIntervals, comparison_errors
@@ -111,11 +111,16 @@ def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
     unseen = fit.connectivity.unseen
     covariance[unseen, unseen] = np.inf
     bounds = normal_bounds(fit.strengths, covariance, level)
-    one_sided = fit.connectivity.unbeaten, fit.connectivity.winless
+    if fit.prior is not None and bool(fit.prior.held.all()):
+        return bounds
+    return open_ends(bounds, *fit.bounded_sides())
+
+
+def open_ends(bounds: Bounds, below: Bool[Array, " N"], above: Bool[Array, " N"]) -> Bounds:
+    """Infinite where the data set no bound."""
     return replace(
-        bounds, low=np.where(one_sided[1], -np.inf, bounds.low),
-        high=np.where(one_sided[0], np.inf, bounds.high),
-    )  # fmt: skip
+        bounds, low=np.where(below, bounds.low, -np.inf), high=np.where(above, bounds.high, np.inf)
+    )
 
 
 def rank_bounds(
