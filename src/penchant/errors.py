@@ -13,6 +13,10 @@ class ConfigError(PenchantError, ValueError):
     """An option was given a value that it cannot take."""
 
 
+class FitError(PenchantError, ArithmeticError):
+    """A fit ran into numbers that are not finite; nothing it could return would mean anything."""
+
+
 class NotFittedError(PenchantError, AttributeError):
     """An estimator was asked for what only `fit` can tell it."""
 

@@ -316,6 +316,14 @@ def test_weights_of_the_bootstrap_belong_to_people():
     assert not np.array_equal(weight, reweighted(batch, 0, 2).blocks[0].weight)
 
 
+@pytest.mark.parametrize("rate", [1e3, 1e8])
+def test_a_rate_far_too_high_is_not_called_convergence(rate):
+    training = TrainConfig(batch_size=64, max_epochs=20, patience=3, learning_rate=rate)
+    report = fit_neural(small(0), (Choice(),), network=SMALL, training=training).report
+    assert not report.converged
+    assert any("Lower the learning rate" in warning for warning in report.warnings)
+
+
 def test_a_fit_that_did_not_settle_says_so():
     report = fit_neural(
         small(0), (Choice(),), network=replace(SMALL, num_networks=1),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitting.small_batches import CHANNELS, mixed_feedback, small
-from penchant.errors import BeliefError, ConfigError
+from penchant.errors import BeliefError, ConfigError, FitError
 from penchant.fitting import sgd_pooled
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.examples import Examples
@@ -96,6 +96,34 @@ def test_training_stops_when_held_out_people_gain_nothing_and_goes_back_to_the_b
     short = train(Mean(numbers), EVERYBODY, HELD, TrainConfig(batch_size=80, max_epochs=2))
     assert not short.has_settled
     assert not train(Mean(numbers), EVERYBODY, NOBODY, config).has_settled
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+@pytest.mark.parametrize("part", ["step", "evaluate"])
+@pytest.mark.parametrize("evaluated", [HELD, NOBODY])
+def test_a_look_that_is_not_finite_ends_the_training(tmp_path, part, value, evaluated):
+    class Broken(Mean):
+        def step(self, examples, learning_rate):
+            before = super().step(examples, learning_rate)
+            return value if part == "step" and len(self.seen) > 4 else before
+
+        def evaluate(self, examples):
+            return value if len(self.seen) > 4 else super().evaluate(examples)
+
+    config = TrainConfig(batch_size=20, max_epochs=50, patience=3)
+    with pytest.raises(FitError, match=r"after 8 steps .* Lower the learning rate"):
+        train(Broken(NUMBERS), EVERYBODY, evaluated, config, checkpoint=tmp_path)
+    # What was kept is the last look that was sound.
+    sound = train(Mean(NUMBERS), EVERYBODY, evaluated, config, checkpoint=tmp_path)
+    assert sound.looks[1].step == 4
+
+
+def test_a_training_that_never_gained_has_not_settled():
+    config = TrainConfig(batch_size=80, max_epochs=50, learning_rate=3.0, patience=4)
+    learner = Mean(NUMBERS)
+    done = train(learner, EVERYBODY, HELD, config)
+    assert (done.best, done.has_settled, done.steps) == (0, False, 4)
+    assert learner.value == 0.0
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):

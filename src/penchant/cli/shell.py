@@ -16,6 +16,7 @@ from penchant.errors import (
     BeliefError,
     ConfigError,
     DataError,
+    FitError,
     MissingExtraError,
     PenchantError,
 )
@@ -116,6 +117,8 @@ def exit_code(error: Exception) -> int:
         return USAGE
     if isinstance(error, DataError | BeliefError | OSError):
         return BAD_DATA
+    if isinstance(error, FitError):
+        return NOT_CONVERGED
     return OUR_BUG
 
 

@@ -55,7 +55,7 @@ def _said(setting: object) -> str:
     if isinstance(setting, tuple):
         return f"({', '.join(_said(one) for one in setting)})"
     if isinstance(setting, np.ndarray):
-        return hashlib.blake2b(np.ascontiguousarray(setting), digest_size=8).hexdigest()
+        return hashlib.blake2b(setting.tobytes(), digest_size=8).hexdigest()
     if isinstance(setting, np.generic):
         return repr(setting.item())
     if is_dataclass(setting) or isinstance(setting, str | int | float | None):

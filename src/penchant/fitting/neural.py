@@ -217,7 +217,7 @@ def fit_neural(
     folder from which an interrupted fit goes on, bit for bit. on_look(network, look) sees the
     training.
     Raises `MissingExtraError` without torch, `DataError` for unusable data, `ConfigError` for a
-    checkpoint of another training.
+    checkpoint of another training, `FitError` for a training that runs into NaN.
     """
     _need_torch()
     began = time.perf_counter()
@@ -238,7 +238,8 @@ def fit_neural(
         linear=linear,
     )
     belief = _mixture(members, utility, len(linear), training.seed)
-    return _told(replace(belief, encoder=encoder), members, batch, channels, began)
+    rate = training.learning_rate
+    return _told(replace(belief, encoder=encoder), members, batch, channels, rate, began)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -395,11 +396,13 @@ def _told(
     members: list[_Member],
     batch: Batch,
     channels: tuple[Channel, ...],
+    rate: float,
     began: float,
 ) -> Belief:
     """The belief with a report of all its networks."""
     assert isinstance(belief.utility, Neural)
     settled = sum(member.training.has_settled for member in members)
+    stuck = sum(not member.training.best and len(member.training.looks) > 1 for member in members)
     fitted = [member.head.report for member in members if member.head.report is not None]
     layers = sum(network.num_parameters for network in belief.utility.networks)
     looks = [member.training.looks[member.training.best] for member in members]
@@ -410,9 +413,16 @@ def _told(
             "Standard errors, intervals and draws take the network's layers as given (Laplace on "
             "the last layer) and are far too narrow; num_networks=8 asks how sure the layers are.",
         )
-    if settled < len(members):
+    if stuck:
         warnings += (
-            f"{len(members) - settled} of {len(members)} networks did not settle: when the epochs "
+            f"{stuck} of {len(members)} networks never foretold held-out people better than they "
+            "did before training, and were left as they began. Lower the learning rate "
+            f"({rate:g}); if that changes nothing, the linear worths say all that these data can.",
+        )
+    unsettled = len(members) - settled - stuck
+    if unsettled:
+        warnings += (
+            f"{unsettled} of {len(members)} networks did not settle: when the epochs "
             "ran out, people held out had still been gaining (or nobody was held out). Raise "
             "max_epochs.",
         )

@@ -16,7 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, FitError
 from penchant.numerics.arrays import Array
 
 State = Mapping[str, np.ndarray]
@@ -94,7 +94,8 @@ class Look:
 class Training:
     """How a training went. The learner is left in the best state (by the held-out examples; the
     last one without them). has_settled: it stopped because nothing was gained any more; False
-    where the epochs ran out first, or nothing was held out to tell."""
+    where the epochs ran out first, nothing was held out to tell, or nothing was ever gained: the
+    best look is then the start, and the learner is left there."""
 
     looks: tuple[Look, ...]
     best: int
@@ -118,7 +119,7 @@ def train(
     The order of epoch e depends on the seed and e alone. `checkpoint` is a folder written at every
     look and read at the start; `fingerprint` says on what data, and a folder of other data or of
     another configuration is refused with a `ConfigError`. Ctrl-C loses at most what came after the
-    last look.
+    last look. A log-probability that is not finite ends the training with a `FitError`.
     """
     from penchant.fitting.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -133,14 +134,15 @@ def train(
             step=0, epoch=0.0, learning_rate=0.0, train=math.nan,
             held_out=_evaluate(learner, held_out),
         )  # fmt: skip
+        _check_finite(first, config, len(held_out))
         found = Checkpoint(step=0, looks=(first,), best=0, state=learner.state(), best_state=None)
     else:
         learner.restore(found.state)
     looks, best = list(found.looks), found.best
     best_state = found.state if found.best_state is None else found.best_state
     order, total, count = np.zeros(0, dtype=np.int64), 0.0, 0
-    step, has_settled = found.step, _has_settled(looks, best, config)
-    while step < last and not has_settled:
+    step, has_stopped = found.step, _gains_nothing(looks, best, config)
+    while step < last and not has_stopped:
         epoch, place = divmod(step, per_epoch)
         if place == 0 or not len(order):
             order = np.random.default_rng([config.seed, epoch]).permutation(train_examples)
@@ -155,11 +157,12 @@ def train(
             step=step, epoch=step / per_epoch, learning_rate=rate, train=total / count,
             held_out=_evaluate(learner, held_out),
         )  # fmt: skip
+        _check_finite(look, config, len(held_out))
         looks, total, count = [*looks, look], 0.0, 0
         state = learner.state()
         if not len(held_out) or look.held_out > looks[best].held_out:
             best, best_state = len(looks) - 1, state
-        has_settled = _has_settled(looks, best, config)
+        has_stopped = _gains_nothing(looks, best, config)
         if checkpoint is not None:
             save_checkpoint(
                 Checkpoint(
@@ -175,7 +178,7 @@ def train(
         looks=tuple(looks),
         best=best,
         steps=step,
-        has_settled=has_settled,
+        has_settled=has_stopped and best > 0,
         seconds=time.perf_counter() - began,
     )
 
@@ -217,7 +220,25 @@ def _evaluate(learner: Learner, held_out: Int[Array, " M"]) -> float:
     return learner.evaluate(held_out) if len(held_out) else math.nan
 
 
-def _has_settled(looks: list[Look], best: int, config: TrainConfig) -> bool:
+def _check_finite(look: Look, config: TrainConfig, num_held: int) -> None:
+    """Raises `FitError`: a comparison with NaN is False, so the training would seem to settle."""
+    seen = {"training": look.train} if look.step else {}
+    seen |= {"held-out": look.held_out} if num_held else {}
+    for whose, value in seen.items():
+        if not math.isfinite(value):
+            advice = (
+                f"Lower the learning rate ({config.learning_rate:g})"
+                if look.step
+                else "No step was taken yet: look for answers that the start gives no chance"
+            )
+            raise FitError(
+                f"after {look.step} steps the mean log-probability of the {whose} examples is "
+                f"{value}; expected a finite number. {advice}, or look for features that are huge "
+                "or not finite."
+            )
+
+
+def _gains_nothing(looks: list[Look], best: int, config: TrainConfig) -> bool:
     """Whether the last `patience` looks brought no gain worth the name."""
     if config.patience is None or len(looks) <= config.patience or math.isnan(looks[0].held_out):
         return False
