@@ -170,3 +170,16 @@ def test_unusable_pairs_are_refused():
         fit_linear_head(replace(pairs, weight=np.zeros(50)), DAVIDSON)
     with pytest.raises(ConfigError, match="prior_scale=-1"):
         fit_linear_head(pairs, DAVIDSON, prior_scale=-1.0)
+
+
+def test_steps_that_were_taken_are_counted():
+    pairs, _ = world()
+    for most in (1, 2, 200):
+        seen = []
+        head = fit_linear_head(
+            pairs, DAVIDSON, prior_scale=1.0, config=HeadConfig(tolerance=0.0, max_steps=most),
+            on_step=lambda step, value, seen=seen: seen.append(step),
+        )  # fmt: skip
+        # Without a tolerance the climb ends where float32 lets no step gain any more.
+        assert seen == list(range(1, head.iterations + 1))
+    assert head.iterations < 200

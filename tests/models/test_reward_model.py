@@ -8,6 +8,8 @@ from penchant.beliefs.belief import Belief
 from penchant.data.records import Records
 from penchant.data.samples import convincing_arguments
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.linear_head import HeadConfig
+from penchant.models import reward_model
 from penchant.models.reward_model import HABITS, RewardModel
 
 WORDS = ["so"] * 40
@@ -205,3 +207,14 @@ def test_the_bundled_arguments_are_whole():
     outcome = np.asarray(records.rows["outcome"])
     np.testing.assert_array_equal(np.bincount(outcome), [26_206, 26_070, 15_805])
     assert len(set(records.rows["debate"].to_pylist())) == 32
+
+
+@pytest.mark.parametrize("personal", [HABITS, False])
+def test_a_head_that_stopped_early_is_no_convergence(monkeypatch, personal):
+    records, *_ = simulate(num_people=20, per_person=10)
+    model = RewardModel(personal=personal, num_draws=20)
+    assert not any("head" in w for w in model.fit(records).belief_.report.warnings)
+    monkeypatch.setattr(reward_model, "HeadConfig", lambda: HeadConfig(max_steps=1, tolerance=0))
+    report = model.fit(records).belief_.report
+    assert not report.converged
+    assert any("reward head did not converge: after 1 steps" in w for w in report.warnings)

@@ -357,13 +357,12 @@ def _climb(
     limit = config.tolerance * abs(here.value)
     steps: list[Array] = []
     bends: list[Array] = []
-    for iteration in range(config.max_steps):
+    taken = 0
+    for _ in range(config.max_steps):
         step = _two_loop(here.gradient, steps, bends, lambda g: cho_solve((root, True), g))
         gain = 0.5 * float(step @ here.gradient)
         if gain <= limit:
-            return _Climb(
-                theta=theta, point=here, converged=True, iterations=iteration, gain_left=gain
-            )
+            return _Climb(theta=theta, point=here, converged=True, iterations=taken, gain_left=gain)
         size = 1.0
         there = density.at(theta + step)
         while not there.value > here.value and size > 1e-3:
@@ -374,14 +373,14 @@ def _climb(
         steps.append(size * step)
         bends.append(here.gradient - there.gradient)
         steps, bends = steps[-config.memory :], bends[-config.memory :]
-        theta, here = theta + size * step, there
+        theta, here, taken = theta + size * step, there, taken + 1
         if on_step is not None:
-            on_step(iteration + 1, here.value)
+            on_step(taken, here.value)
     return _Climb(
         theta=theta,
         point=here,
         converged=gain <= 1e3 * limit,
-        iterations=config.max_steps,
+        iterations=taken,
         gain_left=gain,
     )
 

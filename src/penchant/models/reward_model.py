@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
+from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
@@ -15,7 +16,7 @@ from penchant.encoders.reward import Pairs, RewardEncoder, read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
-from penchant.fitting.linear_head import HeadConfig, HeadPairs, fit_linear_head
+from penchant.fitting.linear_head import HeadConfig, HeadPairs, LinearHead, fit_linear_head
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.metrics.intervals import Z95
@@ -47,6 +48,14 @@ class Judgements:
     high: Float[Array, " B"]
     ignorance: Float[Array, " B"]
     knows_person: Bool[Array, " B"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Head:
+    """The first stage: the encoder that it becomes, and how its fit went."""
+
+    encoder: RewardEncoder
+    fitted: LinearHead
 
 
 @dataclass(eq=False)
@@ -91,7 +100,8 @@ class RewardModel(Estimator):
         pairs = self._pairs(data, sample_weight)
         has_ties = self.ties is not None
         model = GapModel(ties="davidson" if has_ties else None)
-        encoder = self._head(pairs, model)
+        head = self._head(pairs, model)
+        encoder = head.encoder
         answered = np.flatnonzero(pairs.outcome >= 0)
         batch = self._unseen(data, pairs, encoder, model).take_rows(answered)
         places = self._personal(encoder.feature_names)
@@ -106,7 +116,7 @@ class RewardModel(Estimator):
             )  # fmt: skip
         else:
             belief = fit_pooled(batch, encoder=encoder)
-        self.belief_ = belief
+        self.belief_ = _told(belief, head.fitted)
         return self
 
     def judge(self, data: Records, history: Records | None = None) -> Judgements:
@@ -155,9 +165,7 @@ class RewardModel(Estimator):
             )
         return replace(pairs, weight=pairs.weight * weight)
 
-    def _head(
-        self, pairs: Pairs, model: GapModel, *, prior_scale: float | None = None
-    ) -> RewardEncoder:
+    def _head(self, pairs: Pairs, model: GapModel, *, prior_scale: float | None = None) -> _Head:
         mean = pairs.embedded.vectors.mean(axis=0)
         form = text_attributes(pairs.embedded.texts, self.attributes)
         told = np.flatnonzero(pairs.outcome >= 0)
@@ -180,7 +188,7 @@ class RewardModel(Estimator):
         )
         assert head.covariance is not None
         size = len(head.weights)
-        return RewardEncoder(
+        encoder = RewardEncoder(
             embedding=self.embedding,
             mean=mean,
             weights=head.weights,
@@ -192,6 +200,7 @@ class RewardModel(Estimator):
             has_ties=self.ties is not None,
             group_by=self.group_by,
         )
+        return _Head(encoder=encoder, fitted=head)
 
     def _unseen(
         self, data: Records, pairs: Pairs, encoder: RewardEncoder, model: GapModel
@@ -214,7 +223,7 @@ class RewardModel(Estimator):
         features = block.features.copy()
         for out in range(num_folds):
             others = replace(pairs, outcome=np.where(fold == out, -1, pairs.outcome))
-            apart = self._head(others, model, prior_scale=encoder.prior_scale)
+            apart = self._head(others, model, prior_scale=encoder.prior_scale).encoder
             there = fold[block.row] == out
             features[there, :, 0] = apart.encode_pairs(data, pairs).blocks[0].features[there, :, 0]
         return replace(batch, blocks=(replace(block, features=features),))
@@ -232,6 +241,19 @@ class RewardModel(Estimator):
         encoder = self._belief().encoder
         assert isinstance(encoder, RewardEncoder)
         return encoder
+
+
+def _told(belief: Belief, head: LinearHead) -> Belief:
+    """The belief, whose report is of the second stage, with what the first one left open."""
+    if head.converged or belief.report is None:
+        return belief
+    warning = (
+        f"The reward head did not converge: after {head.iterations} steps, one more would bring "
+        f"{head.gain_left:.3g} nats. Rewards are where it stopped, their intervals may be wrong. "
+        "Look for embeddings of very different sizes, or set a smaller prior_scale."
+    )
+    report = replace(belief.report, converged=False, warnings=(*belief.report.warnings, warning))
+    return replace(belief, report=report)
 
 
 def _answered_names(known: Batch) -> set[str]:
