@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penchant.data.readers.read import read as read
     from penchant.data.records import Records as Records
     from penchant.data.samples import conjoint as conjoint
+    from penchant.data.samples import convincing_arguments as convincing_arguments
     from penchant.data.samples import london as london
     from penchant.data.samples import swissmetro as swissmetro
     from penchant.encoders.table import TableEncoder as TableEncoder
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from penchant.models.ordinal_ratings import OrdinalRatings as OrdinalRatings
     from penchant.models.personal_logit import PersonalLogit as PersonalLogit
     from penchant.models.plackett_luce import PlackettLuce as PlackettLuce
+    from penchant.models.reward_model import RewardModel as RewardModel
     from penchant.models.summary import likelihood_ratio as likelihood_ratio
     from penchant.models.willingness import willingness_to_pay as willingness_to_pay
     from penchant.policies.oneshot.what_if import Change as Change
@@ -71,9 +73,11 @@ _HOMES = {
     "PlackettLuce": "penchant.models.plackett_luce",
     "Records": "penchant.data.records",
     "ReportData": "penchant.evaluation.report",
+    "RewardModel": "penchant.models.reward_model",
     "TableEncoder": "penchant.encoders.table",
     "component_effects": "penchant.models.component_effects",
     "conjoint": "penchant.data.samples",
+    "convincing_arguments": "penchant.data.samples",
     "likelihood_ratio": "penchant.models.summary",
     "london": "penchant.data.samples",
     "read": "penchant.data.readers.read",
