@@ -1,19 +1,24 @@
 """Where the numbers of a text come from: a column of the data, or a model that reads the text.
 
-Legend: N options over all menus, T distinct texts, E dimensions of the embedding.
+Legend: N options over all menus, T distinct texts, E dimensions of the embedding,
+L some lines, F numbers of all lists one after the other.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float32, Int
 
-from penchant.data.columns import is_text, one_chunk, to_codes
+from penchant.data.columns import Column, combine_codes, is_text, one_chunk, to_codes, to_ints
 from penchant.data.records import Records
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
+
+# Lines whose numbers are compared at a time, so that no copy of them all is made.
+_CHUNK = 8192
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,14 +43,15 @@ class Embedding(Protocol):
 class EmbeddingColumn:
     """Numbers that the data bring along: a column of lists beside the column of texts.
 
-    One text has one embedding: the first line that shows a text speaks for all.
+    One text has one embedding: lines that repeat a text repeat its numbers, or have none.
     """
 
     column: str = "embedding"
     text: str = "text"
 
     def embed(self, records: Records) -> Embedded:
-        """Raises `DataError` where a text or its embedding is missing, or lengths differ."""
+        """Raises `DataError` where a text or its embedding is missing, lengths differ, or one text
+        has two embeddings."""
         texts, of_option = distinct_texts(records, self.text)
         if self.column not in records.options.column_names:
             raise DataError(
@@ -54,10 +60,43 @@ class EmbeddingColumn:
                 "with `TextEncoder(model=...)`."
             )
         _, first = np.unique(of_option, return_index=True)
-        lists = one_chunk(records.options[self.column].take(pa.array(first)))
-        if pa.types.is_dictionary(lists.type):
-            lists = lists.dictionary_decode()
-        return Embedded(texts=texts, vectors=self._vectors(lists, texts), of_option=of_option)
+        column = one_chunk(records.options[self.column])
+        vectors = self._vectors(_lists(column, first), texts)
+        self._check_repeats(column, vectors, texts, of_option, first)
+        return Embedded(texts=texts, vectors=vectors, of_option=of_option)
+
+    def _check_repeats(
+        self,
+        column: Column,
+        vectors: Float32[Array, "T E"],
+        texts: tuple[str, ...],
+        of_option: Int[Array, " N"],
+        first: Int[Array, " T"],
+    ) -> None:
+        """A text with two embeddings would be judged by whichever line came first."""
+        repeats = np.setdiff1d(np.arange(len(of_option)), first, assume_unique=True)
+        if pa.types.is_dictionary(column.type):
+            # Equal codes are equal lists: only what differs is looked at, each text and code once.
+            codes = to_ints(column.indices)
+            repeats = repeats[codes[repeats] != codes[first[of_option[repeats]]]]
+            both = combine_codes(of_option[repeats], codes[repeats])
+            repeats = repeats[np.unique(both, return_index=True)[1]]
+        for at in range(0, len(repeats), _CHUNK):
+            lines = repeats[at : at + _CHUNK]
+            lists = _lists(column, lines)
+            lines, lists = lines[np.asarray(lists.is_valid())], lists.drop_null()
+            same = to_ints(pc.list_value_length(lists)) == vectors.shape[1]
+            if same.all():
+                told = vectors[of_option[lines]]
+                found = _numbers(lists).reshape(told.shape)
+                same = ((found == told) | (np.isnan(found) & np.isnan(told))).all(axis=1)
+            if not same.all():
+                text = texts[of_option[lines[np.argmin(same)]]]
+                raise DataError(
+                    f"the text {text[:60]!r} has different embeddings in column {self.column!r} on "
+                    "different lines; expected one embedding for one text. Embed each text once, "
+                    "all with one model, or tell the texts apart."
+                )
 
     def _vectors(self, lists: pa.Array, texts: tuple[str, ...]) -> Float32[Array, "T E"]:
         kind = lists.type
@@ -74,8 +113,17 @@ class EmbeddingColumn:
                 f"others have {np.bincount(lengths).argmax()}; expected one length for all. Embed "
                 "all texts with one model."
             )
-        numbers = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-        return numbers.reshape(len(lists), -1)
+        return _numbers(lists).reshape(len(lists), -1)
+
+
+def _lists(column: Column, lines: Int[Array, " L"]) -> Any:
+    """The lists of some lines, out of their dictionary."""
+    lists = column.take(pa.array(lines))
+    return lists.dictionary_decode() if pa.types.is_dictionary(lists.type) else lists
+
+
+def _numbers(lists: Any) -> Float32[Array, " F"]:
+    return np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
 
 
 def distinct_texts(records: Records, column: str) -> tuple[tuple[str, ...], Int[Array, " N"]]:
