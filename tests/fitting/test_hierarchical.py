@@ -95,6 +95,27 @@ def test_the_same_seed_gives_the_same_bits(simulated, fit):
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("is_correlated", [True, False])
+@pytest.mark.parametrize("divisor", [128.0, 1e-3])
+def test_the_units_of_a_feature_change_the_chain_by_that_unit_alone(
+    simulated, is_correlated, divisor
+):
+    few = simulated.batch.take_groups(np.arange(60))
+    factor = np.array([1.0 / divisor, 1.0, 1.0])
+    other = replace(
+        few, blocks=tuple(replace(block, features=block.features * factor) for block in few.blocks)
+    )
+    config = HierarchicalConfig(num_chains=1, num_warmup=0, num_draws=40)
+    one, two = (
+        fit_hierarchical(batch, (0, 1), is_correlated=is_correlated, seed=2, config=config)
+        for batch in (few, other)
+    )
+    first, second = factor[:2]
+    spreads = [first, second, second] if is_correlated else [first, second]
+    back = np.array([*factor, *spreads])
+    np.testing.assert_allclose(two.chains * back, one.chains, rtol=1e-4, atol=1e-6)
+
+
 def test_chains_that_have_not_met_are_said_not_to(simulated):
     config = HierarchicalConfig(num_chains=3, num_warmup=0, num_draws=8)
     belief = fit_hierarchical(simulated.batch, (0, 1), config=config).belief

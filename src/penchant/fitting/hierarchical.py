@@ -200,7 +200,7 @@ class _Model:
             root=np.diag(spread),
             z=rng.standard_normal((num_groups, size)),
             modes=np.zeros((num_groups, size)),
-            mixing=self.spread_scale**2,
+            mixing=self.spread_scale**-2.0,  # as large as its prior, IG(1/2, 1/A^2), has it
         )
 
     def draw_people(
