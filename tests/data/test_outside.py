@@ -238,6 +238,17 @@ def test_it_comes_and_goes_without_a_trace():
         with_outside_option(records, "other")
 
 
+def test_it_stands_last_where_positions_are_told():
+    shown = Records.from_arrays(
+        options={"option": ["bus", "car", "bus"], "position": [1, 0, 0], "cost": [1.0, 2, 3]},
+        rows={"chosen": [0, 0]}, menu_sizes=np.array([2, 1]),
+    )  # fmt: skip
+    records = with_outside_option(answered(shown, [0, -1]))
+    assert names(records) == ["bus", "car", "none", "bus", "none"]
+    assert records.options["position"].to_pylist() == [1, 0, 2, 0, 1]
+    assert chosen(records) == [0, 1]
+
+
 def test_an_option_that_the_data_list_themselves_becomes_it():
     listed = Records.from_arrays(
         options={"option": ["bus", "home", "home", "car"], "cost": [1.0, 0, 0, 2]},

@@ -98,7 +98,7 @@ def _appended(records: Records, name: str) -> Records:
     codes, names = _used(options["option"])
     columns = {"option": from_codes(np.where(inside, codes, len(names)), [*names, name])}
     if "position" in options.column_names and options["position"].null_count <= num_rows:
-        position = to_ints(options["position"], missing=0)
+        position = to_ints(options["position"], missing=0).copy()  # an Arrow view is read-only
         position[last] = sizes
         columns["position"] = pa.array(position)
     return replace(records, options=options, offsets=offsets).with_columns(options=columns)
