@@ -370,6 +370,22 @@ def test_decisions_with_whole_menus_have_a_value_where_they_acted(taken):
     assert kept.quarantined["row_number"].to_pylist() == [2]
 
 
+def test_one_bad_action_changes_how_no_other_is_read():
+    table = pa.table({"menu": [["2", "1", "0"]] * 3, "taken": [1, 2, 7], "reward": [1.0, 2.0, 3.0]})
+    told = said(layout="decisions", option="menu", action="taken", answer="reward")
+    with pytest.raises(DataError, match=r"row 3: taken is 7 .*an option of the list in menu"):
+        read(table, told)
+    kept = read(table, told, on_bad_rows="quarantine")
+    assert kept.quarantined["row_number"].to_pylist() == [3]
+    assert options_of(kept.records, "value") == [None, 1.0, None, 2.0, None, None]
+    places = pa.table(
+        {"menu": [["x", "y"]] * 4, "taken": [1, 2, None, 0.5], "reward": [1.0, 2.0, 3.0, 4.0]}
+    )
+    kept = read(places, told, on_bad_rows="quarantine")
+    assert kept.quarantined["row_number"].to_pylist() == [2, 3, 4]
+    assert options_of(kept.records, "value") == [None, 1.0]
+
+
 def test_drops_replacements_and_labels_are_applied_and_told():
     from penchant.data.description import Drop, Replace
 

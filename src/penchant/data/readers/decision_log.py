@@ -130,9 +130,11 @@ def _taken(source: Source, menu: Any, sizes: Array) -> Array:
     start = np.cumsum(sizes) - sizes
     place = np.full(len(sizes), -1)
     place[line[hit][::-1]] = (hit - start[line[hit]])[::-1]
-    if is_number(column.type) and (place < 0).any():
-        # The actions have names that are no numbers: the number is a place.
-        place = to_ints(column)
+    # Decided once for the whole file, so that one bad line changes no other: a number is a place
+    # only where no action is the name of any option anywhere.
+    if is_number(column.type) and not any(word in place_of for word in words):
+        numbers = to_floats(column)
+        place = np.where(numbers == np.floor(numbers), numbers, -1).astype(np.int64)
     source.bad.add(
         (place < 0) | (place >= sizes), said.action, column,
         f"an option of the list in {said.option} (its name, or its place from 0)",
