@@ -56,7 +56,9 @@ def test_an_option_that_would_be_ignored_is_refused():
         check_options(ModelOptions(model="mixed", group_formula="age"))
     with pytest.raises(ConfigError, match="--random belongs to --model mixed or personal"):
         check_options(ModelOptions(model="pooled", random="time"))
-    check_options(ModelOptions(model="classes", group_formula="age"))
+    with pytest.raises(ConfigError, match="--classes belongs to --model classes"):
+        check_options(ModelOptions(model="pooled", classes=5))
+    check_options(ModelOptions(model="classes", group_formula="age", classes=3))
 
 
 @pytest.mark.parametrize("model", ["pooled", "context", "classes", "mixed", "personal"])

@@ -121,6 +121,19 @@ def test_context_model_asks_what_each_feature_is_worth_in_each_situation(folder:
     assert any("cost:scale(age)" in name for name in names)
 
 
+def test_shrunk_terms_are_fitted_and_judged(folder: Path):
+    said = ("--formula", "time + cost", "--shrunk", "time:purpose", "--json")
+    done = penchant("fit", folder / "trips.csv", *said)
+    names = [line["name"] for line in json.loads(done.stdout)["coefficients"]]
+    assert names[:2] == ["time", "cost"]
+    assert any("time:purpose" in name for name in names[2:])
+    # Judged as they are fitted: the model that ignores them foretells otherwise.
+    judged = penchant("evaluate", folder / "trips.csv", *said, "--folds", 2)
+    plain = penchant("evaluate", folder / "trips.csv", *said[:2], "--json", "--folds", 2)
+    one, two = (json.loads(each.stdout)["ladder"][-1]["nll"] for each in (judged, plain))
+    assert one != two
+
+
 def test_probabilities_of_each_menu_sum_to_one(folder: Path, belief: Path):
     done = penchant("predict", folder / "trips.csv", "--belief", belief, "--json")
     assert done.returncode == 0, done.stderr

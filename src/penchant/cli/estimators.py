@@ -30,7 +30,7 @@ class ModelOptions:
     group_formula: str = ""
     random: str = ""
     correlated: bool = False
-    classes: int = 2
+    classes: int | None = None
     draws: int | None = None
     chains: int | None = None
     seed: int = 0
@@ -61,12 +61,12 @@ def build_estimator(options: ModelOptions) -> Any:
     if options.model == "classes":
         from penchant.models.latent_class_logit import LatentClassLogit
 
-        return LatentClassLogit(
+        kinds = LatentClassLogit(
             formula=options.formula,
             group_formula=options.group_formula,
-            num_classes=options.classes,
             random_state=options.seed,
         )
+        return kinds if options.classes is None else kinds.set_params(num_classes=options.classes)
     estimator: Any
     if options.model == "mixed":
         from penchant.models.mixed_logit import MixedLogit
@@ -117,6 +117,7 @@ def check_options(options: ModelOptions) -> None:
         "--chains": (options.chains, ("hierarchical",)),
         "--correlated": (options.correlated, ("mixed",)),
         "--shrunk": (options.shrunk, ("pooled", "context", "mixed", "personal")),
+        "--classes": (options.classes, ("classes",)),
         "--group-formula": (options.group_formula, ("classes",)),
     }
     for name, (value, home) in homes.items():

@@ -45,7 +45,10 @@ def evaluate(
     group_formula: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
     random: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
     correlated: Annotated[bool, typer.Option("--correlated", help="See `penchant fit`.")] = False,
-    classes: Annotated[int, typer.Option(min=1, help="classes: how many.")] = 2,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, help="classes: how many, 2 without it.", show_default=False),
+    ] = None,
     draws: Annotated[
         int | None, typer.Option(min=1, help="mixed: draws per person.", show_default=False)
     ] = None,
@@ -69,7 +72,7 @@ def evaluate(
     from penchant.models.conditional_logit import ConditionalLogit
 
     wanted = ModelOptions(
-        model=model, formula=formula, group_formula=group_formula, random=random,
+        model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
         correlated=correlated, classes=classes, draws=draws, seed=seed,
     )  # fmt: skip
     check_options(wanted)

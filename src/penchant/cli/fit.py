@@ -52,7 +52,10 @@ def fit(
     correlated: Annotated[
         bool, typer.Option("--correlated", help="mixed: random coefficients may correlate.")
     ] = False,
-    classes: Annotated[int, typer.Option(min=1, help="classes: how many.")] = 2,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, help="classes: how many, 2 without it.", show_default=False),
+    ] = None,
     draws: Annotated[
         int | None,
         typer.Option(
@@ -79,7 +82,7 @@ def fit(
     from penchant.cli.estimators import ModelOptions, build_estimator, check_options
 
     wanted = ModelOptions(
-        model=model, formula=formula, group_formula=group_formula, random=random,
+        model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
         correlated=correlated, classes=classes, draws=draws, chains=chains, seed=seed,
     )  # fmt: skip
     check_options(wanted)
