@@ -76,6 +76,49 @@ def test_an_update_of_plain_votes_is_the_fit_of_all():
     assert all(abs(value - expected[name]) < 1e-5 for name, value in scores(board).items())
 
 
+def two_islands(votes):
+    """The same votes twice, on items that never meet; the later half has higher names."""
+    other = tuple(f"other {name}" for name in votes.items)
+    both = votes.take(np.tile(np.arange(len(votes)), 2))
+    shift = np.repeat([0, len(votes.items)], len(votes))
+    return replace(
+        both, items=votes.items + other, first=both.first + shift, second=both.second + shift
+    )
+
+
+def test_islands_stay_apart_with_drift_and_its_updates():
+    votes = two_islands(made(7, num_times=6, num_votes=900))
+    # Let the second island be voted on alone, so that common centring would show.
+    votes = votes.take(np.flatnonzero((votes.first < 6) | (votes.time < 5)))
+    early = votes.take(np.flatnonzero(votes.time < 4))
+    late = votes.take(np.flatnonzero(votes.time >= 4))
+    board = Leaderboard(has_drift=True).fit(early)
+    for _ in range(2):
+        assert {row.island for row in board.standings_} == {0, 1}
+        for island in (0, 1):
+            rows = [row for row in board.standings_ if row.island == island]
+            assert sorted(row.rank for row in rows) == [1, 2, 3, 4, 5, 6]
+            assert sum(row.strength for row in rows) == pytest.approx(0.0, abs=1e-9)
+        if board.fit_.log_likelihood is not None:
+            board.update(late)
+    assert board.fit_.log_likelihood is None
+    assert "not read again" in board.summary()
+    bridge = late.take(np.arange(20))
+    joined = replace(bridge, second=bridge.first % 6 + 6, first=bridge.first % 6)
+    board.update(replace(joined, time=np.full(20, 9.0)))
+    assert {row.island for row in board.standings_} == {0}
+
+
+def test_islands_stay_apart_with_classes():
+    votes = two_islands(made(8, num_votes=900))
+    alone = votes.take(np.flatnonzero((votes.first != 6) & (votes.second != 6)))
+    board = Leaderboard(voters="classes").fit(alone)
+    for island in (0, 1):
+        rows = [row for row in board.standings_ if row.island == island]
+        assert sum(row.strength for row in rows) == pytest.approx(0.0, abs=1e-9)
+    assert [row.se for row in board.standings_ if row.island == 2] == [np.inf]
+
+
 def test_an_update_keeps_who_voted():
     votes = made(3, num_voters=20)
     voters = tuple(reversed(votes.voters))

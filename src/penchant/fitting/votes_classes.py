@@ -22,8 +22,9 @@ from penchant.fitting.em import EMConfig, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances, effective_parameters
 from penchant.fitting.newton import Optimum
 from penchant.fitting.vote_rows import VoteRows, vote_rows
-from penchant.fitting.votes_pooled import VotesConfig
+from penchant.fitting.votes_pooled import VotesConfig, centred_covariance, centring
 from penchant.numerics.arrays import Array, log_sum_exp
+from penchant.numerics.graph import connectivity
 from penchant.numerics.threads import one_blas_thread
 from penchant.populations.classes import Classes
 
@@ -46,8 +47,9 @@ class VoterClassesConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VoterClassesFit:
-    """Classes numbered by share. Strengths have mean zero in each class; `mean_strengths` are those
-    of the voters together, each class weighed by its share.
+    """Classes numbered by share. Strengths have mean zero in each class within each island of items
+    that met, and errors are infinite for an item that met nobody; `mean_strengths` are those of the
+    voters together, each class weighed by its share.
 
     membership: the probability that each voter is of each class, given their votes. own: log tie
     strength of each class. criterion: M log V - 2 log L with M the parameters that the data
@@ -223,12 +225,15 @@ def _tabulate(
     covariance = covariances(here.observed, here.group_scores, density.precision).classical
     size = values.shape[1]
     strength_se, coefficient_se = np.empty((count, num)), np.empty((count, size - num - ties))
-    centre = np.eye(num) - 1.0 / num
+    island = connectivity(
+        votes.first, votes.second, votes.weight, votes.weight, num
+    ).island  # fmt: skip
+    centre = centring(island)
     shares = density.classes.shares(optimum.theta, np.zeros((1, 0)))
     combination = np.zeros((num, len(optimum.theta)))
     for s in range(count):
         own = covariance[s * size : (s + 1) * size, s * size : (s + 1) * size]
-        strength_se[s] = np.sqrt(np.einsum("ij,jk,ik->i", centre, own[:num, :num], centre))
+        strength_se[s] = np.sqrt(np.diag(centred_covariance(own[:num, :num], island)))
         coefficient_se[s] = np.sqrt(np.diag(own)[num + ties :])
         combination[:, s * size : s * size + num] = shares[s] * centre
     voted = int(density.group_weight.sum())
@@ -247,10 +252,10 @@ def _tabulate(
         voters=votes.voters,
         model=model,
         shares=shares,
-        strengths=values[:, :num] - values[:, :num].mean(axis=1, keepdims=True),
+        strengths=values[:, :num] @ centre,
         strength_se=strength_se,
         mean_strengths=combination @ optimum.theta,
-        mean_covariance=combination @ covariance @ combination.T,
+        mean_covariance=centred_covariance(combination @ covariance @ combination.T, island),
         own=values[:, num : num + ties],
         coefficients=values[:, num + ties :],
         coefficient_se=coefficient_se,

@@ -13,14 +13,14 @@ Legend: B votes, N items, T periods, C covariates, M own parameters, P = N + C +
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_rows import Ties, vote_rows
-from penchant.fitting.votes_pooled import centred
+from penchant.fitting.votes_pooled import centred_covariance, centring
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import connectivity
 from penchant.numerics.threads import one_blas_thread
@@ -60,7 +60,8 @@ class DriftConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Standing:
-    """What is known at `time`: a normal belief about scores, coefficients and own parameters."""
+    """What is known at `time`: a normal belief about scores, coefficients and own parameters.
+    island: number of the set of items that each was compared with so far, directly or by others."""
 
     items: tuple[str, ...]
     covariate_names: tuple[str, ...]
@@ -71,24 +72,24 @@ class Standing:
     time: float
     mean: Float[Array, " P"]
     covariance: Float[Array, "P P"]
+    island: Int[Array, " N"]
 
     @property
     def strengths(self) -> Float[Array, " N"]:
-        """Scores less their mean over items."""
-        scores = self.mean[: len(self.items)]
-        return scores - scores.mean()
+        """Scores less the mean of their island."""
+        num = len(self.items)
+        return centring(self.island) @ self.mean[:num]
 
     @property
     def strength_se(self) -> Float[Array, " N"]:
         """Standard deviations of what is known of these."""
-        return _centred_se(self.covariance[: len(self.items), : len(self.items)])
+        return np.sqrt(np.maximum(np.diag(self.strength_covariance), 0.0))
 
     @property
     def strength_covariance(self) -> Float[Array, "N N"]:
-        """Of the scores less their mean over items."""
+        """Of the scores less the mean of their island; infinite for an item that met nobody."""
         num = len(self.items)
-        island = np.zeros(num, dtype=np.int64)
-        return centred(self.mean[:num], self.covariance[:num, :num], island)[1]
+        return centred_covariance(self.covariance[:num, :num], self.island)
 
     def update(self, votes: Votes, period: float | None = None) -> "Standing":
         """The belief after further votes, the earlier ones not looked at again.
@@ -97,7 +98,8 @@ class Standing:
         `time`, or with other covariates.
         """
         standing = self._with_items(votes)
-        return _filter(standing, _periods(votes, standing, period))[-1].after
+        after = _filter(standing, _periods(votes, standing, period))[-1].after
+        return replace(after, island=_islands(standing, votes))
 
     def _with_items(self, votes: Votes) -> "Standing":
         if votes.covariate_names != self.covariate_names:
@@ -114,13 +116,16 @@ class Standing:
         covariance = np.eye(len(mean)) * self.start_scale**2
         kept = np.r_[:num, num + len(fresh) : len(mean)]
         covariance[np.ix_(kept, kept)] = self.covariance
-        return replace(self, items=self.items + fresh, mean=mean, covariance=covariance)
+        island = np.r_[self.island, self.island.max(initial=-1) + 1 + np.arange(len(fresh))]
+        return replace(
+            self, items=self.items + fresh, mean=mean, covariance=covariance, island=island
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DriftFit:
-    """`path` [T, N] is the posterior mode of the scores at each time from all votes, less their
-    mean over items, `path_se` its doubt. `now` is what one pass forward knows at the end, and
+    """`path` [T, N] is the posterior mode of the scores at each time from all votes, less the
+    mean of their island, `path_se` its doubt. `now` is what one pass forward knows at the end, and
     `distance` how far its scores are from the last of the path, in standard errors, at most.
 
     evidence: gain of log marginal likelihood over scores that stand still; p_value of its
@@ -172,6 +177,7 @@ def begin(votes: Votes, config: DriftConfig) -> Standing:
         time=float(votes.time.min()),
         mean=np.zeros(num),
         covariance=np.eye(num) * config.start_scale**2,
+        island=np.arange(len(votes.items)),
     )
 
 
@@ -191,12 +197,13 @@ def fit_drift(votes: Votes, config: DriftConfig) -> DriftFit:
     still = _filter(replace(start, drift=0.0), periods) if drift > 0 else steps
     gain = sum(s.log_evidence for s in steps) - sum(s.log_evidence for s in still)
     walk = _walk(steps, drift)
-    num, last = len(votes.items), steps[-1].after
-    path = walk.path[:, :num] - walk.path[:, :num].mean(axis=1, keepdims=True)
+    island = _islands(start, votes)
+    num, last = len(votes.items), replace(steps[-1].after, island=island)
+    path = walk.path[:, :num] @ centring(island)
     rest = np.sqrt(np.diag(walk.covariances[-1]))[num:]
     count = len(votes.covariate_names)
     distance = float(np.max(np.abs(last.strengths - path[-1]) / last.strength_se))
-    found = _connected(votes)
+    found = int(island.max()) + 1
     notes = () if found == 1 else (
         f"{found} sets of items never meet: scores compare within a set, not between two.",
     )  # fmt: skip
@@ -204,7 +211,12 @@ def fit_drift(votes: Votes, config: DriftConfig) -> DriftFit:
         items=votes.items,
         times=np.array([step.time for step in steps]),
         path=path,
-        path_se=np.array([_centred_se(one[:num, :num]) for one in walk.covariances]),
+        path_se=np.array(
+            [
+                np.sqrt(np.maximum(np.diag(centred_covariance(one[:num, :num], island)), 0.0))
+                for one in walk.covariances
+            ]
+        ),
         coefficients=walk.path[-1, num : num + count],
         coefficient_se=rest[:count],
         own=walk.path[-1, num + count :],
@@ -478,12 +490,15 @@ def _joint(path: Float[Array, "T P"], steps: list[_Step], drift: float) -> float
     return value
 
 
-def _centred_se(covariance: Float[Array, "N N"]) -> Float[Array, " N"]:
-    rows = covariance.mean(axis=1)
-    return np.sqrt(np.maximum(np.diag(covariance) - 2.0 * rows + rows.mean(), 0.0))
-
-
-def _connected(votes: Votes) -> int:
-    """How many sets of items never meet."""
-    ones = votes.weight
-    return connectivity(votes.first, votes.second, ones, ones, votes.num_items).num_islands
+def _islands(standing: Standing, votes: Votes) -> Int[Array, " N"]:
+    """The sets of items that met, those of `standing` joined by the votes."""
+    place = {name: number for number, name in enumerate(standing.items)}
+    at = np.array([place[name] for name in votes.items])
+    # Each item beside the first of its island, as if they had met.
+    everyone = np.arange(len(standing.items))
+    _, leader, island = np.unique(standing.island, return_index=True, return_inverse=True)
+    first = np.concatenate([at[votes.first], everyone])
+    second = np.concatenate([at[votes.second], leader[island]])
+    apart = first != second
+    ones = np.concatenate([votes.weight, np.ones(len(everyone))])[apart]
+    return connectivity(first[apart], second[apart], ones, ones, len(everyone)).island

@@ -76,6 +76,7 @@ class VotesFit:
     of these centred strengths, infinite for an item that met nobody.
 
     coefficients: of the covariates, per unit. own: log tie strength, or threshold steps.
+    log_likelihood: None where not all votes were read, as after an update of drifting scores.
     """
 
     items: tuple[str, ...]
@@ -88,7 +89,7 @@ class VotesFit:
     own_covariance: Float[Array, "M M"]
     context: ContextScores | None
     model: GapModel
-    log_likelihood: float
+    log_likelihood: float | None
     converged: bool
     iterations: int
     seconds: float
@@ -521,6 +522,22 @@ def centred(
         covariance[mine] -= covariance[mine].mean(axis=0)
         covariance[:, mine] -= covariance[:, mine].mean(axis=1, keepdims=True)
     return strengths, covariance
+
+
+def centring(island: Int[Array, " N"]) -> Float[Array, "N N"]:
+    """What takes the mean of its island off every score."""
+    together = island[:, None] == island
+    return np.eye(len(island)) - together / together.sum(axis=1)
+
+
+def centred_covariance(
+    covariance: Float[Array, "N N"], island: Int[Array, " N"]
+) -> Float[Array, "N N"]:
+    """Of scores less the mean of their island; infinite for an item that met nobody."""
+    found = centred(np.zeros(len(island)), covariance, island)[1]
+    alone = np.flatnonzero(np.bincount(island)[island] == 1)
+    found[alone, alone] = np.inf
+    return found
 
 
 def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str | None:

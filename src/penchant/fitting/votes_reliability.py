@@ -246,6 +246,7 @@ def _fit(
         notes += (
             f"The voters' effects had not settled after {climb.rounds} rounds; raise `rounds`.",
         )
+    assert pooled.log_likelihood is not None
     num = len(votes.voters)
     whole_mean = problem.voters.full(found.mean)
     whole_sd = np.zeros_like(whole_mean)

@@ -145,12 +145,12 @@ class Leaderboard:
                 )
             now = detail.now.update(self._asked(votes))
             self.detail_: Detail | None = replace(detail, now=now)
-            fit = table_of_standing(now, np.nan, detail.warnings)
+            fit = table_of_standing(now, None, detail.warnings)
             known = {row.name: row.votes for row in self.standings_}
             fresh = dict(zip(votes.items, votes.counts().votes_of_item))
             total = np.array([known.get(n, 0.0) + fresh.get(n, 0.0) for n in fit.items])
             bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
-            self._keep(fit, fit.items, bounds, np.zeros(len(fit.items), dtype=np.int64), total)
+            self._keep(fit, fit.items, bounds, now.island, total)
         elif isinstance(self.fit_, PairedFit):
             if self._votes is not None:
                 joined = self._votes.merged(votes.plain())
@@ -174,7 +174,12 @@ class Leaderboard:
         shown = rows[:top]
         scores = {"voter": "by voter"}.get(self.bounds_.kind, self.bounds_.kind)
         facts = [
-            ("Log-likelihood", f"{self.fit_.log_likelihood:,.2f}"),
+            (
+                "Log-likelihood",
+                "not known: votes before the update are not read again"
+                if self.fit_.log_likelihood is None
+                else f"{self.fit_.log_likelihood:,.2f}",
+            ),
             ("Intervals", f"{self.level:.0%}, {scores}; ranks hold for all items at once"),
         ]
         if isinstance(self.fit_, VotesFit):

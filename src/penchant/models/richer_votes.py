@@ -63,7 +63,7 @@ def fit_richer(
 
 
 def table_of_standing(
-    now: Standing, log_likelihood: float, warnings: tuple[str, ...], converged: bool = True
+    now: Standing, log_likelihood: float | None, warnings: tuple[str, ...], converged: bool = True
 ) -> VotesFit:
     """What is known now, as a leaderboard shows it."""
     num, count = len(now.items), len(now.covariate_names)
