@@ -225,6 +225,15 @@ def test_one_voter_with_half_the_votes_is_named():
     assert any("`voter 7`" in line and "of all votes" in line for line in told)
 
 
+def test_three_equal_voters_are_no_burden_and_a_single_one_is_told():
+    made = world(9, num_votes=300, num_voters=3).votes
+    told = describe_voters(fit_voters(made, DAVIDSON))
+    assert not any("of all votes" in line for line in told)
+    single = replace(made, voter=np.zeros(300, dtype=np.int64), voters=("only",))
+    told = describe_voters(fit_voters(single, DAVIDSON))
+    assert any("`only` cast all votes" in line for line in told)
+
+
 def test_votes_in_chunks_and_at_once_give_the_same_fit(monkeypatch):
     made = world(10, num_votes=600, num_voters=30).votes
     once = fit_voters(made, DAVIDSON)

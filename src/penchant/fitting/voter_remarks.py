@@ -11,7 +11,8 @@ from penchant.numerics.arrays import Array, sigmoid
 _LEVEL = 0.95
 # Half as reliable as typical, at the upper end of the interval, is close to random.
 _HALF = np.log(0.5)
-_MUCH_OF_ALL = 0.2
+# A larger part of all votes, and half as much again as an equal share, is worth a sentence.
+_MUCH_OF_ALL = 0.3
 
 
 def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
@@ -81,10 +82,16 @@ def _reach(num_voters: int) -> float:
 
 def _heavy(found: VotersFit) -> list[str]:
     total = found.votes.sum()
+    voted = int((found.votes > 0).sum())
+    if voted == 1:
+        return [
+            f"`{found.voters[int(np.argmax(found.votes))]}` cast all votes: the scores are theirs."
+        ]
+    most = max(_MUCH_OF_ALL, 1.5 / max(voted, 1))
     return [
         f"`{found.voters[voter]}` cast {found.votes[voter] / total:.0%} of all votes: the scores "
         "are theirs in good part."
-        for voter in np.flatnonzero(found.votes > _MUCH_OF_ALL * total)
+        for voter in np.flatnonzero(found.votes > most * total)
     ]
 
 

@@ -239,11 +239,13 @@ def _tabulate(
     voted = int(density.group_weight.sum())
     determined = effective_parameters(covariance, density.precision)
     members = (here.responsibility * density.group_weight[:, None]).sum(axis=0)
-    notes = tuple(
-        f"Class {s + 1} holds {members[s]:.2g} voters, less than one: the votes do not bear "
-        f"{count} classes. Fit with num_classes={count - 1}."
-        for s in np.flatnonzero(members < 1.0)
-    )
+    empty = int((members < 1.0).sum())
+    notes: tuple[str, ...] = ()
+    if empty:
+        notes = (
+            f"{empty} of the {count} classes hold less than one voter: the votes do not bear so "
+            f"many. Ask for {count - empty}.",
+        )
     if not optimum.converged:
         notes += (f"The fit did not converge: one more step would gain {optimum.decrement:.2g}.",)
     num_voters = len(votes.voters)

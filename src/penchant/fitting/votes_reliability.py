@@ -244,7 +244,8 @@ def _fit(
     notes = pooled.warnings
     if not climb.converged:
         notes += (
-            f"The voters' effects had not settled after {climb.rounds} rounds; raise `rounds`.",
+            f"The voters' effects had not settled after {climb.rounds} rounds: "
+            "what is said of single voters is rough. Votes of voters who cast several settle it.",
         )
     assert pooled.log_likelihood is not None
     num = len(votes.voters)

@@ -129,7 +129,8 @@ def _in_classes(votes: Votes, config: VotesConfig, num_classes: int, seed: int) 
         prior=None,
         warnings=found.warnings,
     )
-    notes = tuple(_class_sentence(found, number) for number in range(num_classes))
+    held = found.shares * len(found.voters) >= 1.0
+    notes = tuple(_class_sentence(found, number) for number in range(num_classes) if held[number])
     return RicherFit(table=table, detail=found, notes=notes)
 
 
