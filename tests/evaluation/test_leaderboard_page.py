@@ -17,7 +17,7 @@ from penchant.evaluation.leaderboard_page import (
     render_leaderboard,
     write_leaderboard,
 )
-from penchant.evaluation.leaderboard_words import rank_axis, shade
+from penchant.evaluation.leaderboard_words import board_calibration, rank_axis, shade
 from penchant.models.leaderboard import Leaderboard
 
 ITEMS = ("ant", "bee", "cat", "dog <b>", "eel")
@@ -133,6 +133,33 @@ def test_who_is_surely_better_is_what_the_places_count(seed, num_votes):
     assert (len(rows) - sure.sum(axis=1)).tolist() == [row.rank_high for row in rows]
     told = leaderboard_page(board, votes).lead[0]
     assert ("no other item is surely worse" in told) == (rows[0].rank_high == len(rows))
+
+
+@pytest.mark.parametrize("num_votes", [200, 2000])
+def test_chance_is_no_fault_of_the_scores(num_votes):
+    """Votes that do come from one score an item are blamed in one world of twenty at most."""
+    blamed = 0
+    for seed in range(25):
+        votes = simulate([1.5, 0.6, 0.5, -0.6, -2.0], num_votes=num_votes, seed=seed, ties=0.0)
+        told = board_calibration(leaderboard_page(Leaderboard().fit(votes), votes).calibration)
+        blamed += "as well as chance allows" not in told
+    assert blamed <= 4  # P(more than 4 of 25 at 1 in 20) = 0.7 %
+
+
+def test_what_scores_cannot_foretell_is_said():
+    """Three items in a circle: each beats the next nine times in ten, and all scores are alike."""
+    one = np.repeat([0, 1, 2], 100)
+    votes = Votes.from_outcomes(ITEMS[:3], one, (one + 1) % 3, (np.arange(300) % 10 == 0) * 1)
+    page = leaderboard_page(Leaderboard().fit(votes), votes)
+    assert board_calibration(page.calibration).startswith("One score an item does not foretell")
+
+
+def test_ties_alone_make_nobody_the_first():
+    one = np.arange(200) % 3
+    votes = Votes.from_outcomes(ITEMS[:3], one, (one + 1) % 3, np.full(200, 2))
+    page = leaderboard_page(Leaderboard().fit(votes), votes)
+    assert page.lead == ("All items have the same score: these votes prefer none of them.",)
+    assert "An equals sign: all their votes are ties" in render_leaderboard(page)
 
 
 class Page(HTMLParser):

@@ -20,7 +20,7 @@ from penchant.evaluation.intransitivity import intransitivity
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
 from penchant.fitting.votes_pooled import VotesFit
-from penchant.metrics.intervals import Z95
+from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
 from penchant.models.standings import Standing
 from penchant.numerics.arrays import Array, sigmoid
@@ -29,7 +29,7 @@ from penchant.numerics.arrays import Array, sigmoid
 MOST_LINES, MOST_CELLS, MOST_NODES, MOST_VOTERS, MOST_CONTEXTS = 60, 16, 12, 12, 8
 # The test for cycles fits this many items some 400 times: a second or two.
 MOST_TESTED, MOST_PAIRS_TESTED = 40, 800
-_BINS = 10
+_BINS, _DRAWS = 10, 1000
 KINDS = {"wald": "by curvature", "voter": "by voter", "profile": "by profile"}
 
 
@@ -96,6 +96,15 @@ class CycleView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoardCalibration(Calibration):
+    """by_chance: the mean gap of votes drawn from the scores themselves; most_by_chance: one in
+    twenty such draws lies further off."""
+
+    by_chance: float
+    most_by_chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeaderboardPage:
     """Everything the page shows; empty parts leave no trace."""
 
@@ -109,7 +118,7 @@ class LeaderboardPage:
     matrix: tuple[tuple[Cell | None, ...], ...]
     graph: str
     graph_takeaway: str
-    calibration: Calibration | None
+    calibration: BoardCalibration | None
     voters: tuple[VoterLine, ...]
     voters_takeaway: str
     context: ContextView | None
@@ -142,7 +151,9 @@ def leaderboard_page(
         matrix=() if met is None else _cells(met, probability),
         graph=beats_graph([row.name for row in rows[:MOST_NODES]], sure[:MOST_NODES, :MOST_NODES]),
         graph_takeaway=_graph_takeaway(rows, sure),
-        calibration=None if met is None else _calibration(met, probability),
+        calibration=None
+        if met is None
+        else _calibration(met, probability, np.random.default_rng(board.random_state)),
         voters=voters,
         voters_takeaway=voters_takeaway,
         context=_context_view(board, rows),
@@ -239,7 +250,9 @@ def _cell(met: _Met, probability: Array, i: int, j: int) -> Cell:
     )  # fmt: skip
 
 
-def _calibration(met: _Met, probability: Array) -> Calibration | None:
+def _calibration(
+    met: _Met, probability: Array, generator: np.random.Generator
+) -> BoardCalibration | None:
     """Pairs in bins of equally many decided votes: how often the favourite should win, and does."""
     upper = np.triu_indices(len(probability), 1)
     wins, decided = met.wins[upper], (met.wins + met.wins.T)[upper]
@@ -251,28 +264,26 @@ def _calibration(met: _Met, probability: Array) -> Calibration | None:
     order = np.argsort(said)
     at = np.cumsum(decided[order]) - 0.5 * decided[order]
     bin_of = np.minimum((at / decided.sum() * _BINS).astype(int), _BINS - 1)
-    bins = []
-    for number_ in np.unique(bin_of):
-        mine = order[bin_of == number_]
-        votes, won = decided[mine].sum(), wins[mine].sum()
-        low, high = _wilson(won, votes)
-        bins.append(
-            CalibrationBin(
-                predicted=float(said[mine] @ decided[mine] / votes), observed=float(won / votes),
-                low=low, high=high, count=round(float(votes)),
-            )
-        )  # fmt: skip
-    gap = sum(b.count * abs(b.observed - b.predicted) for b in bins) / sum(b.count for b in bins)
-    return Calibration(model="these scores", bins=tuple(bins), ece=float(gap))
+    bin_of = np.unique(bin_of, return_inverse=True)[1]
 
+    def total(values: Array) -> Array:
+        return np.bincount(bin_of, values[order])
 
-def _wilson(won: float, votes: float) -> tuple[float, float]:
-    """Wilson (1927)."""
-    share, square = won / votes, Z95**2
-    middle = (share + square / (2 * votes)) / (1 + square / votes)
-    reach = Z95 * np.sqrt(share * (1 - share) / votes + square / (4 * votes**2))
-    reach /= 1 + square / votes
-    return float(middle - reach), float(middle + reach)
+    votes = total(decided)
+    observed, predicted = total(wins) / votes, total(said * decided) / votes
+    low, high = wilson(observed, votes)
+    # Votes drawn from the scores lie off them too: each bin's wins vary by the binomial's error.
+    error = np.sqrt(total(said * (1.0 - said) * decided)) / votes
+    drawn = np.abs(error * generator.standard_normal((_DRAWS, len(votes)))) @ votes / votes.sum()
+    return BoardCalibration(
+        model="these scores",
+        bins=tuple(
+            CalibrationBin(predicted=p, observed=o, low=a, high=b, count=round(n))
+            for p, o, a, b, n in np.stack([predicted, observed, low, high, votes], axis=1).tolist()
+        ),
+        ece=float(np.abs(observed - predicted) @ votes / votes.sum()),
+        by_chance=float(drawn.mean()), most_by_chance=float(np.quantile(drawn, 0.95)),
+    )  # fmt: skip
 
 
 def _subtitle(
@@ -295,6 +306,8 @@ def _lead(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> tuple[str, ..
         return ()
     rivals = [rows[place].name for place in mine[1:] if not sure[0, place]]
     first = rows[0].name
+    if rows[0].strength - rows[mine[-1]].strength < 1e-9:
+        return ("All items have the same score: these votes prefer none of them.",)
     if not rivals:
         told = f"{first} is ahead of every other item, whatever chance may have done."
     elif len(rivals) == len(mine) - 1:
@@ -490,7 +503,10 @@ def _facts(board: Leaderboard) -> tuple[tuple[str, str], ...]:
     facts = [
         ("Log-likelihood", number(fit.log_likelihood, 2)),
         ("Steps to the top", f"{fit.iterations}{'' if fit.converged else ', not reached'}"),
-        ("Intervals", f"{board.level:.0%}, {KINDS.get(board.bounds_.kind, board.bounds_.kind)}"),
+        (
+            "Intervals",
+            f"{100 * board.level:.10g}%, {KINDS.get(board.bounds_.kind, board.bounds_.kind)}",
+        ),
     ]
     if tie is not None:
         facts.append(("Tie parameter", signed(tie, 3)))

@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from penchant.evaluation.report import Calibration, Estimate
+from penchant.evaluation.report import Estimate
 from penchant.evaluation.report_charts import Scale, interval_scale
 from penchant.evaluation.report_words import calibration_takeaway, percent, signed
 from penchant.models.standings import Standing
 
-__all__ = ["board_calibration", "bound", "calibration_takeaway", "percent", "rank_axis",
+if TYPE_CHECKING:
+    from penchant.evaluation.leaderboard_page import BoardCalibration
+
+__all__ = ["board_calibration", "bound", "calibration_takeaway", "level", "percent", "rank_axis",
            "score_axis", "shade"]  # fmt: skip
 
 
@@ -41,15 +45,24 @@ def shade(share: float) -> str:
     return f"color-mix(in srgb, {colour} {60.0 * abs(away):.0f}%, transparent)"
 
 
-def board_calibration(calibration: Calibration) -> str:
-    """Whether one score an item is enough to foretell who wins."""
-    if calibration.ece < 0.02:
-        verdict = "One score an item foretells who wins well"
-    elif calibration.ece < 0.05:
+def level(value: float) -> str:
+    """How often intervals hold, with all its digits: 0.999999 is not 100 %."""
+    return f"{100.0 * value:.10g}\u202f%"
+
+
+def board_calibration(calibration: "BoardCalibration") -> str:
+    """Whether one score an item is enough to foretell who wins, beyond what chance makes of it."""
+    excess = calibration.ece - calibration.by_chance
+    if calibration.ece <= calibration.most_by_chance:
+        verdict = "One score an item foretells who wins as well as chance allows"
+    elif excess < 0.02:
+        verdict = "One score an item foretells who wins well, though not exactly"
+    elif excess < 0.05:
         verdict = "One score an item foretells who wins roughly"
     else:
         verdict = "One score an item does not foretell well who wins"
     return (
         f"{verdict}: win rates lie {percent(calibration.ece, 1)} from what the scores say, on "
-        "average over these very votes."
+        "average over these very votes; votes drawn from the scores would lie "
+        f"{percent(calibration.by_chance, 1)} away."
     )

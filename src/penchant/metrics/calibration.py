@@ -64,7 +64,7 @@ def reliability(
     mass = np.full(num_bins, ends[-1] / num_bins)
     predicted = within(values * masses) / mass
     observed = np.clip(within(np.bincount(tied, weight * outcomes)) / mass, 0.0, 1.0)
-    low, high = _wilson(observed, mass)
+    low, high = wilson(observed, mass)
     return Reliability(mass, predicted, observed, low, high)
 
 
@@ -109,7 +109,8 @@ def calibration_floor(
     return float(np.mean(errors))
 
 
-def _wilson(share: Float[Array, " Z"], num: Float[Array, " Z"]) -> tuple[Array, Array]:
+def wilson(share: Float[Array, " Z"], num: Float[Array, " Z"]) -> tuple[Array, Array]:
+    """The 95 % interval of each share of `num` (Wilson 1927)."""
     z = Z95
     centre = (share + z**2 / (2 * num)) / (1 + z**2 / num)
     reach = z / (1 + z**2 / num) * np.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))
