@@ -118,6 +118,17 @@ def test_bad_lines_can_be_set_aside(tmp_path):
     assert [line.split(",")[0] for line in aside] == ['"row_number"', "2", "4"]
 
 
+def test_words_are_those_of_the_command(tmp_path):
+    """The mend is an option, not an argument in Python, and 99.9999 % is not 100 %."""
+    bad = write(tmp_path / "v.csv", "model_a,model_b,winner\nx,y,model_a\nx,x,model_b\n")
+    refused = " ".join(penchant("rank", bad).stderr.replace("│", " ").split())
+    assert "--on-bad-rows quarantine" in refused
+    assert "on_bad_rows" not in refused
+    done = penchant("rank", bad, "--on-bad-rows", "quarantine", "--level", "0.999999")
+    assert "99.9999%" in done.stdout
+    assert "100%" not in done.stdout
+
+
 def test_unbeaten_items_islands_and_busy_voters_are_said_in_warnings(tmp_path):
     lines = ["left,right,winner,voter"]
     lines += ["best,b,left,v1", "best,c,left,v2", "b,c,left,v1", "c,b,left,v1"]

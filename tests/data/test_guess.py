@@ -22,3 +22,11 @@ def test_the_time_of_a_trip_is_a_feature_not_the_moment_of_the_answer(column, is
     found = guess(table).description
     assert found.time == (column if is_moment else None)
     assert (column in found.to_toml().split("features")[1]) is not is_moment
+
+
+@pytest.mark.parametrize("column", ["p", "prob", "probability", "p_left", "win_probability"])
+def test_a_probability_beside_two_items_is_a_soft_vote(column):
+    sides = {"left": ["x", "y", "z"], "right": ["y", "z", "x"]}
+    said = guess(pa.table({**sides, column: [0.9, 0.5, 0.2]})).description
+    assert (said.layout, said.option_columns, said.answer) == ("pairs", ("left", "right"), column)
+    assert guess(pa.table({**sides, column: [9.0, 0.5, 0.2]})).description.answer is None

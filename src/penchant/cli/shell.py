@@ -87,7 +87,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _interrupted() -> typer.Exit:
-    errors().print("\nInterrupted. What was finished before is kept.", style="yellow")
+    errors().print("\nInterrupted. Files that were finished before are kept.", style="yellow")
     return typer.Exit(INTERRUPTED)
 
 
@@ -132,7 +132,8 @@ def _panel(error: Exception) -> None:
         message = f"{type(error).__name__}: {error}\n\nPlease report it with what `--debug` prints."
     else:
         title = {USAGE: "This cannot be done as asked", BAD_DATA: "The data cannot be used"}[code]
-        message = str(error)
+        # What is an argument in Python is an option here.
+        message = str(error).replace('on_bad_rows="quarantine"', "--on-bad-rows quarantine")
         if isinstance(error, OSError) and not isinstance(error, PenchantError):
             message = f"{error.strerror or error} ({error.filename}). Check the path."
     console = errors()

@@ -43,6 +43,8 @@ _PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
 _PAIRED_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x", "y"))
 _AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
 _WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
+# Beside two columns of the same names, these are the probability that the first wins.
+_SOFT = (*_WIN_SHARE, "p", "prob", "probability", "p_left", "p_first", "p_a")
 # Answers that mean nothing may be left out if they are at most this share of the lines.
 _FEW = 0.02
 # How much of a CSV is looked at to find its encoding; a later letter is found on reading.
@@ -171,13 +173,17 @@ def _pairs(columns: SeenColumns) -> tuple[Description, str] | None:
             continue
         common = set(columns.values(name)) & set(columns.values(other))
         answer, codes = _pair_answer(columns, (name, other))
+        answer = answer or _soft_answer(columns)
         if answer is None or not common:
             continue
         said = Description(
             layout="pairs", kind="pair", option_columns=(name, other), answer=answer, codes=codes,
             feature_columns=_pair_features(columns, first, second, (name, other)),
         )  # fmt: skip
-        return said, f"{name} and {other} hold the same names, and {answer} says which won."
+        what = "says which won"
+        if is_number(columns.table[answer].type):
+            what = f"looks like the probability that {name} wins"
+        return said, f"{name} and {other} hold the same names, and {answer} {what}."
     share = columns.first(_WIN_SHARE)
     for one, other in _AGAINST:
         if share is not None and {one, other} <= set(columns.names):
@@ -220,6 +226,16 @@ def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | No
         if codes:
             return name, codes
     return None, {}
+
+
+def _soft_answer(columns: SeenColumns) -> str | None:
+    """A column of numbers from 0 to 1 that is called a probability."""
+    name = columns.first(_SOFT)
+    if name is None or not is_number(columns.table[name].type):
+        return None
+    values = to_floats(columns.table[name])
+    values = values[~np.isnan(values)]
+    return name if len(values) and ((values >= 0) & (values <= 1)).all() else None
 
 
 def _side_codes(words: set[str]) -> dict[str, str]:

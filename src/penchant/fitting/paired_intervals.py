@@ -427,7 +427,7 @@ def _notes(
     lopsided: Bool[Array, " N"],
     sides: _Sides,
 ) -> tuple[str, ...]:
-    notes = [f"{config.level:.0%} intervals {_WHY[kind]}."]
+    notes = [f"{100 * config.level:.10g}% intervals {_WHY[kind]}."]
     if config.kind == "auto" and lopsided.any():
         notes.append(
             f"{_items(lopsided)} with a lopsided likelihood, few votes or nearly all one way: ends "

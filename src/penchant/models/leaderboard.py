@@ -180,7 +180,7 @@ class Leaderboard:
                 if self.fit_.log_likelihood is None
                 else f"{self.fit_.log_likelihood:,.2f}",
             ),
-            ("Intervals", f"{self.level:.0%}, {scores}; ranks hold for all items at once"),
+            ("Intervals", f"{100 * self.level:.10g}%, {scores}; ranks hold for all items at once"),
         ]
         if isinstance(self.fit_, VotesFit):
             found = zip(self.fit_.covariate_names, self.fit_.coefficients, self.fit_.coefficient_se)

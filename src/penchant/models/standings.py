@@ -88,7 +88,7 @@ def normal_bounds(
     return Bounds(
         se=se, low=strengths - reach * se, high=strengths + reach * se, covariance=covariance,
         level=level, kind="wald", degrees_of_freedom=np.full(len(se), np.inf),
-        notes=(f"{level:.0%} intervals by the curvature of the likelihood.",),
+        notes=(f"{100 * level:.10g}% intervals by the curvature of the likelihood.",),
     )  # fmt: skip
 
 
