@@ -268,8 +268,9 @@ class Belief:
         """n beliefs without doubt, each one draw of theta shared by all rows of all people.
 
         Draws come from the posterior draws where the fit made them, else from the normal
-        approximation N(theta, covariance), with the sandwich if `robust`. `antithetic` gives each
-        normal draw with its mirror image, so that whatever is linear in theta averages exactly.
+        approximation N(theta, covariance), with the sandwich if `robust` and there is one whose
+        people outnumber what the data determined. `antithetic` gives each normal draw with its
+        mirror image, so that whatever is linear in theta averages exactly.
 
         Raises `BeliefError` where the fit made neither.
         """
@@ -277,7 +278,7 @@ class Belief:
         if self.draws is not None:
             thetas = self.draws[rng.integers(len(self.draws), size=n)]
         else:
-            covariance = self.robust_covariance if robust else self.covariance
+            covariance = self._sandwich() if robust else self.covariance
             if covariance is None:
                 thetas = np.broadcast_to(self.theta, (n, len(self.theta)))
             else:
@@ -304,6 +305,18 @@ class Belief:
         from penchant.beliefs.storage import load_belief
 
         return load_belief(Path(folder))
+
+    def _sandwich(self) -> Float[Array, "M M"] | None:
+        """The robust covariance where it can be trusted, else the classical one.
+
+        The scores of G people add up to zero and span G - 1 directions at most: of as many
+        parameters or more the sandwich would call some combination certain.
+        """
+        if self.robust_covariance is None:
+            return self.covariance
+        if self.report is not None and self.report.people <= self.report.determined:
+            return self.covariance
+        return self.robust_covariance
 
     def _refuse_unknown_doubt(self) -> None:
         if self.has_unknown_doubt and self.covariance is None and self.draws is None:

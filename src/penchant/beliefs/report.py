@@ -30,15 +30,16 @@ class FitReport:
     @property
     def aic(self) -> float:
         """2 M - 2 log L (Akaike 1974), M those that the data determined (Moody 1992)."""
-        return 2.0 * self._determined - 2.0 * self.log_likelihood
+        return 2.0 * self.determined - 2.0 * self.log_likelihood
 
     @property
     def bic(self) -> float:
         """M log B - 2 log L over B rows (Schwarz 1978), M those that the data determined."""
-        return self._determined * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
+        return self.determined * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
 
     @property
-    def _determined(self) -> float:
+    def determined(self) -> float:
+        """M, or with a prior how many of them the data determined."""
         return self.parameters if self.effective_parameters is None else self.effective_parameters
 
     @property
@@ -49,4 +50,4 @@ class FitReport:
     @property
     def adjusted_rho_squared(self) -> float:
         """1 - (log L - M) / log L_0 (Ben-Akiva and Lerman 1985)."""
-        return 1.0 - (self.log_likelihood - self._determined) / self.null_log_likelihood
+        return 1.0 - (self.log_likelihood - self.determined) / self.null_log_likelihood

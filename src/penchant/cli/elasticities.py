@@ -22,8 +22,14 @@ def elasticities(
         ),
     ],
     draws: Annotated[
-        int, typer.Option(min=0, help="Draws of our doubt, for 95 % intervals; 0 for none.")
-    ] = 30,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Draws of our doubt, for 95 % intervals; 0 for none. Left out, 200 where all "
+            "share one taste, 30 where tastes differ and each draw takes long.",
+            show_default=False,
+        ),
+    ] = None,
     description: options.DescriptionFile = None,
     on_bad_rows: options.OnBadRows = "error",
     seed: options.Seed = 0,
@@ -39,13 +45,17 @@ def elasticities(
 
     from penchant.beliefs.belief import Belief
     from penchant.cli.reading import read_file
+    from penchant.policies.oneshot.elasticities import ENOUGH_FOR_QUANTILES
     from penchant.policies.oneshot.elasticities import elasticities as work_out
+    from penchant.populations.pooled import Pooled
 
     shell.check_form(form, json)
     learnt = Belief.load(belief)
     records = read_file(
         file, description, on_bad_rows=on_bad_rows, belief=belief, quiet=json
     ).records
+    if draws is None:
+        draws = ENOUGH_FOR_QUANTILES if isinstance(learnt.population, Pooled) else 30
     found: list[Any] = []
     with shell.waiting("Working out who would answer to what", json):
         for name in feature:

@@ -48,6 +48,7 @@ def willingness_to_pay(
     by: str | None = None,
     history: Records | None = None,
     num_draws: int = 200,
+    robust: bool = True,
 ) -> tuple[Willingness, ...]:
     """(d u / d feature) / (d u / d price), the price paid to be rid of one unit of the feature.
 
@@ -55,6 +56,8 @@ def willingness_to_pay(
     and alternative-specific terms count as they do in the fit. Over people the ratio is that of
     the means, which exists also where the price coefficient is random. The sign is that of a bad
     (time, headway): positive means that people pay to have less. For a good, read minus.
+    robust: intervals by the covariance clustered by person where the belief has one; the classical
+    one takes a person's answers for as many people's, and its intervals are far too narrow.
 
     Raises `ConfigError` for unknown names, `DataError` where the price has no marginal utility.
     """
@@ -64,7 +67,7 @@ def willingness_to_pay(
     known = None if history is None else belief.encode(history)
     labels, subgroup = subgroups(records, by)
     weight = row_weights(batch)
-    beliefs = (belief, *belief.sample(num_draws, rng))
+    beliefs = (belief, *belief.sample(num_draws, rng, robust=robust))
     means = [one.mean_tastes(batch, known) for one in beliefs]
     person = person_of_row(batch)
     result = []

@@ -13,8 +13,12 @@ from penchant.beliefs.marginal import row_weights
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.errors import ConfigError
+from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import Array
 from penchant.policies.oneshot.what_if import Change, apply_changes, expected_shares
+
+# The outer quantiles of 30 draws hold nine of ten, not nineteen of twenty, and jump with the seed.
+ENOUGH_FOR_QUANTILES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +44,16 @@ def elasticities(
     step: float = 0.01,
     num_draws: int = 0,
     rng: np.random.Generator | None = None,
+    robust: bool = True,
 ) -> tuple[Elasticity, ...]:
     """Aggregate own and cross elasticities, d log S_i / d log x_j, by sample enumeration.
 
     Central differences of size `step` in log x_j on the expected shares S (Ben-Akiva and Lerman
     1985, 5.3): each person's probabilities are moved and summed, so that nobody's elasticity is
     averaged. Independence of irrelevant alternatives shows as equal cross elasticities.
-    num_draws: of our doubt, from `rng`, for intervals.
+    num_draws: of our doubt, from `rng`, for intervals: their quantiles, or of fewer than 200, whose
+    quantiles lie too far in, 1.96 root mean squares about the value. robust: by the covariance
+    clustered by person where the belief has one.
 
     Raises `ConfigError` for a feature that the records do not have, and for draws without `rng`.
     """
@@ -70,8 +77,13 @@ def elasticities(
     mode = _matrix(belief, base, ends, step)
     low = high = np.full_like(mode, math.nan)
     if rng is not None and num_draws:
-        drawn = [_matrix(one, base, ends, step) for one in belief.sample(num_draws, rng)]
-        low, high = np.quantile(np.stack(drawn), [0.025, 0.975], axis=0)
+        doubtful = belief.sample(num_draws, rng, robust=robust)
+        drawn = np.stack([_matrix(one, base, ends, step) for one in doubtful])
+        if num_draws < ENOUGH_FOR_QUANTILES:
+            reach = Z95 * np.sqrt(((drawn - mode) ** 2).mean(axis=0))
+            low, high = mode - reach, mode + reach
+        else:
+            low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     names = base.option_names
     return tuple(
         Elasticity(

@@ -102,10 +102,12 @@ def what_if(
     by: str | Sequence[str] | None = None,
     history: Records | None = None,
     num_draws: int = 100,
+    robust: bool = True,
 ) -> WhatIf:
     """Expected shares with and without the changes, by sample enumeration (Train 2009, 2.6).
 
-    Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike.
+    Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike;
+    `robust`: by the covariance clustered by person where the belief has one.
     Surplus is the log-sum divided by the marginal utility of money (Small and Rosen 1981), both
     averaged over the subgroup and its kinds of people; `price` names the cost feature whose unit
     it is told in.
@@ -130,7 +132,7 @@ def what_if(
             "Leave `price` out: shares are told all the same."
         )
     money = None if price is None else marginal_features(belief, records, price, None)
-    beliefs = (belief, *belief.sample(num_draws, rng))
+    beliefs = (belief, *belief.sample(num_draws, rng, robust=robust))
     runs = [_evaluate(one, before, after, known, money) for one in beliefs]
     options = before.option_names
     weight = row_weights(before)
