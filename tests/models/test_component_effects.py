@@ -1,8 +1,10 @@
 """Average marginal component effects against means that can be computed by hand."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from penchant.data.outside import with_outside_option
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.models.component_effects import component_effects, effects_differ, marginal_means
@@ -66,6 +68,43 @@ def test_an_attribute_of_one_level_is_refused():
     same = records.with_columns(options={"price": np.full(records.options.num_rows, "low")})
     with pytest.raises(DataError, match=r"1 level"):
         component_effects(same)
+
+
+def test_an_outside_option_that_nobody_took_changes_nothing():
+    records = experiment(np.random.default_rng(10), num_people=40)
+    wider = with_outside_option(records)
+    assert component_effects(wider) == component_effects(records)
+    assert marginal_means(wider) == marginal_means(records)
+
+
+def test_missing_levels_are_refused():
+    records = experiment(np.random.default_rng(11), num_people=5)
+    price = [None, *records.options["price"].to_pylist()[1:]]
+    gaps = records.with_columns(options={"price": pa.array(price)})
+    for summary in (component_effects, marginal_means):
+        with pytest.raises(DataError, match=r"'price' is missing on 1 of 60"):
+            summary(gaps)
+
+
+def test_numbers_are_ordered_by_size_and_a_measurement_is_no_attribute():
+    rng = np.random.default_rng(12)
+    records = experiment(rng, num_people=50)
+    size = records.options.num_rows
+    sized = records.with_columns(options={"price": rng.choice([100, 20, 3], size=size)})
+    effects = component_effects(sized, ("price",))
+    assert [(e.level, e.reference) for e in effects] == [("20", "3"), ("100", "3")]
+    assert [m.level for m in marginal_means(sized, ("price",))] == ["3", "20", "100"]
+    measured = records.with_columns(options={"price": rng.uniform(size=size)})
+    with pytest.raises(DataError, match=rf"'price' has {size} levels; expected at most 50"):
+        component_effects(measured)
+
+
+def test_attributes_that_go_together_are_refused():
+    records = experiment(np.random.default_rng(13), num_people=20)
+    same = records.options["price"].to_pylist()
+    doubled = records.with_columns(options={"colour": np.array([f"so {p}" for p in same])})
+    with pytest.raises(DataError, match=r"price = 'low' is settled by the levels before it"):
+        component_effects(doubled)
 
 
 def divided(rng, num_people=300, num_tasks=4, difference=0.0):

@@ -186,7 +186,8 @@ class Records:
         if self.outside_option is None:
             return np.zeros(self.options.num_rows, dtype=bool)
         codes, names = to_codes(self.options["option"])
-        return np.append([str(name) == self.outside_option for name in names], False)[codes]
+        named = [str(name) == self.outside_option for name in names]
+        return np.array([*named, False])[codes]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ H subgroups.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.beliefs.marginal import subgroups
 from penchant.data.batch_builder import groups_of
@@ -19,6 +19,8 @@ from penchant.metrics.intervals import Z95, clustered_mean
 from penchant.numerics.arrays import Array
 
 EVERYBODY = "everybody"
+# Beyond this an attribute is a measurement, and each level is shown too rarely to tell anything.
+MOST_LEVELS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,12 @@ def component_effects(
     Least squares of "was chosen" on indicators of all levels but one of each attribute; where
     levels were drawn independently at random this is the mean effect of the level over the other
     attributes, whatever people's tastes, with no model of choice. attributes: all option features
-    if empty; references: the level that each is compared with, else the first in sorted order;
+    if empty; references: the level that each is compared with, else the first, numbers by size;
     by: a column of the rows, the effects are then those of each of its values.
 
     Raises `ConfigError` for unknown attributes, levels or columns, `DataError` where the records
-    hold other feedback than choices or an attribute has one level only, in a subgroup too.
+    hold other feedback than choices, or an attribute has one level only (in a subgroup too), more
+    than fifty, gaps, or levels that others settle. The outside option is no profile.
     """
     shown = _Shown.of(records, attributes, references or {}, group_by, by)
     fit = shown.regression()
@@ -211,8 +214,12 @@ class _Shown:
             records, place = records.take(np.flatnonzero(answered)), place[answered]
         chosen = np.zeros(records.options.num_rows)
         chosen[records.offsets[:-1] + place.astype(np.int64)] = 1.0
+        # The outside option is no profile: it shows no level of anything.
+        inside = ~records.is_outside
+        row = records.row_of_option[inside]
         known = tuple(
-            (name, *_codes(records, name)) for name in attributes or records.columns("feature")
+            (name, *_codes(records, name, inside))
+            for name in attributes or records.columns("feature")
         )
         columns, labels = _indicators(known, references)
         groups, rows = subgroups(records, by)
@@ -221,11 +228,11 @@ class _Shown:
             attributes=known,
             labels=tuple(labels),
             levels=np.column_stack(columns),
-            chosen=chosen,
-            weight=np.asarray(records.rows["weight"].to_numpy())[records.row_of_option],
-            person=people.of_row[records.row_of_option],
+            chosen=chosen[inside],
+            weight=np.asarray(records.rows["weight"].to_numpy())[row],
+            person=people.of_row[row],
             num_people=len(people.names),
-            subgroup=rows[records.row_of_option],
+            subgroup=rows[row],
             groups=tuple(groups),
         )
 
@@ -256,16 +263,50 @@ class _Shown:
                     "every level in every subgroup. Take larger subgroups, or leave the attribute "
                     "out."
                 )
+        # What is left of each column once those before it are taken off; nothing if they say it.
+        left = np.zeros(design.shape[1])
+        diagonal = np.abs(np.diag(np.linalg.qr(design, mode="r")))
+        left[: len(diagonal)] = diagonal
+        for (attribute, level, _), own, size in zip(
+            self.labels, left[1:], np.linalg.norm(design[:, 1:], axis=0)
+        ):
+            if own <= 1e-9 * size:
+                raise DataError(
+                    f"{attribute} = {level!r} is settled by the levels before it (among the "
+                    f"profiles of {group!r}), so that their effects cannot be told apart; expected "
+                    "levels drawn independently. Leave one of these attributes out."
+                )
 
 
-def _codes(records: Records, attribute: str) -> tuple[Array, Array]:
+def _codes(
+    records: Records, attribute: str, inside: Bool[Array, " L"]
+) -> tuple[Int[Array, " N"], Array]:
     if attribute not in records.columns("feature"):
         raise ConfigError(
             f"there is no attribute {attribute!r}; expected some of "
             f"{list(records.columns('feature'))}."
         )
     codes, names = to_codes(records.options[attribute])
-    return codes, np.asarray(names, dtype=object)
+    codes = codes[inside]
+    if (codes < 0).any():
+        raise DataError(
+            f"attribute {attribute!r} is missing on {int((codes < 0).sum())} of {len(codes)} "
+            "profiles; expected a level on each. Give the gaps a name of their own, or leave the "
+            "attribute out."
+        )
+    used = np.unique(codes)
+    if len(used) > MOST_LEVELS:
+        raise DataError(
+            f"attribute {attribute!r} has {len(used)} levels; expected at most {MOST_LEVELS}. Cut "
+            "it into classes first, or leave it out of `attributes`."
+        )
+    # By size where levels are numbers, else by name; to be numbered in that order.
+    levels = [names[code] for code in used]
+    is_size = all(isinstance(level, int | float) for level in levels)
+    order = sorted(range(len(used)), key=lambda k: levels[k] if is_size else str(levels[k]))
+    new = np.empty(len(names), dtype=np.int64)
+    new[used[order]] = np.arange(len(used))
+    return new[codes], np.asarray([str(levels[k]) for k in order], dtype=object)
 
 
 def _indicators(
@@ -281,7 +322,7 @@ def _indicators(
         )
     for attribute, codes, names in attributes:
         levels = {str(names[code]): code for code in np.unique(codes)}
-        ordered = sorted(levels)
+        ordered = list(levels)
         if len(ordered) < 2:
             raise DataError(
                 f"attribute {attribute!r} has {len(ordered)} level(s); expected at least two. "
