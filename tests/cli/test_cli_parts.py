@@ -208,3 +208,37 @@ def test_seconds_so_far_count_from_the_start_of_the_process_or_else_from_the_imp
     of_process = shell.seconds_so_far()
     monkeypatch.setattr(shell.os, "sysconf", int)
     assert 0 <= shell.seconds_so_far() < of_process
+
+
+def test_each_version_of_vuongs_test_has_its_own_verdict():
+    from penchant.cli.compare import _facts
+
+    test = {"test": "Vuong", "first": "plain", "second": "mx", "z": -2.4, "p": 0.016,
+            "corrected_z": 1.99, "corrected_p": 0.047}  # fmt: skip
+    ((_, told),) = _facts(test)
+    before, after = told.split("; each parameter paid for")
+    assert before.endswith("(mx is better)")
+    assert after.endswith("(plain is better)")
+    ((_, told),) = _facts({**test, "z": 0.3, "p": 0.76})
+    assert told.count("no telling which is better") == 1
+
+
+def test_a_shrunk_fit_is_remarked_upon():
+    from penchant.cli.compare import _test
+    from penchant.models.conditional_logit import ConditionalLogit
+
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 200, 2))
+    records = Records.from_arrays(
+        options={"first": first, "second": second},
+        rows={"chosen": (first + rng.gumbel(size=(200, 2))).argmax(axis=1)},
+    )
+    plain, shrunk = (
+        (
+            ConditionalLogit("first", prior_scale=scale).fit(records).belief_,
+            ConditionalLogit("first + second", prior_scale=scale).fit(records).belief_,
+        )
+        for scale in (None, 0.2)
+    )
+    assert _test(plain, "one", "two", None, False)["note"] is None
+    assert "rough guide" in _test(shrunk, "one", "two", None, False)["note"]

@@ -102,3 +102,38 @@ def test_a_model_is_not_tested_against_itself():
     one = ConditionalLogit("first").fit(records).belief_
     with pytest.raises(ConfigError, match="nothing to test"):
         vuong(one, one, records)
+
+
+def test_tastes_that_vary_apart_are_a_case_of_those_that_vary_together():
+    records = two_proxies(np.random.default_rng(7))
+    formula, both = "first + second", ("first", "second")
+    plain = ConditionalLogit(formula).fit(records).belief_
+    one = MixedLogit(formula, random=("first",), num_draws=50).fit(records).belief_
+    apart = MixedLogit(formula, random=both, num_draws=50).fit(records).belief_
+    together = MixedLogit(formula, random=both, correlated=True, num_draws=50).fit(records).belief_
+    assert nested(apart, together)
+    assert nested(together, one)
+    assert likelihood_ratio_of(apart, together).degrees == 1
+    # Beside the diagonal zero is no edge.
+    assert boundary_parameters(apart, together) == ()
+    assert boundary_parameters(plain, together) == (
+        "chol(first, first)",
+        "chol(second, second)",
+    )
+
+
+def test_fits_with_different_weights_are_different_data():
+    records = two_proxies(np.random.default_rng(8))
+    weight = np.linspace(0.5, 1.5, len(records))
+    one = ConditionalLogit("first").fit(records, sample_weight=weight).belief_
+    plain, even, other, same = (
+        ConditionalLogit("first + second").fit(records, sample_weight=w).belief_
+        for w in (None, np.ones(len(records)), weight[::-1].copy(), weight)
+    )
+    for different in (plain, other):
+        with pytest.raises(DataError, match="sample_weight"):
+            likelihood_ratio_of(one, different)
+    assert likelihood_ratio_of(one, same).degrees == 1
+    assert plain.fingerprint == even.fingerprint == records.fingerprint
+    with pytest.raises(DataError, match="sample_weight"):
+        vuong(one, same, records)

@@ -107,20 +107,28 @@ def _test(
         test = likelihood_ratio_of(*pair)
         smaller, larger = sorted(pair, key=lambda belief: len(belief.theta))
         names = dict(zip((id(pair[0]), id(pair[1])), (first, second)))
-        note = None
+        notes = []
         if edge := boundary_parameters(smaller, larger):
-            note = (
+            notes.append(
                 f"{', '.join(edge[:4])}{' and others' if len(edge) > 4 else ''} cannot be below "
                 "zero in the larger model, so that the true p is smaller than the one given."
             )
+        if any(one.report.effective_parameters is not None for one in pair):
+            notes.append(
+                "A prior shrinks these parameters, so that the likelihood is not at its maximum "
+                "and fewer are free than df counts: read p as a rough guide, or compare AIC, "
+                "which counts what the data determined."
+            )
         if larger.draws is not None or smaller.draws is not None:
-            note = "Hierarchical Bayes does not maximise its likelihood: read p as a rough guide."
+            notes = [
+                "Hierarchical Bayes does not maximise its likelihood: read p as a rough guide."
+            ]
         return {
             "test": "likelihood ratio",
             "smaller": names[id(smaller)],
             "larger": names[id(larger)],
             **asdict(test),
-            "note": note,
+            "note": " ".join(notes) or None,
         }
     if records is None:
         return {
@@ -159,15 +167,22 @@ def _facts(test: dict[str, Any]) -> list[tuple[str, str]]:
     if test["test"] is None:
         return []
     if test["test"] == "Vuong":
-        better = test["first"] if test["z"] > 0 else test["second"]
         return [(
             "Vuong's test",
             f"{test['first']} against {test['second']}: z = {test['z']:.2f}, p = "
-            f"{p_cell(test['p'])}; each parameter paid for, z = {test['corrected_z']:.2f}, p = "
-            f"{p_cell(test['corrected_p'])} ({better} fits better)",
+            f"{p_cell(test['p'])} ({_verdict(test, '')}); each parameter paid for, z = "
+            f"{test['corrected_z']:.2f}, p = {p_cell(test['corrected_p'])} "
+            f"({_verdict(test, 'corrected_')})",
         )]  # fmt: skip
     return [(
         "likelihood ratio",
         f"{test['smaller']} within {test['larger']}: chi-squared = {test['statistic']:.2f}, "
         f"df = {test['degrees']}, p = {p_cell(test['p'])}",
     )]  # fmt: skip
+
+
+def _verdict(test: dict[str, Any], version: str) -> str:
+    """What one version of Vuong's test says; with parameters paid for it may say the opposite."""
+    if not test[f"{version}p"] < 0.05:
+        return "no telling which is better"
+    return f"{test['first'] if test[f'{version}z'] > 0 else test['second']} is better"

@@ -4,6 +4,7 @@ Legend: N options over all menus of the records, B observations.
 """
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,11 @@ def training_batch(
         dataclasses.replace(block, weight=block.weight * weight[block.row])
         for block in batch.blocks
     )
-    return dataclasses.replace(batch, blocks=blocks), fitted
+    fingerprint = batch.fingerprint
+    if np.any(weight != 1.0):
+        # Log-likelihoods of other weights are those of other data, and compare as little.
+        fingerprint += f", weighted {hashlib.sha256(weight.tobytes()).hexdigest()[:12]}"
+    return dataclasses.replace(batch, blocks=blocks, fingerprint=fingerprint), fitted
 
 
 def answered(batch: Batch) -> Batch:

@@ -45,7 +45,8 @@ def vuong(first: Belief, second: Belief, records: Records) -> Vuong:
             raise DataError(
                 f"the model was fitted on other data ({belief.fingerprint}) than these "
                 f"({batch.fingerprint}); expected the same file and description. Give the file "
-                "that both models were fitted on."
+                "that both models were fitted on; if they were fitted with `sample_weight`, make "
+                "the weights a column of the file, which its description names."
             )
     if batches[0].group_names != batches[1].group_names:
         raise DataError(
@@ -78,21 +79,38 @@ def nested(first: Belief, second: Belief) -> bool:
     """Whether one model is the other with some parameters left out, as far as names can tell.
 
     Features coded anew when a term joins them (`time:purpose` alone or beside `time`) and classes,
-    whose parameters are of each class, are told as not nested although they may be.
+    whose parameters are of each class, are told as not nested although they may be. Tastes that
+    vary apart, `sd(time)`, are a case of those that vary together, `chol(time, time)`.
     """
     smaller, larger = sorted((first, second), key=lambda belief: len(belief.theta))
-    names = set(larger.parameter_names)
-    return len(smaller.theta) < len(larger.theta) and set(smaller.parameter_names) <= names
+    return len(smaller.theta) < len(larger.theta) and _names(smaller) <= _names(larger)
 
 
 def boundary_parameters(smaller: Belief, larger: Belief) -> tuple[str, ...]:
     """Spreads that only the larger model has: in the smaller they are zero, as low as can be."""
-    known = set(smaller.parameter_names)
+    known = _names(smaller)
     return tuple(
         name
         for name in larger.parameter_names
-        if name not in known and name.startswith(("sd(", "chol("))
+        if _as_diagonal(name) not in known and _is_spread(name)
     )
+
+
+def _names(belief: Belief) -> set[str]:
+    return {_as_diagonal(name) for name in belief.parameter_names}
+
+
+def _as_diagonal(name: str) -> str:
+    """`sd(time)` by its name in a matrix, `chol(time, time)`; other names as they are."""
+    inside = name[3:-1]
+    return f"chol({inside}, {inside})" if name.startswith("sd(") else name
+
+
+def _is_spread(name: str) -> bool:
+    """Whether a parameter is a spread: those beside the diagonal may be of either sign."""
+    inside = _as_diagonal(name).removeprefix("chol(").removesuffix(")")
+    half = inside[: (len(inside) - 2) // 2]
+    return name.startswith(("sd(", "chol(")) and inside == f"{half}, {half}"
 
 
 def likelihood_ratio_of(first: Belief, second: Belief) -> LikelihoodRatio:
@@ -118,6 +136,7 @@ def check_same_data(first: Belief, second: Belief) -> tuple[FitReport, FitReport
         raise DataError(
             f"the models were fitted on different data: {one.rows:,} rows ({prints[0] or 'unknown'}"
             f") and {two.rows:,} rows ({prints[1] or 'unknown'}); log-likelihoods of different "
-            "data cannot be compared. Fit both on the same file with the same description."
+            "data cannot be compared. Fit both on the same file with the same description and "
+            "`sample_weight`."
         )
     return one, two
