@@ -325,3 +325,38 @@ def test_drawn_errors_have_the_same_floor(monkeypatch):
     drawn = strength_intervals(found, votes)
     np.testing.assert_allclose(drawn.se, exact.se, rtol=0.1)
     np.testing.assert_allclose(drawn.errors.draws.std(axis=0), drawn.se, rtol=0.15)
+
+
+@pytest.mark.parametrize("kind", ["wald", "sandwich", "profile", "bootstrap"])
+def test_an_unbeaten_newcomer_moves_nobody(kind):
+    votes = votes_of(1500)
+    joined = Votes.from_outcomes(
+        (*NAMES, "new"), np.append(votes.first, [7, 7, 7]), np.append(votes.second, [1, 2, 3]),
+        np.append(1 - votes.share, [0, 0, 0]).astype(int),
+    )  # fmt: skip
+    config = IntervalConfig(kind=kind, num_resamples=100)
+    before, after = (strength_intervals(fit(v), v, config) for v in (votes, joined))
+    np.testing.assert_allclose(fit(joined).strengths[:7], fit(votes).strengths, atol=1e-3)
+    at_most = 0.3 if kind == "bootstrap" else 0.01
+    np.testing.assert_allclose(after.se[:7], before.se, rtol=at_most)
+    width = after.high[:7] - after.low[:7]
+    np.testing.assert_allclose(width, before.high - before.low, rtol=at_most)
+    assert after.high[7] == np.inf
+    assert np.isfinite(after.low[7])
+    # A bootstrap of another seven hundred votes keeps the fit's gauge, whoever it holds itself.
+    if kind == "bootstrap":
+        draws = bootstrap_votes(fit(joined), 20, np.random.default_rng(0))
+        np.testing.assert_allclose(draws[:, :7].mean(axis=1), 0.0, atol=1e-9)
+
+
+def test_drawn_errors_have_the_same_gauge(monkeypatch):
+    votes = votes_of(1500)
+    joined = Votes.from_outcomes(
+        (*NAMES, "new"), np.append(votes.first, [7, 7]), np.append(votes.second, [1, 2]),
+        np.append(1 - votes.share, [0, 0]).astype(int),
+    )  # fmt: skip
+    point = point_of(fit(joined))
+    exact = [curvature_errors(point).se, vote_errors(point).se]
+    monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    for drawn, expected in zip((curvature_errors(point), vote_errors(point)), exact, strict=True):
+        np.testing.assert_allclose(drawn.se, expected, rtol=0.08)

@@ -252,3 +252,25 @@ def test_in_rankings_whoever_is_behind_unbeaten_items_only_has_no_upper_end_eith
     assert np.isfinite([ends["c"], ends["d"]]).all()
     held = Leaderboard(prior_scale=3.0).fit(rankings).standings_
     assert all(np.isfinite([row.low, row.high]).all() for row in held)
+
+
+def test_the_mean_of_scores_is_of_items_that_no_weak_prior_holds():
+    length = np.random.default_rng(1).normal(size=(404, 1))
+    votes = with_an_unbeaten_item(covariates=length, covariate_names=("length",))
+    board = Leaderboard(covariates=("length",)).fit(votes)
+    assert sum(scores(board)[f"item {i}"] for i in range(4)) == pytest.approx(0.0, abs=1e-9)
+    rows = np.array([(0, 1, 2, 3)] * 3 + [(0, 3, 2, 1)] * 3, dtype=np.int32)
+    rankings = Rankings(
+        items=tuple("abcd"), item=rows.ravel(), tier=np.tile(np.arange(4), 6),
+        start=np.arange(0, 25, 4), weight=np.ones(6),
+    )  # fmt: skip
+    found = {row.name: row for row in Leaderboard().fit(rankings).standings_}
+    assert sum(found[name].strength for name in "bcd") == pytest.approx(0.0, abs=1e-9)
+    # Whoever is held does not widen the others.
+    assert found["a"].se > 2.0 * max(found[name].se for name in "bcd")
+    alone = dataclasses.replace(
+        rankings, items=tuple("bcd"), item=(rows[:, 1:] - 1).ravel(), tier=np.tile(np.arange(3), 6),
+        start=np.arange(0, 19, 3),
+    )  # fmt: skip
+    for row in Leaderboard().fit(alone).standings_:
+        assert row.se == pytest.approx(found[row.name].se, rel=0.02)

@@ -23,6 +23,7 @@ from penchant.fitting.paired_prior import (
     WEAK_SCALE,
     StrengthPrior,
     centred,
+    in_gauge,
     normal_prior,
     prior_sentences,
     prior_weight,
@@ -69,7 +70,8 @@ class PairedConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairedFit:
-    """Strengths of N items, with a mean of 0 within each island.
+    """Strengths of N items, with a mean of 0 within each island, over the items that no weak
+    prior holds.
 
     `tie_parameter` is log nu of Davidson or log eta of Rao and Kupper; None where ties have no
     strength of their own. `log_likelihood` is that of the votes, without the prior. `prior` is
@@ -134,7 +136,7 @@ def fit_paired(
         longest=density.longest if density.climbs_eta else None,
         on_step=on_step,
     )
-    strengths = centred(peak.theta[:-1], found.island)
+    strengths = in_gauge(peak.theta[:-1], found.island, prior)
     tie = density.tie_parameter(peak.theta[-1]) if model.has_tie_parameter else None
     weight = prior_weight(peak.local.diagonal[:-1], prior)
     return PairedFit(

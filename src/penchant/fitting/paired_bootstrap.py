@@ -14,6 +14,7 @@ from penchant.data.votes import Votes
 from penchant.errors import DataError
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
 from penchant.fitting.paired_errors import voter_codes
+from penchant.fitting.paired_prior import in_gauge
 from penchant.numerics.arrays import Array
 
 # A resample's noise is one standard error: a thousandth of a nat of it need not be fitted away.
@@ -79,7 +80,11 @@ def _refitted(
     )
     draws = np.empty((num_resamples, fit.counts.num_items))
     for r in range(num_resamples):
-        draws[r] = fit_paired(next(resamples), config, start=fit).strengths
+        again = fit_paired(next(resamples), config, start=fit)
+        draws[r] = again.strengths
+        if any(one.prior is not None and one.prior.anchor.any() for one in (fit, again)):
+            # A resample may hold other items than the fit: all are shown in the fit's gauge.
+            draws[r] = in_gauge(draws[r], fit.connectivity.island, fit.prior)
         if on_resample is not None:
             on_resample(r + 1, num_resamples)
     return draws

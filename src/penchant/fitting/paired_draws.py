@@ -75,7 +75,7 @@ def solve(
         energy = renewed
         steps += 1
     return Solution(
-        vectors=information.centred(x), steps=steps, converged=bool((energy <= goal).all())
+        vectors=information.in_gauge(x), steps=steps, converged=bool((energy <= goal).all())
     )
 
 

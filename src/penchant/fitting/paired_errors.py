@@ -53,8 +53,8 @@ class DrawConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StrengthErrors:
-    """Errors of strengths in the gauge of mean zero within each island; infinite for an item that
-    met nobody.
+    """Errors of strengths in the gauge of mean zero within each island, over the items that no
+    weak prior holds; infinite for an item that met nobody.
 
     covariance: None where the items are too many; draws then has that covariance. accuracy: 95 %
     bound on the largest relative error of the errors themselves, 0 where they are exact.
@@ -283,10 +283,11 @@ def _curvature_blocks(
 ) -> Iterator[_Block]:
     """x = M^-1 r and y = x - r / diag(M): Var(x) = (1 - 2 / n) / diag(M) + Var(y).
 
-    n, the size of the island, comes in by the gauge: Cov(r_i, x_i) = 1 - 1 / n.
+    n, the size of the island, comes in by the gauge: Cov(r_i, x_i) = 1 - 1 / n; where a weak prior
+    holds items, 1 / n counts the others, and is 0 for those.
     """
     own = 1.0 / information.diagonal
-    known = (1.0 - 2.0 / information.island_size) * own
+    known = (1.0 - 2.0 * information.gauge) * own
     while True:
         chance = draw_chance(information, BLOCK, generator)
         right = noise(information, Moments.of(information), chance)

@@ -4,7 +4,7 @@ Legend: N items, Q pairs that met, 3 outcomes.
 
 The information about strengths is the Laplacian of the graph whose edges weigh as much as the
 curvature of their votes. It says nothing of a common shift: strengths have mean zero within each
-island, and so have all covariances here.
+island, over the items that no weak prior holds, and so have all covariances here.
 """
 
 from collections.abc import Callable
@@ -122,6 +122,21 @@ class PairedInformation:
         """How many items are on each item's island."""
         return np.bincount(self.island)[self.island]
 
+    @cached_property
+    def gauge(self) -> Float[Array, " N"]:
+        """Each item's part in the mean that is 0 on its island: none for one held by a weak prior,
+        which must not move the others; for the others alike."""
+        if self.prior is not None and self.prior.anchor.any():
+            return self.prior.anchor
+        return 1.0 / self.island_size
+
+    def in_gauge(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
+        """The values minus their mean over each island, by the gauge."""
+        if self.prior is None or not self.prior.anchor.any():
+            return self.centred(values)
+        gauge = self.gauge.reshape((-1,) + (1,) * (values.ndim - 1))
+        return values - self.island_sums(gauge * values)[self.island]
+
     def centred(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
         """The values minus their mean over each island."""
         shape = (-1,) + (1,) * (values.ndim - 1)
@@ -178,7 +193,7 @@ def dense_covariance(information: PairedInformation) -> Float[Array, "N N"]:
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T
-    return information.centred(information.centred(inverse).T)
+    return information.in_gauge(information.in_gauge(inverse).T)
 
 
 def laplacian(

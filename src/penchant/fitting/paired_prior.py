@@ -117,6 +117,16 @@ def prior_sentences(
     )
 
 
+def in_gauge(
+    values: Float[Array, " N"], island: Int[Array, " N"], prior: StrengthPrior | None
+) -> Float[Array, " N"]:
+    """The values less the mean of their island, of the items alone that a weak prior leaves free:
+    whoever it holds must not move the others."""
+    if prior is None or not prior.anchor.any():
+        return centred(values, island)
+    return values - np.bincount(island, prior.anchor * values)[island]
+
+
 def centred(values: Float[Array, " N"], island: Int[Array, " N"]) -> Float[Array, " N"]:
     """The values less the mean of their island."""
     return values - (np.bincount(island, values) / np.bincount(island))[island]

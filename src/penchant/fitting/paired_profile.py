@@ -179,8 +179,8 @@ def opponents_variance(point: PairedPoint, se: Float[Array, " N"]) -> Float[Arra
     prior's share of the item is taken off first.
     """
     information = point.information
-    size = information.island_size
-    to_others = np.where(size > 1, size / np.maximum(size - 1, 1), 1.0)
+    gauge = information.gauge
+    to_others = np.where(gauge < 1.0, 1.0 / np.where(gauge < 1.0, 1.0 - gauge, 1.0), 1.0)
     by_votes = per_item(
         information.weight, information.weight, information.first, information.second, len(se)
     )
@@ -346,9 +346,9 @@ def _in_gauge(
     point: PairedPoint, items: Int[Array, " A"], low: Float[Array, " A"], high: Float[Array, " A"]
 ) -> Ends:
     """From a strength moved by itself to one against the mean of its island, itself included."""
-    size = point.information.island_size[items]
-    # An item alone on its island is its own gauge; its ends are at infinity all the same.
-    share, here = np.where(size > 1, 1.0 - 1.0 / size, 1.0), point.strengths[items]
+    gauge = point.information.gauge[items]
+    # An item alone in its gauge is at 0; its ends are at infinity all the same.
+    share, here = np.where(gauge < 1.0, 1.0 - gauge, 1.0), point.strengths[items]
     return Ends(low=here + share * (low - here), high=here + share * (high - here))
 
 
@@ -361,7 +361,8 @@ def _contrast_variance(point: PairedPoint, item: int) -> float:
 def _contrast(information: PairedInformation, item: int) -> Float[Array, " N"]:
     one = np.zeros(information.num_items)
     one[item] = 1.0
-    return information.centred(one)
+    inside = information.island == information.island[item]
+    return one - information.gauge * inside
 
 
 def _constrained(point: PairedPoint, item: int, target: float) -> tuple[PairedPoint, float]:

@@ -19,6 +19,7 @@ from penchant.fitting.paired_prior import (
     WEAK_SCALE,
     StrengthPrior,
     centred,
+    in_gauge,
     normal_prior,
     prior_sentences,
     prior_weight,
@@ -44,8 +45,9 @@ class RankedConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankedFit:
-    """Strengths of N items in logits, with a mean of 0 within each island. `information` is minus
-    the second derivatives of log-likelihood and prior at these strengths, where N allows."""
+    """Strengths of N items in logits, with a mean of 0 within each island, over the items that no
+    weak prior holds. `information` is minus the second derivatives of log-likelihood and prior at
+    these strengths, where N allows."""
 
     rankings: Rankings
     strengths: Float[Array, " N"]
@@ -95,7 +97,7 @@ def fit_ranked(
         density.look, _start(rankings, found.island), max_steps=config.max_steps,
         tolerance=config.tolerance, on_step=on_step,
     )  # fmt: skip
-    strengths = centred(peak.theta, found.island)
+    strengths = in_gauge(peak.theta, found.island, prior)
     weight = prior_weight(peak.local.diagonal, prior)
     return RankedFit(
         rankings=rankings, strengths=strengths, log_likelihood=density.log_likelihood(strengths),

@@ -475,7 +475,10 @@ def tabulate(
 ) -> VotesFit:
     """Estimates and errors by name; what the climb has to say is still to be filled in."""
     num = density.num_items
-    strengths, covariance = centred(theta[:num], score_covariance(density, factor), density.island)
+    strengths, covariance = centred(
+        theta[:num], score_covariance(density, factor), density.island,
+        None if density.prior is None else density.prior.anchor,
+    )  # fmt: skip
     rest = np.arange(density.num_core, density.num_parameters)
     tail, cut = factor.covariance(rest), density.num_covariates
     return VotesFit(
@@ -512,9 +515,18 @@ def score_covariance(density: VoteDensity, factor: Factor) -> Float[Array, "N N"
 
 
 def centred(
-    strengths: Float[Array, " N"], covariance: Float[Array, "N N"], island: Int[Array, " N"]
+    strengths: Float[Array, " N"],
+    covariance: Float[Array, "N N"],
+    island: Int[Array, " N"],
+    anchor: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, " N"], Float[Array, "N N"]]:
-    """Strengths less the mean of their island, with the covariance of these."""
+    """Strengths less the mean of their island, with the covariance of these; by the parts that a
+    weak prior's anchor gives to each item, where there is one."""
+    if anchor is not None and anchor.any():
+        same = (island[:, None] == island) * anchor
+        return strengths - same @ strengths, (
+            (half := covariance - same @ covariance) - half @ same.T
+        )
     strengths, covariance = strengths.copy(), covariance.copy()
     for number in np.unique(island):
         mine = np.flatnonzero(island == number)

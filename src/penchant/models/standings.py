@@ -34,7 +34,8 @@ _MOST_RANKED = 5_000
 class Standing:
     """One item of a leaderboard.
 
-    strength: in logits (probits for Thurstone), mean 0 within an island; elo: the same on Elo's
+    strength: in logits (probits for Thurstone), mean 0 over the items
+    of an island that no weak prior holds; elo: the same on Elo's
     scale, mean 1,000. se: standard error of the strength; low, high: its interval, infinite where
     the data set no bound. rank: 1 is best, within the island; rank_low, rank_high: the best and
     the worst rank that the data allow, for all items at once. votes: comparisons the item took
@@ -106,8 +107,10 @@ def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
     # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
     # is taken out again behind.
     shift = (island[:, None] == island) / np.bincount(island)[island]
-    project = np.eye(num_items) - shift
-    covariance = project @ np.linalg.inv(fit.information() + shift) @ project
+    has_anchor = fit.prior is not None and fit.prior.anchor.any()
+    gauge = (island[:, None] == island) * fit.prior.anchor if fit.prior and has_anchor else shift
+    project = np.eye(num_items) - gauge
+    covariance = project @ np.linalg.inv(fit.information() + shift) @ project.T
     unseen = fit.connectivity.unseen
     covariance[unseen, unseen] = np.inf
     bounds = normal_bounds(fit.strengths, covariance, level)
