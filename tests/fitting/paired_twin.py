@@ -30,7 +30,10 @@ def fit_slowly(counts, *, ties="half", link="logit", prior=None, start=None):
             break
     strengths = theta[:N].copy()
     for part in range(found.num_islands):
-        strengths[found.island == part] -= strengths[found.island == part].mean()
+        inside = found.island == part
+        # Mean 0 is that of the items which a weak prior leaves free.
+        free = inside & ~prior.held if prior is not None and prior.anchor.any() else inside
+        strengths[inside] -= strengths[free].mean()
     return PairedPoint(
         counts=counts, strengths=strengths, island=found.island, ties=ties, link=link,
         tie_parameter=float(theta[N]) if has_tie else -np.inf, prior=prior,

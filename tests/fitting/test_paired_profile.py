@@ -115,9 +115,9 @@ def test_where_votes_abound_the_profile_is_the_symmetric_interval(seed):
 def test_an_item_that_never_lost_has_the_exact_low_end_and_no_high_one(wins):
     point = weakly(pair(float(wins), 0.0))
     found = profile_ends(point, curvature_errors(point).se, np.array([0, 1]), np.full(2, Z))
-    # p^wins = exp(-z^2 / 2) at the low end, and the strength is half the gap.
+    # p^wins = exp(-z^2 / 2) at the low end, and the strength is the gap: the mean is the other's.
     p = np.exp(-0.5 * Z**2 / wins)
-    low = 0.5 * np.log(p / (1 - p))
+    low = np.log(p / (1 - p))
     assert found.low[0] == pytest.approx(low, abs=0.02 * abs(low) + 0.02)
     assert found.high[0] == np.inf
     assert np.isinf(lopsidedness(point)).all()
@@ -144,8 +144,7 @@ def test_the_posterior_is_the_integral_it_says():
     )
     below = density.cumsum() / density.sum()
     for end, probability in ((found.low[0], 0.05), (found.high[0], 0.95)):
-        alone = point.strengths[40] + (end - point.strengths[40]) * 41 / 40
-        assert np.interp(alone, grid, below) == pytest.approx(probability, abs=0.005)
+        assert np.interp(end, grid, below) == pytest.approx(probability, abs=0.005)
 
 
 def test_opponents_add_what_errors_have_beyond_the_own_votes():
