@@ -1,5 +1,7 @@
 """What a change would do, against sums done by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -165,3 +167,21 @@ def test_surplus_is_refused_where_the_log_sum_is_not_the_models_own(records):
     model = NestedLogit("option + time + cost", nests={"all": ("bus", "rail")}).fit(records)
     with pytest.raises(ConfigError, match="plain logit"):
         what_if(model.belief_, records, [], rng=np.random.default_rng(0), price="cost", num_draws=2)
+
+
+def test_where_money_may_be_no_gain_the_surplus_has_an_infinite_end(model, records):
+    belief = model.belief_
+    cost = belief.parameter_names.index("cost")
+    size = len(belief.theta)
+    doubt = np.zeros((size, size))
+    # The price's part-worth lies one standard deviation from zero, or ten.
+    for deviations, finite in ((1.0, False), (10.0, True)):
+        doubt[cost, cost] = (belief.theta[cost] / deviations) ** 2
+        unsure = replace(belief, covariance=doubt, robust_covariance=None)
+        found = what_if(
+            unsure, records, [Change(feature="time", option="rail", add=0.5)],
+            rng=np.random.default_rng(0), price="cost", num_draws=100,
+        )  # fmt: skip
+        (everybody,) = found.welfare
+        assert everybody.low < everybody.mean < everybody.high < 0
+        assert np.isfinite(everybody.low) == finite

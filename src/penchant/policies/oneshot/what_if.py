@@ -119,6 +119,9 @@ def what_if(
     charge them: exact where cost enters linearly and alike for all options, an approximation for
     small changes otherwise.
 
+    Where our doubt leaves open whether more money is a gain at all, an end of the interval of
+    surplus is infinite.
+
     Raises `ConfigError` for unknown names, for a subgroup to which more money is no gain, and for a
     price together with a model whose choices are no plain logit (the log-sum is not theirs).
     """
@@ -287,19 +290,26 @@ def _welfare(
     money = np.array([float(run.worth_of_money @ weight) for run in runs])
     # Averaged over the subgroup before dividing: a mean of ratios need not exist, and in some draw
     # of our doubt some single person's worth of money comes near zero or below it.
-    if not np.all(money > 0):
+    if not money[0] > 0:
         raise ConfigError(
-            f"more money is no gain to {label!r} in {np.mean(money <= 0):.0%} of the draws, so "
-            "surplus cannot be told in its units; expected a model whose price part-worth is "
-            "negative. Leave `price` out, or use the price in the formula."
+            f"more money is no gain to {label!r}, so surplus cannot be told in its units; expected "
+            "a model whose price part-worth is negative. Leave `price` out, or use the price in "
+            "the formula."
         )
-    means = rises / money
+    # A draw in which money is no gain lies beyond those in which it is hardly one.
+    means = np.divide(rises, money, out=np.copysign(np.inf, rises), where=money > 0)
+    means[rises == 0] = 0.0
     size = int(person.max(initial=-1)) + 1
     weight_of_person = np.bincount(person, weight, minlength=size)
     inside = weight_of_person > 0
     own = np.bincount(person, weight * runs[0].rise, minlength=size)[inside]
     own = own / weight_of_person[inside] / (money[0] / float(weight.sum()))
-    low, high = np.quantile(means[1:], [0.025, 0.975])
+    if np.isfinite(means).all():
+        low, high = np.quantile(means[1:], [0.025, 0.975])
+    else:
+        # Between a number and infinity there is no middle: the outer of the two is taken.
+        low = np.quantile(means[1:], 0.025, method="lower")
+        high = np.quantile(means[1:], 0.975, method="higher")
     return WelfareChange(
         group=label,
         people=int(inside.sum()),
