@@ -1,4 +1,7 @@
-"""Finished steps of a long fit, kept in a folder: an interrupted fit is taken up where it was."""
+"""Finished steps of a long fit, kept in a folder: an interrupted fit is taken up where it was.
+
+A training by mini-batches has no finished steps, only a state: `sgd_checkpoint.py`.
+"""
 
 import json
 import re

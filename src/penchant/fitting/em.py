@@ -39,7 +39,7 @@ class EMConfig:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Climb:
+class EMClimb:
     """Where EM got to and the log-posterior at every step; it never falls."""
 
     theta: Float[Array, " M"]
@@ -62,7 +62,7 @@ def em_climb(
     max_steps: int,
     min_gain: float = 0.0,
     on_step: OnStep | None = None,
-) -> Climb:
+) -> EMClimb:
     """Climb by EM with one Newton step as the M-step, until a step gains less than `min_gain`.
 
     Dempster, Laird and Rubin (1977); the M-step as one Newton step on the expected complete
@@ -82,7 +82,7 @@ def em_climb(
             on_step(number, theta, here.value)
         if values[-1] - values[-2] < min_gain:
             break
-    return Climb(theta=theta, values=tuple(values))
+    return EMClimb(theta=theta, values=tuple(values))
 
 
 def _advance(
@@ -150,7 +150,7 @@ def multi_start(
         checkpoint.once(f"short runs of {of}", run_short)["theta"], start=1
     ):
         kept = checkpoint.once(f"long run {place} of {of}", partial(run_long, start))
-        finalists.append(Climb(theta=kept["theta"], values=tuple(kept["values"].tolist())))
+        finalists.append(EMClimb(theta=kept["theta"], values=tuple(kept["values"].tolist())))
     finalists.sort(key=lambda climb: -climb.values[-1])
     optimum = newton_climb(density, finalists[0].theta, config.newton, on_step)
     return MultiStart(

@@ -38,8 +38,9 @@ class LbfgsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Summit:
-    """Where the climb ended. `decrement` is the gain of one more Newton step, in nats."""
+class MatrixFreeOptimum:
+    """Where a climb ended that made no matrix: `newton.Optimum` without the information.
+    `decrement` is the gain of one more Newton step, in nats."""
 
     theta: Float[Array, " M"]
     value: float
@@ -57,7 +58,7 @@ def maximise_lbfgs(
     config: LbfgsConfig | None = None,
     *,
     on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
-) -> Summit:
+) -> MatrixFreeOptimum:
     """Maximise a log-density by L-BFGS (Liu and Nocedal 1989), in units of the features' spread.
 
     The end is judged as Newton judges it, by g' I^-1 g / 2, with I^-1 g from conjugate gradients
@@ -169,8 +170,8 @@ def _climb(
 
 def _summit(
     theta: Float[Array, " M"], here: Slope, converged: bool, steps: int, decrement: float
-) -> Summit:
-    return Summit(
+) -> MatrixFreeOptimum:
+    return MatrixFreeOptimum(
         theta=theta,
         value=here.value,
         gradient=here.gradient,

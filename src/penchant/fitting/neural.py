@@ -21,12 +21,12 @@ from penchant.data.batch import Batch
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
-from penchant.fitting.checkpoints import fingerprint_of
 from penchant.fitting.examples import Examples
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_density import serving_channel
 from penchant.fitting.pooled_task import prepare
 from penchant.fitting.sgd import Look, State, TrainConfig, Training, hold_out, train
+from penchant.fitting.sgd_checkpoint import fingerprint_of
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.numerics.arrays import Array, constant
 from penchant.utilities.linear import Linear

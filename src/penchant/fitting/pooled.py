@@ -22,11 +22,11 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.inference import (
     invert_information,
 )
-from penchant.fitting.lbfgs import Slope, Summit, maximise_lbfgs
+from penchant.fitting.lbfgs import MatrixFreeOptimum, Slope, maximise_lbfgs
 from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
 from penchant.fitting.pooled_task import (
     MOST_DENSE,
-    Climb,
+    Ending,
     Method,
     OnStep,
     PooledTask,
@@ -107,7 +107,7 @@ def _climb_with_matrix(
     method: Literal["newton", "lbfgs"],
     shrinkage: Shrinkage | None,
     config: NewtonConfig | None,
-) -> Climb:
+) -> Ending:
     density, plain, scales, prior = task.density, task.plain, task.scales, task.prior
     pass_over_data = density.evaluate if plain is None else plain.evaluate
     precision = density.prior_precision
@@ -135,7 +135,7 @@ def _climb_with_matrix(
         precision, prior = with_weak_prior(precision, prior, runaway, scales)
         optimum = climb(precision, task.initial)
         warnings = describe(runaway, task.names)
-    return Climb(
+    return Ending(
         optimum=optimum,
         null=at_zero().value if plain is None else plain.value_at_zero(),
         precision=precision,
@@ -146,7 +146,7 @@ def _climb_with_matrix(
     )
 
 
-def _climb_without_matrix(task: PooledTask) -> Climb:
+def _climb_without_matrix(task: PooledTask) -> Ending:
     density, scales, prior = task.density, task.scales, task.prior
     precision = density.prior_precision
     summit = _by_lbfgs(task, precision, task.initial if task.start is None else task.start)
@@ -158,7 +158,7 @@ def _climb_without_matrix(task: PooledTask) -> Climb:
         precision, prior = with_weak_prior(precision, prior, runaway, scales)
         summit = _by_lbfgs(task, precision, task.initial)
         warnings = describe(runaway, task.names)
-    return Climb(
+    return Ending(
         optimum=summit,
         null=density.slope(task.initial).value,
         precision=precision,
@@ -172,7 +172,9 @@ def _climb_without_matrix(task: PooledTask) -> Climb:
     )
 
 
-def _by_lbfgs(task: PooledTask, precision: Float[Array, " M"], start: Float[Array, " M"]) -> Summit:
+def _by_lbfgs(
+    task: PooledTask, precision: Float[Array, " M"], start: Float[Array, " M"]
+) -> MatrixFreeOptimum:
     density = task.density
 
     def slope(theta: Float[Array, " M"]) -> Slope:

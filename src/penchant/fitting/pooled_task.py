@@ -21,7 +21,7 @@ from penchant.fitting.inference import (
     effective_parameters,
     widened,
 )
-from penchant.fitting.lbfgs import Summit
+from penchant.fitting.lbfgs import MatrixFreeOptimum
 from penchant.fitting.newton import Optimum
 from penchant.fitting.plain_logit import PlainLogit
 from penchant.fitting.pooled_density import PooledDensity, serving_channel
@@ -122,11 +122,11 @@ def prepare(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Climb:
+class Ending:
     """Where the fit ended and what is to be said of it. null: the log-likelihood at the start;
     precision: of the normal prior that was used; advice: for a climb that did not converge."""
 
-    optimum: Optimum | Summit
+    optimum: Optimum | MatrixFreeOptimum
     null: float
     precision: Float[Array, " M"]
     unbounded: Bool[Array, " M"]
@@ -162,7 +162,7 @@ def without_covariance(num_parameters: int) -> str:
     )
 
 
-def belief_of(task: PooledTask, climb: Climb, encoder: Encoder | None, seconds: float) -> Belief:
+def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds: float) -> Belief:
     """The end of a climb as a belief, with errors where there is an information to invert."""
     density, optimum, names = task.density, climb.optimum, task.names
     batch = density.batch

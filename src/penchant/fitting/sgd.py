@@ -121,21 +121,23 @@ def train(
     another configuration is refused with a `ConfigError`. Ctrl-C loses at most what came after the
     last look. A log-probability that is not finite ends the training with a `FitError`.
     """
-    from penchant.fitting.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+    from penchant.fitting.sgd_checkpoint import TrainingCheckpoint, load_training, save_training
 
     if len(train_examples) == 0:
         raise ConfigError("there are no training examples; expected at least one.")
     began = time.perf_counter()
     per_epoch = -(-len(train_examples) // config.batch_size)
     last, every = config.max_epochs * per_epoch, max(1, per_epoch // config.evaluations)
-    found = None if checkpoint is None else load_checkpoint(checkpoint, config, fingerprint)
+    found = None if checkpoint is None else load_training(checkpoint, config, fingerprint)
     if found is None:
         first = Look(
             step=0, epoch=0.0, learning_rate=0.0, train=math.nan,
             held_out=_evaluate(learner, held_out),
         )  # fmt: skip
         _check_finite(first, config, len(held_out))
-        found = Checkpoint(step=0, looks=(first,), best=0, state=learner.state(), best_state=None)
+        found = TrainingCheckpoint(
+            step=0, looks=(first,), best=0, state=learner.state(), best_state=None
+        )
     else:
         learner.restore(found.state)
     looks, best = list(found.looks), found.best
@@ -164,8 +166,8 @@ def train(
             best, best_state = len(looks) - 1, state
         has_stopped = _gains_nothing(looks, best, config)
         if checkpoint is not None:
-            save_checkpoint(
-                Checkpoint(
+            save_training(
+                TrainingCheckpoint(
                     step=step, looks=tuple(looks), best=best, state=state,
                     best_state=None if best == len(looks) - 1 else best_state,
                 ),

@@ -16,13 +16,12 @@ from penchant.data.batch import Batch
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
-from penchant.fitting.checkpoints import fingerprint_of
 from penchant.fitting.examples import Examples
-from penchant.fitting.lbfgs import Summit, conjugate_gradients
+from penchant.fitting.lbfgs import MatrixFreeOptimum, conjugate_gradients
 from penchant.fitting.newton import Optimum
 from penchant.fitting.pooled_task import (
     MOST_DENSE,
-    Climb,
+    Ending,
     PooledTask,
     belief_of,
     prepare,
@@ -31,6 +30,7 @@ from penchant.fitting.pooled_task import (
 )
 from penchant.fitting.separation import Runaway, describe, far_parameters, runaway_directions
 from penchant.fitting.sgd import Look, State, TrainConfig, train
+from penchant.fitting.sgd_checkpoint import fingerprint_of
 from penchant.numerics.arrays import Array
 from penchant.utilities.linear import Linear
 from penchant.utilities.utility import Utility
@@ -127,7 +127,7 @@ def fit_pooled_sgd(
     task = prepare(batch, utility or Linear(), channels, prior_scale=prior_scale, has_matrix=False)
     precision, prior = task.density.prior_precision, task.prior
 
-    def climb(precision: Float[Array, " M"], folder: Path | None) -> Optimum | Summit:
+    def climb(precision: Float[Array, " M"], folder: Path | None) -> Optimum | MatrixFreeOptimum:
         per_epoch = -(-batch.num_observations // config.batch_size)
         learner = PooledLearner(task, precision, config.max_epochs * per_epoch // 2)
         everybody = np.arange(len(learner.examples))
@@ -146,9 +146,9 @@ def fit_pooled_sgd(
         precision, prior = with_weak_prior(precision, prior, runaway, task.scales)
         optimum = climb(precision, None if checkpoint is None else checkpoint / "with_prior")
         warnings = describe(runaway, task.names)
-    if isinstance(optimum, Summit):
+    if isinstance(optimum, MatrixFreeOptimum):
         warnings += (without_covariance(len(task.names)),)
-    found = Climb(
+    found = Ending(
         optimum=optimum,
         null=task.density.slope(task.initial).value,
         precision=precision,
@@ -175,7 +175,7 @@ def _default(num_observations: int) -> TrainConfig:
 
 def _end(
     task: PooledTask, precision: Float[Array, " M"], theta: Float[Array, " M"], steps: int
-) -> Optimum | Summit:
+) -> Optimum | MatrixFreeOptimum:
     """Where the training ended, after the Newton steps that its own test asks for.
 
     Averaged or not, mini-batches end a tenth to half a standard error from the mode (measured with
@@ -199,7 +199,7 @@ def _end(
         if not moved > value:
             break
         theta = theta + step
-    summit = Summit(
+    summit = MatrixFreeOptimum(
         theta=theta, value=value, gradient=gradient,
         converged=0 <= decrement <= ENOUGH, iterations=steps, decrement=decrement,
     )  # fmt: skip
@@ -209,7 +209,9 @@ def _end(
     return Optimum(information=information, **vars(summit))
 
 
-def _runaway(task: PooledTask, optimum: Optimum | Summit, precision: Float[Array, " M"]) -> Runaway:
+def _runaway(
+    task: PooledTask, optimum: Optimum | MatrixFreeOptimum, precision: Float[Array, " M"]
+) -> Runaway:
     density = task.density
     if isinstance(optimum, Optimum):
         return runaway_directions(

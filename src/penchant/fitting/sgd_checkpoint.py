@@ -1,4 +1,7 @@
-"""Where a training stands, on disk: two files, written whole or not at all."""
+"""Where a training by mini-batches stands, on disk: one file, written whole or not at all.
+
+What other fits keep are finished steps, each under its name: `checkpoint.py`.
+"""
 
 import hashlib
 import json
@@ -19,7 +22,7 @@ _ARRAYS, _FORMAT = "training.safetensors", 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Checkpoint:
+class TrainingCheckpoint:
     """After `step` steps: the state then, and the best one so far with its place among `looks`
     (None: the same)."""
 
@@ -63,8 +66,8 @@ def _said(setting: object) -> str:
     return type(setting).__qualname__
 
 
-def save_checkpoint(
-    checkpoint: Checkpoint, folder: Path, config: "TrainConfig", fingerprint: str
+def save_training(
+    checkpoint: TrainingCheckpoint, folder: Path, config: "TrainConfig", fingerprint: str
 ) -> None:
     """Replace the folder's checkpoint. One file holds it all, so that no halves can mix."""
     from safetensors.numpy import save
@@ -88,7 +91,9 @@ def save_checkpoint(
     partial.replace(folder / _ARRAYS)
 
 
-def load_checkpoint(folder: Path, config: "TrainConfig", fingerprint: str) -> Checkpoint | None:
+def load_training(
+    folder: Path, config: "TrainConfig", fingerprint: str
+) -> TrainingCheckpoint | None:
     """The folder's checkpoint; None where there is none.
 
     Raises `ConfigError` where it belongs to other data or another configuration, `BeliefError`
@@ -107,7 +112,7 @@ def load_checkpoint(folder: Path, config: "TrainConfig", fingerprint: str) -> Ch
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         now, best = (_part(arrays, prefix) for prefix in ("now.", "best."))
         looks = tuple(Look(**_with_nan(look)) for look in document["looks"])
-        made = Checkpoint(
+        made = TrainingCheckpoint(
             step=document["step"], looks=looks, best=document["best"], state=now,
             best_state=best or None,
         )  # fmt: skip
