@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fitting.small_batches import CHANNELS, mixed_feedback, small
 from penchant.errors import BeliefError, ConfigError
 from penchant.fitting import pooled
-from penchant.fitting.lbfgs import LbfgsConfig, Slope, conjugate_gradients, maximise_lbfgs
+from penchant.fitting.lbfgs import LbfgsConfig, Slope, maximise_lbfgs
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_density import PooledDensity
 from penchant.fitting.separation import far_parameters
@@ -143,17 +143,6 @@ def test_a_climb_cut_short_does_not_call_itself_converged():
     assert full.decrement <= 1e-6
     # 1e-6 nats: within 0.0015 of a standard error, here curvature^-1/2.
     assert np.all(np.abs(full.theta - 1.0) * np.sqrt(curvature) < 2e-3)
-
-
-@given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
-def test_conjugate_gradients_solve_what_they_are_given(seed):
-    rng = np.random.default_rng(seed)
-    root = rng.normal(size=(6, 6))
-    matrix, target = root @ root.T + 0.1 * np.eye(6), rng.normal(size=6)
-    size = rng.uniform(0.1, 10.0, 6)
-    x = conjugate_gradients(lambda v: matrix @ v, target, size, 200, tolerance=1e-10)
-    np.testing.assert_allclose(matrix @ x, target, atol=1e-6 * np.abs(target).max())
 
 
 def test_a_far_parameter_that_the_data_hold_is_not_called_separated():

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
+from penchant.numerics.conjugate_gradients import conjugate_gradients
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +83,7 @@ def maximise_lbfgs(
         theta, steps = _climb(slope, theta, size, config, iterations, on_step)
         iterations += max(steps, 1)
         here = slope(theta)
-        step = conjugate_gradients(
+        step = newton_step_by_products(
             partial(information_times, theta), here.gradient, size, config.solver_steps
         )
         decrement = 0.5 * float(step @ here.gradient)
@@ -95,34 +96,19 @@ def maximise_lbfgs(
     return _summit(theta, here, False, iterations, decrement)
 
 
-def conjugate_gradients(
-    times: Callable[[Float[Array, " M"]], Float[Array, " M"]],
-    target: Float[Array, " M"],
+def newton_step_by_products(
+    information_times: Callable[[Float[Array, " M"]], Float[Array, " M"]],
+    gradient: Float[Array, " M"],
     size: Float[Array, " M"],
     max_steps: int,
-    tolerance: float = 1e-4,
 ) -> Float[Array, " M"]:
-    """x with I x = target in the directions that I bends, scaled by `size`.
+    """I^-1 g to a part in ten thousand, in the directions that I bends; `size`: of the features.
 
-    Stops short at a direction without curvature, as Steihaug (1983) does: what was found until
-    then still goes uphill.
+    What remains after `max_steps` is cut off: the step still goes uphill.
     """
-    x, residual = np.zeros_like(target), target / size
-    direction, square = residual.copy(), float(residual @ residual)
-    enough = square * tolerance**2
-    for _ in range(max_steps):
-        if square <= enough or square == 0.0:
-            break
-        bent = times(direction / size) / size
-        curvature = float(direction @ bent)
-        if curvature <= 1e-14 * float(direction @ direction):
-            break
-        length = square / curvature
-        x += length * direction
-        residual -= length * bent
-        fresh = float(residual @ residual)
-        direction, square = residual + (fresh / square) * direction, fresh
-    return x / size
+    return conjugate_gradients(
+        information_times, gradient, size**2, tolerance=1e-4, max_steps=max_steps, flat=1e-14
+    )
 
 
 def _climb(

@@ -17,7 +17,7 @@ from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.examples import Examples
-from penchant.fitting.lbfgs import MatrixFreeOptimum, conjugate_gradients
+from penchant.fitting.lbfgs import MatrixFreeOptimum, newton_step_by_products
 from penchant.fitting.newton import Optimum
 from penchant.fitting.pooled_task import (
     MOST_DENSE,
@@ -191,7 +191,7 @@ def _end(
         slope = density.slope(theta)
         value = slope.value - 0.5 * float(precision @ theta**2)
         gradient = slope.gradient - precision * theta
-        step = conjugate_gradients(times, gradient, size, 500)
+        step = newton_step_by_products(times, gradient, size, 500)
         decrement = 0.5 * float(step @ gradient)
         if decrement <= ENOUGH or not remaining:
             break

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.numerics.arrays import Array
+from penchant.numerics.conjugate_gradients import conjugate_gradients
 
 # A step is too long if the slope along it has turned to more than this part of what it was. Below,
 # the stiffness of logistic curves (their third derivative is at most their second, times the
@@ -63,7 +64,10 @@ def climb(
         size = float(np.sqrt(np.sum(local.gradient**2 / local.diagonal)))
         first_size = first_size or size
         forcing = min(0.1, max(_FINEST, size / first_size)) if first_size else 0.1
-        step = _direction(local, forcing)
+        # A direction without bend is rounding: there is no slope along it either.
+        step = conjugate_gradients(
+            local.times, local.gradient, local.diagonal, tolerance=forcing, max_steps=_MOST_CG_STEPS
+        )
         slope = float(step @ local.gradient)
         decrement = 0.5 * slope
         converged = decrement <= tolerance
@@ -88,25 +92,3 @@ def climb(
     return Peak(
         theta=theta, local=local, converged=converged, iterations=steps, decrement=decrement
     )
-
-
-def _direction(local: Local, forcing: float) -> Float[Array, " P"]:
-    """The Newton step, to within a part `forcing` of the gradient."""
-    step, residual = np.zeros_like(local.gradient), local.gradient.copy()
-    scaled = residual / local.diagonal
-    direction, size = scaled.copy(), float(residual @ scaled)
-    goal = forcing**2 * size
-    for _ in range(_MOST_CG_STEPS):
-        if size <= goal or size == 0.0:
-            break
-        product = local.times(direction)
-        bend = float(direction @ product)
-        if bend <= 0.0:
-            break  # rounding: what is left has no bend to speak of
-        length = size / bend
-        step += length * direction
-        residual -= length * product
-        scaled = residual / local.diagonal
-        size, before = float(residual @ scaled), size
-        direction = scaled + (size / before) * direction
-    return step
