@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penchant.errors import DataError
 from penchant.fitting.inference import covariances, invert_information
-from penchant.fitting.newton import Evaluation, NewtonConfig, maximise
+from penchant.fitting.newton import Evaluation, NewtonConfig, maximise, step_up
 
 
 def quadratic(matrix, centre):
@@ -48,6 +48,35 @@ def test_a_saddle_is_left_uphill():
     optimum = maximise(evaluate, np.array([0.1]))
     assert optimum.converged
     np.testing.assert_allclose(optimum.theta, [1.0], atol=1e-6)
+
+
+@given(st.floats(0.01, 1e6), st.floats(-0.5, 0.5))
+def test_a_step_too_far_is_halved_until_it_rises_and_no_more(length, start):
+    # -x^2/2 + x from `start`: a step uphill of `length` rises if it ends short of the mirrored
+    # start, 2 - start; the first half-length to do so is taken.
+    def evaluate(theta):
+        x = float(theta[0])
+        return Evaluation(value=x - x * x / 2, gradient=1 - theta, information=np.eye(1))
+
+    theta = np.array([start])
+    here = evaluate(theta).value
+    moved, there = step_up(evaluate, theta, np.array([length]), here)
+    taken = float(moved[0]) - start
+    assert there.value == evaluate(moved).value >= here
+    assert np.log2(length / taken) == pytest.approx(round(np.log2(length / taken)), abs=1e-6)
+    assert taken == pytest.approx(length) or 2 * taken > 2 * (1 - start) * (1 - 1e-9)
+
+
+def test_a_step_into_infinity_is_shortened_and_one_that_never_rises_is_none():
+    def steep(theta):
+        value = float(theta[0] - np.exp(theta[0] ** 3))
+        return Evaluation(value=value, gradient=theta, information=np.eye(1))
+
+    moved = step_up(steep, np.zeros(1), np.array([1024.0]), -1.0)
+    assert moved is not None
+    assert np.isfinite(moved[1].value)
+    assert step_up(steep, np.zeros(1), np.array([1.0]), 5.0) is None
+    assert step_up(steep, np.zeros(1), np.array([1024.0]), -1.0, halvings=3) is None
 
 
 def test_running_out_of_steps_is_reported_not_hidden():

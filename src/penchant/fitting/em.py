@@ -12,8 +12,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.fitting.checkpoint import Checkpoint
-from penchant.fitting.class_density import ClassDensity, ClassEvaluation
-from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise, newton_step
+from penchant.fitting.class_density import ClassDensity
+from penchant.fitting.newton import (
+    Evaluation,
+    NewtonConfig,
+    Optimum,
+    maximise,
+    newton_step,
+    step_up,
+)
 from penchant.numerics.arrays import Array
 from penchant.populations.classes import Classes
 
@@ -73,7 +80,9 @@ def em_climb(
     theta, here = np.array(start, dtype=np.float64), density.evaluate(start)
     values = [here.value]
     for number in range(1, max_steps + 1):
-        advanced = _advance(density, theta, here)
+        advanced = step_up(
+            density.evaluate, theta, newton_step(here.complete, here.gradient), here.value, 30
+        )
         if advanced is None:
             break
         theta, here = advanced
@@ -83,18 +92,6 @@ def em_climb(
         if values[-1] - values[-2] < min_gain:
             break
     return EMClimb(theta=theta, values=tuple(values))
-
-
-def _advance(
-    density: ClassDensity, theta: Float[Array, " M"], here: ClassEvaluation
-) -> tuple[Float[Array, " M"], ClassEvaluation] | None:
-    step = newton_step(here.complete, here.gradient)
-    for _ in range(30):
-        there = density.evaluate(theta + step)
-        if there.value >= here.value:
-            return theta + step, there
-        step = 0.5 * step
-    return None
 
 
 def newton_climb(

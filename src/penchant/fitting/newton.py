@@ -1,10 +1,19 @@
 """Climbing a smooth log-density: damped Newton with the exact curvature, convergence reported.
 
+Other climbs share `newton_step` or `step_up` where they can. They stand on their own where the
+climb itself differs: `simulated_climb` keeps a trust region, since a curvature serves several
+steps; `truncated_newton` knows products only and needs no value on the way; `votes_newton` has
+thousands of parameters whose information comes in blocks; `simulated_start`, `proposals` and
+`voter_posteriors` take a few bounded steps towards a place from which to look, and never ask
+whether they arrived; in `linear_head` the matrix costs some hundred values, so that none is made
+where a step is refused; `beliefs.personal` is compiled, and stands below this room.
+
 Legend: M parameters.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -76,23 +85,44 @@ def maximise(
         decrement = 0.5 * float(step @ here.gradient)
         if decrement <= max(config.tolerance, np.finfo(np.float64).eps * abs(here.value)):
             return _optimum(theta, here, True, iteration - 1, decrement)
-        size, there = 1.0, None
-        for _ in range(40):
-            # A step too far may overflow; its value is then not finite, and it is shortened.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                candidate = evaluate(theta + size * step)
-            # The slack is rounding: near the top the gain is below the last digit of the value.
-            slack = 1e-13 * abs(here.value)
-            if np.isfinite(candidate.value) and candidate.value >= here.value - slack:
-                there = candidate
-                break
-            size *= 0.5
-        if there is None:
+        # The slack is rounding: near the top the gain is below the last digit of the value.
+        moved = step_up(evaluate, theta, step, here.value - 1e-13 * abs(here.value))
+        if moved is None:
             return _optimum(theta, here, decrement < 1e-6, iteration, decrement)
-        theta, here = theta + size * step, there
+        theta, here = moved
         if on_step is not None:
             on_step(iteration, theta, here.value)
     return _optimum(theta, here, False, config.max_steps, decrement)
+
+
+@runtime_checkable
+class HasValue(Protocol):
+    """What an evaluation says at the least."""
+
+    @property
+    def value(self) -> float: ...
+
+
+Found = TypeVar("Found", bound=HasValue)
+
+
+def step_up(
+    evaluate: Callable[[Float[Array, " M"]], Found],
+    theta: Float[Array, " M"],
+    step: Float[Array, " M"],
+    floor: float,
+    halvings: int = 40,
+) -> tuple[Float[Array, " M"], Found] | None:
+    """The first of theta + step, theta + step / 2, .. whose value is at least `floor`, and what
+    was found there; None after so many halvings."""
+    for _ in range(halvings):
+        # A step too far may overflow; its value is then not finite, and it is shortened.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            there = evaluate(theta + step)
+        if np.isfinite(there.value) and there.value >= floor:
+            return theta + step, there
+        step = 0.5 * step
+    return None
 
 
 def newton_step(
