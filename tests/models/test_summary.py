@@ -265,7 +265,26 @@ def test_a_prior_leaves_fewer_parameters_to_the_data():
     assert 0 < held.belief_.report.effective_parameters < 2.9
     loose = ConditionalLogit("option + x", prior_scale=1e4).fit(records).belief_.report
     assert loose.effective_parameters == pytest.approx(3.0, abs=1e-4)
-    assert loose.aic == pytest.approx(free.belief_.report.aic, abs=1e-3)
+    assert loose.effective_aic == pytest.approx(free.belief_.report.aic, abs=1e-3)
+
+
+def test_what_is_told_of_the_parameters_adds_up():
+    """AIC and BIC are those of the parameters printed beside them, the effective ones of theirs."""
+    records = choices(np.random.default_rng(13))
+    for scale in (None, 0.05):
+        summary = ConditionalLogit("option + x", prior_scale=scale).fit(records).summary()
+        fit = summary.plain()["fit"]
+        loss, penalty = -2 * fit["log_likelihood"], np.log(fit["rows"])
+        assert fit["aic"] == pytest.approx(loss + 2 * fit["parameters"])
+        assert fit["bic"] == pytest.approx(loss + penalty * fit["parameters"])
+        assert ("effective AIC, BIC" in summary.text()) == (scale is not None)
+        if scale is None:
+            assert "effective_parameters" not in fit
+            continue
+        effective = fit["effective_parameters"]
+        assert effective < fit["parameters"] - 0.5
+        assert fit["effective_aic"] == pytest.approx(loss + 2 * effective)
+        assert fit["effective_bic"] == pytest.approx(loss + penalty * effective)
 
 
 def test_posterior_draws_are_told_by_their_spread_and_quantiles(fitted):

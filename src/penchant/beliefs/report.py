@@ -29,12 +29,22 @@ class FitReport:
 
     @property
     def aic(self) -> float:
-        """2 M - 2 log L (Akaike 1974), M those that the data determined (Moody 1992)."""
-        return 2.0 * self.determined - 2.0 * self.log_likelihood
+        """2 M - 2 log L (Akaike 1974), M all `parameters`."""
+        return 2.0 * self.parameters - 2.0 * self.log_likelihood
 
     @property
     def bic(self) -> float:
-        """M log B - 2 log L over B rows (Schwarz 1978), M those that the data determined."""
+        """M log B - 2 log L over B rows (Schwarz 1978), M all `parameters`."""
+        return self.parameters * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
+
+    @property
+    def effective_aic(self) -> float:
+        """AIC with M those that the data determined (Moody 1992); without a prior, AIC."""
+        return 2.0 * self.determined - 2.0 * self.log_likelihood
+
+    @property
+    def effective_bic(self) -> float:
+        """BIC with M those that the data determined; without a prior, BIC."""
         return self.determined * math.log(max(self.rows, 1)) - 2.0 * self.log_likelihood
 
     @property
@@ -49,5 +59,5 @@ class FitReport:
 
     @property
     def adjusted_rho_squared(self) -> float:
-        """1 - (log L - M) / log L_0 (Ben-Akiva and Lerman 1985)."""
+        """1 - (log L - M) / log L_0 (Ben-Akiva and Lerman 1985), M what the data determined."""
         return 1.0 - (self.log_likelihood - self.determined) / self.null_log_likelihood

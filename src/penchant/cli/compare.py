@@ -84,6 +84,9 @@ def _line(name: str, belief: Any) -> dict[str, Any]:
         "parameters": fit.parameters,
         "aic": fit.aic,
         "bic": fit.bic,
+        "effective_parameters": fit.determined,
+        "effective_aic": fit.effective_aic,
+        "effective_bic": fit.effective_bic,
         "rho_squared": fit.rho_squared,
         "rows": fit.rows,
         "people": fit.people,
@@ -116,8 +119,8 @@ def _test(
         if any(one.report.effective_parameters is not None for one in pair):
             notes.append(
                 "A prior shrinks these parameters, so that the likelihood is not at its maximum "
-                "and fewer are free than df counts: read p as a rough guide, or compare AIC, "
-                "which counts what the data determined."
+                "and fewer are free than df counts: read p as a rough guide, or compare the "
+                "effective AIC, which counts what the data determined."
             )
         if larger.draws is not None or smaller.draws is not None:
             notes = [
@@ -143,22 +146,36 @@ def _test(
 def _table(lines: list[dict[str, Any]], tests: list[dict[str, Any]]) -> Any:
     from penchant.models.table import Table
 
-    best = min(lines, key=lambda line: line["bic"])
+    # Without a prior the effective criteria are the plain ones.
+    best = min(lines, key=lambda line: line["effective_bic"])
+    shrunk = any(line["effective_parameters"] != line["parameters"] for line in lines)
     return Table(
         title=f"{lines[0]['rows']:,} rows of {lines[0]['people']:,} people",
-        headings=("log-likelihood", "parameters", "AIC", "BIC", "rho-squared"),
+        headings=(
+            "log-likelihood", "parameters", "AIC", "BIC",
+            *(("effective", "effective AIC", "effective BIC") if shrunk else ()), "rho-squared",
+        ),
         rows=tuple(
             (
                 line["model"], f"{line['log_likelihood']:.3f}", str(line["parameters"]),
-                f"{line['aic']:.1f}", f"{line['bic']:.1f}", f"{line['rho_squared']:.4f}",
+                f"{line['aic']:.1f}", f"{line['bic']:.1f}", *(_effective(line) if shrunk else ()),
+                f"{line['rho_squared']:.4f}",
             )
             for line in lines
         ),
-        facts=(("smallest BIC", best["model"]), *(f for t in tests for f in _facts(t))),
+        facts=(
+            (f"smallest {'effective ' if shrunk else ''}BIC", best["model"]),
+            *(fact for test in tests for fact in _facts(test)),
+        ),
         notes=tuple(t["note"] for t in tests if t["note"])
         + tuple(f"{x['model']} did not converge." for x in lines if not x["converged"]),
         corner="model",
     )  # fmt: skip
+
+
+def _effective(line: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("effective_parameters", "effective_aic", "effective_bic")
+    return tuple(f"{line[key]:.1f}" for key in keys)
 
 
 def _facts(test: dict[str, Any]) -> list[tuple[str, str]]:

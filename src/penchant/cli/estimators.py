@@ -1,6 +1,7 @@
 """From `--model` to an estimator: the one place where the shell's names meet the library's."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import ConfigError
@@ -18,6 +19,17 @@ MODELS = {
 }
 ONE_SIGNED = ("lognormal", "triangular", "truncated", "censored")
 DISTRIBUTIONS = ("normal", "uniform", *ONE_SIGNED, *(f"-{name}" for name in ONE_SIGNED))
+
+# Which models have a use for an option that not all of them have.
+HOMES = {
+    "random": ("mixed", "personal", "hierarchical"),
+    "draws": ("mixed", "personal", "hierarchical"),
+    "chains": ("hierarchical",),
+    "correlated": ("mixed",),
+    "shrunk": ("pooled", "context", "mixed", "personal"),
+    "classes": ("classes",),
+    "group_formula": ("classes",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,9 @@ class ModelOptions:
             said += f", shrunk: {default.shrunk}"
         shrunk = self.shrunk or default.shrunk
         return replace(self, formula=default.text, shrunk=shrunk), (said, *default.notes)
+
+
+_WITHOUT: dict[str, Any] = {field.name: field.default for field in fields(ModelOptions)}
 
 
 def build_estimator(options: ModelOptions) -> Any:
@@ -111,21 +126,40 @@ def check_options(options: ModelOptions) -> None:
             f"--random gives {options.random!r}, and hierarchical Bayes draws normal tastes only. "
             "Name the features alone, as in --random time,cost, or fit --model mixed."
         )
-    homes = {
-        "--random": (options.random, ("mixed", "personal", "hierarchical")),
-        "--draws": (options.draws, ("mixed", "personal", "hierarchical")),
-        "--chains": (options.chains, ("hierarchical",)),
-        "--correlated": (options.correlated, ("mixed",)),
-        "--shrunk": (options.shrunk, ("pooled", "context", "mixed", "personal")),
-        "--classes": (options.classes, ("classes",)),
-        "--group-formula": (options.group_formula, ("classes",)),
-    }
-    for name, (value, home) in homes.items():
-        if value and options.model not in home:
+    for option, home in HOMES.items():
+        if getattr(options, option) and options.model not in home:
+            flag = _flag(option)
             raise ConfigError(
-                f"{name} belongs to --model {' or '.join(home)}; with --model {options.model} it "
+                f"{flag} belongs to --model {' or '.join(home)}; with --model {options.model} it "
                 f"would change nothing. Leave it out, or fit --model {home[0]}."
             )
+
+
+def each_model(options: ModelOptions, models: Sequence[str]) -> tuple[ModelOptions, ...]:
+    """The options of several models at once: each model takes those that it has a use for.
+
+    Raises ConfigError for an unknown model, or an option that none of them has a use for.
+    """
+    names = tuple(dict.fromkeys(models))
+    if len(names) > 1:
+        for option, home in HOMES.items():
+            if getattr(options, option) and not set(names) & set(home):
+                raise ConfigError(
+                    f"{_flag(option)} belongs to --model {' or '.join(home)}; none of "
+                    f"{', '.join(names)} has a use for it. Leave it out, or add --model {home[0]}."
+                )
+    found = []
+    for name in names:
+        # A single model keeps them all, so that it can complain of those that it would ignore.
+        idle = {o: _WITHOUT[o] for o, home in HOMES.items() if len(names) > 1 and name not in home}
+        mine = replace(options, model=name, **idle)
+        check_options(mine)
+        found.append(mine)
+    return tuple(found)
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def parse_random(text: str) -> dict[str, str]:

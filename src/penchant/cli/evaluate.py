@@ -1,25 +1,34 @@
 """`penchant evaluate`: how well a model foretells people it has not met."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penchant.cli import options, shell
+from penchant.errors import DataError
 
 if TYPE_CHECKING:
+    from penchant.cli.estimators import ModelOptions
     from penchant.data.records import Records
+    from penchant.evaluation.predictions import MakeEstimator
 
 
 @shell.guarded
 def evaluate(
     file: options.File,
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            "--model", "-m", help="pooled, context, classes, mixed, personal or hierarchical."
+            "--model",
+            "-m",
+            help="pooled, context, classes, mixed, personal or hierarchical. Given several times, "
+            "models are judged on the same choices and compared in pairs. Without it: pooled.",
+            show_default=False,
         ),
-    ] = "pooled",
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts that people are divided into.")] = 5,
     known: Annotated[
         int,
@@ -29,10 +38,19 @@ def evaluate(
             "later ones foretold. 0: new people only.",
         ),
     ] = 0,
+    few_shot: Annotated[
+        int,
+        typer.Option(
+            "--few-shot",
+            min=0,
+            help="Also show how the error on a new person's later choices falls with none, one, "
+            "two, ... of this many answers of theirs. 0: no such curve.",
+        ),
+    ] = 0,
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column by which to show whom the model fails. May be given several times.",
+            help="Column by which to show whom the last model fails. May be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -61,32 +79,41 @@ def evaluate(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Judge a model by cross-validation over people, beside market shares.
+    """Judge models by cross-validation over people, beside market shares.
 
-    Prints nats per choice with intervals over people, accuracy and calibration error.
+    Prints nats per choice with intervals over people, accuracy and calibration error, then the
+    paired difference of every two models, which is far surer than two intervals side by side.
     """
-    from penchant.cli.default_formula import default_formula
-    from penchant.cli.estimators import ModelOptions, build_estimator, check_options
+    from penchant.cli.estimators import ModelOptions, each_model
+    from penchant.cli.judgement import (
+        curve_lines,
+        ladder_lines,
+        pair_lines,
+        print_judgement,
+        subgroup_lines,
+    )
     from penchant.cli.reading import read_file
-    from penchant.evaluation.ladder import judge, ladder_of
-    from penchant.models.conditional_logit import ConditionalLogit
+    from penchant.evaluation.few_shot import predict_after_answers
+    from penchant.evaluation.ladder import judge
 
-    wanted = ModelOptions(
-        model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
+    said = ModelOptions(
+        model="", formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
         correlated=correlated, classes=classes, draws=draws, seed=seed,
     )  # fmt: skip
-    check_options(wanted)
+    wanted = each_model(said, model or ["pooled"])
     records = read_file(
         file, description, on_bad_rows=on_bad_rows, quiet=json, outside_option=outside_option
     ).records
-    wanted, remarks = wanted.completed(records)
-    for remark in remarks:
-        shell.note(remark, json)
-    models: dict[str, Any] = {model: lambda: build_estimator(wanted)}
-    if default_formula(records, with_context=False).text.startswith("option"):
-        models = {"market shares": lambda: ConditionalLogit(formula="option"), **models}
+    _check_answers(records, max(known, few_shot))
+    models = _models(wanted, records, json)
     splits = ("new_people", "known_people") if known else ("new_people",)
     steps = shell.Steps(quiet=json)
+
+    def told(name: str) -> Callable[[int], None]:
+        return lambda fold: steps.say(
+            f"{name}, answer by answer: fold {fold + 1} of {folds} judged"
+        )
+
     with steps.shown():
         judged = judge(
             models, records, splits=splits, num_folds=folds, num_known=max(known, 1), seed=seed,
@@ -94,9 +121,18 @@ def evaluate(
                 f"{name}, {split.replace('_', ' ')}: fold {fold + 1} of {folds} judged"
             ),
         )  # fmt: skip
+        curves = {
+            each.model: predict_after_answers(
+                models[each.model], records, few_shot, folds, seed, on_fold=told(each.model)
+            )
+            for each in wanted
+            if few_shot
+        }
     document = {
-        "ladder": [_plain(row) for row in ladder_of(judged)],
-        "subgroups": _subgroups(judged[model, splits[-1]], records, tuple(by or ()), seed),
+        "ladder": ladder_lines(judged),
+        "differences": pair_lines(judged, seed),
+        "few_shot": curve_lines(curves),
+        "subgroups": subgroup_lines(judged[wanted[-1].model, splits[-1]], records, by or (), seed),
     }
     if out is not None:
         import json as json_module
@@ -106,58 +142,40 @@ def evaluate(
     if json:
         shell.print_json(document)
     else:
-        _print(document)
+        print_judgement(document, wanted[-1].model)
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    from dataclasses import asdict
+def _models(
+    wanted: "Sequence[ModelOptions]", records: "Records", quiet: bool
+) -> dict[str, "MakeEstimator"]:
+    """What is to be judged, by name: market shares where options have names, then the models."""
+    from penchant.cli.default_formula import default_formula
+    from penchant.cli.estimators import build_estimator
+    from penchant.models.conditional_logit import ConditionalLogit
 
-    return asdict(row)
+    models: dict[str, Any] = {}
+    if default_formula(records, with_context=False).text.startswith("option"):
+        models["market shares"] = lambda: ConditionalLogit(formula="option")
+    told: dict[str, None] = {}
+    for each in wanted:
+        complete, remarks = each.completed(records)
+        told.update(dict.fromkeys(remarks))
+        models[each.model] = partial(build_estimator, complete)
+    for remark in told:
+        shell.note(remark, quiet)
+    return models
 
 
-def _subgroups(
-    predictions: Any, records: "Records", by: tuple[str, ...], seed: int
-) -> list[dict[str, Any]]:
-    """Nats per choice by subgroup, worst first."""
-    if not by:
-        return []
+def _check_answers(records: "Records", revealed: int) -> None:
+    """Raise DataError where nobody would have a choice left to be judged by."""
     import numpy as np
 
-    from penchant.evaluation.subgroups import losses_by_subgroup
+    from penchant.data.batch_builder import groups_of
 
-    found = losses_by_subgroup(predictions, records, by, np.random.default_rng(seed))
-    return [
-        {
-            "name": found.names[z], "nll": float(found.mean[z]), "nll_low": float(found.low[z]),
-            "nll_high": float(found.high[z]), "people": int(found.num_clusters[z]),
-        }
-        for z in np.argsort(-found.mean)
-    ]  # fmt: skip
-
-
-def _print(document: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    console = shell.output()
-    table = Table("model", "judged on", box=None, header_style="dim", pad_edge=False)
-    for head in ("nats per choice", "95 %", "right", "calibration error", "choices"):
-        table.add_column(head, justify="right")
-    for row in document["ladder"]:
-        table.add_row(
-            row["model"], row["split"].replace("_", " "), f"{row['nll']:.4f}",
-            f"{row['nll_low']:.4f} to {row['nll_high']:.4f}", f"{100 * row['accuracy']:.1f} %",
-            f"{row['ece']:.4f}", f"{row['choices']:,}",
-        )  # fmt: skip
-    console.print(table)
-    if not document["subgroups"]:
-        return
-    groups = Table("subgroup", box=None, header_style="dim", pad_edge=False)
-    for head in ("nats per choice", "95 %, all at once", "people"):
-        groups.add_column(head, justify="right")
-    for group in document["subgroups"]:
-        groups.add_row(
-            group["name"], f"{group['nll']:.4f}",
-            f"{group['nll_low']:.4f} to {group['nll_high']:.4f}", f"{group['people']:,}",
-        )  # fmt: skip
-    console.print()
-    console.print(groups)
+    most = int(np.bincount(groups_of(records, "person").of_row).max(initial=0))
+    if revealed and most <= revealed:
+        raise DataError(
+            f"{revealed} answers of each person are to be revealed, and nobody gave more than "
+            f"{most}; expected people with later answers to foretell. Reveal fewer with --known "
+            "and --few-shot, or look whether the description names the column of the person."
+        )

@@ -206,9 +206,11 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
 
     summary = summarise(belief, title=title or name_of(belief))
     fit = summary.fit
-    # Shrunk terms count in part, and so they do in AIC and BIC.
+    # A prior determines some of the parameters: AIC and BIC that count the others alone.
     determined = () if fit.effective_parameters is None else (
         ("determined by the data", number(fit.effective_parameters, 1)),
+        ("effective AIC", number(fit.effective_aic, 1)),
+        ("effective BIC", number(fit.effective_bic, 1)),
     )  # fmt: skip
     return CoefficientTable(
         model=summary.title,
@@ -222,11 +224,11 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
         facts=(
             ("log-likelihood", number(fit.log_likelihood, 2)),
             ("parameters", number(fit.parameters, 0)),
-            *determined,
             ("choices", number(fit.rows, 0)),
             ("people", number(fit.people, 0)),
             ("AIC", number(fit.aic, 1)),
             ("BIC", number(fit.bic, 1)),
+            *determined,
             ("McFadden’s ρ²", number(fit.rho_squared, 3)),
             ("converged", "yes" if fit.converged else "no"),
         ),

@@ -1,10 +1,14 @@
 """Several models judged on the same folds, from the plainest to the richest."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
 
 from penchant.data.records import Records
 from penchant.errors import ConfigError
-from penchant.evaluation.comparison import paired_difference
+from penchant.evaluation.comparison import Comparison, compare, paired_difference
 from penchant.evaluation.cross_validation import cross_validate
 from penchant.evaluation.known_people import predict_known_people
 from penchant.evaluation.predictions import MakeEstimator, Predictions
@@ -89,3 +93,33 @@ def differences_from(
                 Difference(model=model, split=split, value=gap.estimate, low=gap.low, high=gap.high)
             )
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPair:
+    """How `model` stands to `against` on the same choices of one split; below 0 it is better."""
+
+    model: str
+    against: str
+    split: str
+    found: Comparison
+
+
+def every_pair(
+    judged: Mapping[tuple[str, str], Predictions], seed: int = 0
+) -> tuple[ModelPair, ...]:
+    """Each model compared with each one before it, split by split, clustered by person."""
+    splits = dict.fromkeys(split for _, split in judged)
+    return tuple(
+        ModelPair(
+            model=later,
+            against=earlier,
+            split=split,
+            # Every pair flips by the same signs: what is asked of one does not depend on others.
+            found=compare(
+                judged[later, split], judged[earlier, split], np.random.default_rng(seed)
+            ),
+        )
+        for split in splits
+        for earlier, later in combinations([m for m, s in judged if s == split], 2)
+    )

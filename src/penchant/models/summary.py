@@ -93,6 +93,7 @@ class Summary:
                 "parameters": fit.parameters,
                 "aic": fit.aic,
                 "bic": fit.bic,
+                **_effective(fit),
                 "converged": fit.converged,
                 "seconds": fit.seconds,
             },
@@ -189,6 +190,7 @@ def _facts(fit: FitReport) -> list[tuple[str, str]]:
         ("parameters", _counted(fit)),
         ("log-likelihood", f"{fit.log_likelihood:.3f} (all alike: {fit.null_log_likelihood:.3f})"),
         ("AIC, BIC", f"{fit.aic:.1f}, {fit.bic:.1f}"),
+        *_effective_facts(fit),
         ("rho-squared", f"{fit.rho_squared:.4f} (adjusted {fit.adjusted_rho_squared:.4f})"),
         ("converged", f"{state} ({fit.method}, {fit.iterations} steps, {fit.seconds:.3f} s)"),
     ]
@@ -199,3 +201,20 @@ def _counted(fit: FitReport) -> str:
     if fit.effective_parameters is None:
         return f"{fit.parameters}"
     return f"{fit.parameters}, of which the data determine {fit.effective_parameters:.1f}"
+
+
+def _effective(fit: FitReport) -> dict[str, float]:
+    """What counts only the parameters that the data determined, where a prior determined some."""
+    if fit.effective_parameters is None:
+        return {}
+    return {
+        "effective_parameters": fit.effective_parameters,
+        "effective_aic": fit.effective_aic,
+        "effective_bic": fit.effective_bic,
+    }
+
+
+def _effective_facts(fit: FitReport) -> list[tuple[str, str]]:
+    if fit.effective_parameters is None:
+        return []
+    return [("effective AIC, BIC", f"{fit.effective_aic:.1f}, {fit.effective_bic:.1f}")]
