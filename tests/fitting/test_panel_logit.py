@@ -93,7 +93,7 @@ def test_proposals_stand_on_the_mode_of_each_persons_posterior(case, monkeypatch
     of = density(case)
     theta = point(of)
     fused = of.adapted(theta).proposals
-    monkeypatch.setitem(sys.modules, "penchant.fitting.panel_logit_fused", None)
+    monkeypatch.setitem(sys.modules, "penchant.fitting.proposals_fused", None)
     plain = of.adapted(theta).proposals
     np.testing.assert_allclose(fused.centre, plain.centre, atol=1e-9)
     np.testing.assert_allclose(fused.root, plain.root, atol=1e-9)

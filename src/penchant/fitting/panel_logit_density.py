@@ -262,7 +262,7 @@ class PanelDensity:
         draws, block, log_weight = self._twin_draws(chunk)
         if not _has_fused():
             return panel_moments(self._people(chunk), draws, block, self.num_draws, log_weight)
-        from penchant.fitting import panel_logit_fused as fused
+        from penchant.fitting import panel_curvature_fused as fused
 
         people, dtype = chunk.people, self._dtype
         num_features = self._features.shape[1]
@@ -294,7 +294,7 @@ class PanelDensity:
         return self._in_feature_order(self._curvature_by_features(theta))
 
     def _curvature_by_features(self, theta: Float[Array, " M"]) -> Float[Array, "M M"]:
-        from penchant.fitting import panel_logit_fused as fused
+        from penchant.fitting import panel_curvature_fused as fused
 
         num_features, size = self._features.shape[1], len(theta)
         coefficient, draw = self._pairs
@@ -327,7 +327,7 @@ class PanelDensity:
         curvature is taken in those, by indicators in place of the fixed features, and carried over
         by the features once, X' H X. It costs rows squared a draw, not features squared.
         """
-        from penchant.fitting import panel_logit_fused as fused
+        from penchant.fitting import panel_curvature_fused as fused
 
         varying, fixed = self._columns.ordered[:, : len(self._order[0])], self._columns.fixed
         num_varying, num_fixed = varying.shape[1], fixed.shape[1]

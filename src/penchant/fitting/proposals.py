@@ -106,7 +106,7 @@ def propose(
         0, choices.num_groups, mode, precision,
     )  # fmt: skip
     try:
-        from penchant.fitting.panel_logit_fused import posterior_modes as fused
+        from penchant.fitting.proposals_fused import posterior_modes as fused
 
         fused(*arguments)
     except ImportError:
