@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_the_fused_pass_equals_plain_numpy(case, is_adapted, monkeypatch):
     theta = point(fast)
     here = fast.evaluate(theta)
     information = fast.information(theta, here)
-    monkeypatch.setattr("penchant.fitting.panel_logit_density._has_fused", lambda: False)
+    monkeypatch.setattr("penchant.fitting.panel_logit_density.has_fused", lambda: False)
     slow = fast.evaluate(theta)
     assert here.value == pytest.approx(slow.value, rel=1e-12)
     np.testing.assert_allclose(here.scores, slow.scores, rtol=1e-10, atol=1e-12)
@@ -224,6 +225,7 @@ def test_rows_of_weight_zero_are_left_out_and_uneven_weights_refused():
 def test_the_curvature_taken_by_options_equals_that_taken_by_features(case):
     of = density(case, is_adapted=True)
     theta = point(of)
-    most = int(of._rows_of_people.max())
-    by_rows, by_features = of._curvature_by_rows(theta, most), of._curvature_by_features(theta)
+    loops, chunks = of._loops, partial(of._chunks, theta)
+    by_rows = loops._curvature_by_rows(theta, chunks)
+    by_features = loops._curvature_by_features(theta, chunks)
     np.testing.assert_allclose(by_rows, by_features, rtol=1e-9, atol=1e-9)

@@ -8,7 +8,8 @@ score that the person would have if that draw were their taste.
 the reference that a law holds the fast one to.
 
 Legend: N rows of differences, B choices, G groups (people), D features, V varying and F fixed
-ones, P parameters of spread, C blocks of draws, S draws, M = D + P, K = D (D + 1) / 2 pairs.
+ones, P parameters of spread, C blocks of draws, S draws, Z = C S, M = D + P,
+K = D (D + 1) / 2 pairs.
 """
 
 from dataclasses import dataclass
@@ -157,6 +158,69 @@ def panel_moments(
         outer = person.slope[rows] * person.slope[columns] - person.information
         second[block[g]] += weight * outer
     return PanelMoments(first=first, second=second)
+
+
+def hessian_of_moments(
+    draws: TasteDraws, moments: PanelMoments, num_draws: int
+) -> Float[Array, "M M"]:
+    """sum over draws of E[J'(h h' - A) J + h'd2 taste], from the sums over people.
+
+    A taste d moves with its own location and spreads, c_d = (1, basis ..), and in
+    willingness-to-pay space with the price's, c_p, as well. So the Hessian is
+    sum_de W_de c_d c_e' plus the bends, with W a D x D matrix for each draw.
+    """
+    first, matrix = _unpack(moments, num_draws)
+    num_features = len(first)
+    slopes, bends = np.ones_like(first), np.zeros_like(first)
+    slopes[draws.varying] = _flat(draws.slopes, num_draws)
+    bends[draws.varying] = _flat(draws.bends, num_draws)
+    tastes = _flat(draws.values, num_draws)
+    by_row = matrix
+    matrix = matrix * slopes[:, None] * slopes
+    if draws.price >= 0:
+        # All features vary in willingness-to-pay space, in their own order.
+        price, pull = draws.price, (by_row * tastes).sum(axis=1)
+        with_price = slopes * (pull + first)
+        with_price[price] = (tastes * (pull + first)).sum(axis=0)
+        matrix[price, :] = matrix[:, price] = with_price
+    basis, bend_basis = _flat(draws.basis, num_draws), _flat(draws.bend_basis, num_draws)
+    places = [[d] for d in range(num_features)]
+    moves: list[list[Array]] = [[np.ones(first.shape[1])] for _ in range(num_features)]
+    curls: list[list[Array]] = [[np.ones(first.shape[1])] for _ in range(num_features)]
+    for p, (v, q) in enumerate(zip(draws.coefficient, draws.draw)):
+        d = int(draws.varying[v])
+        places[d].append(num_features + p)
+        moves[d].append(basis[q])
+        curls[d].append(bend_basis[q])
+    stacked = [np.stack(rows) for rows in moves]
+    size = num_features + len(draws.draw)
+    hessian = np.zeros((size, size))
+    for d in range(num_features):
+        for e in range(d + 1):
+            part = (stacked[d] * matrix[d, e]) @ stacked[e].T
+            hessian[np.ix_(places[d], places[e])] = part
+            hessian[np.ix_(places[e], places[d])] = part.T
+        if bends[d].any():
+            curl = np.stack(curls[d])
+            hessian[np.ix_(places[d], places[d])] += (curl * (first[d] * bends[d])) @ curl.T
+    return hessian
+
+
+def _unpack(moments: PanelMoments, num_draws: int) -> tuple[Float[Array, "D Z"], Array]:
+    """first [D, Z] and second as a full symmetric matrix [D, D, Z]."""
+    first = _flat(moments.first, num_draws)
+    second = _flat(moments.second, num_draws)
+    rows, columns = np.tril_indices(len(first))
+    matrix = np.empty((len(first), len(first), second.shape[1]))
+    matrix[rows, columns] = second
+    matrix[columns, rows] = second
+    return first, matrix
+
+
+def _flat(array: Float[Array, "C A S"], num_draws: int) -> Float[Array, "A Z"]:
+    """Blocks side by side, without the padding."""
+    part = np.swapaxes(array[:, :, :num_draws], 0, 1).astype(np.float64)
+    return part.reshape(part.shape[0], -1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
