@@ -4,49 +4,33 @@ Legend: B lines, K alternatives.
 """
 
 import codecs
-import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from penchant.data.columns import (
     is_number,
     is_text,
-    one_chunk,
-    to_floats,
 )
-from penchant.data.description import Description, Drop
+from penchant.data.description import Description
+from penchant.data.guess_pairs import guess_pairs
+from penchant.data.guess_wide import ANSWERS, guess_wide
 from penchant.data.readers import dsjson, vw
-from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
-from penchant.data.seen_columns import MANY_LEVELS, SeenColumns
+from penchant.data.seen_columns import SeenColumns
 from penchant.errors import DataError
 
-_ANSWER = ("choice", "chosen", "choose", "selected", "decision", "mode", "picked", "winner",
-           "answer", "preferred", "preference", "outcome")  # fmt: skip
 _RATING = ("rating", "stars", "score", "grade", "rate")
 _PROPENSITY = ("propensity", "action_prob", "pscore", "probability", "prob", "p_shown")
 _REWARD = ("click", "reward", "clicked", "converted", "conversion", "purchase", "outcome", "cost")
 _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "product_id",
          "movie", "movie_id", "song", "track", "track_id", "place", "place_id", "profile",
          "brand", "platform", "module", "style", "arm", "action", "candidate")  # fmt: skip
-_AVAILABLE = ("av", "avail", "available", "availability")
-_PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
-# The same without anything before them.
-_PAIRED_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x", "y"))
-_AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
-_WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
-# Beside two columns of the same names, these are the probability that the first wins.
-_SOFT = (*_WIN_SHARE, "p", "prob", "probability", "p_left", "p_first", "p_a")
-# Answers that mean nothing may be left out if they are at most this share of the lines.
-_FEW = 0.02
 # How much of a CSV is looked at to find its encoding; a later letter is found on reading.
 _HEAD_BYTES = 1 << 26
 
@@ -90,8 +74,8 @@ def guess(data: Any) -> Guess:
     table = load_table(data, file).table
     columns = SeenColumns(table)
     found = (
-        _chat(columns) or _arena(columns) or _pairs(columns) or _best_worst(columns)
-        or _decisions(columns) or _long(columns) or _ratings(columns) or _wide(columns)
+        _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
+        or _decisions(columns) or _long(columns) or _ratings(columns) or guess_wide(columns)
     )  # fmt: skip
     if found is None:
         found = (
@@ -162,119 +146,6 @@ def _arena(columns: SeenColumns) -> tuple[Description, str] | None:
     return None
 
 
-def _pairs(columns: SeenColumns) -> tuple[Description, str] | None:
-    if {"winner", "loser"} <= set(columns.names):
-        said = Description(
-            layout="pairs", kind="pair", option_columns=("winner", "loser"), answer="winner"
-        )
-        return said, "winner and loser name the two options of every line."
-    for name, other, first, second in _paired_columns(columns):
-        if not (is_text(columns.table[name].type) and is_text(columns.table[other].type)):
-            continue
-        common = set(columns.values(name)) & set(columns.values(other))
-        answer, codes = _pair_answer(columns, (name, other))
-        answer = answer or _soft_answer(columns)
-        if answer is None or not common:
-            continue
-        said = Description(
-            layout="pairs", kind="pair", option_columns=(name, other), answer=answer, codes=codes,
-            feature_columns=_pair_features(columns, first, second, (name, other)),
-        )  # fmt: skip
-        what = "says which won"
-        if is_number(columns.table[answer].type):
-            what = f"looks like the probability that {name} wins"
-        return said, f"{name} and {other} hold the same names, and {answer} {what}."
-    share = columns.first(_WIN_SHARE)
-    for one, other in _AGAINST:
-        if share is not None and {one, other} <= set(columns.names):
-            said = Description(
-                layout="pairs", kind="pair", option_columns=(one, other), answer=share,
-                feature_columns={
-                    name[len(one) :].strip("_"): {"first": name, "second": other + name[len(one) :]}
-                    for name in columns.names
-                    if name.startswith(one + "_") and other + name[len(one) :] in columns.names
-                },
-            )  # fmt: skip
-            return said, f"{share} looks like the probability that {one} beats {other}."
-    return None
-
-
-def _paired_columns(columns: SeenColumns) -> Iterator[tuple[str, str, str, str]]:
-    """Two columns that differ in how they end (model_a, model_b), and the two endings."""
-    for first, second in _PAIRED_NAMES:
-        if {first, second} <= set(columns.names):
-            yield first, second, first, second
-    for first, second in _PAIRED_ENDS:
-        for name in columns.names:
-            stem = name[: -len(first)]
-            if stem and name.endswith(first) and stem + second in columns.names:
-                yield name, stem + second, first, second
-
-
-def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
-    """The column that says who won, and what its words mean where that is no common knowledge."""
-    names = {str(v) for side in sides for v in columns.values(side)}
-    for name in columns.names:
-        if name in sides or not is_text(columns.table[name].type):
-            continue
-        words = {str(value) for value in columns.values(name)}
-        if words and all(w.strip().lower() in COMMON_WORDS for w in words):
-            return name, {}
-        if words and words <= names and _is_one_of(columns, name, sides):
-            return name, {}
-        codes = _side_codes(words)
-        if codes:
-            return name, codes
-    return None, {}
-
-
-def _soft_answer(columns: SeenColumns) -> str | None:
-    """A column of numbers from 0 to 1 that is called a probability."""
-    name = columns.first(_SOFT)
-    if name is None or not is_number(columns.table[name].type):
-        return None
-    values = to_floats(columns.table[name])
-    values = values[~np.isnan(values)]
-    return name if len(values) and ((values >= 0) & (values <= 1)).all() else None
-
-
-def _side_codes(words: set[str]) -> dict[str, str]:
-    """Two words that differ in how they end (a1, a2) are sides; all others must be common ones."""
-    own = sorted(word for word in words if word.strip().lower() not in COMMON_WORDS)
-    if len(own) != 2:
-        return {}
-    for first, second in _PAIRED_ENDS:
-        stem = own[0][: -len(first)]
-        if stem and own[0].endswith(first) and own[1] == stem + second:
-            return {own[0]: "first", own[1]: "second"}
-    return {}
-
-
-def _is_one_of(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> bool:
-    """Whether the answer names, on every line, one of the two options of that line."""
-    parts = [pc.cast(one_chunk(columns.table[name]), pa.string()) for name in (answer, *sides)]
-    either = pc.or_(pc.equal(parts[0], parts[1]), pc.equal(parts[0], parts[2]))
-    return bool(pc.all(either.fill_null(True)).as_py())
-
-
-def _pair_features(
-    columns: SeenColumns, first: str, second: str, sides: tuple[str, str]
-) -> dict[str, dict[str, str]]:
-    found = {}
-    for name in columns.names:
-        stem = name[: -len(first)]
-        other = stem + second
-        if name in sides or not (name.endswith(first) and stem and other in columns.names):
-            continue
-        if all(str(v).strip().lower() in COMMON_WORDS for v in columns.values(name)):
-            continue  # the votes of several judges, not a property of the options
-        feature = stem.rstrip("_-. ") or stem
-        if is_text(columns.table[name].type) and len(columns.values(name)) > MANY_LEVELS:
-            feature = "text"
-        found[feature] = {"first": name, "second": other}
-    return found
-
-
 def _best_worst(columns: SeenColumns) -> tuple[Description, str] | None:
     stems: dict[str, list[str]] = {}
     for name in columns.names:
@@ -325,7 +196,7 @@ def _long(columns: SeenColumns) -> tuple[Description, str] | None:
     if rank is not None and keys:
         return _long_description(columns, keys, rank, "ranking", person, task)
     for name in columns.names:
-        if name.lower() not in _ANSWER or not columns.is_flag(name) or not keys:
+        if name.lower() not in ANSWERS or not columns.is_flag(name) or not keys:
             continue
         code = columns.codes(columns.key_of(keys))[0]
         marked = np.asarray([str(v).lower() in ("1", "1.0", "true", "yes")
@@ -374,118 +245,6 @@ def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:
         levels=scale,
     )  # fmt: skip
     return said, f"{rating} looks like a rating of {item}."
-
-
-def _wide(columns: SeenColumns) -> tuple[Description, str] | None:
-    answer = columns.first(_ANSWER)
-    if answer is None:
-        return None
-    best: tuple[tuple[int, ...], list[str], dict[str, dict[str, str]]] | None = None
-    for alternative_first in (True, False):
-        table = _grid(columns, answer, alternative_first)
-        shared = {feature: row for feature, row in table.items() if len(row) >= 2}
-        names = list(dict.fromkeys(name for row in shared.values() for name in row))
-        if len(names) < 2:
-            continue
-        # A feature that only one alternative has still belongs to it (seats of one mode).
-        extra = {f: row for f, row in table.items() if set(row) <= set(names)}
-        quality = (
-            any(feature.lower() in _AVAILABLE for feature in shared),
-            len(set(names) & {str(v) for v in columns.values(answer)}),
-            -abs(len(names) - len(columns.values(answer))),
-            sum(map(len, extra.values())),
-        )
-        if best is None or quality > best[0]:
-            best = (quality, names, extra)
-    if best is None:
-        return None
-    _, names, features = best
-    available: dict[str, str] = {}
-    for feature in [f for f in features if f.lower() in _AVAILABLE]:
-        available = features.pop(feature)
-    codes = _answer_codes(columns, answer, names, available)
-    said = Description(
-        layout="wide", kind="choice", alternatives=tuple(names), answer=answer,
-        codes=codes,
-        feature_columns=features, available=available,
-        drop=_unknown_answers(columns, answer, codes, names),
-    )  # fmt: skip
-    return said, (
-        f"Columns come in groups for {', '.join(names)}. CHECK under [codes] which value of "
-        f"{answer} means which."
-    )
-
-
-def _grid(columns: SeenColumns, answer: str, alternative_first: bool) -> dict[str, dict[str, str]]:
-    """feature -> alternative -> column, from names like train_time or time_train."""
-    table: dict[str, dict[str, str]] = {}
-    for name in columns.names:
-        if name == answer or not is_number(columns.table[name].type):
-            continue
-        match = re.match(r"^([^_.-]+)[_.-](.+)$" if alternative_first else r"^(.+)[_.-]([^_.-]+)$",
-                         name)  # fmt: skip
-        if match:
-            left, right = match.groups()
-            feature, alternative = (right, left) if alternative_first else (left, right)
-            table.setdefault(feature, {})[alternative] = name
-    return table
-
-
-def _answer_codes(
-    columns: SeenColumns, answer: str, names: list[str], available: Mapping[str, str]
-) -> dict[str, str]:
-    """Which value means which alternative: the first order that no availability contradicts."""
-    values = columns.values(answer)
-    if {str(value) for value in values} <= set(names):
-        return {}
-    if not all(isinstance(value, int | float) for value in values):
-        return _alike(values, names)
-    numbers = sorted(v for v in values if isinstance(v, int | float))
-    counting = (
-        [v for v in numbers if v > 0][-len(names) :] if len(numbers) > len(names) else numbers
-    )
-    if len(counting) != len(names):
-        return {str(value): name for value, name in zip(values, names, strict=False)}
-    offered = {name: to_floats(columns.table[column]) != 0 for name, column in available.items()}
-    chosen = to_floats(columns.table[answer])
-    orders = itertools.permutations(names) if len(names) <= 6 else iter([tuple(names)])
-    fewest, meaning = None, tuple(names)
-    for order in orders:
-        clashes = sum(
-            int((~offered[name] & (chosen == value)).sum())
-            for value, name in zip(counting, order, strict=True)
-            if name in offered
-        )
-        if fewest is None or clashes < fewest:
-            fewest, meaning = clashes, order
-    return {f"{value:g}": name for value, name in zip(counting, meaning, strict=True)}
-
-
-def _alike(values: Sequence[Any], names: Sequence[str]) -> dict[str, str]:
-    """Words that begin alike mean the same alternative: walk, walking."""
-    found = {}
-    for value in map(str, values):
-        match = next((n for n in names if n[:3].lower() == value[:3].lower()), None)
-        if match is not None:
-            found[value] = match
-    return found
-
-
-def _unknown_answers(
-    columns: SeenColumns, answer: str, codes: Mapping[str, str], names: Sequence[str]
-) -> tuple[Drop, ...]:
-    """A rule that leaves out answers which mean no alternative, if they are few."""
-    known = {*codes, *names}
-    strange = tuple(
-        value for value in columns.values(answer)
-        if str(value) not in known and (isinstance(value, str) or f"{value:g}" not in known)
-    )  # fmt: skip
-    lines = np.isin(
-        columns.codes(answer)[0], [columns.codes(answer)[1].index(value) for value in strange]
-    )
-    if not strange or lines.mean() > _FEW:
-        return ()
-    return (Drop(column=answer, values=strange, reason="no alternative has this code: CHECK"),)
 
 
 def describe(path: str | Path) -> str:
