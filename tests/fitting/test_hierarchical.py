@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from penchant.errors import ConfigError, DataError
-from penchant.fitting.hierarchical import HierarchicalConfig, fit_hierarchical
+from penchant.fitting.hierarchical import fit_hierarchical
+from penchant.fitting.hierarchical_sweep import HierarchicalConfig
 from penchant.fitting.simulated import fit_simulated
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 

@@ -14,13 +14,8 @@ from penchant.feedback.channel_choice import Choice, Nested
 from penchant.feedback.channel_option import Approval, Outcome, Rating
 from penchant.feedback.channel_order import Ranking
 from penchant.feedback.channel_pair import Pair
-from penchant.fitting.neural import (
-    NetworkConfig,
-    NetworkLearner,
-    fit_neural,
-    random_network,
-    reweighted,
-)
+from penchant.fitting.neural import fit_neural, reweighted
+from penchant.fitting.neural_learner import NetworkConfig, NetworkLearner, random_network
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_density import PooledDensity
 from penchant.fitting.sgd import TrainConfig

@@ -5,7 +5,8 @@ import pytest
 
 from penchant.errors import ConfigError
 from penchant.numerics.draws import DRAW_KINDS, draw_uniforms
-from penchant.populations.normal import DISTRIBUTIONS, Normal
+from penchant.populations.normal import Normal
+from penchant.populations.taste_shapes import DISTRIBUTIONS
 
 SIGNED = [*DISTRIBUTIONS, "-lognormal", "-censored", "-truncated"]
 THETA = {"normal": (-0.4, 0.9), "lognormal": (-0.2, 0.5), "censored": (0.3, 0.8),

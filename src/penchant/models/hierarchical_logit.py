@@ -11,7 +11,8 @@ from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
 from penchant.fitting.chains import ChainDiagnostics, diagnose
 from penchant.fitting.checkpoint import Checkpoint
-from penchant.fitting.hierarchical import HierarchicalConfig, fit_hierarchical
+from penchant.fitting.hierarchical import fit_hierarchical
+from penchant.fitting.hierarchical_sweep import HierarchicalConfig
 from penchant.models.estimator import Estimator, training_batch
 from penchant.models.mixed_logit import random_coefficients
 from penchant.models.personal_logit import own_tastes

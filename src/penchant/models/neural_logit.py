@@ -17,7 +17,8 @@ from penchant.encoders.text import TextEncoder
 from penchant.errors import ConfigError
 from penchant.feedback.channel import default_channels
 from penchant.feedback.channel_contract import Channel
-from penchant.fitting.neural import NetworkConfig, fit_neural
+from penchant.fitting.neural import fit_neural
+from penchant.fitting.neural_learner import NetworkConfig
 from penchant.fitting.sgd import Look, TrainConfig
 from penchant.models.estimator import Estimator, training_batch
 from penchant.models.summary import Summary, summarise

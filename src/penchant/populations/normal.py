@@ -5,20 +5,22 @@ S draws of a block, V features whose taste varies, F those whose taste does not,
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
-from penchant.numerics.draws import DRAW_KINDS, draw_uniforms
+from penchant.numerics.draws import DRAW_KINDS
 from penchant.populations.population import Tastes
-
-# These are functions of a normal deviate, which may be correlated with others.
-_NORMAL_KIN = ("normal", "lognormal", "censored")
-_ONE_SIGNED = ("lognormal", "censored", "truncated")
-DISTRIBUTIONS = ("normal", "lognormal", "censored", "truncated", "triangular", "uniform")
+from penchant.populations.taste_shapes import (
+    DISTRIBUTIONS,
+    NORMAL_KIN,
+    ONE_SIGNED,
+    deviates,
+    shape_tastes,
+    taste_moments,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,10 +124,10 @@ class Normal:
             )
         for name in self.distributions:
             plain = name.removeprefix("-")
-            if plain not in DISTRIBUTIONS or (plain != name and plain not in _ONE_SIGNED):
+            if plain not in DISTRIBUTIONS or (plain != name and plain not in ONE_SIGNED):
                 raise ConfigError(
                     f"there is no distribution {name!r}; expected one of {DISTRIBUTIONS}, or one "
-                    f"of {_ONE_SIGNED} with a minus in front."
+                    f"of {ONE_SIGNED} with a minus in front."
                 )
         if self.draw_kind not in DRAW_KINDS or self.num_draws < 1:
             raise ConfigError(
@@ -158,7 +160,7 @@ class Normal:
     @property
     def spread_pairs(self) -> tuple[tuple[int, int], ...]:
         """For each parameter of spread, its row and column in L, as places in `random`."""
-        kin = [name in _NORMAL_KIN for name in self.plain_distributions]
+        kin = [name in NORMAL_KIN for name in self.plain_distributions]
         return tuple(
             (row, column)
             for row in range(len(self.random))
@@ -199,14 +201,14 @@ class Normal:
 
     def base_draws(self, num_blocks: int = 1) -> Float[Array, "C R S"]:
         """The deviates behind the tastes, free of theta: drawn once for a whole fit."""
-        return _base_draws(
+        return deviates(
             self.plain_distributions, num_blocks, self.num_draws, self.seed, self.draw_kind
         )
 
     def taste_draws(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteDraws:
         """Tastes of every draw with their derivatives."""
         locations, root = self.split(theta)
-        values, slopes, bends, basis, bend_basis = _shape(
+        values, slopes, bends, basis, bend_basis = shape_tastes(
             self.plain_distributions, locations[list(self.random)], root, base
         )
         sign = np.array([-1.0 if name.startswith("-") else 1.0 for name in self.distributions])
@@ -274,7 +276,9 @@ class Normal:
         """The same tastes for deviates that are not known yet; `base` serves the shared ones."""
         locations, root = self.split(theta)
         plain, places = self.plain_distributions, list(self.random)
-        values, slopes, bends, basis, bend_basis = _shape(plain, locations[places], root, base)
+        values, slopes, bends, basis, bend_basis = shape_tastes(
+            plain, locations[places], root, base
+        )
         codes = {"normal": LINEAR, "lognormal": EXPONENTIAL, "censored": CENSORED}
         code = np.array([codes.get(name, SHARED) for name in plain], dtype=np.int64)
         sign = np.array([-1.0 if name.startswith("-") else 1.0 for name in self.distributions])
@@ -299,7 +303,7 @@ class Normal:
             sign=sign,
             location=locations[places],
             root=root,
-            is_kin=np.array([name in _NORMAL_KIN for name in plain]),
+            is_kin=np.array([name in NORMAL_KIN for name in plain]),
             values=values,
             slopes=slopes,
             bends=bends,
@@ -327,7 +331,7 @@ class Normal:
         share = (mean > 0).astype(np.float64)
         for row, place in enumerate(self.random):
             spread = float(np.linalg.norm(root[row]))
-            one = _moments(self.plain_distributions[row], float(locations[place]), spread)
+            one = taste_moments(self.plain_distributions[row], float(locations[place]), spread)
             negative = self.distributions[row].startswith("-")
             mean[place] = -one[0] if negative else one[0]
             sd[place], share[place] = one[1], 0.0 if negative else one[2]
@@ -342,105 +346,3 @@ class Normal:
             return covariance
         values = self.tastes(theta, np.zeros((1, 0))).values[0]
         return np.cov(values, rowvar=False, bias=True).reshape(len(locations), -1)
-
-
-@lru_cache(maxsize=4)
-def _base_draws(
-    distributions: tuple[str, ...], num_blocks: int, num_draws: int, seed: int, kind: str
-) -> Float[Array, "C R S"]:
-    from scipy.special import ndtri
-
-    rng = np.random.default_rng(seed)
-    base = draw_uniforms(kind, num_blocks, len(distributions), num_draws, rng)
-    for row, name in enumerate(distributions):
-        u = base[:, row]
-        if name in _NORMAL_KIN:
-            base[:, row] = ndtri(u)
-        elif name == "uniform":
-            base[:, row] = 2.0 * u - 1.0
-        elif name == "triangular":
-            base[:, row] = np.where(u < 0.5, np.sqrt(2.0 * u) - 1.0, 1.0 - np.sqrt(2.0 - 2.0 * u))
-    base.flags.writeable = False
-    return base
-
-
-def _shape(
-    distributions: tuple[str, ...],
-    locations: Float[Array, " R"],
-    root: Float[Array, "R R"],
-    base: Float[Array, "C R S"],
-) -> tuple[Array, Array, Array, Array, Array]:
-    """values, slopes, bends, basis and bend_basis of the random coefficients."""
-    values = locations[:, None] + root @ base
-    slopes, bends = np.ones_like(values), np.zeros_like(values)
-    basis = bend_basis = base
-    for row, name in enumerate(distributions):
-        if name == "lognormal":
-            values[:, row] = np.exp(np.minimum(values[:, row], 300.0))
-            slopes[:, row] = bends[:, row] = values[:, row]
-        elif name == "censored":
-            slopes[:, row] = values[:, row] > 0
-            values[:, row] = np.maximum(values[:, row], 0.0)
-        elif name == "truncated":
-            basis, bend_basis = (part.copy() if part is base else part
-                                 for part in (basis, bend_basis))  # fmt: skip
-            (values[:, row], slopes[:, row], bends[:, row], basis[:, row], bend_basis[:, row]) = (
-                _truncated(float(locations[row]), float(root[row, row]), base[:, row])
-            )
-    return values, slopes, bends, basis, bend_basis
-
-
-def _truncated(
-    location: float, spread: float, u: Float[Array, "C S"]
-) -> tuple[Array, Array, Array, Array, float]:
-    """The u-quantile of a normal given that it is positive, and its derivatives.
-
-    value = m + s q with Phi(-q) = (1 - u) Phi(-a), a = -m / s. With the hazard
-    h(x) = phi(x) / Phi(-x) and rho = dq/da = h(a) / h(q): d value / d m = 1 - rho,
-    d value / d s = q - a rho, and the second derivatives are rho' / s * (1, a)(1, a)' with
-    rho' = rho (h(a) - a - rho (h(q) - q)).
-    """
-    from scipy.special import log_ndtr, ndtri_exp
-
-    sign = -1.0 if spread < 0 else 1.0
-    scale = max(abs(spread), 1e-6 * max(abs(location), 1e-3))
-    a = -location / scale
-    q = -ndtri_exp(np.log1p(-u) + log_ndtr(-a))
-
-    def hazard(x: Array) -> Array:
-        return np.exp(-0.5 * x * x - 0.9189385332046727 - log_ndtr(-x))
-
-    at_a, at_q = hazard(a), hazard(q)
-    rho = np.minimum(at_a / at_q, 1.0 - 1e-12)
-    bend = rho * (at_a - a - rho * (at_q - q)) / scale
-    value = np.maximum(location + scale * q, 0.0)
-    return value, 1.0 - rho, bend, sign * (q - a * rho) / (1.0 - rho), sign * a
-
-
-def _moments(name: str, location: float, spread: float) -> tuple[float, float, float]:
-    """Mean, standard deviation, share above zero."""
-    if name == "lognormal":
-        mean = np.exp(location + 0.5 * spread**2)
-        return float(mean), float(mean * np.sqrt(np.expm1(spread**2))), 1.0
-    if spread == 0.0:
-        kept = max(location, 0.0) if name in _ONE_SIGNED else location
-        return kept, 0.0, float(kept > 0)
-    ratio = location / spread
-    if name == "uniform":
-        return location, spread / np.sqrt(3.0), float(np.clip(0.5 + 0.5 * ratio, 0.0, 1.0))
-    if name == "triangular":
-        below = 0.5 * (1.0 - min(abs(ratio), 1.0)) ** 2
-        return location, spread / np.sqrt(6.0), float(1.0 - below if ratio > 0 else below)
-    from scipy.special import log_ndtr, ndtr
-
-    above = float(ndtr(ratio))
-    if name == "normal":
-        return location, spread, above
-    hazard = float(np.exp(-0.5 * ratio**2 - 0.9189385332046727 - log_ndtr(ratio)))
-    mean = location + spread * hazard
-    variance = spread**2 * (1.0 - hazard * (hazard + ratio))
-    if name == "truncated":
-        return mean, float(np.sqrt(max(variance, 0.0))), 1.0
-    # Censored: above zero with probability `above`, and then as if truncated.
-    second = above * (variance + mean**2)
-    return above * mean, float(np.sqrt(max(second - (above * mean) ** 2, 0.0))), above
