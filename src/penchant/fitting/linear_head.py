@@ -2,9 +2,10 @@
 
 The worth of text n is f_n' w; a pair's gap is the difference of two worths plus z_b' beta for
 what belongs to the pair itself (first shown, say). The climb starts at the optimum of a
-subsample, whose curvature then preconditions a few L-BFGS steps over all pairs: the curvature of
-some 8 D pairs is that of all to within a third, so that each step leaves about a tenth of the
-loss still to be gained, and the matrix of all pairs is formed once or never.
+subsample, whose curvature then preconditions a few steps over all pairs (`subspace.py`): the
+curvature of some 16 D pairs is that of all to within a quarter, so that each step leaves a tenth of
+the loss still to be gained or less, and the matrix of all pairs is formed once or never. In many
+dimensions that of the subsample is not formed either.
 
 Legend: B pairs, N texts, D dimensions, C columns of the pair, M own parameters of the likelihood,
 T = D + C + M parameters, A pairs of a subsample.
@@ -19,11 +20,18 @@ from jaxtyping import Float, Float32, Int
 
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel, GapResponse
+from penchant.fitting.lbfgs import conjugate_gradients
+from penchant.fitting.subspace import climb_subspace
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 
 # Pairs at a time, so that what a likelihood makes of them stays in cache.
 _STEP = 8192
+# Parameters up to which a subsample's curvature is formed: beyond, products cost less.
+_LARGEST_MATRIX = 640
+# The part of all pairs that products are taken with, and how many of them a step may cost.
+_PRODUCT_SHARE = 5
+_MOST_PRODUCTS = 10
 
 
 def _no_columns() -> Array:
@@ -88,13 +96,12 @@ class HeadPairs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadConfig:
-    """subsample: pairs per parameter whose curvature preconditions the climb. memory: steps that
-    correct it. tolerance: stop when the expected gain of one more step is below this share of the
-    loss of the start; 1e-9 is the limit of float32 features. max_steps: passes over all pairs.
-    evidence_rounds: re-estimates of the prior scale, at most, where the data choose it."""
+    """subsample: pairs per parameter whose curvature preconditions the climb; beyond 640 parameters
+    with a given prior scale it is a fifth of the pairs, and products with them. tolerance: stop
+    when the expected gain of one more step is below this share of the loss at the start; 1e-9 is
+    the limit of float32 features. max_steps: each two passes over all pairs. evidence_rounds: re-estimates of the prior scale, at most, where the data choose it."""
 
-    subsample: int = 8
-    memory: int = 10
+    subsample: int = 16
     tolerance: float = 1e-9
     max_steps: int = 200
     evidence_rounds: int = 20
@@ -120,13 +127,6 @@ class LinearHead:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Point:
-    value: float
-    log_likelihood: float
-    gradient: Float[Array, " T"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class _Density:
     """The log-posterior of theta = (w, beta, own) and its derivatives."""
 
@@ -139,12 +139,22 @@ class _Density:
         dimensions = self.pairs.features.shape[1]
         return dimensions, dimensions + self.pairs.columns.shape[1]
 
-    def respond(self, theta: Float[Array, " T"]) -> GapResponse:
+    @property
+    def weight(self) -> Float[Array, " B"]:
+        return self.pairs.weight
+
+    @property
+    def num_own(self) -> int:
+        return self.model.num_own
+
+    def gaps(self, theta: Float[Array, " T"]) -> Float[Array, " B"]:
         end, own = self.cuts
-        gap = self.pairs.gaps(theta[:end], theta[end:own])
+        return self.pairs.gaps(theta[:end], theta[end:own])
+
+    def respond(self, gap: Float[Array, " B"], own: Float[Array, " M"]) -> GapResponse:
         answer = self.pairs.answer
         parts = [
-            self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], theta[None, own:])
+            self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], own[None])
             for at in range(0, len(gap), _STEP)
         ]
         return GapResponse(
@@ -154,23 +164,17 @@ class _Density:
             }
         )
 
-    def at(self, theta: Float[Array, " T"]) -> _Point:
-        found, weight = self.respond(theta), self.pairs.weight
+    def gather(self, found: GapResponse) -> Float[Array, " T"]:
+        weight = self.pairs.weight
         slope = weight * found.slope
-        log_likelihood = float(weight @ found.value)
-        gradient = np.concatenate(
+        return np.concatenate(
             [self.pairs.gather(slope), self.pairs.columns.T @ slope, weight @ found.own_slope]
-        )
-        return _Point(
-            value=log_likelihood - 0.5 * float(self.precision @ theta**2),
-            log_likelihood=log_likelihood,
-            gradient=gradient - self.precision * theta,
         )
 
     def information(self, theta: Float[Array, " T"]) -> Float[Array, "T T"]:
         """Minus the second derivatives of the log-likelihood."""
-        found, weight = self.respond(theta), self.pairs.weight
         end, own = self.cuts
+        found, weight = self.respond(self.gaps(theta), theta[own:]), self.pairs.weight
         total = np.zeros((len(theta), len(theta)))
         bend, cross = weight * found.bend, weight[:, None] * found.cross
         for at in range(0, len(weight), _STEP):
@@ -204,8 +208,8 @@ def fit_linear_head(
 ) -> LinearHead:
     """The posterior mode; weights ~ N(0, prior_scale^2), columns and own parameters are free.
 
-    prior_scale None: chosen by the evidence (MacKay 1992) on the curvature of a subsample.
-    covariance: of all parameters, from the curvature of all pairs (D^2 per pair: seconds beyond a
+    prior_scale None: chosen by the evidence (MacKay 1992) on a subsample, whose curvature is then
+    formed whatever the dimension. covariance: of all parameters, from the curvature of all pairs (D^2 per pair: seconds beyond a
     thousand dimensions; `has_covariance=False` leaves it out). `on_step(pass, log_posterior)`.
 
     Raises `DataError` for features that are not finite or pairs without weight, `ConfigError` for
@@ -214,24 +218,21 @@ def fit_linear_head(
     began = time.perf_counter()
     config = config or HeadConfig()
     _check(pairs, prior_scale)
-    pairs = pairs.compact()
+    told, pairs = pairs, pairs.compact()
     size = pairs.features.shape[1] + pairs.columns.shape[1] + model.num_own
-    sample = _subsample(pairs, max(config.subsample * size, 1024))
-    scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
-    theta = np.zeros(size)
-    rounds = config.evidence_rounds if prior_scale is None else 1
-    for _ in range(rounds):
-        density = _Density(pairs=sample, model=model, precision=_precision(pairs, size, scale))
-        theta, information = _newton(density, theta)
-        if prior_scale is not None:
-            break
-        fresh, _ = _evidence_scale(information, theta, pairs.features.shape[1], scale)
-        moved, scale = abs(np.log(fresh / scale)), fresh
-        if moved < 0.02:
-            break
-    everything = _Density(pairs=pairs, model=model, precision=_precision(pairs, size, scale))
-    root = np.linalg.cholesky(information + np.diag(everything.precision))
-    climb = _climb(everything, theta, root, config, on_step)
+    start = _start(told, pairs, model, prior_scale, config)
+    everything = _Density(pairs=pairs, model=model, precision=_precision(pairs, size, start.scale))
+    gaps = everything.gaps(start.theta)
+    _check_numbers(told, gaps)
+    climb = climb_subspace(
+        everything,
+        start.theta,
+        start.solve,
+        tolerance=config.tolerance,
+        max_steps=config.max_steps,
+        gaps=gaps,
+        on_step=on_step,
+    )
     covariance, effective = None, np.nan
     if has_covariance:
         exact = everything.information(climb.theta)
@@ -242,8 +243,8 @@ def fit_linear_head(
         weights=climb.theta[:end],
         coefficients=climb.theta[end:own],
         own=climb.theta[own:],
-        prior_scale=scale,
-        log_likelihood=climb.point.log_likelihood,
+        prior_scale=start.scale,
+        log_likelihood=climb.log_likelihood,
         covariance=covariance,
         effective=effective,
         converged=climb.converged,
@@ -259,19 +260,24 @@ def _check(pairs: HeadPairs, prior_scale: float | None) -> None:
             f"got prior_scale={prior_scale}; expected a positive standard deviation of each "
             "weight, or None to let the data choose it."
         )
-    # One product finds them all; which they are is looked up only if there are any.
-    if not np.isfinite(pairs.features.sum(axis=1, dtype=np.float64).sum()):
-        bad = ~np.isfinite(pairs.features).all(axis=1)
-        raise DataError(
-            f"the features of text {int(np.argmax(bad))} are not all finite numbers "
-            f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed "
-            "them again."
-        )
     if not pairs.weight.sum() > 0:
         raise DataError(
             f"got {len(pairs)} pairs with a total weight of {pairs.weight.sum():g}; expected at "
             "least one pair with a positive weight."
         )
+
+
+def _check_numbers(pairs: HeadPairs, seen: Float[Array, "..."]) -> None:
+    """Whatever is made of features shows whether they are finite; which are not is looked up only
+    if it does not."""
+    if np.isfinite(seen.sum()):
+        return
+    bad = ~np.isfinite(pairs.features).all(axis=1)
+    raise DataError(
+        f"the features of text {int(np.argmax(bad))} are not all finite numbers "
+        f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed "
+        "them again."
+    )
 
 
 def _precision(pairs: HeadPairs, size: int, scale: float) -> Float[Array, " T"]:
@@ -283,16 +289,17 @@ def _precision(pairs: HeadPairs, size: int, scale: float) -> Float[Array, " T"]:
 
 
 def _subsample(pairs: HeadPairs, wanted: int) -> HeadPairs:
-    """Every so many pairs, with the weight of all."""
-    step = max(len(pairs) // wanted, 1)
-    rows = np.arange(0, len(pairs), step)
-    weight = pairs.weight[rows]
+    """Every so many pairs. With their own weight, not that of all: what they say of the weights is
+    to be held against the prior as what it is."""
+    rows = np.arange(0, len(pairs), max(len(pairs) // wanted, 1))
+    if not pairs.weight[rows].sum() > 0:
+        rows = np.arange(len(pairs))
     return HeadPairs(
         features=pairs.differences(rows),
         first=np.arange(len(rows)),
         second=None,
         answer=pairs.answer[rows],
-        weight=weight * (pairs.weight.sum() / max(weight.sum(), 1e-300)),
+        weight=pairs.weight[rows],
         columns=pairs.columns[rows],
     )
 
@@ -302,23 +309,98 @@ def _spread(pairs: HeadPairs) -> float:
     return float(np.sqrt((pairs.features.astype(np.float64) ** 2).sum(axis=1).mean()))
 
 
-def _newton(
-    density: _Density, theta: Float[Array, " T"], max_steps: int = 8
-) -> tuple[Float[Array, " T"], Float[Array, "T T"]]:
-    """A few damped Newton steps on the subsample; the end need not be exact."""
-    here = density.at(theta)
-    information = density.information(theta)
-    for _ in range(max_steps):
-        step = np.linalg.solve(information + np.diag(density.precision), here.gradient)
-        gain = 0.5 * float(step @ here.gradient)
-        if gain < 1e-3 * max(abs(here.value), 1.0):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Start:
+    """The subsample's optimum, the prior scale, and the inverse curvature as a function."""
+
+    theta: Float[Array, " T"]
+    scale: float
+    solve: Callable[[Float[Array, " T"]], Float[Array, " T"]]
+
+
+def _start(
+    told: HeadPairs,
+    pairs: HeadPairs,
+    model: GapModel,
+    prior_scale: float | None,
+    config: HeadConfig,
+) -> _Start:
+    size = pairs.features.shape[1] + pairs.columns.shape[1] + model.num_own
+    has_matrix = prior_scale is None or size <= _LARGEST_MATRIX
+    wanted = config.subsample * size if has_matrix else len(pairs) // _PRODUCT_SHARE
+    sample = _subsample(pairs, max(wanted, 1024))
+    _check_numbers(told, sample.features)
+    share = float(pairs.weight.sum() / sample.weight.sum())
+    scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
+    density = _Density(pairs=sample, model=model, precision=_precision(pairs, size, scale))
+    theta = np.zeros(size)
+    if not has_matrix:
+        solve = _solver_by_products(density, theta, 1.0)
+        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=10)
+        solve = _solver_by_products(density, climb.theta, share)
+        return _Start(theta=climb.theta, scale=scale, solve=solve)
+    theta, information = _newton(density, theta)
+    for _ in range(config.evidence_rounds if prior_scale is None else 0):
+        fresh, _ = _evidence_scale(information, theta, pairs.features.shape[1], scale)
+        moved, scale = abs(np.log(fresh / scale)), fresh
+        density = replace(density, precision=_precision(pairs, size, scale))
+        if moved < 0.02:
             break
-        size = 1.0
-        while size > 1e-6 and not (there := density.at(theta + size * step)).value > here.value:
-            size *= 0.5
-        theta, here = theta + size * step, there
-        information = density.information(theta)
+        theta, information = _newton(density, theta)
+    return _Start(theta=theta, scale=scale, solve=_solver(share * information, density.precision))
+
+
+def _newton(
+    density: _Density, theta: Float[Array, " T"], max_rounds: int = 8
+) -> tuple[Float[Array, " T"], Float[Array, "T T"]]:
+    """The optimum on the subsample, to a thousandth, and the curvature there. Each curvature serves
+    for several steps, since a pass over a subsample costs far less; the first, far from the
+    optimum, comes from a quarter of it."""
+    part = replace(density, pairs=_subsample(density.pairs, max(len(density.pairs) // 4, 1024)))
+    information = part.information(theta) * (density.weight.sum() / part.weight.sum())
+    for _ in range(max_rounds):
+        solve = _solver(information, density.precision)
+        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=6)
+        theta, information = climb.theta, density.information(climb.theta)
+        if climb.converged:
+            break
     return theta, information
+
+
+def _solver(
+    information: Float[Array, "T T"], precision: Float[Array, " T"]
+) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+    from scipy.linalg import cho_factor, cho_solve
+
+    factor = cho_factor(information + np.diag(precision), overwrite_a=True, check_finite=False)
+    return lambda gradient: cho_solve(factor, gradient, check_finite=False)
+
+
+def _solver_by_products(
+    density: _Density, theta: Float[Array, " T"], share: float
+) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+    """The same without a matrix: some products with a subsample cost less than a pass over all."""
+    end, own = density.cuts
+    found = density.respond(density.gaps(theta), theta[own:])
+    pairs, bend = density.pairs, share * density.weight * found.bend
+    cross = share * density.weight[:, None] * found.cross
+    own_bend = share * np.tensordot(density.weight, found.own_bend, 1)
+    diagonal = density.precision.copy()
+    diagonal[:end] += np.einsum(
+        "b,bd,bd->d", bend.astype(np.float32), pairs.features, pairs.features
+    )
+    diagonal[end:own] += bend @ pairs.columns**2
+    diagonal[own:] += np.diag(own_bend)
+
+    def times(vector: Float[Array, " T"]) -> Float[Array, " T"]:
+        gap, own_part = density.gaps(vector), vector[own:]
+        slope = bend * gap + cross @ own_part
+        bent = [pairs.gather(slope), pairs.columns.T @ slope, cross.T @ gap + own_bend @ own_part]
+        return np.concatenate(bent) + density.precision * vector
+
+    return lambda gradient: conjugate_gradients(
+        times, gradient, np.sqrt(diagonal), _MOST_PRODUCTS, tolerance=0.1
+    )
 
 
 def _evidence_scale(
@@ -332,71 +414,3 @@ def _evidence_scale(
     gamma = max(dimensions - float(variance.sum()) / scale**2, 1e-3)
     weights = theta[:dimensions]
     return float(np.sqrt(max(weights @ weights, 1e-12) / gamma)), gamma
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Climb:
-    theta: Float[Array, " T"]
-    point: _Point
-    converged: bool
-    iterations: int
-    gain_left: float
-
-
-def _climb(
-    density: _Density,
-    theta: Float[Array, " T"],
-    root: Float[Array, "T T"],
-    config: HeadConfig,
-    on_step: Callable[[int, float], None] | None,
-) -> _Climb:
-    """L-BFGS (Liu and Nocedal 1989) whose first matrix is the subsample's inverse curvature."""
-    from scipy.linalg import cho_solve
-
-    here = density.at(theta)
-    limit = config.tolerance * abs(here.value)
-    steps: list[Array] = []
-    bends: list[Array] = []
-    taken = 0
-    for _ in range(config.max_steps):
-        step = _two_loop(here.gradient, steps, bends, lambda g: cho_solve((root, True), g))
-        gain = 0.5 * float(step @ here.gradient)
-        if gain <= limit:
-            return _Climb(theta=theta, point=here, converged=True, iterations=taken, gain_left=gain)
-        size = 1.0
-        there = density.at(theta + step)
-        while not there.value > here.value and size > 1e-3:
-            size *= 0.5
-            there = density.at(theta + size * step)
-        if not there.value > here.value:
-            break
-        steps.append(size * step)
-        bends.append(here.gradient - there.gradient)
-        steps, bends = steps[-config.memory :], bends[-config.memory :]
-        theta, here, taken = theta + size * step, there, taken + 1
-        if on_step is not None:
-            on_step(taken, here.value)
-    return _Climb(
-        theta=theta,
-        point=here,
-        converged=gain <= 1e3 * limit,
-        iterations=taken,
-        gain_left=gain,
-    )
-
-
-def _two_loop(
-    gradient: Float[Array, " T"],
-    steps: list[Array],
-    bends: list[Array],
-    precondition: Callable[[Array], Array],
-) -> Float[Array, " T"]:
-    """Nocedal and Wright (2006), algorithm 7.4."""
-    rest, shares = gradient.copy(), []
-    for step, bend in zip(reversed(steps), reversed(bends)):
-        shares.append(float(step @ rest) / float(step @ bend))
-        rest -= shares[-1] * bend
-    found = precondition(rest)
-    for step, bend, share in zip(steps, bends, reversed(shares)):
-        found += step * (share - float(bend @ found) / float(step @ bend))
-    return found
