@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
-from penchant.fitting.linear_head import HeadConfig, HeadPairs, fit_linear_head
+from penchant.fitting import head_start
+from penchant.fitting.head_pairs import HeadDensity, HeadPairs
+from penchant.fitting.linear_head import HeadConfig, fit_linear_head
 
 DAVIDSON = GapModel(ties="davidson")
 
@@ -183,3 +185,34 @@ def test_steps_that_were_taken_are_counted():
         # Without a tolerance the climb ends where float32 lets no step gain any more.
         assert seen == list(range(1, head.iterations + 1))
     assert head.iterations < 200
+
+
+def test_many_dimensions_are_climbed_without_a_matrix_to_where_newton_ends(monkeypatch):
+    pairs, _ = world(num_texts=400, num_pairs=6000, dimensions=30, spread=0.4)
+    twin, covariance, _ = newton_twin(pairs, DAVIDSON, 0.5)
+    monkeypatch.setattr(head_start, "_LARGEST_MATRIX", 0)
+    formed = []
+    plain = HeadDensity.information
+    monkeypatch.setattr(
+        HeadDensity, "information", lambda self, theta: formed.append(1) or plain(self, theta)
+    )
+    head = fit_linear_head(pairs, DAVIDSON, prior_scale=0.5, has_covariance=False)
+    ours = np.concatenate([head.weights, head.coefficients, head.own])
+    assert head.converged
+    assert not formed
+    np.testing.assert_array_less(np.abs(ours - twin) / np.sqrt(np.diag(covariance)), 5e-3)
+
+
+def test_a_subsample_speaks_for_its_own_pairs_alone_when_the_prior_scale_is_chosen():
+    # Ten times the pairs of the subsample are no ten times the evidence: noise would pass for
+    # spread. Here the subsample is two thirds noise, the truth 0.05.
+    pairs, _ = world(num_texts=2000, num_pairs=20_000, dimensions=60, spread=0.05)
+    head = fit_linear_head(pairs, DAVIDSON, config=HeadConfig(subsample=16))
+    whole = fit_linear_head(pairs, DAVIDSON, config=HeadConfig(subsample=1000))
+    assert head.prior_scale == pytest.approx(whole.prior_scale, rel=0.35)
+
+
+def test_features_too_large_for_float32_sums_are_told_apart_from_missing_ones():
+    pairs, _ = world(num_pairs=50)
+    with pytest.raises(DataError, match=r"reach [\d.e+]+, so large that their sums"):
+        head_start.check_numbers(pairs, np.array([np.inf]))

@@ -1,4 +1,4 @@
-"""Climbing a concave log-density of gaps that are linear in the parameters, three directions a step.
+"""Climbing a log-density of gaps that are linear in the parameters, in three directions a step.
 
 What costs is reading the features; what a gap does to the likelihood is cheap. So each step reads
 them twice, once for the gaps of a direction and once for the gradient, and then takes the Newton
@@ -91,7 +91,8 @@ def climb_subspace(
 
     On a quadratic this is at least as good as preconditioned conjugate gradients with the same
     number of steps (Knyazev 2001 does so for eigenvectors; Narkiss and Zibulevsky 2005 for smooth
-    functions). `gaps`: at the start, where they are known. Where no gain is left that float32 features can show, the climb ends as well.
+    functions). `gaps`: at the start, where they are known. Where no gain is left that float32
+    features can show, the climb ends as well. `on_step(step, log_density)`.
     """
     here = _look(density, start, density.gaps(start) if gaps is None else gaps)
     limit = tolerance * abs(here.value)

@@ -16,7 +16,8 @@ from penchant.encoders.reward import Pairs, RewardEncoder, read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
-from penchant.fitting.linear_head import HeadConfig, HeadPairs, LinearHead, fit_linear_head
+from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.metrics.intervals import Z95

@@ -1,0 +1,146 @@
+"""Pairs of embedded texts, and the log-density of a linear head on them with its derivatives.
+
+Legend: B pairs, N texts, D dimensions, C columns of the pair, M own parameters of the likelihood,
+T = D + C + M parameters, A pairs of a subsample.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from penchant.feedback.gap import GapModel, GapResponse
+from penchant.numerics.arrays import Array
+
+# Pairs at a time, so that what a likelihood makes of them stays in cache.
+_STEP = 8192
+
+
+def _no_columns() -> Array:
+    return np.zeros((0, 0))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadPairs:
+    """B pairs of N embedded texts; `first` and `second` point into `features`.
+
+    second: None where the features are differences already, line b for pair b. answer: 0 where the
+    first won, 1 where the second did, 2 for a tie, or a grade. columns: of the pair itself, not
+    shrunk. features are read as float32: a pass over them is bound by memory.
+    """
+
+    features: Float32[Array, "N D"]
+    first: Int[Array, " B"]
+    second: Int[Array, " B"] | None
+    answer: Int[Array, " B"]
+    weight: Float[Array, " B"]
+    columns: Float[Array, "B C"] = field(default_factory=_no_columns)
+
+    def __post_init__(self) -> None:
+        if not self.columns.size:
+            object.__setattr__(self, "columns", np.zeros((len(self.first), 0)))
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def compact(self) -> "HeadPairs":
+        """The same pairs in the layout with fewer bytes to read in a pass."""
+        if self.second is None or len(self.features) <= len(self):
+            return self
+        return replace(
+            self,
+            features=self.differences(np.arange(len(self))),
+            first=np.arange(len(self)),
+            second=None,
+        )
+
+    def differences(self, rows: Int[Array, " A"]) -> Float32[Array, "A D"]:
+        """First minus second of some of the pairs."""
+        first = self.features[self.first[rows]]
+        return first if self.second is None else first - self.features[self.second[rows]]
+
+    def gaps(
+        self, weights: Float[Array, " D"], coefficients: Float[Array, " C"]
+    ) -> Float[Array, " B"]:
+        """f_first' w - f_second' w + z' beta."""
+        worth = (self.features @ weights.astype(np.float32)).astype(np.float64)
+        gap = worth if self.second is None else worth[self.first] - worth[self.second]
+        return gap + self.columns @ coefficients
+
+    def gather(self, slope: Float[Array, " B"]) -> Float[Array, " D"]:
+        """sum_b slope_b (f_first - f_second)."""
+        pull = slope
+        if self.second is not None:
+            pull = np.bincount(self.first, slope, minlength=len(self.features))
+            pull = pull - np.bincount(self.second, slope, minlength=len(self.features))
+        return (self.features.T @ pull.astype(np.float32)).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadDensity:
+    """The log-posterior of theta = (w, beta, own) and its derivatives."""
+
+    pairs: HeadPairs
+    model: GapModel
+    precision: Float[Array, " T"]
+
+    @property
+    def cuts(self) -> tuple[int, int]:
+        dimensions = self.pairs.features.shape[1]
+        return dimensions, dimensions + self.pairs.columns.shape[1]
+
+    @property
+    def weight(self) -> Float[Array, " B"]:
+        return self.pairs.weight
+
+    @property
+    def num_own(self) -> int:
+        return self.model.num_own
+
+    def gaps(self, theta: Float[Array, " T"]) -> Float[Array, " B"]:
+        end, own = self.cuts
+        return self.pairs.gaps(theta[:end], theta[end:own])
+
+    def respond(self, gap: Float[Array, " B"], own: Float[Array, " M"]) -> GapResponse:
+        answer = self.pairs.answer
+        parts = [
+            self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], own[None])
+            for at in range(0, len(gap), _STEP)
+        ]
+        return GapResponse(
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend")
+            }
+        )
+
+    def gather(self, found: GapResponse) -> Float[Array, " T"]:
+        weight = self.pairs.weight
+        slope = weight * found.slope
+        return np.concatenate(
+            [self.pairs.gather(slope), self.pairs.columns.T @ slope, weight @ found.own_slope]
+        )
+
+    def information(self, theta: Float[Array, " T"]) -> Float[Array, "T T"]:
+        """Minus the second derivatives of the log-likelihood."""
+        end, own = self.cuts
+        found, weight = self.respond(self.gaps(theta), theta[own:]), self.pairs.weight
+        total = np.zeros((len(theta), len(theta)))
+        bend, cross = weight * found.bend, weight[:, None] * found.cross
+        for at in range(0, len(weight), _STEP):
+            rows = slice(at, at + _STEP)
+            differences = self.pairs.differences(np.arange(len(weight))[rows])
+            root = np.sqrt(np.maximum(bend[rows], 0.0)).astype(np.float32)
+            scaled = differences * root[:, None]
+            total[:end, :end] += scaled.T @ scaled
+            edge = np.concatenate(
+                [self.pairs.columns[rows] * bend[rows, None], cross[rows]], axis=1
+            )
+            total[:end, end:] += differences.T @ edge.astype(np.float32)
+        columns = self.pairs.columns
+        total[end:own, end:own] = columns.T @ (columns * bend[:, None])
+        total[end:own, own:] = columns.T @ cross
+        total[own:, own:] = np.tensordot(weight, found.own_bend, 1)
+        lower = np.tril_indices(len(theta), -1)
+        total[lower] = total.T[lower]
+        return total

@@ -1,0 +1,187 @@
+"""Where the climb of a linear head starts, and by which curvature it goes: a subsample tells both.
+
+Up to some hundred parameters the subsample's curvature is formed and factorised; beyond, products
+with it cost less than a pass over all pairs, and a few conjugate-gradient steps stand for it.
+
+Legend: as in `head_pairs.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.errors import DataError
+from penchant.feedback.gap import GapModel
+from penchant.fitting.head_pairs import HeadDensity, HeadPairs
+from penchant.fitting.subspace import climb_subspace
+from penchant.numerics.arrays import Array
+from penchant.numerics.conjugate_gradients import conjugate_gradients
+
+# Parameters up to which a subsample's curvature is formed: beyond, products cost less.
+_LARGEST_MATRIX = 640
+# The part of all pairs that products are taken with, and how many of them a step may cost.
+_PRODUCT_SHARE = 5
+_MOST_PRODUCTS = 10
+
+
+def _subsample(pairs: HeadPairs, wanted: int) -> HeadPairs:
+    """Every so many pairs. With their own weight, not that of all: what they say of the weights is
+    to be held against the prior as what it is."""
+    rows = np.arange(0, len(pairs), max(len(pairs) // wanted, 1))
+    if not pairs.weight[rows].sum() > 0:
+        rows = np.arange(len(pairs))
+    return HeadPairs(
+        features=pairs.differences(rows),
+        first=np.arange(len(rows)),
+        second=None,
+        answer=pairs.answer[rows],
+        weight=pairs.weight[rows],
+        columns=pairs.columns[rows],
+    )
+
+
+def _spread(pairs: HeadPairs) -> float:
+    """The length of a typical difference: a weight vector of one over it makes gaps of order 1."""
+    return float(np.sqrt((pairs.features.astype(np.float64) ** 2).sum(axis=1).mean()))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadStart:
+    """The subsample's optimum, the prior scale, and the inverse curvature as a function."""
+
+    theta: Float[Array, " T"]
+    scale: float
+    solve: Callable[[Float[Array, " T"]], Float[Array, " T"]]
+
+
+def start_head(
+    pairs: HeadPairs,
+    model: GapModel,
+    prior_scale: float | None,
+    *,
+    per_parameter: int,
+    evidence_rounds: int,
+) -> HeadStart:
+    """A subsample of so many pairs per parameter, its optimum and its curvature; without a prior
+    scale, the one that the subsample's evidence prefers, re-estimated so often at most."""
+    size = pairs.features.shape[1] + pairs.columns.shape[1] + model.num_own
+    has_matrix = prior_scale is None or size <= _LARGEST_MATRIX
+    wanted = per_parameter * size if has_matrix else len(pairs) // _PRODUCT_SHARE
+    sample = _subsample(pairs, max(wanted, 1024))
+    check_numbers(pairs, sample.features)
+    share = float(pairs.weight.sum() / sample.weight.sum())
+    scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
+    density = HeadDensity(pairs=sample, model=model, precision=head_precision(pairs, size, scale))
+    theta = np.zeros(size)
+    if not has_matrix:
+        solve = _solver_by_products(density, theta, 1.0)
+        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=10)
+        solve = _solver_by_products(density, climb.theta, share)
+        return HeadStart(theta=climb.theta, scale=scale, solve=solve)
+    theta, information = _newton(density, theta)
+    for _ in range(evidence_rounds if prior_scale is None else 0):
+        fresh, _ = _evidence_scale(information, theta, pairs.features.shape[1], scale)
+        moved, scale = abs(np.log(fresh / scale)), fresh
+        density = replace(density, precision=head_precision(pairs, size, scale))
+        if moved < 0.02:
+            break
+        theta, information = _newton(density, theta)
+    return HeadStart(
+        theta=theta, scale=scale, solve=_solver(share * information, density.precision)
+    )
+
+
+def _newton(
+    density: HeadDensity, theta: Float[Array, " T"], max_rounds: int = 8
+) -> tuple[Float[Array, " T"], Float[Array, "T T"]]:
+    """The optimum on the subsample, to a thousandth, and the curvature there. Each curvature serves
+    for several steps, since a pass over a subsample costs far less; the first, far from the
+    optimum, comes from a quarter of it."""
+    part = replace(density, pairs=_subsample(density.pairs, max(len(density.pairs) // 4, 1024)))
+    information = part.information(theta) * (density.weight.sum() / part.weight.sum())
+    for _ in range(max_rounds):
+        solve = _solver(information, density.precision)
+        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=6)
+        theta, information = climb.theta, density.information(climb.theta)
+        if climb.converged:
+            break
+    return theta, information
+
+
+def _solver(
+    information: Float[Array, "T T"], precision: Float[Array, " T"]
+) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+    from scipy.linalg import cho_factor, cho_solve
+
+    factor = cho_factor(information + np.diag(precision), overwrite_a=True, check_finite=False)
+    return lambda gradient: cho_solve(factor, gradient, check_finite=False)
+
+
+def _solver_by_products(
+    density: HeadDensity, theta: Float[Array, " T"], share: float
+) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+    """The same without a matrix: some products with a subsample cost less than a pass over all."""
+    end, own = density.cuts
+    found = density.respond(density.gaps(theta), theta[own:])
+    pairs, bend = density.pairs, share * density.weight * found.bend
+    cross = share * density.weight[:, None] * found.cross
+    own_bend = share * np.tensordot(density.weight, found.own_bend, 1)
+    diagonal = density.precision.copy()
+    diagonal[:end] += np.einsum(
+        "b,bd,bd->d", bend.astype(np.float32), pairs.features, pairs.features
+    )
+    diagonal[end:own] += bend @ pairs.columns**2
+    diagonal[own:] += np.diag(own_bend)
+
+    def times(vector: Float[Array, " T"]) -> Float[Array, " T"]:
+        gap, own_part = density.gaps(vector), vector[own:]
+        slope = bend * gap + cross @ own_part
+        bent = [pairs.gather(slope), pairs.columns.T @ slope, cross.T @ gap + own_bend @ own_part]
+        return np.concatenate(bent) + density.precision * vector
+
+    return lambda gradient: conjugate_gradients(
+        times, gradient, diagonal, tolerance=0.1, max_steps=_MOST_PRODUCTS
+    )
+
+
+def _evidence_scale(
+    information: Float[Array, "T T"], theta: Float[Array, " T"], dimensions: int, scale: float
+) -> tuple[float, float]:
+    """MacKay's fixed point: scale^2 = |w|^2 / gamma, gamma the number of determined weights."""
+    precision = np.zeros(len(theta))
+    precision[:dimensions] = 1.0 / scale**2
+    precision[dimensions:] = 1e-6
+    variance = np.diag(np.linalg.inv(information + np.diag(precision)))[:dimensions]
+    gamma = max(dimensions - float(variance.sum()) / scale**2, 1e-3)
+    weights = theta[:dimensions]
+    return float(np.sqrt(max(weights @ weights, 1e-12) / gamma)), gamma
+
+
+def head_precision(pairs: HeadPairs, size: int, scale: float) -> Float[Array, " T"]:
+    """Of the prior: weights ~ N(0, scale^2), everything else free."""
+    precision = np.full(size, 0.0)
+    precision[: pairs.features.shape[1]] = 1.0 / scale**2
+    # Columns and own parameters are free; this much keeps them finite where no pair tells of them.
+    precision[pairs.features.shape[1] :] = 1e-6
+    return precision
+
+
+def check_numbers(pairs: HeadPairs, seen: Float[Array, "..."]) -> None:
+    """Whatever is made of features shows whether they are finite; which are not is looked up only
+    if it does not."""
+    if np.isfinite(seen.sum()):
+        return
+    bad = ~np.isfinite(pairs.features).all(axis=1)
+    if not bad.any():
+        raise DataError(
+            f"the features reach {float(np.abs(pairs.features).max()):.3g}, so large that their "
+            "sums are not finite; expected embeddings of ordinary size. Divide them by their "
+            "largest."
+        )
+    raise DataError(
+        f"the features of text {int(np.argmax(bad))} are not all finite numbers "
+        f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed "
+        "them again."
+    )
