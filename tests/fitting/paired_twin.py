@@ -31,8 +31,9 @@ def fit_slowly(counts, *, ties="half", link="logit", prior=None, start=None):
     strengths = theta[:N].copy()
     for part in range(found.num_islands):
         inside = found.island == part
-        # Mean 0 is that of the items which a weak prior leaves free.
+        # Mean 0 is that of the items which a weak prior leaves free, if any.
         free = inside & ~prior.held if prior is not None and prior.anchor.any() else inside
+        free = free if free.any() else inside
         strengths[inside] -= strengths[free].mean()
     return PairedPoint(
         counts=counts, strengths=strengths, island=found.island, ties=ties, link=link,

@@ -238,7 +238,7 @@ def test_separation_without_a_prior_has_no_errors_and_with_one_wide_ones():
                 counts=counts, strengths=far.strengths + np.array([99.0, 0, 0]), island=far.island
             )
         )
-    prior = weak_prior(5.0, graph_of(counts), counts.votes_of_item)
+    prior = weak_prior(5.0, graph_of(counts))
     held = curvature_errors(fit_slowly(counts, prior=prior))
     assert held.se[0] > 1.2
     assert held.se[0] > held.se[1]
@@ -285,9 +285,7 @@ def test_blocks_of_vectors_meet_the_prior_and_the_islands_as_single_ones_do(seed
         first_wins=generator.integers(0, 3, kept.sum()) + 0.0,
         second_wins=generator.integers(0, 3, kept.sum()) + 1.0, ties=np.zeros(kept.sum()),
     )  # fmt: skip
-    prior = weak_prior(2.0, graph_of(counts), counts.votes_of_item) or normal_prior(
-        2.0, graph_of(counts)
-    )
+    prior = weak_prior(2.0, graph_of(counts)) or normal_prior(2.0, graph_of(counts))
     point = paired_errors.PairedPoint(
         counts=counts, strengths=np.zeros(9), island=graph_of(counts).island, prior=prior
     )

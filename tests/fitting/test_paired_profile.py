@@ -34,7 +34,7 @@ def weakly(counts, scale=5.0, **model):
         counts.first, counts.second, counts.first_wins + counts.ties,
         counts.second_wins + counts.ties, counts.num_items,
     )  # fmt: skip
-    return fit_slowly(counts, prior=weak_prior(scale, found, counts.votes_of_item), **model)
+    return fit_slowly(counts, prior=weak_prior(scale, found), **model)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.5, 3.0))
@@ -115,9 +115,9 @@ def test_where_votes_abound_the_profile_is_the_symmetric_interval(seed):
 def test_an_item_that_never_lost_has_the_exact_low_end_and_no_high_one(wins):
     point = weakly(pair(float(wins), 0.0))
     found = profile_ends(point, curvature_errors(point).se, np.array([0, 1]), np.full(2, Z))
-    # p^wins = exp(-z^2 / 2) at the low end, and the strength is the gap: the mean is the other's.
+    # p^wins = exp(-z^2 / 2) at the low end, and the strength is half the gap.
     p = np.exp(-0.5 * Z**2 / wins)
-    low = np.log(p / (1 - p))
+    low = 0.5 * np.log(p / (1 - p))
     assert found.low[0] == pytest.approx(low, abs=0.02 * abs(low) + 0.02)
     assert found.high[0] == np.inf
     assert np.isinf(lopsidedness(point)).all()

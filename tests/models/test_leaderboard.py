@@ -274,3 +274,27 @@ def test_the_mean_of_scores_is_of_items_that_no_weak_prior_holds():
     )  # fmt: skip
     for row in Leaderboard().fit(alone).standings_:
         assert row.se == pytest.approx(found[row.name].se, rel=0.02)
+
+
+@pytest.mark.parametrize("asked", [{}, {"covariates": ("length",)}])
+def test_in_a_chain_of_wins_the_inner_items_are_bounded_on_neither_side(asked):
+    length = np.random.default_rng(0).normal(size=(40, 1))
+    place = np.tile([0, 1, 2, 0, 1], 8)
+    votes = Votes.from_outcomes(
+        tuple("abcde"), place, place + 1, np.zeros(40, dtype=int),
+        covariates=length, covariate_names=("length",),
+    )  # fmt: skip
+    board = Leaderboard(**asked).fit(votes)
+    ends = {row.name: (row.low, row.high) for row in board.standings_}
+    assert [row.name for row in board.standings_[:4]] == list("abcd")
+    assert np.isfinite([ends["a"][0], ends["d"][1]]).all()
+    infinite = [ends["a"][1], -ends["b"][0], ends["b"][1], -ends["c"][0], ends["c"][1]]
+    assert infinite == [np.inf] * 5
+    assert ends["d"][0] == -np.inf
+    said = " ".join(board.warnings_)
+    assert "holds 4 of 5 items" in said
+    assert "around the mean of their island" in said
+    if not asked:
+        assert "bound 2 items on one side only" in said
+        # The last item met nobody.
+        assert "bound 3 items on neither side" in said

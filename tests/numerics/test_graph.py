@@ -32,8 +32,7 @@ def reachable(edges, num_items):
 @given(meetings())
 def test_parts_are_those_that_a_plain_search_finds(world):
     first, second, up, down, num_items = world
-    wins = [(j, i) for i, j, u in zip(first, second, up, strict=True) if u > 0]
-    wins += [(i, j) for i, j, d in zip(first, second, down, strict=True) if d > 0]
+    wins = wins_of(first, second, up, down)
     reach = reachable(wins, num_items)
     either = reachable([*wins, *((j, i) for i, j in wins)], num_items)
     found = connectivity(first, second, up, down, num_items)
@@ -57,19 +56,105 @@ def test_parts_are_numbered_by_size(world):
         assert sizes.min() > 0
 
 
-@given(meetings())
-def test_bounds_are_chains_of_points_to_and_from_the_largest_component(world):
-    first, second, up, down, num_items = world
+def wins_of(first, second, up, down):
     wins = [(j, i) for i, j, u in zip(first, second, up, strict=True) if u > 0]
-    wins += [(i, j) for i, j, d in zip(first, second, down, strict=True) if d > 0]
-    reach = reachable(wins, num_items)
+    return wins + [(i, j) for i, j, d in zip(first, second, down, strict=True) if d > 0]
+
+
+def main_by_hand(world, inside, component):
+    """The part of an island inside which most points were scored; None where two have as many."""
+    first, second, up, down, _ = world
+    if len(set(component[inside])) == 1:
+        return set(inside)
+    points = dict.fromkeys(component[inside], 0.0)
+    for i, j, u, d in zip(first, second, up, down, strict=True):
+        if i in inside and component[i] == component[j]:
+            points[component[i]] += u + d
+    best = [c for c in points if points[c] == max(points.values())]
+    return set(inside[component[inside] == best[0]]) if len(best) == 1 else None
+
+
+@given(meetings())
+def test_bounds_are_chains_of_points_to_and_from_all_of_the_reference(world):
+    first, second, up, down, num_items = world
+    reach = reachable(wins_of(first, second, up, down), num_items)
     found = connectivity(*world)
     below, above = bounded_sides(first, second, up, down, found)
     for island in range(found.num_islands):
         inside = np.flatnonzero(found.island == island)
-        main = inside[np.argmin(found.component[inside])]
-        np.testing.assert_array_equal(below[inside], reach[main, inside])
-        np.testing.assert_array_equal(above[inside], reach[inside, main])
+        main = main_by_hand(world, inside, found.component)
+        assert set(inside[found.main[inside]]) == (main or set())
+        assert found.has_main[island] == (main is not None)
+        reference = np.array(sorted(main or set(inside)))
+        np.testing.assert_array_equal(inside[found.reference[inside]], reference)
+        np.testing.assert_array_equal(below[inside], reach[np.ix_(reference, inside)].all(axis=0))
+        np.testing.assert_array_equal(above[inside], reach[np.ix_(inside, reference)].all(axis=1))
+
+
+@given(meetings(), st.randoms(use_true_random=False))
+def test_names_and_sides_mean_nothing_to_main_components_and_bounds(world, random):
+    first, second, up, down, num_items = world
+    order = list(range(num_items))
+    random.shuffle(order)
+    order, turn = np.array(order, dtype=int), np.array([random.random() < 0.5 for _ in first], bool)
+    here, there = order[first], order[second]
+    other = (
+        np.where(turn, there, here), np.where(turn, here, there),
+        np.where(turn, down, up), np.where(turn, up, down),
+    )  # fmt: skip
+    shuffled = np.array(random.sample(range(len(first)), len(first)), dtype=int)
+    other = tuple(column[shuffled] for column in other)
+    found, moved = connectivity(*world), connectivity(*other, num_items)
+    np.testing.assert_array_equal(moved.main[order], found.main)
+    sides = bounded_sides(first, second, up, down, found)
+    for one, two in zip(sides, bounded_sides(*other, moved), strict=True):
+        np.testing.assert_array_equal(two[order], one)
+
+
+@given(meetings())
+def test_whoever_never_lost_has_no_upper_bound_and_whoever_never_won_no_lower_one(world):
+    first, second, up, down, _ = world
+    found = connectivity(*world)
+    below, above = bounded_sides(first, second, up, down, found)
+    assert not above[found.unbeaten].any()
+    assert not below[found.winless].any()
+    # Only in a main component are both ends known for sure to exist.
+    seen = ~found.unseen
+    assert (below & above)[found.main & seen].all()
+    if found.num_components == found.num_islands:
+        assert (below & above).all()
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 7])
+def test_in_a_chain_of_wins_only_the_ends_are_bounded_on_one_side_each(length):
+    first, second = np.arange(length - 1), np.arange(1, length)
+    up, down = np.ones(length - 1), np.zeros(length - 1)
+    found = connectivity(first, second, up, down, length)
+    below, above = bounded_sides(first, second, up, down, found)
+    assert not found.main.any()
+    np.testing.assert_array_equal(np.flatnonzero(below), [0])
+    np.testing.assert_array_equal(np.flatnonzero(above), [length - 1])
+
+
+def test_in_a_star_only_the_one_who_met_all_is_bounded():
+    first, second = np.zeros(4, dtype=int), np.arange(1, 5)
+    up, down = np.ones(4), np.zeros(4)
+    for ups, downs, side in ((up, down, 0), (down, up, 1)):
+        found = connectivity(first, second, ups, downs, 5)
+        sides = bounded_sides(first, second, ups, downs, found)
+        np.testing.assert_array_equal(np.flatnonzero(sides[side]), [0])
+        assert not sides[1 - side].any()
+
+
+def test_the_main_component_is_that_of_most_points_not_of_most_items():
+    # a <-> b exchanged ten points; c, d, e one point each in a ring; a beat c nine times.
+    first, second = np.array([0, 2, 3, 2, 0]), np.array([1, 3, 4, 4, 2])
+    up, down = np.array([6.0, 1, 1, 0, 9]), np.array([4.0, 0, 0, 1, 0])
+    found = connectivity(first, second, up, down, 5)
+    np.testing.assert_array_equal(np.flatnonzero(found.main), [0, 1])
+    below, above = bounded_sides(first, second, up, down, found)
+    np.testing.assert_array_equal(below, [True, True, False, False, False])
+    np.testing.assert_array_equal(above, [True] * 5)
 
 
 def test_a_part_of_the_edges_settles_only_what_all_of_them_would(monkeypatch):
@@ -110,9 +195,20 @@ def test_a_group_that_only_wins_against_the_rest_is_named():
     found = connectivity(first, second, np.array([1.0, 1, 5]), np.array([1.0, 1, 0]), 4)
     sentences = describe(found, tuple("abcd"))
     assert len(sentences) == 1
-    assert "2 groups of items met only with all points going one way" in sentences[0]
+    assert "2 parts of an island" in sentences[0]
+    assert "met only with all points going one way" in sentences[0]
     assert "`a`, `b`" in sentences[0]
     assert "`c`, `d`" in sentences[0]
+
+
+def test_a_chain_s_inner_items_are_told_of_as_parts():
+    first, second = np.arange(3), np.arange(1, 4)
+    found = connectivity(first, second, np.ones(3), np.zeros(3), 4)
+    text = " | ".join(describe(found, tuple("abcd")))
+    assert "`a` never lost: nothing in the data bounds the strength from above" in text
+    assert "`d` never won" in text
+    assert "2 parts of an island" in text
+    assert "among them `b` and `c`" in text
 
 
 def test_a_tie_keeps_a_gap_finite_on_both_sides():

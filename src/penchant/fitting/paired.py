@@ -124,7 +124,7 @@ def fit_paired(
     if config.prior_scale is not None:
         prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
     else:
-        prior = weak_prior(WEAK_SCALE[config.link], found, counts.votes_of_item)
+        prior = weak_prior(WEAK_SCALE[config.link], found)
     density = _Density(counts=counts, model=model, prior=prior, island=found.island)
     peak = climb(
         density.look,
@@ -146,7 +146,7 @@ def fit_paired(
         connectivity=found,
         prior=prior, prior_weight=weight,
         warnings=(*warnings, *describe(found, counts.items),
-                  *prior_sentences(counts.items, prior, weight, config.link)),
+                  *prior_sentences(counts.items, prior, config.link, weight)),
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ class _Density:
         if self.prior is not None:
             gradient[:-1] += self.prior.gradient(strengths)
             diagonal[:-1] += self.prior.diagonal()
-        if self.prior is None or self.prior.anchor.any():
+        if self.prior is None or self.prior.is_weak:
             # Only gaps are seen, so the slopes of an island sum to 0; what rounding adds to that
             # has no bend to answer it, and near the top would be all that is solved for.
             gradient[:-1] = centred(gradient[:-1], self.island)

@@ -82,7 +82,7 @@ def _refitted(
     for r in range(num_resamples):
         again = fit_paired(next(resamples), config, start=fit)
         draws[r] = again.strengths
-        if any(one.prior is not None and one.prior.anchor.any() for one in (fit, again)):
+        if any(one.prior is not None and one.prior.is_weak for one in (fit, again)):
             # A resample may hold other items than the fit: all are shown in the fit's gauge.
             draws[r] = in_gauge(draws[r], fit.connectivity.island, fit.prior)
         if on_resample is not None:
@@ -92,7 +92,7 @@ def _refitted(
 
 def _scale_for_all(fit: PairedFit) -> float | None:
     """The scale of a prior that the user asked for; a weak one comes and goes by itself."""
-    return fit.prior.scale if fit.prior is not None and bool(fit.prior.held.all()) else None
+    return fit.prior.scale if fit.prior is not None and not fit.prior.is_weak else None
 
 
 def _vote_resamples(counts: PairCounts, generator: np.random.Generator) -> Iterator[PairCounts]:

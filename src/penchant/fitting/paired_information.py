@@ -126,13 +126,13 @@ class PairedInformation:
     def gauge(self) -> Float[Array, " N"]:
         """Each item's part in the mean that is 0 on its island: none for one held by a weak prior,
         which must not move the others; for the others alike."""
-        if self.prior is not None and self.prior.anchor.any():
+        if self.prior is not None and self.prior.is_weak:
             return self.prior.anchor
         return 1.0 / self.island_size
 
     def in_gauge(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
         """The values minus their mean over each island, by the gauge."""
-        if self.prior is None or not self.prior.anchor.any():
+        if self.prior is None or not self.prior.is_weak:
             return self.centred(values)
         gauge = self.gauge.reshape((-1,) + (1,) * (values.ndim - 1))
         return values - self.island_sums(gauge * values)[self.island]

@@ -331,7 +331,7 @@ def _quantile(degrees: Float[Array, " N"], level: float) -> Float[Array, " N"]:
 
 def _sides(fit: PairedFit) -> _Sides:
     everywhere = np.ones(fit.counts.num_items, dtype=bool)
-    if fit.prior is not None and bool(fit.prior.held.all()):
+    if fit.prior is not None and not fit.prior.is_weak:
         return _Sides(below=everywhere, above=everywhere)
     seen = ~fit.connectivity.unseen
     if not fit.connectivity.is_separated:
@@ -438,12 +438,15 @@ def _notes(
             f"{_items(lopsided)} with a lopsided likelihood, for which resamples come out too "
             'narrow; "auto" or "profile" holds there.'
         )
-    one_sided = ~(sides.below & sides.above)
+    far = "infinite" if config.unbounded == "infinite" else "the weak prior's word"
+    one_sided = sides.below != sides.above
     if one_sided.any():
-        far = "infinite" if config.unbounded == "infinite" else "the weak prior's word"
         notes.append(
-            f"The votes bound {_items(one_sided)} on one side at most; the other end is {far}."
+            f"The votes bound {_items(one_sided)} on one side only; the other end is {far}."
         )
+    unbounded = ~(sides.below | sides.above)
+    if unbounded.any():
+        notes.append(f"The votes bound {_items(unbounded)} on neither side; both ends are {far}.")
     few = np.isfinite(errors.degrees_of_freedom) & (errors.degrees_of_freedom + 1 < _FEW_VOTERS)
     if kind == "voter" and few.any():
         notes.append(

@@ -29,6 +29,11 @@ class StrengthPrior:
     anchor: Float[Array, " N"]
     island: Int[Array, " N"]
 
+    @property
+    def is_weak(self) -> bool:
+        """Whether it came by itself, for items that no finite strength fits: it sees gaps only."""
+        return bool(self.anchor.any())
+
     def value(self, strengths: Float[Array, " N"]) -> float:
         gap = self._gaps(strengths)
         return -0.5 * float(gap @ gap) / self.scale**2
@@ -66,27 +71,18 @@ def normal_prior(scale: float, found: Connectivity) -> StrengthPrior:
     )
 
 
-def weak_prior(
-    scale: float, found: Connectivity, votes_of_item: Float[Array, " N"]
-) -> StrengthPrior | None:
+def weak_prior(scale: float, found: Connectivity) -> StrengthPrior | None:
     """A prior on those items alone that no finite strength fits; None if there are none.
 
-    In each island the strongly connected component with most votes stays free, and is what the
-    others are held to: their distance from its mean is normal around 0.
+    In each island the main component stays free, and is what the others are held to: their
+    distance from its mean is normal around 0. Where there is none, all are held to the mean of all.
     """
     if not found.is_separated:
         return None
-    votes = np.bincount(found.component, votes_of_item)
-    island_of = np.zeros(len(votes), dtype=np.int64)
-    island_of[found.component] = found.island
-    # The last one written for each island is the one with most votes.
-    main = np.zeros(found.num_islands, dtype=np.int64)
-    order = np.argsort(votes, kind="stable")
-    main[island_of[order]] = order
-    in_main = found.component == main[found.island]
-    size = np.bincount(found.island, in_main)
+    reference = found.reference
+    size = np.bincount(found.island, reference)
     return StrengthPrior(
-        scale=scale, held=~in_main, anchor=in_main / size[found.island], island=found.island
+        scale=scale, held=~found.main, anchor=reference / size[found.island], island=found.island
     )
 
 
@@ -99,22 +95,34 @@ def prior_weight(diagonal: Float[Array, " N"], prior: StrengthPrior | None) -> F
 
 
 def prior_sentences(
-    items: tuple[str, ...], prior: StrengthPrior | None, weight: Float[Array, " N"], link: str
+    items: tuple[str, ...],
+    prior: StrengthPrior | None,
+    link: str,
+    weight: Float[Array, " N"] | None = None,
 ) -> tuple[str, ...]:
-    """Whom a weak prior holds, and by how much; nothing for one that was asked for."""
-    if prior is None or not prior.anchor.any():
+    """Whom a weak prior holds, and by how much where that is known; nothing for one asked for."""
+    if prior is None or not prior.is_weak:
         return ()
     held = np.flatnonzero(prior.held)
-    order = held[np.argsort(-weight[held], kind="stable")]
-    shown = ", ".join(f"`{items[i]}` {weight[i]:.0%}" for i in order[:4])
-    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    # Where an island has no main component, those it holds are those it measures by.
+    of_whom = "their island" if (prior.held & (prior.anchor > 0)).any() else "the others"
     unit = "logits" if link == "logit" else "probits"
-    return (
-        f"A weak prior (normal around the mean of the others, standard deviation {prior.scale:g} "
-        f"{unit}) holds {len(order)} of {len(items)} items that no finite strength fits; "
-        f"its part in what is known of them: {shown}{more}. Read their order and their wide "
-        "interval, not their score.",
+    told = (
+        ""
+        if weight is None
+        else f"; its part in what is known of them: {_parts(items, held, weight)}"
     )
+    return (
+        f"A weak prior (normal around the mean of {of_whom}, standard deviation {prior.scale:g} "
+        f"{unit}) holds {len(held)} of {len(items)} items that no finite strength fits{told}. Read "
+        "who beat whom and the wide interval, not their score.",
+    )
+
+
+def _parts(items: tuple[str, ...], held: Int[Array, " A"], weight: Float[Array, " N"]) -> str:
+    order = held[np.argsort(-weight[held], kind="stable")]
+    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    return ", ".join(f"`{items[i]}` {weight[i]:.0%}" for i in order[:4]) + more
 
 
 def in_gauge(
@@ -122,7 +130,7 @@ def in_gauge(
 ) -> Float[Array, " N"]:
     """The values less the mean of their island, of the items alone that a weak prior leaves free:
     whoever it holds must not move the others."""
-    if prior is None or not prior.anchor.any():
+    if prior is None or not prior.is_weak:
         return centred(values, island)
     return values - np.bincount(island, prior.anchor * values)[island]
 

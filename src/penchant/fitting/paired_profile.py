@@ -68,7 +68,7 @@ class _Own:
         # Of no votes at all NumPy counts in integers.
         value, slope, bend = (np.bincount(self.item, part, len(self.items)) + 0.0 for part in told)
         prior = self.point.prior
-        if prior is None or not bool(prior.held.all()):
+        if prior is None or prior.is_weak:
             return _Curve(value=value, slope=slope, bend=bend)
         precision = 1.0 / prior.scale**2
         return _Curve(
@@ -108,7 +108,7 @@ def lopsidedness(point: PairedPoint) -> Float[Array, " N"]:
     own = _own_votes(point, np.arange(point.counts.num_items))
     step = 1e-3
     here, up, down = (own.curve(point.strengths + by).bend for by in (0.0, step, -step))
-    skew = (up - down) / (2 * step) / np.maximum(here, 1e-300) ** 1.5
+    skew = (up - down) / (2 * step) / np.maximum(here, 1e-200) ** 1.5
     one_sided = ~(_may_lose(own) & _may_win(own))
     return np.where(one_sided, np.inf, np.abs(skew))
 

@@ -91,7 +91,7 @@ def fit_ranked(
     if config.prior_scale is not None:
         prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
     else:
-        prior = weak_prior(WEAK_SCALE["logit"], found, rankings.votes_of_item)
+        prior = weak_prior(WEAK_SCALE["logit"], found)
     density = RankedDensity(rankings, prior, found.island)
     peak = climb(
         density.look, _start(rankings, found.island), max_steps=config.max_steps,
@@ -104,7 +104,7 @@ def fit_ranked(
         converged=peak.converged, iterations=peak.iterations, decrement=peak.decrement,
         connectivity=found, prior=prior, prior_weight=weight,
         warnings=(*describe(found, rankings.items),
-                  *prior_sentences(rankings.items, prior, weight, "logit")),
+                  *prior_sentences(rankings.items, prior, "logit", weight)),
     )  # fmt: skip
 
 
@@ -139,7 +139,7 @@ class RankedDensity:
         if self.prior is not None:
             gradient += self.prior.gradient(strengths)
             diagonal += self.prior.diagonal()
-        if self.prior is None or self.prior.anchor.any():
+        if self.prior is None or self.prior.is_weak:
             gradient = centred(gradient, self.island)
         diagonal = np.where(diagonal > 0, diagonal, 1.0)
 

@@ -18,6 +18,7 @@ from penchant.fitting.paired_prior import (
     WEAK_SCALE,
     StrengthPrior,
     normal_prior,
+    prior_sentences,
     weak_prior,
 )
 from penchant.fitting.vote_density import VoteDensity, deviations
@@ -232,17 +233,11 @@ def prepare(
     num = rows.num_items + len(item) + rows.covariates.shape[1] + num_own
     precision = np.zeros(num)
     notes = describe(found, votes.items)
-    scale = WEAK_SCALE[config.model.link]
     if config.prior_scale is not None:
         prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
     else:
-        prior = weak_prior(scale, found, _votes_of_item(rows))
-    if prior is not None and config.prior_scale is None:
-        notes += (
-            f"A weak prior (normal around the mean of the others, standard deviation {scale:g}) "
-            f"holds {int(prior.held.sum())} of {rows.num_items} items that no finite score fits; "
-            "read their order and their wide interval, not their score.",
-        )
+        prior = weak_prior(WEAK_SCALE[config.model.link], found)
+    notes += prior_sentences(votes.items, prior, config.model.link)
     density = VoteDensity(
         rows=rows,
         model=config.model,
@@ -273,23 +268,18 @@ def _start(votes: Votes, density: VoteDensity, config: VotesConfig) -> Float[Arr
 def _connections(rows: VoteRows, model: GapModel) -> Connectivity:
     """Who scored against whom; a tie, or a middle grade, scores for both."""
     if model.levels is None:
-        up, down = rows.answer != 1, rows.answer != 0
+        up, down = 1.0 * (rows.answer == 0), 1.0 * (rows.answer == 1)
     else:
         middle = 0.5 * (model.levels - 1)
-        up, down = rows.answer >= middle, rows.answer <= middle
+        up, down = 1.0 * (rows.answer > middle), 1.0 * (rows.answer < middle)
+    tied = 0.5 * (1.0 - up - down)
     return connectivity(
         rows.edge_first,
         rows.edge_second,
-        rows.by_edge(rows.weight * up),
-        rows.by_edge(rows.weight * down),
+        rows.by_edge(rows.weight * (up + tied)),
+        rows.by_edge(rows.weight * (down + tied)),
         rows.num_items,
     )
-
-
-def _votes_of_item(rows: VoteRows) -> Float[Array, " N"]:
-    votes = rows.by_edge(rows.weight)
-    num = rows.num_items
-    return np.bincount(rows.edge_first, votes, num) + np.bincount(rows.edge_second, votes, num)
 
 
 def _telling_deviations(
@@ -556,7 +546,7 @@ def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str 
     parts = []
     if density.prior is not None:
         scale = density.prior.scale
-        whom = "of every score" if density.prior.held.all() else "where no finite score fits"
+        whom = "of every score" if not density.prior.is_weak else "where no finite score fits"
         parts.append(f"normal, standard deviation {scale:g}, {whom}")
     if context is not None:
         parts.append(f"what a context adds, standard deviation {context.spread:.3g} logits")

@@ -107,14 +107,14 @@ def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
     # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
     # is taken out again behind.
     shift = (island[:, None] == island) / np.bincount(island)[island]
-    has_anchor = fit.prior is not None and fit.prior.anchor.any()
+    has_anchor = fit.prior is not None and fit.prior.is_weak
     gauge = (island[:, None] == island) * fit.prior.anchor if fit.prior and has_anchor else shift
     project = np.eye(num_items) - gauge
     covariance = project @ np.linalg.inv(fit.information() + shift) @ project.T
     unseen = fit.connectivity.unseen
     covariance[unseen, unseen] = np.inf
     bounds = normal_bounds(fit.strengths, covariance, level)
-    if fit.prior is not None and bool(fit.prior.held.all()):
+    if fit.prior is not None and not fit.prior.is_weak:
         return bounds
     return open_ends(bounds, *fit.bounded_sides())
 

@@ -24,11 +24,15 @@ class Connectivity:
     """island: number of each item's island, the largest island first.
     component: number of each item's strongly connected component; strengths within one are finite,
     gaps between two of the same island are infinite without a prior.
+    main: whether an item is of its island's main component, inside which most points were scored;
+    nowhere true in an island where no two items scored against each other, or of several
+    components alike.
     unbeaten, winless: met others and never gave a point away, never scored one.
     unseen: met nobody."""
 
     island: Int[Array, " N"]
     component: Int[Array, " N"]
+    main: Bool[Array, " N"]
     unbeaten: Bool[Array, " N"]
     winless: Bool[Array, " N"]
     unseen: Bool[Array, " N"]
@@ -50,6 +54,17 @@ class Connectivity:
     def is_separated(self) -> bool:
         """Whether some gap within an island is infinite without a prior."""
         return self.num_components > self.num_islands
+
+    @property
+    def reference(self) -> Bool[Array, " N"]:
+        """Whom strengths are measured against, their mean being 0: the main component of each
+        island, or all of an island that has none."""
+        return self.main | ~self.has_main[self.island]
+
+    @property
+    def has_main(self) -> Bool[Array, " I"]:
+        """Whether each island has a main component."""
+        return np.bincount(self.island, self.main) > 0
 
 
 def connectivity(
@@ -81,6 +96,9 @@ def connectivity(
     return Connectivity(
         island=_largest_first(island),
         component=_largest_first(component),
+        main=np.ones(num_items, dtype=bool)
+        if is_whole
+        else _main(component, island, first, second, first_scored + second_scored),
         unbeaten=seen & ~has_conceded,
         winless=seen & ~has_scored,
         unseen=~seen,
@@ -94,32 +112,73 @@ def bounded_sides(
     second_scored: Float[Array, " Q"],
     found: Connectivity,
 ) -> tuple[Bool[Array, " N"], Bool[Array, " N"]]:
-    """Whether the data bound each strength from below, and from above, against its island's rest.
+    """Whether the data bound each strength from below, and from above, against its reference.
 
-    Against the island's largest component: a chain of points from it to the item bounds the item
-    from below (who beat whom who beat ...), a chain from the item to it bounds it from above. An
-    item that never lost has no upper bound, and neither has one that lost to such items only.
+    A chain of points from all of the reference to the item bounds it from below (who beat whom who
+    beat ...), chains from the item to all of it bound it from above. An item that never lost has no
+    upper bound, and neither has one that lost to such items only. In a mere chain A > B > C > D the
+    reference is all four: A has a lower bound, D an upper one, B and C none.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import breadth_first_order
-
-    N = len(found.island)
     up, down = first_scored > 0, second_scored > 0
     loser = np.concatenate([second[up], first[down]])
     winner = np.concatenate([first[up], second[down]])
-    # The largest component of each island is the first to be numbered; one more node, joined to a
-    # member of each, starts a single search for all islands.
-    order = np.lexsort((found.component, found.island))
-    main = order[np.unique(found.island[order], return_index=True)[1]]
-    hub = np.full(len(main), N)
     sides = []
     for tail, head in ((loser, winner), (winner, loser)):
-        ends = (np.concatenate([tail, hub]), np.concatenate([head, main]))
-        graph = coo_array((np.ones(len(ends[0]), dtype=bool), ends), (N + 1, N + 1)).tocsr()
-        reached = np.zeros(N + 1, dtype=bool)
-        reached[breadth_first_order(graph, N, return_predecessors=False)] = True
-        sides.append(reached[:N])
+        sides.append(_reached(tail, head, found) | _only_end(tail, head, found))
     return sides[0], sides[1]
+
+
+def _main(
+    component: Int[Array, " N"],
+    island: Int[Array, " N"],
+    first: Int[Array, " Q"],
+    second: Int[Array, " Q"],
+    points: Float[Array, " Q"],
+) -> Bool[Array, " N"]:
+    """Of each island the component inside which most points were scored, or all of one that hangs
+    together; none where two have equally many."""
+    inside = component[first] == component[second]
+    own = np.bincount(component[first[inside]], points[inside], int(component.max()) + 1)
+    island_of = np.zeros(len(own), dtype=np.int64)
+    island_of[component] = island
+    most = np.zeros(int(island.max()) + 1)
+    np.maximum.at(most, island_of, own)
+    # Sums of the same points in another order may differ in the last digit.
+    is_most = own >= most[island_of] * (1.0 - 1e-9)
+    is_one = np.bincount(island_of, is_most)[island_of] == 1
+    is_whole = np.bincount(island_of)[island_of] == 1
+    return np.asarray((is_most & is_one | is_whole)[component])
+
+
+def _reached(
+    tail: Int[Array, " E"], head: Int[Array, " E"], found: Connectivity
+) -> Bool[Array, " N"]:
+    """Whom chains of edges lead to from the main component of the island."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order
+
+    # One more node, joined to a member of each, starts a single search for all islands.
+    N, mains = len(found.island), np.flatnonzero(found.main)
+    starts = mains[np.unique(found.island[mains], return_index=True)[1]]
+    ends = np.append(tail, np.full(len(starts), N)), np.append(head, starts)
+    graph = coo_array((np.ones(len(ends[0]), dtype=bool), ends), (N + 1, N + 1)).tocsr()
+    reached = np.zeros(N + 1, dtype=bool)
+    reached[breadth_first_order(graph, N, return_predecessors=False)] = True
+    return reached[:N]
+
+
+def _only_end(
+    tail: Int[Array, " E"], head: Int[Array, " E"], found: Connectivity
+) -> Bool[Array, " N"]:
+    """Whom chains of edges lead to from everybody, where an island has no main component: the one
+    component that no edge leaves, if it is the only one."""
+    component, island = found.component, found.island
+    is_end = np.ones(found.num_components, dtype=bool)
+    is_end[component[tail[component[tail] != component[head]]]] = False
+    island_of = np.zeros(found.num_components, dtype=np.int64)
+    island_of[component] = island
+    is_only = np.bincount(island_of, is_end)[island_of] == 1
+    return np.asarray((is_end & is_only & ~found.has_main[island_of])[component])
 
 
 def describe(found: Connectivity, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,13 +192,13 @@ def describe(found: Connectivity, names: tuple[str, ...]) -> tuple[str, ...]:
     sentences += _island_sentences(found, names)
     if found.unbeaten.any():
         sentences.append(
-            f"{_listed(names, found.unbeaten)} never lost: the data bound the strength from below "
-            "only; without a prior the estimate is infinite."
+            f"{_listed(names, found.unbeaten)} never lost: nothing in the data bounds the "
+            "strength from above; without a prior the estimate is infinite."
         )
     if found.winless.any():
         sentences.append(
-            f"{_listed(names, found.winless)} never won: the data bound the strength from above "
-            "only; without a prior the estimate is infinite."
+            f"{_listed(names, found.winless)} never won: nothing in the data bounds the "
+            "strength from below; without a prior the estimate is infinite."
         )
     return (*sentences, *_rift_sentences(found, names))
 
@@ -158,17 +217,22 @@ def _island_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
 
 
 def _rift_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
-    """Groups that only won or only lost against the rest of their island, beyond single items."""
+    """Parts of an island between which all points went one way, beyond items named already."""
     alone = found.unbeaten | found.winless | found.unseen
-    rest = np.unique(found.component[~alone])
-    whole = np.unique(found.island[~alone])
-    if len(rest) <= len(whole):
+    size = np.bincount(found.component)
+    # An unbeaten item that is all of its component has had its sentence.
+    rest = np.unique(found.component[~alone | (size[found.component] > 1)])
+    island_of = np.zeros(len(size), dtype=np.int64)
+    island_of[found.component] = found.island
+    several = rest[np.bincount(island_of[rest], minlength=found.num_islands)[island_of[rest]] > 1]
+    if not len(several):
         return []
-    groups = [found.component == component for component in rest[:2]]
+    groups = [found.component == component for component in several[:2]]
     return [
-        f"{len(rest)} groups of items met only with all points going one way, among them "
-        f"{_listed(names, groups[0])} and {_listed(names, groups[1])}: their order is known, the "
-        "size of the gap only from one side; without a prior it is infinite."
+        f"{len(several)} parts of an island, each of one item or of several, met only with all "
+        f"points going one way, among them {_listed(names, groups[0])} and "
+        f"{_listed(names, groups[1])}: of gaps between parts the data know one bound at most, and "
+        "without a prior they are infinite; gaps within a part are finite."
     ]
 
 
