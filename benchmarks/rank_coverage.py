@@ -19,13 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from measure import circumstances
+from penchant.fitting.interval_kinds import IntervalConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
-from penchant.fitting.paired_intervals import (
-    IntervalConfig,
-    StrengthIntervals,
-    strength_intervals,
-    strength_ranks,
-)
+from penchant.fitting.paired_intervals import StrengthIntervals, strength_intervals
 from penchant.metrics.rank_intervals import ranks
 from vote_worlds import WORLDS, VoteWorld
 
@@ -123,11 +119,10 @@ def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199)
             tally.add(found, world)
             if kind == "auto":
                 picked[found.kind] = picked.get(found.kind, 0) + 1
-            for is_simultaneous in (True, False) if kind in RANKED else ():
-                place = strength_ranks(fit, found, rng, is_simultaneous=is_simultaneous)
-                rank_tallies.setdefault((kind, is_simultaneous), RankTally()).add(
-                    place.low, place.high, world.truth
-                )
+            if kind in RANKED:
+                bounds = paired_bounds(fit, found, 0.95)
+                place = rank_bounds(fit.strengths, bounds, fit.connectivity.island, rng)
+                rank_tallies.setdefault(kind, RankTally()).add(place.low, place.high, world.truth)
         print(f"\r  {name} {seed + 1}/{seeds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     scores = {kind: tally.summary() for kind, tally in tallies.items()}

@@ -98,8 +98,9 @@ def errors(world: World) -> Fit:
 def interval(world: World, *, kind: str) -> Fit:
     """Intervals of one kind for a fit made before."""
     from penchant.data.pair_counts import count_votes
+    from penchant.fitting.interval_kinds import IntervalConfig
     from penchant.fitting.paired import fit_paired
-    from penchant.fitting.paired_intervals import IntervalConfig, strength_intervals
+    from penchant.fitting.paired_intervals import strength_intervals
 
     fitted = fit_paired(count_votes(_names(world), world.first, world.second, world.outcome))
 
@@ -113,18 +114,18 @@ def interval(world: World, *, kind: str) -> Fit:
 def rank_intervals(world: World) -> Fit:
     """Ranks that hold for all items at once, from a covariance made before."""
     from penchant.data.pair_counts import count_votes
+    from penchant.fitting.interval_kinds import IntervalConfig
     from penchant.fitting.paired import fit_paired
-    from penchant.fitting.paired_errors import curvature_errors
-    from penchant.fitting.paired_intervals import point_of
-    from penchant.metrics.rank_intervals import simultaneous_ranks
+    from penchant.fitting.paired_intervals import strength_intervals
+    from penchant.models.standings import paired_bounds, rank_bounds
 
     fitted = fit_paired(count_votes(_names(world), world.first, world.second, world.outcome))
-    found = curvature_errors(point_of(fitted), np.random.default_rng(0))
+    found = strength_intervals(fitted, None, IntervalConfig(kind="wald"))
 
     def fit() -> dict:
-        ranks = simultaneous_ranks(
-            fitted.strengths, found.covariance, np.random.default_rng(0), num_draws=1000
-        )
+        bounds = paired_bounds(fitted, found, 0.95)
+        island = fitted.connectivity.island
+        ranks = rank_bounds(fitted.strengths, bounds, island, np.random.default_rng(0))
         return {"mean_width": float((ranks.high - ranks.low).mean())}
 
     return fit

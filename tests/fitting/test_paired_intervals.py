@@ -11,17 +11,12 @@ from penchant.data.pair_counts import PairCounts
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 from penchant.fitting import paired_errors
+from penchant.fitting.interval_kinds import INTERVAL_KINDS, IntervalConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_bootstrap import bootstrap_voters, bootstrap_votes
 from penchant.fitting.paired_errors import clustered_errors, curvature_errors, vote_errors
-from penchant.fitting.paired_intervals import (
-    INTERVAL_KINDS,
-    IntervalConfig,
-    comparison_errors,
-    point_of,
-    strength_intervals,
-    strength_ranks,
-)
+from penchant.fitting.paired_intervals import ends_at, point_of, strength_intervals
+from penchant.models.standings import paired_bounds, rank_bounds
 
 Z = 1.959963984540054
 TRUTH = np.linspace(-0.8, 0.8, 7)
@@ -199,51 +194,17 @@ def test_resampled_voters_spread_as_errors_by_voter_say():
     np.testing.assert_allclose(draws.std(axis=0) / blind.std(axis=0), np.sqrt(10), rtol=0.3)
 
 
-def test_items_of_few_voters_are_compared_with_wider_errors_and_one_students_quantile():
-    votes = votes_of(2000, voters=60)
-    # Item g is judged by two voters only.
-    kept = (votes.voter < 2) | ~((votes.first == 6) | (votes.second == 6))
-    votes = votes.take(np.flatnonzero(kept))
-    errors = strength_intervals(fit(votes), votes).errors
-    covariance, degrees = comparison_errors(errors, 0.95)
-    assert degrees == np.median(errors.degrees_of_freedom)
-    assert errors.degrees_of_freedom[6] < 2
-    wider = np.sqrt(np.diag(covariance)) / errors.se
-    assert wider[6] > 2
-    np.testing.assert_allclose(wider[errors.degrees_of_freedom >= degrees], 1.0)
-    plain = curvature_errors(point_of(fit(votes)))
-    np.testing.assert_array_equal(comparison_errors(plain, 0.95)[0], plain.covariance)
-
-
-def test_ranks_follow_from_the_same_errors_whatever_kind_they_are():
-    votes = votes_of(4000, voters=100)
-    found = fit(votes)
-    sure = {}
-    for kind in ("auto", "wald", "bootstrap", "voter_bootstrap"):
-        intervals = strength_intervals(found, votes, IntervalConfig(kind=kind, num_resamples=50))
-        place = strength_ranks(found, intervals, np.random.default_rng(0))
-        alone = strength_ranks(found, intervals, np.random.default_rng(0), is_simultaneous=False)
-        np.testing.assert_array_equal(place.rank, [7, 6, 5, 4, 3, 2, 1])
-        assert (place.low <= place.rank).all()
-        assert (place.rank <= place.high).all()
-        assert (alone.low >= place.low).all()
-        assert (alone.high <= place.high).all()
-        sure[kind] = place.high - place.low
-    assert sure["auto"].sum() >= sure["wald"].sum()
-    assert sure["wald"].sum() < 42
-
-
-def test_ranks_of_many_items_come_from_intervals_that_hold_at_once(monkeypatch):
-    votes = votes_of(4000)
-    found = fit(votes)
-    intervals = strength_intervals(found, votes)
-    few = strength_ranks(found, intervals, np.random.default_rng(0))
-    monkeypatch.setattr("penchant.fitting.paired_intervals.MOST_COMPARED", 3)
-    many = strength_ranks(found, intervals, np.random.default_rng(0))
-    assert (many.low <= few.low).all()
-    assert (many.high >= few.high).all()
-    wide = strength_intervals(found, votes, IntervalConfig(level=0.95 ** (1 / 7)))
-    np.testing.assert_array_equal(many.low, 1 + (wide.low > wide.high[:, None]).sum(axis=1))
+def test_ends_at_another_level_are_those_of_intervals_made_at_it():
+    votes = votes_of(60, seed=3, voters=30)
+    for kind in ("auto", "wald", "voter", "profile"):
+        found, config = fit(votes), IntervalConfig(kind=kind)
+        low, high = ends_at(found, strength_intervals(found, votes, config), 0.8)
+        # "auto" floors its errors by the level it was asked for.
+        if kind == "auto":
+            continue
+        again = strength_intervals(found, votes, dataclasses.replace(config, level=0.8))
+        np.testing.assert_allclose(low, again.low, rtol=1e-9)
+        np.testing.assert_allclose(high, again.high, rtol=1e-9)
 
 
 def test_a_seed_repeats_every_kind():
@@ -292,7 +253,9 @@ def test_soft_votes_that_agree_are_no_surer_than_so_many_votes(copies, weight):
     assert intervals.se[7] > 0.95 * 7 / 8 / np.sqrt(copies * 0.7 * 0.3)
     assert intervals.high[7] - intervals.low[7] > 1.9 * Z * intervals.se[7]
     np.testing.assert_allclose(np.diag(intervals.errors.covariance), intervals.se**2)
-    ranks = strength_ranks(found, intervals, np.random.default_rng(0))
+    bounds = paired_bounds(found, intervals, 0.95)
+    island = found.connectivity.island
+    ranks = rank_bounds(found.strengths, bounds, island, np.random.default_rng(0))
     assert ranks.low[7] < ranks.high[7]
     # Of the others only those change whom the mean over all items makes as unsure.
     if copies > 1:

@@ -24,6 +24,16 @@ class Interval:
     high: float
 
 
+def students_quantile(degrees: Float[Array, "*N"], level: float) -> Float[Array, "*N"]:
+    """Half the width of a two-sided interval, in standard errors: of Student's distribution, the
+    normal's where degrees of freedom are infinite."""
+    from scipy.special import ndtri, stdtrit
+
+    finite = np.isfinite(degrees)
+    student = stdtrit(np.where(finite, degrees, 1.0), (1 + level) / 2)
+    return np.where(finite, student, ndtri((1 + level) / 2))
+
+
 def clustered_mean(
     values: Float[Array, " B"],
     cluster: Int[Array, " B"],

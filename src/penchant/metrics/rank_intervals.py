@@ -1,4 +1,4 @@
-"""Which ranks the data allow: intervals that hold for all items at once, for one, or as odds.
+"""Which ranks the data allow: intervals that hold for all items at once, or as odds.
 
 An item's rank is one more than the number of items better than it; 1 is best. It is known only so
 far as differences between items are, which intervals of single scores do not tell.
@@ -14,24 +14,25 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 
-# N^2 R differences are looked at: above this many items an interval per item must do.
-MOST_COMPARED = 1000
 # The steps after the first repeat all of its work to sharpen a few ranks.
 _MOST_STEPPED = 300
+# Seen in simulation: with 6 voters the drawn maximum of normal values erred in 8 % of worlds of
+# equal items instead of 5 %, with 30 voters in 3 %.
+_FEW_DEGREES = 20.0
 _DIFFERENCES_AT_ONCE = 4_000_000  # 16 MB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankIntervals:
     """rank: by the estimates, ties sharing the better one. low is the best rank that the data
-    allow, high the worst. critical: standard errors apart from which two items differ; one number
-    where all intervals hold at once, one for each item where each holds by itself. above[j, k]:
-    item j is surely above k, which is what low and high count; None where it is not kept."""
+    allow, high the worst. critical: standard errors (normal ones) apart from which two items
+    differ; NaN where score intervals decide. above[j, k]: item j is surely above k, found or by way
+    of others, which is what low and high count; None where it is not kept."""
 
     rank: Int[Array, " N"]
     low: Int[Array, " N"]
     high: Int[Array, " N"]
-    critical: Float[Array, " N"]
+    critical: float
     above: Bool[Array, "N N"] | None = None
 
 
@@ -48,62 +49,58 @@ def simultaneous_ranks(
     *,
     level: float = 0.95,
     island: Int[Array, " N"] | None = None,
-    degrees_of_freedom: float = np.inf,
+    degrees_of_freedom: Float[Array, " N"] | None = None,
+    shape: Float[Array, "N N"] | None = None,
     num_draws: int = 1000,
 ) -> RankIntervals:
     """Rank intervals that all hold together with probability `level`.
 
     Item j is above k if (s_j - s_k) / se_jk exceeds the `level` quantile of the largest such
-    statistic under normal errors (with finite degrees of freedom, Student's), drawn; rejected
-    hypotheses leave the maximum and the rest is tried again (Romano and Wolf 2005). Its rank then
-    lies between 1 + the number above it and N - the number below it (Mogstad, Romano, Shaikh and
-    Wilhelm 2024, section 3). Items of different islands are never told apart.
+    statistic under normal errors, drawn; rejected hypotheses leave the maximum and the rest is
+    tried again (Romano and Wolf 2005). Its rank then lies between 1 + the number above it and N -
+    the number below it (Mogstad, Romano, Shaikh and Wilhelm 2024, section 3). Items of different
+    islands are never told apart.
+
+    Where errors are guesses of V voters, each difference has a denominator of its own: its
+    statistic is Student's, with the fewer `degrees_of_freedom` of its two items, and counts as the
+    normal value of the same tail probability (step-down min P, Westfall and Young 1993). Of few
+    voters a covariance has V - 1 directions, too few for its largest statistic; the draws take the
+    `shape` of another, that of the curvature. Below twenty degrees of freedom denominators vary
+    more than differences, as if there were more of these than are drawn: the level is then shared
+    out among all (Holm 1979), by which many items judged by a handful are hardly told apart.
     """
     errors = difference_errors(covariance, island)
-    noise = _noise(covariance, generator, num_draws, degrees_of_freedom)
-    statistic = _statistic(strengths, errors)
+    drawn = covariance if shape is None else shape
+    spread = errors if shape is None else difference_errors(shape, island)
+    noise = np.ascontiguousarray(normal_draws(drawn, generator, num_draws).T, dtype=np.float32)
+    statistic, few = _statistic(strengths, errors), np.zeros(errors.shape, dtype=bool)
+    if degrees_of_freedom is not None:
+        fewer = np.minimum(degrees_of_freedom[:, None], degrees_of_freedom)
+        statistic, few = _normal_value(statistic, fewer), fewer < _FEW_DEGREES
     is_open = np.isfinite(errors)
     np.fill_diagonal(is_open, False)
     above = np.zeros_like(is_open)
     critical = np.inf
     while is_open.any():
-        critical = float(np.quantile(_largest(noise, errors, is_open).max(axis=0), level))
-        found = is_open & (statistic > critical)
+        critical = float(np.quantile(_largest(noise, spread, is_open).max(axis=0), level))
+        shared = max(critical, _shared_out(level, int(is_open.sum())))
+        found = is_open & (statistic > np.where(few, shared, critical))
         above |= found
         is_open &= ~found
         if not found.any() or len(strengths) > _MOST_STEPPED:
             break
-    return _intervals(strengths, above, np.full(len(strengths), critical))
-
-
-def marginal_ranks(
-    strengths: Float[Array, " N"],
-    covariance: Float[Array, "N N"],
-    generator: np.random.Generator,
-    *,
-    level: float = 0.95,
-    island: Int[Array, " N"] | None = None,
-    degrees_of_freedom: float = np.inf,
-    num_draws: int = 1000,
-) -> RankIntervals:
-    """Rank intervals each of which holds with probability `level`; all together hold less often.
-
-    As `simultaneous_ranks`, with each item's differences to the others alone, in both directions
-    and in a single step.
-    """
-    errors = difference_errors(covariance, island)
-    noise = _noise(covariance, generator, num_draws, degrees_of_freedom)
-    is_open = np.isfinite(errors)
-    np.fill_diagonal(is_open, False)
-    up, down = _largest(noise, errors, is_open), _largest(-noise, errors, is_open)
-    critical = np.quantile(np.maximum(up, down), level, axis=1)
-    # Each item's own comparisons decide its own rank, by its own critical value.
-    statistic = _statistic(strengths, errors)
-    better = ((-statistic > critical[:, None]) & is_open).sum(axis=1)
-    worse = ((statistic > critical[:, None]) & is_open).sum(axis=1)
+    above = _closed(above)
     return RankIntervals(
-        rank=ranks(strengths), low=1 + better, high=len(strengths) - worse, critical=critical
-    )
+        rank=ranks(strengths), low=1 + above.sum(axis=0),
+        high=len(strengths) - above.sum(axis=1), critical=critical, above=above,
+    )  # fmt: skip
+
+
+def _shared_out(level: float, num_differences: int) -> float:
+    """The normal quantile at which so many tests err in 1 - level of all cases at most."""
+    from scipy.special import ndtri
+
+    return float(-ndtri((1.0 - level) / num_differences))
 
 
 def ranks_from_intervals(
@@ -127,9 +124,7 @@ def ranks_from_intervals(
         lows, highs = np.sort(low[inside]), np.sort(high[inside])
         best[inside] += len(inside) - np.searchsorted(lows, high[inside], side="right")
         worst[inside] -= np.searchsorted(highs, low[inside], side="left")
-    return RankIntervals(
-        rank=ranks(strengths), low=best, high=worst, critical=np.full(len(low), np.nan)
-    )
+    return RankIntervals(rank=ranks(strengths), low=best, high=worst, critical=np.nan)
 
 
 def sidak_level(level: float, num_items: int) -> float:
@@ -195,20 +190,6 @@ def normal_draws(
     return generator.standard_normal((num_draws, len(kept))) @ root.T
 
 
-def _noise(
-    covariance: Float[Array, "N N"],
-    generator: np.random.Generator,
-    num_draws: int,
-    degrees_of_freedom: float,
-) -> Float[Array, "N R"]:
-    """Draws, items first, in single precision: half the memory of the N^2 R differences."""
-    draws = normal_draws(covariance, generator, num_draws)
-    if np.isfinite(degrees_of_freedom):
-        shared = generator.chisquare(degrees_of_freedom, size=(num_draws, 1))
-        draws = draws * np.sqrt(degrees_of_freedom / shared)
-    return np.ascontiguousarray(draws.T, dtype=np.float32)
-
-
 def _largest(
     noise: Float[Array, "N R"], errors: Float[Array, "N N"], is_open: Bool[Array, "N N"]
 ) -> Float[Array, "N R"]:
@@ -226,18 +207,26 @@ def _largest(
     return largest
 
 
+def _closed(above: Bool[Array, "N N"]) -> Bool[Array, "N N"]:
+    """Whoever is above somebody is above all whom that one is above: sure if those are, at once."""
+    count = -1
+    while count != (count := int(above.sum())):
+        one = above.astype(np.float32)
+        above = above | (one @ one > 0.5)
+    return above
+
+
+def _normal_value(
+    statistic: Float[Array, "N N"], degrees: Float[Array, "N N"]
+) -> Float[Array, "N N"]:
+    """The normal value with the tail probability of Student's statistic, sign and all."""
+    from scipy.special import ndtri, stdtr
+
+    finite = np.isfinite(degrees)
+    tail = stdtr(np.where(finite, degrees, 1.0), -np.abs(statistic))
+    return np.where(finite, -np.sign(statistic) * ndtri(tail), statistic)
+
+
 def _statistic(strengths: Float[Array, " N"], errors: Float[Array, "N N"]) -> Float[Array, "N N"]:
     apart = strengths[:, None] - strengths
     return np.where(np.isfinite(errors), apart / np.where(errors > 0, errors, 1e-300), 0.0)
-
-
-def _intervals(
-    strengths: Float[Array, " N"], above: Bool[Array, "N N"], critical: Float[Array, " N"]
-) -> RankIntervals:
-    return RankIntervals(
-        rank=ranks(strengths),
-        low=1 + above.sum(axis=0),
-        high=len(strengths) - above.sum(axis=1),
-        critical=critical,
-        above=above,
-    )

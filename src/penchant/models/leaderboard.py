@@ -16,13 +16,9 @@ from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, NotFittedError
 from penchant.feedback.gap import GapModel
+from penchant.fitting.interval_kinds import INTERVAL_KINDS, IntervalConfig, IntervalKind
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
-from penchant.fitting.paired_intervals import (
-    INTERVAL_KINDS,
-    IntervalConfig,
-    IntervalKind,
-    strength_intervals,
-)
+from penchant.fitting.paired_intervals import strength_intervals
 from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_pooled import VotesConfig, VotesFit
@@ -273,7 +269,7 @@ class Leaderboard:
         intervals = strength_intervals(
             fit, votes, IntervalConfig(kind=self.interval, level=self.level), self._generator()
         )
-        bounds = paired_bounds(intervals, self.level)
+        bounds = paired_bounds(fit, intervals, self.level)
         self._keep(fit, counts.items, bounds, fit.connectivity.island, counts.votes_of_item)
         self.warnings_ = (
             *fit.warnings, *voter_sentences(votes), *_convergence_sentences(fit), *bounds.notes[1:]

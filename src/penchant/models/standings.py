@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.errors import DataError
-from penchant.fitting.paired_intervals import StrengthIntervals, comparison_errors
+from penchant.fitting.paired import PairedFit
+from penchant.fitting.paired_intervals import StrengthIntervals, ends_at
 from penchant.fitting.ranked import RankedFit
+from penchant.metrics.intervals import students_quantile
 from penchant.metrics.rank_intervals import (
     RankIntervals,
     ranks_from_intervals,
@@ -26,7 +28,7 @@ ELO_MEAN = 1000.0
 # The standard deviation of the logistic over the normal's that is closest to it.
 LOGITS_PER_PROBIT = 1.702
 # All differences are compared up to here, in some seconds; beyond, intervals of single scores are.
-_MOST_COMPARED = 400
+MOST_COMPARED = 400
 _MOST_RANKED = 5_000
 
 
@@ -58,7 +60,9 @@ class Standing:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bounds:
     """What is known of N strengths: standard errors, ends of intervals, and the covariance where
-    there is room for it. `notes` says how they were found and what to mind."""
+    there is room for it. at_once: low and high ends that hold for all items together, where items
+    are too many to compare every two. shape: the covariance by curvature, where `covariance` is a
+    guess of few voters. `notes` says how they were found and what to mind."""
 
     se: Float[Array, " N"]
     low: Float[Array, " N"]
@@ -67,30 +71,53 @@ class Bounds:
     level: float
     kind: str
     degrees_of_freedom: Float[Array, " N"]
+    shape: Float[Array, "N N"] | None = None
+    at_once: tuple[Float[Array, " N"], Float[Array, " N"]] | None = None
     notes: tuple[str, ...] = ()
 
 
-def paired_bounds(intervals: StrengthIntervals, level: float) -> Bounds:
+def paired_bounds(fit: PairedFit, intervals: StrengthIntervals, level: float) -> Bounds:
     """Of intervals for pairs."""
-    covariance, degrees = comparison_errors(intervals.errors, level)
+    errors, num_items = intervals.errors, len(intervals.se)
+    covariance = errors.covariance
+    if covariance is None and errors.draws is not None and len(errors.draws) > num_items:
+        covariance = np.cov(errors.draws, rowvar=False)
+    at_once = None
+    if covariance is None or num_items > MOST_COMPARED:
+        at_once = ends_at(fit, intervals, sidak_level(level, num_items))
     return Bounds(
         se=intervals.se, low=intervals.low, high=intervals.high, covariance=covariance,
-        level=level, kind=intervals.kind,
-        degrees_of_freedom=np.full(len(intervals.se), degrees), notes=intervals.notes,
+        level=level, kind=intervals.kind, degrees_of_freedom=errors.degrees_of_freedom,
+        shape=intervals.curvature.covariance if intervals.kind == "voter" else None,
+        at_once=at_once, notes=intervals.notes,
     )  # fmt: skip
 
 
 def normal_bounds(
-    strengths: Float[Array, " N"], covariance: Float[Array, "N N"], level: float
+    strengths: Float[Array, " N"],
+    covariance: Float[Array, "N N"],
+    level: float,
+    degrees_of_freedom: Float[Array, " N"] | None = None,
 ) -> Bounds:
-    """Symmetric intervals from a covariance of strengths."""
+    """Symmetric intervals from a covariance of strengths, Student's where degrees are given."""
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    reach = _normal_quantile(level)
+    degrees = np.full(len(se), np.inf) if degrees_of_freedom is None else degrees_of_freedom
+    low, high = _symmetric(strengths, se, degrees, level)
+    at_once = None
+    if len(se) > MOST_COMPARED:
+        at_once = _symmetric(strengths, se, degrees, sidak_level(level, len(se)))
     return Bounds(
-        se=se, low=strengths - reach * se, high=strengths + reach * se, covariance=covariance,
-        level=level, kind="wald", degrees_of_freedom=np.full(len(se), np.inf),
+        se=se, low=low, high=high, covariance=covariance, level=level, kind="wald",
+        degrees_of_freedom=degrees, at_once=at_once,
         notes=(f"{100 * level:.10g}% intervals by the curvature of the likelihood.",),
     )  # fmt: skip
+
+
+def _symmetric(
+    strengths: Float[Array, " N"], se: Float[Array, " N"], degrees: Float[Array, " N"], level: float
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    reach = students_quantile(degrees, level) * se
+    return strengths - reach, strengths + reach
 
 
 def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
@@ -121,9 +148,13 @@ def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
 
 def open_ends(bounds: Bounds, below: Bool[Array, " N"], above: Bool[Array, " N"]) -> Bounds:
     """Infinite where the data set no bound."""
-    return replace(
-        bounds, low=np.where(below, bounds.low, -np.inf), high=np.where(above, bounds.high, np.inf)
-    )
+
+    def opened(low: Array, high: Array) -> tuple[Array, Array]:
+        return np.where(below, low, -np.inf), np.where(above, high, np.inf)
+
+    low, high = opened(bounds.low, bounds.high)
+    at_once = None if bounds.at_once is None else opened(*bounds.at_once)
+    return replace(bounds, low=low, high=high, at_once=at_once)
 
 
 def rank_bounds(
@@ -154,26 +185,13 @@ def _ranks_of_all(
     island: Int[Array, " N"],
     generator: np.random.Generator,
 ) -> RankIntervals:
-    few = bounds.covariance is not None and len(strengths) <= _MOST_COMPARED
-    if few:
-        freedom = float(bounds.degrees_of_freedom.min(initial=np.inf))
+    if bounds.covariance is not None and len(strengths) <= MOST_COMPARED:
         return simultaneous_ranks(
             strengths, bounds.covariance, generator, level=bounds.level, island=island,
-            degrees_of_freedom=freedom,
+            degrees_of_freedom=bounds.degrees_of_freedom, shape=bounds.shape,
         )  # fmt: skip
-    # Each at the level at which all hold together; lopsided ends keep their shape.
-    wider = _normal_quantile(sidak_level(bounds.level, len(strengths)))
-    wider /= _normal_quantile(bounds.level)
-    return ranks_from_intervals(
-        strengths, strengths - wider * (strengths - bounds.low),
-        strengths + wider * (bounds.high - strengths), island=island,
-    )  # fmt: skip
-
-
-def _normal_quantile(level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 * (1.0 + level)))
+    assert bounds.at_once is not None
+    return ranks_from_intervals(strengths, *bounds.at_once, island=island)
 
 
 def standings(
