@@ -5,7 +5,7 @@
 For each world of `vote_worlds.py` and each kind of 95 % interval: the share of intervals that hold
 the truth, pooled over the items the world is about, and of the item that fares worst; the share of
 ends at infinity; the median width of finite ones beside that of "wald". Rank intervals must hold
-for all items at once (simultaneous) or each (marginal). "holds" means a pooled share of 93 % or
+for all items at once. "holds" means a pooled share of 93 % or
 more, "too wide" of 98.5 % or more.
 """
 
@@ -23,6 +23,7 @@ from penchant.fitting.interval_kinds import IntervalConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_intervals import StrengthIntervals, strength_intervals
 from penchant.metrics.rank_intervals import ranks
+from penchant.models.standings import paired_bounds, rank_bounds
 from vote_worlds import WORLDS, VoteWorld
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rank_coverage.json"
@@ -77,7 +78,7 @@ def verdict(share: float) -> str:
 
 
 class RankTally:
-    """Whether ranks were inside: of all items at once, and item by item."""
+    """Whether the ranks of all items were inside at once."""
 
     def __init__(self) -> None:
         self.held, self.width = [], []
@@ -87,12 +88,12 @@ class RankTally:
         self.held.append((low <= best) & (worst <= high))
         self.width.append((high - low).mean())
 
-    def summary(self, is_simultaneous: bool) -> dict:
+    def summary(self) -> dict:
         held = np.array(self.held)
-        share = float(held.all(axis=1).mean()) if is_simultaneous else float(held.mean())
+        share = float(held.all(axis=1).mean())
         return {
             "seeds": len(held),
-            "at_once" if is_simultaneous else "pooled": share,
+            "at_once": share,
             "worst_item": float(held.mean(axis=0).min()),
             "mean_width": float(np.mean(self.width)),
             "verdict": "holds" if share >= 0.93 else "too narrow",
@@ -102,7 +103,7 @@ class RankTally:
 def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199) -> dict:
     """All kinds in one world."""
     tallies: dict[str, Tally] = {}
-    rank_tallies: dict[tuple[str, bool], RankTally] = {}
+    rank_tallies: dict[str, RankTally] = {}
     picked: dict[str, int] = {}
     one_sided = 0
     for seed in range(seeds):
@@ -134,10 +135,7 @@ def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199)
         "auto_picked": picked,
         "share_separated": one_sided / seeds,
         "scores": scores,
-        "ranks": {
-            f"{kind}, {'simultaneous' if at_once else 'marginal'}": tally.summary(at_once)
-            for (kind, at_once), tally in rank_tallies.items()
-        },
+        "ranks": {kind: tally.summary() for kind, tally in rank_tallies.items()},
     }
 
 
@@ -152,7 +150,7 @@ def table(name: str, content: dict) -> str:
             f"   infinite {100 * part['infinite']:4.1f} %   {part['verdict']}"
         )
     for kind, part in content["ranks"].items():
-        share = part.get("at_once", part.get("pooled"))
+        share = part["at_once"]
         lines.append(
             f"  ranks, {kind:24}{100 * share:6.1f} %   mean width {part['mean_width']:.1f}"
             f"   {part['verdict']}"
