@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from penchant import PlackettLuce
@@ -108,6 +108,8 @@ def test_the_information_is_the_product_with_every_direction(seed, has_ties):
 def test_the_fit_stands_where_every_slope_is_zero(seed, has_ties):
     _, rankings = made(seed, num_rankings=200, has_ties=has_ties)
     fit = fit_ranked(rankings)
+    # Now and then somebody never loses in 200 rankings.
+    assume(not fit.connectivity.is_separated)
     assert fit.converged
     assert fit.warnings == ()
     local = RankedDensity(rankings, None, fit.connectivity.island).look(fit.strengths)
