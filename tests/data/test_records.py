@@ -189,3 +189,22 @@ def test_a_long_frame_has_a_line_per_option():
     frame = small().to_long_pandas()
     assert frame["observation"].tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert frame["purpose"].tolist() == ["work"] * 3 + ["fun"] * 2 + ["work"] * 2
+
+
+def test_records_whose_texts_bring_embeddings_as_dictionaries_can_be_put_together():
+    def part(*vectors):
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(vectors)), 2)
+        codes = pa.array(np.arange(2, dtype=np.int32))
+        return Records.from_arrays(
+            options={
+                "option": ["a", "b"],
+                "embedding": pa.DictionaryArray.from_arrays(codes, lists),
+            },
+            menu_sizes=np.array([2]),
+            kind="pair",
+            rows={"outcome": [0]},
+            extras=("embedding",),
+        )
+
+    both = concat([part([1.0, 2.0], [3.0, 4.0]), part([5.0, 6.0], [7.0, 8.0])])
+    assert both.options["embedding"].to_pylist() == [[1, 2], [3, 4], [5, 6], [7, 8]]

@@ -9,7 +9,7 @@ from penchant.data.records import Records
 from penchant.data.samples import convincing_arguments
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.linear_head import HeadConfig
-from penchant.models import reward_model
+from penchant.models import reward_head
 from penchant.models.reward_model import HABITS, RewardModel
 
 WORDS = ["so"] * 40
@@ -214,7 +214,8 @@ def test_a_head_that_stopped_early_is_no_convergence(monkeypatch, personal):
     records, *_ = simulate(num_people=20, per_person=10)
     model = RewardModel(personal=personal, num_draws=20)
     assert not any("head" in w for w in model.fit(records).belief_.report.warnings)
-    monkeypatch.setattr(reward_model, "HeadConfig", lambda: HeadConfig(max_steps=1, tolerance=0))
+    monkeypatch.setattr(reward_head, "HeadConfig", lambda: HeadConfig(max_steps=1, tolerance=0))
     report = model.fit(records).belief_.report
     assert not report.converged
     assert any("reward head did not converge: after 1 steps" in w for w in report.warnings)
+    assert any("5 of the 5 heads that judge what they have not seen" in w for w in report.warnings)

@@ -332,8 +332,16 @@ def concat(parts: Sequence[Records]) -> Records:
 
 def _stack(tables: Sequence[pa.Table]) -> pa.Table:
     # Dictionaries with other values have one type and other codes: words first, codes again after.
-    merged = pa.concat_tables(tables, promote_options="permissive")
+    merged = pa.concat_tables([_undone(table) for table in tables], promote_options="permissive")
     return merged.unify_dictionaries().combine_chunks()
+
+
+def _undone(table: pa.Table) -> pa.Table:
+    """Dictionaries of lists (embeddings) written out: Arrow unifies only those of plain values."""
+    for name, kind in zip(table.column_names, table.schema.types):
+        if pa.types.is_dictionary(kind) and pa.types.is_nested(kind.value_type):
+            table = _set(table, name, one_chunk(table[name]).dictionary_decode())
+    return table
 
 
 def _arrow(values: Any) -> Any:

@@ -10,13 +10,13 @@ Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the
 C attributes, F features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from penchant.data.batch import Batch, Block
-from penchant.data.batch_builder import groups_of
+from penchant.data.batch_builder import build_batch, groups_of
 from penchant.data.columns import to_floats, to_ints
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
@@ -30,13 +30,15 @@ TIE, SHOWN_FIRST = "tie", "shown_first"
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
     """Pairs of texts: `first` and `second` point into the distinct texts; outcome 0 first won, 1
-    second won, 2 tie, -1 nobody answered."""
+    second won, 2 tie, -1 nobody answered. row: the observation of each, None where they are one
+    each, in order."""
 
     embedded: Embedded
     first: Int[Array, " B"]
     second: Int[Array, " B"]
     outcome: Int[Array, " B"]
     weight: Float[Array, " B"]
+    row: Int[Array, " B"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +47,8 @@ class RewardEncoder:
 
     mean: of the embeddings it was fitted on. attributes: of `text_attributes`; spread: of their
     differences within pairs. doubt: a root of the covariance of the weights, which were N(0,
-    prior_scale^2) before any data. has_ties: whether a tie is an answer.
+    prior_scale^2) before any data. has_ties: whether a tie is an answer. has_position: whether the
+    order shown is known; it is not where the winner always stands first, as in TRL's files.
     Features of an option: `reward`, each attribute, `shown_first` and `tie`.
     """
 
@@ -59,10 +62,12 @@ class RewardEncoder:
     prior_scale: float
     has_ties: bool
     group_by: str = "person"
+    has_position: bool = True
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        names = ("reward", *self.attributes, SHOWN_FIRST)
+        names = ("reward", *self.attributes)
+        names = (*names, SHOWN_FIRST) if self.has_position else names
         return (*names, TIE) if self.has_ties else names
 
     def rewards(self, embedded: Embedded) -> Float[Array, " T"]:
@@ -83,9 +88,34 @@ class RewardEncoder:
         return now.astype(np.float64), self.prior_scale**2 * before.astype(np.float64)
 
     def encode(self, records: Records) -> Batch:
-        """One choice of (first, second, tie) a pair. Raises `DataError` for other feedback."""
-        pairs = read_pairs(records, self.embedding)
-        return self.encode_pairs(records, pairs)
+        """One choice of (first, second, tie) a pair; other feedback as it is, on these features."""
+        is_pair = pair_rows(records)
+        if is_pair.all():
+            return self.encode_pairs(records, read_pairs(records, self.embedding))
+        return self.encode_mixed(records, is_pair, self.embedding.embed(records))
+
+    def encode_mixed(
+        self, records: Records, is_pair: Bool[Array, " B"], embedded: Embedded
+    ) -> Batch:
+        """The same where some observations are no pairs, their texts embedded already."""
+        of_text = np.column_stack([self.rewards(embedded), self.form(embedded)])
+        features = np.zeros((len(embedded.of_option), len(self.feature_names)))
+        features[:, : of_text.shape[1]] = of_text[embedded.of_option]
+        num_groups = len(groups_of(records, self.group_by).names)
+        batch = build_batch(
+            records, features, self.feature_names, np.zeros((num_groups, 0)), (), self.group_by
+        )
+        blocks = [block.take(np.flatnonzero(~is_pair[block.row])) for block in batch.blocks]
+        place = np.flatnonzero(is_pair)
+        if len(place):
+            group = np.empty(len(records), dtype=np.int64)
+            for block in batch.blocks:
+                group[block.row] = block.group
+            pairs = self.encode_pairs(records.take(place), pairs_at(records, embedded, place))
+            told = pairs.blocks[0]
+            told = replace(told, row=place[told.row], group=group[place[told.row]])
+            blocks.append(told.take(np.argsort(told.group, kind="stable")))
+        return replace(batch, blocks=tuple(block for block in blocks if len(block)))
 
     def encode_pairs(self, records: Records, pairs: Pairs) -> Batch:
         """The same where the pairs have been read already."""
@@ -94,25 +124,28 @@ class RewardEncoder:
             raise DataError(
                 f"observation {row} is a tie ({int((pairs.outcome == 2).sum())} of "
                 f"{len(pairs.outcome)} are); the model was fitted without ties. Fit it with "
-                "ties='davidson', or drop them."
+                "ties='davidson' on data that have some, or drop them."
             )
         of_text = np.column_stack([self.rewards(pairs.embedded), self.form(pairs.embedded)])
         first, second = of_text[pairs.first], of_text[pairs.second]
         shown = [first, second, 0.5 * (first + second)][: 3 if self.has_ties else 2]
         features = np.zeros((len(first), len(shown), len(self.feature_names)))
         features[:, :, : of_text.shape[1]] = np.stack(shown, axis=1)
-        features[:, 0, of_text.shape[1]] = 1.0
+        if self.has_position:
+            features[:, 0, of_text.shape[1]] = 1.0
         if self.has_ties:
             features[:, 2, -1] = 1.0
         groups = groups_of(records, self.group_by)
-        order = np.argsort(groups.of_row, kind="stable")
+        of_pair = np.arange(len(first)) if pairs.row is None else pairs.row
+        order = np.argsort(groups.of_row[of_pair], kind="stable")
+        of_pair = of_pair[order]
         block = Block(
             kind="choice",
             features=features[order],
             offered=np.ones((len(first), len(shown)), dtype=bool),
             option=np.broadcast_to(np.arange(len(shown)), (len(first), len(shown))),
-            row=order,
-            group=groups.of_row[order],
+            row=of_pair,
+            group=groups.of_row[of_pair],
             weight=pairs.weight[order],
             answer={"chosen": pairs.outcome[order]},
         )
@@ -128,31 +161,47 @@ class RewardEncoder:
         )
 
 
-def read_pairs(records: Records, embedding: Embedding) -> Pairs:
-    """The pairs of the records. Raises `DataError` where an observation is no pair of two texts.
+def pair_rows(records: Records) -> Bool[Array, " B"]:
+    """Which observations compare two texts.
 
-    An edit counts as a pair: the edited text against the proposal. A choice between two does too.
+    An edit counts as one: the edited text against the proposal. A choice between two does too.
     """
     kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
-    is_pair = np.isin(kinds, ("pair", "edit", "choice")) & (records.menu_sizes == 2)
+    return np.isin(kinds, ("pair", "edit", "choice")) & (records.menu_sizes == 2)
+
+
+def read_pairs(records: Records, embedding: Embedding) -> Pairs:
+    """The pairs of the records. Raises `DataError` where an observation is no pair of two texts."""
+    is_pair = pair_rows(records)
     if not is_pair.all():
         row = int(np.argmax(~is_pair))
         raise DataError(
-            f"observation {row} is of kind {kinds[row]!r} with {int(records.menu_sizes[row])} "
-            f"texts ({int((~is_pair).sum())} of {len(records)} are no pairs); expected pairs, "
-            "edits or choices between two texts. Keep only these for a reward model."
+            f"observation {row} is of kind {records.kinds[records.kind_codes[row]]!r} with "
+            f"{int(records.menu_sizes[row])} texts ({int((~is_pair).sum())} of {len(records)} are "
+            "no pairs); expected pairs, edits or choices between two texts. Keep only these here; "
+            "other feedback can be learned from, not judged."
         )
-    embedded = embedding.embed(records)
+    return pairs_at(records, embedding.embed(records), np.arange(len(records)))
+
+
+def pair_outcomes(records: Records) -> Int[Array, " B"]:
+    """Of a pair: 0 where the first won, 1 where the second did, 2 for a tie; else -1."""
+    kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
     outcome = np.full(len(records), -1, dtype=np.int64)
     for name, of_kinds in (("outcome", ("pair",)), ("chosen", ("choice", "edit"))):
-        mine = np.isin(kinds, of_kinds)
+        mine = np.isin(kinds, of_kinds) & (records.menu_sizes == 2)
         if mine.any():
             outcome[mine] = to_ints(records.rows[name], missing=-1)[mine]
-    places = records.offsets[:-1]
+    return outcome
+
+
+def pairs_at(records: Records, embedded: Embedded, rows: Int[Array, " C"]) -> Pairs:
+    """The pairs at these places of records whose texts are embedded already."""
+    places = records.offsets[:-1][rows]
     return Pairs(
         embedded=embedded,
         first=embedded.of_option[places],
         second=embedded.of_option[places + 1],
-        outcome=outcome,
-        weight=to_floats(records.rows["weight"]),
+        outcome=pair_outcomes(records)[rows],
+        weight=to_floats(records.rows["weight"])[rows],
     )

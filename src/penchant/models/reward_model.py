@@ -10,18 +10,19 @@ from jaxtyping import Bool, Float
 
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
+from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
-from penchant.encoders.reward import Pairs, RewardEncoder, read_pairs
-from penchant.encoders.text_attributes import text_attributes
+from penchant.encoders.reward import RewardEncoder, pair_outcomes, read_pairs
 from penchant.errors import ConfigError, DataError
-from penchant.feedback.gap import GapModel
-from penchant.fitting.head_pairs import HeadPairs
-from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
+from penchant.feedback.channel_choice import Choice
+from penchant.fitting.channel_head import joint_channels
+from penchant.fitting.linear_head import LinearHead
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.metrics.intervals import Z95
-from penchant.models.estimator import Estimator, encoded
+from penchant.models.estimator import Estimator, answered, encoded
+from penchant.models.reward_head import HeadSettings, Lessons, RewardHead
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 
@@ -30,6 +31,7 @@ NOTHING: tuple[str, ...] = ()
 # Parts of the pairs for heads that have not seen a part.
 _FOLDS = 5
 HABITS = ("reward", "tie", "shown_first")
+_ADVICE = "Look for embeddings of very different sizes, or set a smaller prior_scale."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,28 +53,27 @@ class Judgements:
     knows_person: Bool[Array, " B"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Head:
-    """The first stage: the encoder that it becomes, and how its fit went."""
-
-    encoder: RewardEncoder
-    fitted: LinearHead
-
-
 @dataclass(eq=False)
 class RewardModel(Estimator):
     """reward(text) = f' w + c' beta on a frozen embedding f and counted attributes c; a judge's own
     weights on reward and attributes, tie rate and favour for the first shown ~ N(mean, L L').
 
-    Two stages: a ridge-penalised Davidson (1970) head on all pairs, its penalty chosen by the
-    evidence, then a panel mixed logit over (first, second, tie) on what heads say of pairs that
-    they have not seen (cross-fitted in five parts; Stone 1974), so that its weight on the reward
-    is what the reward is worth on new pairs. A new judge's posterior takes few answers.
+    Two stages: a ridge-penalised head on all feedback, its penalty chosen by the evidence, then a
+    panel mixed logit over (first, second, tie) on what heads say of pairs that they have not seen
+    (cross-fitted in five parts; Stone 1974), so that its weight on the reward is what the reward is
+    worth on new pairs. A new judge's posterior takes few answers.
+
+    The head hears pairs (Davidson 1970), edits (the edited text against the proposal), choices,
+    rankings, grades, ratings (each rater's own thresholds), clicks and numbers together, each kind
+    through its own likelihood and, beside the first, with its own noise. Judges are told apart by
+    their pairs and choices; where there are none, all are one average judge.
 
     embedding: where the numbers come from: a column of the data, or a model that reads the texts.
     attributes: of `text_attributes`, held apart from the embedding. ties: "davidson", or None
     where nobody may tie. personal: what differs between judges: True for everything, `HABITS`
     for reliability, tie rate and favour for the first alone, or names; False for one average judge.
+    soft_label: a column with the probability that the first of a pair is preferred, from several
+    votes or another model, in place of its answer; for all-pair data and one average judge.
     """
 
     embedding: Embedding = field(default_factory=EmbeddingColumn)
@@ -80,6 +81,7 @@ class RewardModel(Estimator):
     ties: str | None = "davidson"
     personal: bool | tuple[str, ...] = True
     correlated: bool = True
+    soft_label: str | None = None
     prior_scale: float | None = None
     num_draws: int = 200
     doubt_draws: int = 0
@@ -89,35 +91,36 @@ class RewardModel(Estimator):
     def fit(
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
     ) -> "RewardModel":
-        """Learn from pairs of texts.
+        """Learn from judged texts.
 
-        Raises `DataError` for feedback that is no pair, missing texts or embeddings.
+        Raises `DataError` for missing texts or embeddings, or where nobody answered.
         """
         if not isinstance(data, Records):
             raise DataError(
                 f"a reward model got a {type(data).__name__}; expected Records, whose texts it can "
                 "read. Read a file with `penchant.read`."
             )
-        pairs = self._pairs(data, sample_weight)
-        has_ties = self.ties is not None
-        model = GapModel(ties="davidson" if has_ties else None)
-        head = self._head(pairs, model)
-        encoder = head.encoder
-        answered = np.flatnonzero(pairs.outcome >= 0)
-        batch = self._unseen(data, pairs, encoder, model).take_rows(answered)
-        places = self._personal(encoder.feature_names)
+        lessons = self._lessons(data, sample_weight)
+        whole = lessons.fit(np.ones(len(data), dtype=bool), self.prior_scale)
+        batch, parts = self._unseen(lessons, whole)
+        self._refuse_unknown_names(whole.encoder.feature_names)
+        choices = replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
+        places = self._personal(whole.encoder.feature_names) if choices.blocks else ()
         if places:
             population = Normal(
                 random=places, distributions=("normal",) * len(places), correlated=self.correlated,
                 num_draws=self.num_draws, seed=self.random_state,
             )  # fmt: skip
             belief = fit_simulated(
-                batch, population, config=SimulatedConfig(max_steps=200, tolerance=1e-6),
-                encoder=encoder,
+                choices, population, config=SimulatedConfig(max_steps=200, tolerance=1e-6),
+                encoder=whole.encoder,
             )  # fmt: skip
+        elif choices.blocks:
+            belief = fit_pooled(choices, encoder=whole.encoder)
         else:
-            belief = fit_pooled(batch, encoder=encoder)
-        self.belief_ = _told(belief, head.fitted)
+            channels = (*joint_channels(batch), Choice())
+            belief = fit_pooled(batch, channels=channels, encoder=whole.encoder)
+        self.belief_ = _told(belief, whole.fitted, [part.fitted for part in parts])
         return self
 
     def judge(self, data: Records, history: Records | None = None) -> Judgements:
@@ -148,94 +151,92 @@ class RewardModel(Estimator):
             knows_person=np.array([name in names for name in group], dtype=bool),
         )
 
-    def _pairs(self, data: Records, sample_weight: Float[Array, " B"] | None) -> Pairs:
-        pairs = read_pairs(data, self.embedding)
+    def _lessons(self, data: Records, sample_weight: Float[Array, " B"] | None) -> Lessons:
         if self.ties not in (None, "davidson"):
             raise ConfigError(f"got ties={self.ties!r}; expected 'davidson' or None.")
-        if (pairs.outcome >= 0).sum() == 0:
-            raise DataError(
-                f"none of the {len(pairs.outcome)} pairs has an answer; expected at least one."
-            )
-        if sample_weight is None:
-            return pairs
-        weight = np.asarray(sample_weight, dtype=np.float64)
-        if weight.shape != pairs.weight.shape or not np.all(weight >= 0):
-            raise DataError(
-                f"sample_weight has shape {weight.shape} and minimum {weight.min(initial=0)}; "
-                f"expected one number, zero or more, for each of the {len(pairs.weight)} rows."
-            )
-        return replace(pairs, weight=pairs.weight * weight)
+        weight = to_floats(data.rows["weight"])
+        if sample_weight is not None:
+            given = np.asarray(sample_weight, dtype=np.float64)
+            if given.shape != weight.shape or not np.all(given >= 0):
+                raise DataError(
+                    f"sample_weight has shape {given.shape} and minimum {given.min(initial=0)}; "
+                    f"expected one number, zero or more, for each of the {len(weight)} rows."
+                )
+            weight = weight * given
+        won = pair_outcomes(data)
+        settings = HeadSettings(
+            embedding=self.embedding, attributes=tuple(self.attributes), group_by=self.group_by,
+            has_ties=self.ties is not None and bool((won == 2).any()),
+            # Where the winner always stands first, that is how the file is written.
+            has_position=len(np.unique(won[(won == 0) | (won == 1)])) > 1,
+        )  # fmt: skip
+        lessons = Lessons.read(data, weight, settings)
+        return lessons if self.soft_label is None else self._softened(lessons, self.soft_label)
 
-    def _head(self, pairs: Pairs, model: GapModel, *, prior_scale: float | None = None) -> _Head:
-        mean = pairs.embedded.vectors.mean(axis=0)
-        form = text_attributes(pairs.embedded.texts, self.attributes)
-        told = np.flatnonzero(pairs.outcome >= 0)
-        apart = form[pairs.first[told]] - form[pairs.second[told]]
-        spread = np.sqrt((apart**2).mean(axis=0))
-        spread = np.where(spread > 0, spread, 1.0)
-        columns = np.column_stack([apart / spread, np.ones(len(told))])
-        head = fit_linear_head(
-            HeadPairs(
-                features=pairs.embedded.vectors - mean,
-                first=pairs.first[told],
-                second=pairs.second[told],
-                answer=pairs.outcome[told],
-                weight=pairs.weight[told],
-                columns=columns,
-            ),
-            model,
-            prior_scale=prior_scale or self.prior_scale,
-            config=HeadConfig(),
-        )
-        assert head.covariance is not None
-        size = len(head.weights)
-        encoder = RewardEncoder(
-            embedding=self.embedding,
-            mean=mean,
-            weights=head.weights,
-            attributes=tuple(self.attributes),
-            spread=spread,
-            coefficients=head.coefficients[:-1],
-            doubt=np.linalg.cholesky(head.covariance[:size, :size]).astype(np.float32),
-            prior_scale=head.prior_scale,
-            has_ties=self.ties is not None,
-            group_by=self.group_by,
-        )
-        return _Head(encoder=encoder, fitted=head)
+    def _softened(self, lessons: Lessons, column: str) -> Lessons:
+        """The lessons with the column's probabilities for answers."""
+        rows = lessons.records.rows
+        if column not in rows.column_names:
+            raise DataError(
+                f"the rows have no column {column!r} of soft labels; they have "
+                f"{', '.join(rows.column_names)}."
+            )
+        if self.personal or not lessons.is_pair.all():
+            raise ConfigError(
+                f"got soft_label={column!r} with personal={self.personal!r}"
+                f"{'' if lessons.is_pair.all() else ' and feedback other than pairs'}; expected "
+                "personal=False and pairs alone, since a soft label is no answer of one person."
+            )
+        share = to_floats(rows[column])
+        bad = np.isfinite(share) & ((share < 0) | (share > 1))
+        if bad.any():
+            raise DataError(
+                f"observation {int(np.argmax(bad))} has the soft label {share[np.argmax(bad)]:g} "
+                f"({int(bad.sum())} of {len(bad)} are outside); expected probabilities from 0 to 1."
+            )
+        return replace(lessons, share=share)
 
-    def _unseen(
-        self, data: Records, pairs: Pairs, encoder: RewardEncoder, model: GapModel
-    ) -> Batch:
-        """The pairs as the second stage learns from them: each judged by a head that has not seen
-        it. By the head that has, rewards would look surer than they are of pairs to come."""
-        batch = encoder.encode_pairs(data, pairs)
-        # Whoever judges the same two texts belongs to the same part.
-        lower, upper = np.sort([pairs.first, pairs.second], axis=0)
-        answered = np.flatnonzero(pairs.outcome >= 0)
-        both = lower[answered] * len(pairs.embedded.texts) + upper[answered]
-        met, pair = np.unique(both, return_inverse=True)
+    def _unseen(self, lessons: Lessons, whole: RewardHead) -> tuple[Batch, list[RewardHead]]:
+        """The answers as the second stage learns from them: each judged by a head that has not
+        seen it. By the head that has, rewards would look surer than they are of pairs to come."""
+        batch = _encode(lessons, whole.encoder)
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *(b.row for b in batch.blocks)])
+        if not len(rows):
+            raise DataError(
+                f"none of the {len(lessons.weight)} pairs has an answer; expected at least one."
+            )
+        # Whoever judges the same texts belongs to the same part.
+        is_told = np.zeros(len(lessons.weight), dtype=bool)
+        is_told[rows] = True
+        met, menu = np.unique(lessons.menus()[is_told], return_inverse=True)
         num_folds = min(_FOLDS, len(met))
         if num_folds < 2:
-            return batch
-        part = np.random.default_rng(self.random_state).permutation(len(met)) % num_folds
-        fold = np.full(len(pairs.outcome), -1)
-        fold[answered] = part[pair]
-        (block,) = batch.blocks
-        features = block.features.copy()
-        for out in range(num_folds):
-            others = replace(pairs, outcome=np.where(fold == out, -1, pairs.outcome))
-            apart = self._head(others, model, prior_scale=encoder.prior_scale).encoder
-            there = fold[block.row] == out
-            features[there, :, 0] = apart.encode_pairs(data, pairs).blocks[0].features[there, :, 0]
-        return replace(batch, blocks=(replace(block, features=features),))
+            return batch, []
+        fold = np.full(len(lessons.weight), -1)
+        fold[is_told] = (
+            np.random.default_rng(self.random_state).permutation(len(met)) % num_folds
+        )[menu]
+        features = [block.features.copy() for block in batch.blocks]
+        parts = [lessons.fit(is_told & (fold != k), whole.encoder.prior_scale)
+                 for k in range(num_folds)]  # fmt: skip
+        for k, part in enumerate(parts):
+            said = _encode(lessons, part.encoder)
+            for own, block, other in zip(features, batch.blocks, said.blocks):
+                there = fold[block.row] == k
+                own[there, :, 0] = other.features[there, :, 0]
+        blocks = tuple(replace(b, features=f) for b, f in zip(batch.blocks, features))
+        return replace(batch, blocks=blocks), parts
 
-    def _personal(self, names: tuple[str, ...]) -> tuple[int, ...]:
-        asked = names if self.personal is True else self.personal or ()
-        unknown = [name for name in asked if name not in names and name != "tie"]
+    def _refuse_unknown_names(self, names: tuple[str, ...]) -> None:
+        asked = () if isinstance(self.personal, bool) else self.personal
+        unknown = [name for name in asked if name not in (*names, *HABITS)]
         if unknown:
             raise ConfigError(
                 f"judges cannot differ in {unknown[0]!r}; expected some of {', '.join(names)}."
             )
+
+    def _personal(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        asked = names if self.personal is True else self.personal or ()
         return tuple(place for place, name in enumerate(names) if name in asked)
 
     def _encoder(self) -> RewardEncoder:
@@ -244,16 +245,37 @@ class RewardModel(Estimator):
         return encoder
 
 
-def _told(belief: Belief, head: LinearHead) -> Belief:
+def _encode(lessons: Lessons, encoder: RewardEncoder) -> Batch:
+    """The answered observations, weighed as the lessons are."""
+    if lessons.is_pair.all():
+        batch = encoder.encode_pairs(lessons.records, lessons.pairs(np.arange(len(lessons.weight))))
+    else:
+        batch = encoder.encode_mixed(lessons.records, lessons.is_pair, lessons.embedded)
+        blocks = tuple(replace(b, weight=lessons.weight[b.row]) for b in batch.blocks)
+        batch = replace(batch, blocks=blocks)
+    return answered(batch)
+
+
+def _told(belief: Belief, whole: LinearHead, parts: list[LinearHead]) -> Belief:
     """The belief, whose report is of the second stage, with what the first one left open."""
-    if head.converged or belief.report is None:
+    stopped = [part for part in parts if not part.converged]
+    if belief.report is None or (whole.converged and not stopped):
         return belief
-    warning = (
-        f"The reward head did not converge: after {head.iterations} steps, one more would bring "
-        f"{head.gain_left:.3g} nats. Rewards are where it stopped, their intervals may be wrong. "
-        "Look for embeddings of very different sizes, or set a smaller prior_scale."
-    )
-    report = replace(belief.report, converged=False, warnings=(*belief.report.warnings, warning))
+    warnings = []
+    if not whole.converged:
+        warnings.append(
+            f"The reward head did not converge: after {whole.iterations} steps, one more would "
+            f"bring {whole.gain_left:.3g} nats. Rewards are where it stopped, their intervals may "
+            f"be wrong. {_ADVICE}"
+        )
+    if stopped:
+        worst = max(part.gain_left for part in stopped)
+        warnings.append(
+            f"{len(stopped)} of the {len(parts)} heads that judge what they have not seen did not "
+            f"converge (one more step would bring up to {worst:.3g} nats): how much the reward "
+            f"counts for judges may be wrong. {_ADVICE}"
+        )
+    report = replace(belief.report, converged=False, warnings=(*belief.report.warnings, *warnings))
     return replace(belief, report=report)
 
 

@@ -1,0 +1,178 @@
+"""One linear reward head from feedback of every kind: pairs, grades, ratings, rankings, edits.
+
+Legend: T texts, E dimensions, C further features, M own parameters of all channels,
+P = E + C + M parameters.
+"""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from penchant.data.batch import Batch
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel import default_channels
+from penchant.feedback.channel_contract import Channel
+from penchant.feedback.channel_option import Outcome, Rating
+from penchant.feedback.scaled import Scaled
+from penchant.fitting.inference import invert_information
+from penchant.fitting.linear_head import LinearHead
+from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
+from penchant.fitting.pooled_density import PooledDensity, serving_channel
+from penchant.fitting.pooled_task import MOST_DENSE
+from penchant.fitting.shrinkage import Mode, Shrinkage, learn_spreads
+from penchant.numerics.arrays import Array
+from penchant.numerics.threads import one_blas_thread
+from penchant.utilities.embedded import Embedded
+
+# Two numbers a rater; beyond so many raters the dense curvature costs more than the shift is worth.
+_MOST_RATERS = 300
+# Nats a unit of weight; in float32, what a step gains below this is rounding.
+_TOLERANCE = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-7}
+# Numbers of the embeddings up to which they are copied to float64 (64 MB).
+_MOST_EXACT = 8_000_000
+# Columns and own parameters are free; this much keeps them finite where nothing tells of them.
+_LOOSE = 1e-6
+
+
+def joint_channels(batch: Batch) -> tuple[Channel, ...]:
+    """A channel for each kind of feedback, with a noise of its own for every kind but the first.
+
+    The first is a choice or pair where there is one, so that rewards are in its logits. Ratings
+    have thresholds of each person's own (up to 300 people), numbers an intercept.
+    """
+    made = [_with_people(channel, batch) for channel in default_channels(batch)]
+    made.sort(key=lambda channel: channel.kind not in ("choice", "pair"))
+    return (*made[:1], *(Scaled(channel=channel) for channel in made[1:]))
+
+
+def _with_people(channel: Channel, batch: Batch) -> Channel:
+    if isinstance(channel, Rating):
+        return replace(channel, by_person=1 < batch.num_groups <= _MOST_RATERS)
+    return replace(channel, has_intercept=True) if isinstance(channel, Outcome) else channel
+
+
+@one_blas_thread
+def fit_channel_head(
+    vectors: Float32[Array, "T E"],
+    batch: Batch,
+    channels: tuple[Channel, ...] | None = None,
+    *,
+    prior_scale: float | None = None,
+    config: NewtonConfig | None = None,
+) -> LinearHead:
+    """The posterior mode of U = f' w + x' beta under all channels together; w ~ N(0, scale^2).
+
+    The options of the batch are numbered by the lines of `vectors`; its features (x, perhaps none)
+    and the channels' own parameters are free. prior_scale None: chosen by the evidence (MacKay
+    1992). channels None: `joint_channels`. For pairs alone `fit_linear_head` finds the same head
+    faster.
+
+    Raises `DataError` for a batch without answers or embeddings that are not finite, `ConfigError`
+    for a prior scale that is not positive or more than 2,000 parameters.
+    """
+    began = time.perf_counter()
+    _check(vectors, batch, prior_scale)
+    utility = Embedded(
+        vectors=vectors.astype(np.float64) if vectors.size <= _MOST_EXACT else vectors
+    )
+    channels = channels or joint_channels(batch)
+    density, start, scales = _density(utility, batch, channels)
+    num_tastes, dimensions = density.num_tastes, utility.num_dimensions
+
+    weight = sum(float(block.weight.sum()) for block in batch.blocks)
+    config = config or NewtonConfig(tolerance=weight * _TOLERANCE[utility.vectors.dtype])
+
+    def climb(precision: Array, theta: Array | None) -> Mode[Optimum]:
+        summit = _climb(density, precision, start if theta is None else theta, config)
+        inverse, _ = invert_information(summit.information)
+        return Mode(theta=summit.theta, covariance=inverse, fit=summit)
+
+    base = density.prior_precision + _LOOSE * (density.prior_precision == 0)
+    base[:dimensions] = 0.0
+    if prior_scale is None:
+        families = (0,) * dimensions + (-1,) * (len(start) - dimensions)
+        learned = learn_spreads(
+            climb, Shrinkage(families=families, names=("embedding",)), scales, base
+        )
+        precision, summit = learned.precision, learned.fit
+    else:
+        precision = base + np.where(np.arange(len(start)) < dimensions, prior_scale**-2.0, 0.0)
+        summit = climb(precision, None).fit
+    covariance, _ = invert_information(summit.information)
+    return LinearHead(
+        weights=summit.theta[:dimensions],
+        coefficients=summit.theta[dimensions:num_tastes],
+        own=summit.theta[num_tastes:],
+        prior_scale=float(precision[0] ** -0.5),
+        log_likelihood=summit.value + 0.5 * float(precision @ summit.theta**2),
+        covariance=covariance,
+        effective=len(start) - float(precision @ np.diag(covariance)),
+        converged=summit.converged,
+        iterations=summit.iterations,
+        gain_left=summit.decrement,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _density(
+    utility: Embedded, batch: Batch, channels: tuple[Channel, ...]
+) -> tuple[PooledDensity, Float[Array, " P"], Float[Array, " P"]]:
+    for block in batch.blocks:
+        serving_channel(channels, block.kind)
+    for channel in channels:
+        channel.validate(batch)
+    own = [channel.initial(batch) for channel in channels]
+    num_tastes = len(utility.taste_names(batch))
+    start = np.concatenate([np.zeros(num_tastes), *own])
+    if len(start) > MOST_DENSE:
+        raise ConfigError(
+            f"the head has {len(start)} parameters ({utility.num_dimensions} of them dimensions of "
+            f"the embedding); expected at most {MOST_DENSE} where feedback is of several kinds. "
+            "Embed with fewer dimensions, or keep pairs only."
+        )
+    precision = [channel.prior_precision(batch) for channel in channels]
+    density = PooledDensity(
+        batch=batch, utility=utility, channels=channels, sizes=tuple(map(len, own)),
+        prior_precision=np.concatenate([np.zeros(num_tastes), *precision]),
+    )  # fmt: skip
+    scales = np.concatenate([utility.scales(batch), np.ones(len(start) - num_tastes)])
+    return density, start, scales
+
+
+def _climb(
+    density: PooledDensity,
+    precision: Float[Array, " P"],
+    start: Float[Array, " P"],
+    config: NewtonConfig,
+) -> Optimum:
+    def evaluate(theta: Float[Array, " P"]) -> Evaluation:
+        data = density.evaluate(theta)
+        return Evaluation(
+            value=data.value - 0.5 * float(precision @ theta**2),
+            gradient=data.gradient - precision * theta,
+            information=data.information + np.diag(precision),
+        )
+
+    return maximise(evaluate, start, config)
+
+
+def _check(vectors: Array, batch: Batch, prior_scale: float | None) -> None:
+    if prior_scale is not None and not prior_scale > 0:
+        raise ConfigError(
+            f"got prior_scale={prior_scale}; expected a positive standard deviation of each "
+            "weight, or None to let the data choose it."
+        )
+    if not np.isfinite(vectors).all():
+        bad = ~np.isfinite(vectors).all(axis=1)
+        raise DataError(
+            f"the embedding of text {int(np.argmax(bad))} is not all finite numbers "
+            f"({int(bad.sum())} of {len(bad)} texts are like this). Drop these texts, or embed "
+            "them again."
+        )
+    if not sum(float(block.weight.sum()) for block in batch.blocks) > 0:
+        raise DataError(
+            f"the batch holds {batch.num_observations} observations with no weight at all; "
+            "expected at least one with a positive weight."
+        )

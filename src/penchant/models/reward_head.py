@@ -1,0 +1,180 @@
+"""The first stage of a reward model: what texts are worth to the average judge, from all feedback.
+
+Legend: B observations, N options over all menus, T distinct texts, C attributes.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int
+
+from penchant.data.batch import Batch
+from penchant.data.batch_builder import build_batch, groups_of
+from penchant.data.records import Records
+from penchant.encoders.embedding import Embedded, Embedding
+from penchant.encoders.reward import Pairs, RewardEncoder, pair_rows, pairs_at
+from penchant.encoders.text_attributes import text_attributes
+from penchant.feedback.gap import GapModel
+from penchant.fitting.channel_head import fit_channel_head
+from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    """The fields of a `RewardModel` that its heads need; see there."""
+
+    embedding: Embedding
+    attributes: tuple[str, ...]
+    has_ties: bool
+    has_position: bool
+    group_by: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardHead:
+    """A head as the encoder that it becomes, and how its fit went."""
+
+    encoder: RewardEncoder
+    fitted: LinearHead
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lessons:
+    """What heads learn from. weight: of each observation. share: of soft labels, the probability
+    that the first of a pair is preferred, NaN where the answer stands; None without any."""
+
+    records: Records
+    embedded: Embedded
+    is_pair: Bool[Array, " B"]
+    weight: Float[Array, " B"]
+    settings: HeadSettings
+    share: Float[Array, " B"] | None = None
+
+    @classmethod
+    def read(
+        cls, records: Records, weight: Float[Array, " B"], settings: HeadSettings
+    ) -> "Lessons":
+        """The records with their texts embedded, once."""
+        return cls(
+            records=records, embedded=settings.embedding.embed(records),
+            is_pair=pair_rows(records), weight=weight, settings=settings,
+        )  # fmt: skip
+
+    def menus(self) -> Int[Array, " B"]:
+        """A number for each set of texts: whoever judged the same texts has the same one."""
+        sizes = self.records.menu_sizes
+        padded = np.full((len(sizes), int(sizes.max(initial=0))), -1, dtype=np.int64)
+        padded[np.arange(padded.shape[1]) < sizes[:, None]] = self.embedded.of_option
+        return np.unique(np.sort(padded, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    def fit(self, kept: Bool[Array, " B"], prior_scale: float | None) -> RewardHead:
+        """The head that has seen these observations."""
+        embedded, settings = self.embedded, self.settings
+        mean = embedded.vectors.mean(axis=0)
+        form = text_attributes(embedded.texts, settings.attributes)
+        if self.is_pair.all():
+            fitted, spread = self._from_pairs(embedded.vectors - mean, form, kept, prior_scale)
+        else:
+            fitted, spread = self._from_all(embedded.vectors - mean, form, kept, prior_scale)
+        assert fitted.covariance is not None
+        size = len(fitted.weights)
+        encoder = RewardEncoder(
+            embedding=settings.embedding,
+            mean=mean,
+            weights=fitted.weights,
+            attributes=settings.attributes,
+            spread=spread,
+            coefficients=fitted.coefficients[: form.shape[1]],
+            doubt=np.linalg.cholesky(fitted.covariance[:size, :size]).astype(np.float32),
+            prior_scale=fitted.prior_scale,
+            has_ties=settings.has_ties,
+            group_by=settings.group_by,
+            has_position=settings.has_position,
+        )
+        return RewardHead(encoder=encoder, fitted=fitted)
+
+    def pairs(self, rows: Int[Array, " C"]) -> Pairs:
+        """The pairs at these places, with the weights of the lessons; a soft label is both
+        answers, each with its probability as weight, the second ones after all of the first."""
+        pairs = replace(pairs_at(self.records, self.embedded, rows), weight=self.weight[rows])
+        if self.share is None:
+            return pairs
+        share = self.share[rows]
+        soft = np.flatnonzero(np.isfinite(share))
+        outcome, weight = pairs.outcome.copy(), pairs.weight.copy()
+        outcome[soft], weight[soft] = 0, weight[soft] * share[soft]
+        return replace(
+            pairs,
+            first=np.concatenate([pairs.first, pairs.first[soft]]),
+            second=np.concatenate([pairs.second, pairs.second[soft]]),
+            outcome=np.concatenate([outcome, np.ones(len(soft), dtype=np.int64)]),
+            weight=np.concatenate([weight, pairs.weight[soft] * (1.0 - share[soft])]),
+            row=np.concatenate([np.arange(len(rows)), soft]),
+        )
+
+    def _from_pairs(
+        self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
+    ) -> tuple[LinearHead, Float[Array, " C"]]:
+        pairs = self.pairs(np.flatnonzero(kept))
+        told = np.flatnonzero(pairs.outcome >= 0)
+        apart = form[pairs.first[told]] - form[pairs.second[told]]
+        spread = _spread(apart)
+        head = fit_linear_head(
+            HeadPairs(
+                features=vectors,
+                first=pairs.first[told],
+                second=pairs.second[told],
+                answer=pairs.outcome[told],
+                weight=pairs.weight[told],
+                columns=self._columns(apart / spread, np.ones(len(told))),
+            ),
+            GapModel(ties="davidson" if self.settings.has_ties else None),
+            prior_scale=prior_scale,
+            config=HeadConfig(),
+        )
+        return head, spread
+
+    def _from_all(
+        self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
+    ) -> tuple[LinearHead, Float[Array, " C"]]:
+        """All kinds of feedback together; being shown first counts in pairs only."""
+        records, of_option = self.records, self.embedded.of_option
+        first = records.offsets[:-1]
+        # A rated text is alone on its menu: it is told apart from the texts of other menus.
+        compared = records.menu_sizes > 1
+        centre = np.where(compared[:, None], form[of_option[first]], form[of_option].mean(axis=0))
+        spread = _spread(form[of_option] - centre[records.row_of_option])
+        shown_first = np.zeros(len(of_option))
+        shown_first[first[self.is_pair]] = 1.0
+        features = self._columns((form / spread)[of_option], shown_first)
+        batch = self._batch(features, kept)
+        return fit_channel_head(vectors, batch, prior_scale=prior_scale), spread
+
+    def _columns(self, form: Array, shown_first: Array) -> Array:
+        return np.column_stack([form, shown_first]) if self.settings.has_position else form
+
+    def _batch(self, features: Float[Array, "N C1"], kept: Bool[Array, " B"]) -> Batch:
+        """The observations with texts for options."""
+        names = pa.array([str(t) for t in range(len(self.embedded.texts))])
+        option = pa.DictionaryArray.from_arrays(self.embedded.of_option.astype(np.int32), names)
+        records = self.records.with_columns(options={"option": option})
+        num_groups = len(groups_of(records, self.settings.group_by).names)
+        named = tuple(f"x{place}" for place in range(features.shape[1]))
+        batch = build_batch(
+            records, features, named, np.zeros((num_groups, 0)), (), self.settings.group_by
+        )
+        text = np.array([*map(int, batch.option_names), -1])
+        blocks = []
+        for block in batch.blocks:
+            mine = block.take(np.flatnonzero(kept[block.row]))
+            if len(mine):
+                blocks.append(replace(mine, option=text[mine.option], weight=self.weight[mine.row]))
+        return replace(batch, blocks=tuple(blocks), option_names=tuple(names.to_pylist()))
+
+
+def _spread(apart: Float[Array, "_ C"]) -> Float[Array, " C"]:
+    spread = np.sqrt((apart**2).mean(axis=0))
+    return np.where(spread > 0, spread, 1.0)

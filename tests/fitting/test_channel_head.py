@@ -1,0 +1,225 @@
+"""One head from every kind of feedback: the same truth, the same numbers where kinds coincide."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penchant.data.batch import Batch, Block
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_option import Rating
+from penchant.feedback.channel_order import Ranking
+from penchant.feedback.channel_pair import Pair
+from penchant.feedback.gap import GapModel
+from penchant.feedback.scaled import Scaled
+from penchant.fitting.channel_head import fit_channel_head, joint_channels
+from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.linear_head import fit_linear_head
+from penchant.fitting.newton import NewtonConfig
+
+DIMENSIONS, TEXTS = 6, 50
+
+
+def texts(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((TEXTS, DIMENSIONS)).astype(np.float32), rng
+
+
+def block_of(kind, option, answer, group=None, features=None):
+    shape = option.shape
+    return Block(
+        kind=kind,
+        features=np.zeros((*shape, 0)) if features is None else features,
+        offered=option >= 0,
+        option=option,
+        row=np.arange(len(option)),
+        group=np.zeros(len(option), dtype=np.int64) if group is None else group,
+        weight=np.ones(len(option)),
+        answer=answer,
+    )
+
+
+def batch_of(*blocks, people=1):
+    return Batch(
+        blocks=blocks,
+        feature_names=tuple(f"x{d}" for d in range(blocks[0].features.shape[2])),
+        option_names=tuple(f"t{t}" for t in range(TEXTS)),
+        group_names=tuple(f"p{g}" for g in range(people)),
+        group_features=np.zeros((people, 0)),
+        num_rows=sum(map(len, blocks)),
+    )
+
+
+def menus(rng, count, size):
+    return np.argsort(rng.random((count, TEXTS)), axis=1)[:, :size]
+
+
+def pairs_block(rng, worth, count=800, kind="pair"):
+    option = menus(rng, count, 2)
+    gap = worth[option[:, 0]] - worth[option[:, 1]]
+    outcome = (rng.random(count) > 1 / (1 + np.exp(-gap))).astype(np.int64)
+    return block_of(kind, option, {"outcome" if kind == "pair" else "chosen": outcome})
+
+
+def ranking_block(rng, worth, count=400, size=4):
+    option = menus(rng, count, size)
+    noisy = worth[option] + rng.gumbel(size=option.shape)
+    rank = 1 + np.argsort(np.argsort(-noisy, axis=1), axis=1)
+    return block_of("ranking", option, {"rank": rank})
+
+
+def rating_block(rng, worth, count=1500, people=20, scale=0.6):
+    """Raters whose thresholds are shifted by their own number."""
+    option, group = rng.integers(0, TEXTS, (count, 1)), rng.integers(0, people, count)
+    shift = rng.standard_normal(people)[group]
+    heard = scale * worth[option[:, 0]] - shift + rng.logistic(size=count)
+    level = np.searchsorted([-1.5, 0.0, 1.5], heard).astype(np.int64)
+    return block_of("rating", option, {"level": level[:, None]}, group)
+
+
+def correlation(head, weights):
+    return np.corrcoef(head.weights, weights)[0, 1]
+
+
+def test_one_pair_as_a_choice_a_pair_and_a_ranking_of_two_is_one_head():
+    vectors, rng = texts()
+    pairs = pairs_block(rng, vectors @ np.ones(DIMENSIONS))
+    outcome = pairs.answer["outcome"]
+    rank = np.stack([1 + outcome, 2 - outcome], axis=1)
+    forms = {
+        Pair(): pairs,
+        Choice(): replace(pairs, kind="choice", answer={"chosen": outcome}),
+        Ranking(): replace(pairs, kind="ranking", answer={"rank": rank}),
+    }
+    heads = [
+        fit_channel_head(vectors, batch_of(block), (channel,), prior_scale=0.8)
+        for channel, block in forms.items()
+    ]
+    for head in heads[1:]:
+        np.testing.assert_allclose(head.weights, heads[0].weights, atol=2e-5)
+        np.testing.assert_allclose(head.covariance, heads[0].covariance, atol=1e-5)
+    # And the fast head of pairs ends at the same place.
+    fast = fit_linear_head(
+        HeadPairs(features=vectors, first=pairs.option[:, 0], second=pairs.option[:, 1],
+                  answer=outcome, weight=pairs.weight),
+        GapModel(), prior_scale=0.8,
+    )  # fmt: skip
+    np.testing.assert_allclose(heads[0].weights, fast.weights, atol=1e-3)
+    np.testing.assert_allclose(heads[0].covariance, fast.covariance, atol=1e-4)
+    assert heads[0].log_likelihood == pytest.approx(fast.log_likelihood, rel=1e-5)
+
+
+def test_the_head_is_where_a_dense_fit_of_the_same_features_ends():
+    from penchant.fitting.pooled import fit_pooled
+
+    vectors, rng = texts(3)
+    weights = rng.standard_normal(DIMENSIONS)
+    makers = (pairs_block, ranking_block, rating_block)
+    paired, *others = (make(rng, vectors @ weights) for make in makers)
+    shown_first = np.zeros((*paired.option.shape, 1))
+    shown_first[:, 0] = 1.0
+    # Ties that are likelier where texts are alike, so that their strength goes with the weights.
+    alike = np.abs(np.diff(vectors @ weights[:, None], axis=0)).mean()
+    gap = np.ptp((vectors @ weights)[paired.option], axis=1)
+    outcome = np.where(gap < 0.3 * alike, 2, paired.answer["outcome"])
+    blocks = [replace(paired, features=shown_first, answer={"outcome": outcome})]
+    blocks += [replace(b, features=np.zeros((*b.option.shape, 1))) for b in others]
+    channels = (Pair(ties="davidson"), Ranking(), Scaled(channel=Rating(levels=4, by_person=True)))
+    head = fit_channel_head(vectors, batch_of(*blocks, people=20), channels, prior_scale=50.0)
+    dense = batch_of(*(
+        replace(b, features=np.concatenate([vectors[b.option].astype(float), b.features], axis=2))
+        for b in blocks
+    ), people=20)  # fmt: skip
+    belief = fit_pooled(dense, channels=channels)
+    ours = np.concatenate([head.weights, head.coefficients, head.own])
+    error = np.sqrt(np.diag(belief.covariance))
+    np.testing.assert_array_less(np.abs(ours - belief.theta) / error, 0.01)
+    np.testing.assert_allclose(np.sqrt(np.diag(head.covariance)), error, rtol=0.01)
+
+
+def test_every_kind_of_feedback_recovers_the_truth_and_all_together_do_best():
+    errors = {"pair": [], "ranking": [], "rating": [], "all": []}
+    for seed in range(5):
+        vectors, rng = texts(seed)
+        weights = rng.standard_normal(DIMENSIONS)
+        worth = vectors @ weights
+        blocks = {
+            "pair": pairs_block(rng, worth),
+            "ranking": ranking_block(rng, worth),
+            "rating": rating_block(rng, worth),
+        }
+        for name in errors:
+            mine = tuple(blocks.values()) if name == "all" else (blocks[name],)
+            head = fit_channel_head(vectors, batch_of(*mine, people=20))
+            assert head.converged
+            # Of a single kind the scale is its own noise's; the direction is common to all.
+            errors[name].append(1 - correlation(head, weights))
+    mean = {name: np.mean(each) for name, each in errors.items()}
+    assert max(mean.values()) < 0.02
+    assert mean["all"] < min(mean["pair"], mean["ranking"], mean["rating"])
+
+
+def test_a_kind_of_feedback_with_more_noise_is_heard_through_a_scale_of_its_own():
+    scales = []
+    for seed in range(4):
+        vectors, rng = texts(seed)
+        weights = rng.standard_normal(DIMENSIONS)
+        worth = vectors @ weights
+        batch = batch_of(pairs_block(rng, worth, 3000), rating_block(rng, worth, 6000), people=20)
+        channels = joint_channels(batch)
+        head = fit_channel_head(vectors, batch, channels)
+        names = [name for channel in channels for name in channel.parameter_names(batch)]
+        scales.append(head.own[names.index("log scale of rating")])
+        # Rewards are in the logits of pairs, whatever the ratings' noise.
+        error = np.sqrt(np.diag(head.covariance))[:DIMENSIONS]
+        assert np.abs(head.weights - weights).max() < 4.5 * error.max()
+    assert np.mean(scales) == pytest.approx(np.log(0.6), abs=0.12)
+
+
+def test_raters_who_differ_in_their_thresholds_do_not_bias_the_head():
+    """Harsh raters who see the better half of the texts make them look worse."""
+    rng = np.random.default_rng(0)
+    vectors, _ = texts()
+    weights = np.array([1.5, 0, 0, 0, 0, 0])
+    worth = vectors @ weights
+    good, bad = np.flatnonzero(worth > 0), np.flatnonzero(worth <= 0)
+    group = rng.integers(0, 20, 4000)
+    option = np.where(group < 10, rng.choice(good, 4000), rng.choice(bad, 4000))
+    # One in five looks at any text, so that raters can be compared.
+    option = np.where(rng.random(4000) < 0.2, rng.integers(0, TEXTS, 4000), option)
+    heard = worth[option] - np.where(group < 10, 2.0, -2.0) + rng.logistic(size=4000)
+    level = np.searchsorted([-1.5, 0.0, 1.5], heard)[:, None].astype(np.int64)
+    batch = batch_of(block_of("rating", option[:, None], {"level": level}, group), people=20)
+    personal = fit_channel_head(vectors, batch, (Rating(levels=4, by_person=True, shift_scale=2),))
+    common = fit_channel_head(vectors, batch, (Rating(levels=4),))
+    assert personal.weights[0] == pytest.approx(1.5, abs=0.2)
+    assert common.weights[0] < 0.9
+
+
+def test_what_cannot_be_fitted_is_refused():
+    vectors, rng = texts()
+    block = pairs_block(rng, vectors @ np.ones(DIMENSIONS), 40)
+    batch = batch_of(block)
+    broken = vectors.copy()
+    broken[3, 1] = np.nan
+    with pytest.raises(DataError, match=r"embedding of text 3 is not all finite numbers \(1 of 50"):
+        fit_channel_head(broken, batch)
+    with pytest.raises(DataError, match="no weight at all"):
+        fit_channel_head(vectors, batch_of(replace(block, weight=np.zeros(40))))
+    with pytest.raises(ConfigError, match="prior_scale=0"):
+        fit_channel_head(vectors, batch, prior_scale=0)
+    with pytest.raises(DataError, match="there are 5 embeddings"):
+        fit_channel_head(vectors[:5], batch)
+    with pytest.raises(DataError, match="kind 'pair', which this model has no likelihood for"):
+        fit_channel_head(vectors, batch, (Choice(),))
+
+
+def test_a_climb_that_was_cut_short_is_no_convergence():
+    vectors, rng = texts()
+    batch = batch_of(pairs_block(rng, 3 * vectors @ np.ones(DIMENSIONS)))
+    cut = fit_channel_head(
+        vectors, batch, prior_scale=1.0, config=NewtonConfig(max_steps=1, tolerance=1e-9)
+    )
+    assert not cut.converged
+    assert cut.gain_left > 1e-3

@@ -1,0 +1,164 @@
+"""A reward model taught by pairs, rankings, ratings, edits and soft labels, alone and together."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from penchant.data.records import Records, concat
+from penchant.errors import ConfigError, DataError
+from penchant.models.reward_model import HABITS, RewardModel
+
+DIMENSIONS, TEXTS = 5, 60
+WEIGHTS = np.array([1.2, -0.8, 0.5, 0.0, 0.0])
+
+
+class World:
+    """Texts with embeddings whose worth is known, and people who speak of them in every way."""
+
+    def __init__(self, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.vectors = self.rng.standard_normal((TEXTS, DIMENSIONS)).astype(np.float32)
+        self.texts = [f"text {'so ' * (t % 7)}{t}" for t in range(TEXTS)]
+        self.worth = self.vectors @ WEIGHTS
+
+    def shown(self, count, size):
+        return np.argsort(self.rng.random((count, TEXTS)), axis=1)[:, :size]
+
+    def records(self, kind, shown, rows=None, options=None):
+        codes = pa.array(shown.ravel().astype(np.int32))
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(self.vectors.ravel()), DIMENSIONS)
+        people = self.rng.integers(0, 30, len(shown))
+        return Records.from_arrays(
+            options={
+                "text": pa.DictionaryArray.from_arrays(codes, pa.array(self.texts)),
+                "embedding": pa.DictionaryArray.from_arrays(codes, lists),
+                **(options or {}),
+            },
+            menu_sizes=np.full(len(shown), shown.shape[1]),
+            kind=kind,
+            rows={"person": [f"p{p}" for p in people], **(rows or {})},
+            extras=("embedding",),
+        )
+
+    def pairs(self, count=800, kind="pair"):
+        shown = self.shown(count, 2)
+        gap = self.worth[shown[:, 0]] - self.worth[shown[:, 1]]
+        second = (self.rng.random(count) > 1 / (1 + np.exp(-gap))).astype(int)
+        return self.records(kind, shown, {"outcome" if kind == "pair" else "chosen": second})
+
+    def rankings(self, count=400, size=4):
+        shown = self.shown(count, size)
+        noisy = self.worth[shown] + self.rng.gumbel(size=shown.shape)
+        rank = 1 + np.argsort(np.argsort(-noisy, axis=1), axis=1)
+        return self.records("ranking", shown, options={"rank": rank.ravel()})
+
+    def ratings(self, count=1200):
+        shown = self.shown(count, 1)
+        heard = 0.7 * self.worth[shown[:, 0]] + self.rng.logistic(size=count)
+        return self.records(
+            "rating", shown, options={"level": np.searchsorted([-1.5, 0.0, 1.5], heard)}
+        )
+
+    def graded(self, count=800):
+        shown = self.shown(count, 2)
+        gap = self.worth[shown[:, 0]] - self.worth[shown[:, 1]]
+        grade = np.searchsorted([-1.5, -0.5, 0.5, 1.5], gap + self.rng.logistic(size=count))
+        return self.records("graded", shown, {"grade": grade})
+
+
+def agreement(model, world):
+    """Correlation of the rewards with the true worths."""
+    encoder = model.belief_.encoder
+    said = (world.vectors - encoder.mean) @ encoder.weights
+    return np.corrcoef(said, world.worth)[0, 1]
+
+
+@pytest.mark.parametrize("kind", ["rankings", "ratings", "graded", "edits"])
+def test_feedback_of_any_one_kind_teaches_what_texts_are_worth(kind):
+    world = World(1)
+    records = world.pairs(kind="edit") if kind == "edits" else getattr(world, kind)()
+    model = RewardModel(personal=False).fit(records)
+    assert model.belief_.report.converged
+    assert agreement(model, world) > 0.96
+    said = model.judge(world.pairs(50))
+    assert np.isfinite(said.probabilities).all()
+    np.testing.assert_allclose(said.probabilities.sum(axis=1), 1.0)
+    assert (said.low < said.gap).all()
+
+
+def test_kinds_together_teach_more_than_the_pairs_alone():
+    gains = []
+    for seed in range(4):
+        world = World(seed)
+        pairs = world.pairs(150)
+        rest = [world.rankings(200), world.ratings(600), world.graded(200)]
+        alone = RewardModel(personal=False).fit(pairs)
+        joint = RewardModel(personal=False).fit(concat([pairs, *rest]))
+        gains.append(agreement(joint, world) - agreement(alone, world))
+        test = world.pairs(2000)
+        outcome = np.asarray(test.rows["outcome"])
+        nll = [
+            -np.log(m.judge(test).probabilities[np.arange(2000), outcome]).mean()
+            for m in (alone, joint)
+        ]
+        assert nll[1] < nll[0]
+    assert min(gains) > 0
+
+
+def test_judges_are_told_apart_by_their_pairs_beside_other_feedback():
+    world = World(2)
+    mixed = concat([world.pairs(600), world.ratings(400)])
+    model = RewardModel(personal=HABITS, num_draws=50).fit(mixed)
+    assert "sd(reward)" in " ".join(model.belief_.parameter_names) or any(
+        "reward" in name for name in model.belief_.parameter_names
+    )
+    assert model.belief_.report.rows == 600
+
+
+def test_a_soft_label_is_both_answers_with_its_weight():
+    world = World(3)
+    pairs = world.pairs(400)
+    share = world.rng.choice([0.25, 0.5, 1.0], 400)
+    soft = RewardModel(personal=False, soft_label="share", prior_scale=0.5).fit(
+        pairs.with_columns(rows={"share": share})
+    )
+    twice = pairs.take(np.repeat(np.arange(400), 4)).with_columns(
+        rows={"outcome": (np.tile(np.arange(4), 400) >= np.repeat(4 * share, 4)).astype(int),
+              "weight": np.full(1600, 0.25)}
+    )  # fmt: skip
+    hard = RewardModel(personal=False, prior_scale=0.5).fit(twice)
+    for name in ("weights", "coefficients"):
+        np.testing.assert_allclose(
+            getattr(soft.belief_.encoder, name), getattr(hard.belief_.encoder, name), atol=2e-3
+        )
+    np.testing.assert_allclose(soft.belief_.theta, hard.belief_.theta, atol=0.02)
+
+
+def test_soft_labels_that_are_none_are_refused():
+    world = World(3)
+    pairs = world.pairs(60).with_columns(rows={"share": np.full(60, 1.5)})
+    with pytest.raises(DataError, match=r"observation 0 has the soft label 1.5 \(60 of 60"):
+        RewardModel(personal=False, soft_label="share").fit(pairs)
+    with pytest.raises(DataError, match="no column 'shares' of soft labels"):
+        RewardModel(personal=False, soft_label="shares").fit(pairs)
+    with pytest.raises(ConfigError, match="expected personal=False and pairs alone"):
+        RewardModel(soft_label="share").fit(pairs)
+
+
+def test_a_winner_that_always_stands_first_is_no_favour_for_the_first():
+    """TRL's files put the chosen answer first: an intercept would explain everything."""
+    world = World(4)
+    pairs = world.pairs(800)
+    outcome = np.asarray(pairs.rows["outcome"])
+    lines = (2 * np.arange(800)[:, None] + np.stack([outcome, 1 - outcome], axis=1)).ravel()
+    chosen_first = Records(
+        rows=pairs.rows, options=pairs.options.take(pa.array(lines)), offsets=pairs.offsets,
+        roles=pairs.roles,
+    ).with_columns(rows={"outcome": np.zeros(800, dtype=int)})  # fmt: skip
+    model = RewardModel(personal=False).fit(chosen_first)
+    assert "shown_first" not in model.belief_.encoder.feature_names
+    assert agreement(model, world) > 0.96
+    plain = RewardModel(personal=False).fit(pairs)
+    np.testing.assert_allclose(
+        model.belief_.encoder.weights, plain.belief_.encoder.weights, atol=0.05
+    )
