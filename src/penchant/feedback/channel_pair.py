@@ -5,17 +5,13 @@ L levels, S kinds of people.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from penchant.data.batch import Batch, Block
-from penchant.errors import ConfigError, DataError
-from penchant.feedback import (
-    pairwise,
-    probit,
-)
+from penchant.errors import DataError
 from penchant.feedback.answers import (
     answer_shares,
     answers_of,
@@ -27,6 +23,12 @@ from penchant.feedback.answers import (
 )
 from penchant.feedback.channel_contract import CommonChannel, Likelihood
 from penchant.feedback.cumulative import Link
+from penchant.feedback.pair_likelihood import (
+    Ties,
+    check_ties,
+    grade_likelihood,
+    vote_likelihood,
+)
 from penchant.feedback.thresholds import Ordered, Symmetric, Thresholds
 from penchant.numerics.arrays import Array
 
@@ -40,16 +42,12 @@ class Pair(CommonChannel):
     for Thurstone's case V, where the difference has a noise of unit variance.
     """
 
-    ties: Literal["davidson", "rao_kupper"] | None = None
+    ties: Ties | None = None
     link: Link = "logit"
     kind: ClassVar[str] = "pair"
 
     def __post_init__(self) -> None:
-        if self.ties == "davidson" and self.link == "probit":
-            raise ConfigError(
-                "got ties='davidson' with link='probit'; Davidson's ties exist for the logit "
-                "only. Use ties='rao_kupper', which has a probit form."
-            )
+        check_ties(self.ties, self.link)
 
     def validate(self, batch: Batch) -> None:
         num_ties = int(np.sum(answers_of(batch, self.kind, "outcome") == 2))
@@ -77,40 +75,7 @@ class Pair(CommonChannel):
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         answer = block.answer["outcome"]
-        if self.ties == "davidson":
-            return Likelihood(
-                log_prob=pairwise.davidson_log_prob,
-                score=pairwise.davidson_score,
-                curvature=pairwise.davidson_curvature,
-                probabilities=pairwise.davidson_probabilities,
-                arguments=(answer, parameters[None]),
-                probability_arguments=(parameters[None],),
-            )
-        if self.ties == "rao_kupper":
-            return Likelihood(
-                log_prob=pairwise.rao_kupper_log_prob,
-                score=pairwise.rao_kupper_score,
-                curvature=pairwise.rao_kupper_curvature,
-                probabilities=pairwise.rao_kupper_probabilities,
-                arguments=(answer, parameters[None]),
-                probability_arguments=(parameters[None],),
-                options={"link": self.link},
-            )
-        if self.link == "probit":
-            return Likelihood(
-                log_prob=probit.pair_log_prob,
-                score=probit.pair_score,
-                curvature=probit.pair_curvature,
-                probabilities=probit.pair_probabilities,
-                arguments=(answer,),
-            )
-        return Likelihood(
-            log_prob=pairwise.bradley_terry_log_prob,
-            score=pairwise.bradley_terry_score,
-            curvature=pairwise.bradley_terry_curvature,
-            probabilities=pairwise.bradley_terry_probabilities,
-            arguments=(answer,),
-        )
+        return vote_likelihood(self.ties, self.link, answer, parameters[None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,15 +116,8 @@ class GradedPair(CommonChannel):
         return np.log(np.diff(positive, prepend=0.0))
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
-        return Likelihood(
-            log_prob=pairwise.graded_log_prob,
-            score=pairwise.graded_score,
-            curvature=pairwise.graded_curvature,
-            probabilities=pairwise.graded_probabilities,
-            arguments=(block.answer["grade"], parameters[None]),
-            probability_arguments=(parameters[None],),
-            options={"thresholds": self._thresholds(), "link": self.link},
-        )
+        grade = block.answer["grade"]
+        return grade_likelihood(self._thresholds(), self.link, grade, parameters[None])
 
     def _thresholds(self) -> Thresholds:
         return Ordered(self.levels) if self.has_position_bias else Symmetric(self.levels)

@@ -8,15 +8,19 @@ Legend: B rows, M own parameters (and N again), S kinds of people.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.feedback import pairwise, probit
 from penchant.feedback.channel_contract import Likelihood
 from penchant.feedback.cumulative import Link
+from penchant.feedback.pair_likelihood import (
+    Ties,
+    check_ties,
+    grade_likelihood,
+    vote_likelihood,
+)
 from penchant.feedback.thresholds import Symmetric
 from penchant.numerics.arrays import Array, align
 
@@ -43,16 +47,12 @@ class GapModel:
     first, with thresholds that mirror each other.
     """
 
-    ties: Literal["davidson", "rao_kupper"] | None = None
+    ties: Ties | None = None
     link: Link = "logit"
     levels: int | None = None
 
     def __post_init__(self) -> None:
-        if self.ties == "davidson" and self.link == "probit":
-            raise ConfigError(
-                "got ties='davidson' with link='probit'; Davidson's ties exist for the logit "
-                "only. Use ties='rao_kupper', which has a probit form."
-            )
+        check_ties(self.ties, self.link)
         if self.levels is not None and (self.ties is not None or self.levels < 2):
             raise ConfigError(
                 f"got levels={self.levels} with ties={self.ties!r}; expected two levels or more "
@@ -153,43 +153,5 @@ class GapModel:
 
     def _likelihood(self, answer: Int[Array, " B"], own: Float[Array, "#B M *#S"]) -> Likelihood:
         if self.levels is not None:
-            return Likelihood(
-                log_prob=pairwise.graded_log_prob,
-                score=pairwise.graded_score,
-                curvature=pairwise.graded_curvature,
-                probabilities=pairwise.graded_probabilities,
-                arguments=(answer, own),
-                options={"thresholds": Symmetric(self.levels), "link": self.link},
-            )
-        if self.ties == "davidson":
-            return Likelihood(
-                log_prob=pairwise.davidson_log_prob,
-                score=pairwise.davidson_score,
-                curvature=pairwise.davidson_curvature,
-                probabilities=pairwise.davidson_probabilities,
-                arguments=(answer, own),
-            )
-        if self.ties == "rao_kupper":
-            return Likelihood(
-                log_prob=pairwise.rao_kupper_log_prob,
-                score=pairwise.rao_kupper_score,
-                curvature=pairwise.rao_kupper_curvature,
-                probabilities=pairwise.rao_kupper_probabilities,
-                arguments=(answer, own),
-                options={"link": self.link},
-            )
-        if self.link == "probit":
-            return Likelihood(
-                log_prob=probit.pair_log_prob,
-                score=probit.pair_score,
-                curvature=probit.pair_curvature,
-                probabilities=probit.pair_probabilities,
-                arguments=(answer,),
-            )
-        return Likelihood(
-            log_prob=pairwise.bradley_terry_log_prob,
-            score=pairwise.bradley_terry_score,
-            curvature=pairwise.bradley_terry_curvature,
-            probabilities=pairwise.bradley_terry_probabilities,
-            arguments=(answer,),
-        )
+            return grade_likelihood(Symmetric(self.levels), self.link, answer, own)
+        return vote_likelihood(self.ties, self.link, answer, own)
