@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from penchant.data.columns import Column, combine_codes, is_text, one_chunk, to_codes, to_ints
 from penchant.data.records import Records
@@ -126,9 +126,12 @@ def _numbers(lists: Any) -> Float32[Array, " F"]:
     return np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
 
 
-def distinct_texts(records: Records, column: str) -> tuple[tuple[str, ...], Int[Array, " N"]]:
+def distinct_texts(
+    records: Records, column: str, *, may_lack: Bool[Array, " N"] | None = None
+) -> tuple[tuple[str, ...], Int[Array, " N"]]:
     """The texts of a column, each once, and which of them each option shows.
 
+    may_lack: options that need no text, such as the outside option; they show -1.
     Raises `DataError` where the column is not there, holds no texts, or lacks one.
     """
     if column not in records.options.column_names:
@@ -140,13 +143,16 @@ def distinct_texts(records: Records, column: str) -> tuple[tuple[str, ...], Int[
     if not is_text(records.options[column].type):
         raise DataError(f"column {column!r} holds {records.options[column].type}; expected texts.")
     codes, texts = to_codes(records.options[column])
-    if (codes < 0).any():
-        line = int(np.argmax(codes < 0))
+    missing = codes < 0 if may_lack is None else (codes < 0) & ~may_lack
+    if missing.any():
+        line = int(np.argmax(missing))
         row = int(records.row_of_option[line])
         raise DataError(
             f"observation {row} has no {column!r} for place {line - int(records.offsets[row])} on "
-            f"its menu ({int((codes < 0).sum())} of {len(codes)} options are like this); expected "
+            f"its menu ({int(missing.sum())} of {len(codes)} options are like this); expected "
             "a text. Fill it (an empty text is one) or drop these observations."
         )
-    seen, of_option = np.unique(codes, return_inverse=True)
-    return tuple(str(texts[code]) for code in seen), of_option
+    seen, of_option = np.unique(codes[codes >= 0], return_inverse=True)
+    shown = np.full(len(codes), -1)
+    shown[codes >= 0] = of_option
+    return tuple(str(texts[code]) for code in seen), shown

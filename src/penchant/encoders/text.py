@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
-from penchant.data.columns import is_text, to_codes
 from penchant.data.records import Records
-from penchant.errors import ConfigError, DataError, MissingExtraError
+from penchant.encoders.embedding import Embedded, distinct_texts
+from penchant.errors import ConfigError, MissingExtraError
 from penchant.numerics.arrays import Array
 
 # Texts in, one line of numbers for each out.
@@ -33,8 +33,9 @@ class TextEncoder:
     the extra `text` brings), or the name of a model that was fetched before; nothing is
     downloaded. The embedding is frozen: `fit` learns nothing and returns the encoder. With a
     folder in `cache`, every text is embedded once for all time. Texts longer than the model reads
-    are counted in the batch's notes. `embed` in the methods takes the place of the model, for
-    embeddings from elsewhere; `model` is then only its name in the cache.
+    are counted in the batch's notes. A function `embed`, where a method takes one, stands in for
+    the model, for embeddings from elsewhere; `model` is then only its name in the cache. As an
+    `Embedding` it gives a reward model its texts' numbers.
     """
 
     model: str
@@ -44,13 +45,13 @@ class TextEncoder:
 
     def fit(self, records: Records) -> "TextEncoder":
         """The encoder itself, once the column has been looked at."""
-        _texts(records, self.column)
+        distinct_texts(records, self.column, may_lack=records.is_outside)
         return self
 
     def encode(self, records: Records, embed: Embed | None = None) -> Batch:
         """The records as a batch whose features are the dimensions of the embedding."""
         codes, found = self._embeddings(records, embed)
-        features = _vectors(found, codes)
+        features = _of_options(found, codes)
         names = tuple(f"{self.column}[{e}]" for e in range(features.shape[1]))
         num_groups = len(groups_of(records, self.group_by).names)
         no_features = np.zeros((num_groups, 0))
@@ -69,17 +70,30 @@ class TextEncoder:
         Raises DataError if a text is missing, MissingExtraError without the extra `text`.
         """
         codes, found = self._embeddings(records, embed)
-        return _vectors(found, codes)
+        return _of_options(found, codes)
+
+    def embed(self, records: Records) -> Embedded:
+        """The distinct texts and their numbers, for models that learn from texts themselves.
+
+        Raises as `encode_features` does, and DataError for an outside option, which has no text.
+        """
+        texts, of_option = distinct_texts(records, self.column)
+        vectors = self._vectors(texts, None).vectors
+        return Embedded(texts=texts, vectors=vectors.astype(np.float32), of_option=of_option)
 
     def _embeddings(
         self, records: Records, embed: Embed | None
     ) -> tuple[Int[Array, " N"], "Embeddings"]:
-        codes, texts = _texts(records, self.column)
+        texts, of_option = distinct_texts(records, self.column, may_lack=records.is_outside)
+        return of_option, self._vectors(texts, embed)
+
+    def _vectors(self, texts: tuple[str, ...], embed: Embed | None) -> "Embeddings":
         cache = None if self.cache is None else Path(self.cache)
-        return codes, embed_once(texts, embed or SentenceModel(self.model), self.model, cache)
+        model = embed or SentenceModel(self.model)
+        return embed_once(list(texts), model, self.model, cache)
 
 
-def _vectors(found: "Embeddings", codes: Int[Array, " N"]) -> Float[Array, "N E"]:
+def _of_options(found: "Embeddings", codes: Int[Array, " N"]) -> Float[Array, "N E"]:
     """Zeros for the outside option, which has no text."""
     return np.where(codes[:, None] >= 0, found.vectors[codes], 0.0)
 
@@ -194,26 +208,3 @@ def location(name: str) -> str:
         if (Path(folder) / "model" / "modules.json").is_file():
             return str(Path(folder) / "model")
     return name
-
-
-def _texts(records: Records, column: str) -> tuple[Array, list[str]]:
-    """Which distinct text each option has, and the texts."""
-    if column not in records.options.column_names:
-        known = ", ".join(records.options.column_names)
-        raise DataError(
-            f"the options have no column {column!r} of texts; they have {known}. Name the column "
-            "that holds the texts."
-        )
-    if not is_text(records.options[column].type):
-        raise DataError(f"column {column!r} holds {records.options[column].type}; expected texts.")
-    codes, texts = to_codes(records.options[column])
-    missing = (codes < 0) & ~records.is_outside
-    if missing.any():
-        line = int(np.argmax(missing))
-        row = int(records.row_of_option[line])
-        raise DataError(
-            f"observation {row} has no {column!r} for place {line - int(records.offsets[row])} on "
-            f"its menu ({int(missing.sum())} of {len(codes)} options are like this); expected "
-            "a text. Fill it (an empty text is one) or drop these observations."
-        )
-    return codes, texts
