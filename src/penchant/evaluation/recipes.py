@@ -14,6 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from penchant.data.records import Records
 from penchant.errors import DataError, PenchantError
 from penchant.evaluation.claims import Claim, claims_table
 
@@ -66,6 +69,14 @@ def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any
         said.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
         (said.out / f"{path.stem}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def first_people(records: Records, num_people: int | None) -> Records:
+    """The observations of the first so many people, by the order of their names; None: of all."""
+    if num_people is None:
+        return records
+    _, person = np.unique(records.rows["person"].to_pylist(), return_inverse=True)
+    return records.take(np.flatnonzero(person < num_people))
 
 
 def circumstances(folder: Path) -> dict[str, Any]:
