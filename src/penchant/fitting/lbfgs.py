@@ -30,12 +30,15 @@ class LbfgsConfig:
     tolerance: the climb has converged when half the Newton decrement, the gain of log-density
     that one exact Newton step would still bring, is below this many nats; 1e-6 leaves every
     estimate within 0.0015 of its standard error.
-    solver_steps: conjugate-gradient steps, at most, to find that decrement."""
+    solver_steps: conjugate-gradient steps, at most, to find that decrement.
+    rounding: a step that gains less than this share of the value is not worth its pass over the
+    data; 1e-14 is the last digit of a sum in double precision."""
 
     max_steps: int = 2000
     memory: int = 30
     tolerance: float = 1e-6
     solver_steps: int = 500
+    rounding: float = 1e-14
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,8 +149,8 @@ def _climb(
             "maxiter": config.max_steps,
             "maxfun": 4 * config.max_steps,
             "maxcor": config.memory,
-            # Rounding in a sum of many nats: below it no line search can tell up from down.
-            "ftol": 1e-14,
+            # Below it no line search can tell up from down.
+            "ftol": config.rounding,
             "gtol": 1e-7,
         },
     )
