@@ -14,7 +14,8 @@ from penchant.feedback.gap import GapModel
 from penchant.fitting.class_density import ClassDensity
 from penchant.fitting.head_mixture import HeadMixtureConfig, fit_head_mixture
 from penchant.fitting.head_mixture_density import GroupedPairs, HeadMixtureDensity
-from penchant.fitting.linear_head import HeadPairs, fit_linear_head
+from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.linear_head import fit_linear_head
 from penchant.numerics.arrays import sigmoid
 from penchant.simulation.judgements import judge_pairs, two_tastes
 

@@ -13,7 +13,7 @@ from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
 from penchant.encoders.reward import Pairs, read_pairs
 from penchant.encoders.text_attributes import text_attributes
-from penchant.fitting.linear_head import HeadPairs
+from penchant.fitting.head_pairs import HeadPairs
 from penchant.metrics.intervals import Interval, clustered_mean
 from penchant.numerics.arrays import Array
 

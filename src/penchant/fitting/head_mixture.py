@@ -25,8 +25,8 @@ from penchant.fitting.head_mixture_density import (
     take_pairs,
 )
 from penchant.fitting.head_mixture_start import Units, one_head, second_moment, starting_points
+from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.lbfgs import LbfgsConfig, MatrixFreeOptimum, Slope, maximise_lbfgs
-from penchant.fitting.linear_head import HeadPairs
 from penchant.fitting.separation import WEAK_SCALE
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from penchant.feedback.gap import GapModel
+from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.lbfgs import Slope
-from penchant.fitting.linear_head import HeadPairs
 from penchant.numerics.arrays import Array
 
 PoolingSide = Literal["outside", "inside"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.fitting.linear_head import HeadPairs
+from penchant.fitting.head_pairs import HeadPairs
 from penchant.numerics.arrays import Array, sigmoid
 
 
