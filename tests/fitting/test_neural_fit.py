@@ -120,6 +120,38 @@ def test_the_layers_gradient_equals_differences():
         )
 
 
+def test_weight_decay_takes_its_share_of_layers_and_head_and_of_nothing_else():
+    # The same gradient with and without: what differs is rate x decay of what stood there before.
+    batch, rng = mixed_feedback(np.random.default_rng(0)), np.random.default_rng(1)
+    network = random_network(batch, replace(SMALL, sees_menu=True), seed=1)
+    start = np.zeros(2 + sum(channel.num_parameters(batch) for channel in CHANNELS))
+    plain, decayed = (
+        NetworkLearner(batch, CHANNELS, network, (0, 1), start, decay) for decay in (0.0, 0.5)
+    )
+    # Nothing at zero, where decay would take nothing.
+    before = {
+        name: value + torch.from_numpy(rng.normal(size=value.shape) * 0.3)
+        for name, value in plain.parameters.items()
+    }
+    for learner in (plain, decayed):
+        learner.parameters = {name: value.clone() for name, value in before.items()}
+        learner.step(np.arange(batch.num_observations), 0.1)
+    for name, value in before.items():
+        taken = plain.parameters[name] - decayed.parameters[name]
+        share = 0.05 if name.startswith(("weights", "menu", "head")) else 0.0
+        np.testing.assert_allclose(taken, share * value, atol=1e-14)
+
+
+def test_a_fit_passes_its_weight_decay_on_to_the_layers():
+    batch = small(0)
+    sizes = []
+    for decay in (0.0, 3.0):
+        config = replace(SMALL, num_networks=1, weight_decay=decay)
+        network = fit_neural(batch, (Choice(),), network=config, training=SHORT).utility.networks[0]
+        sizes.append(sum(float((layer**2).sum()) for layer in network.weights))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
 def test_a_network_finds_the_taste_that_no_line_can_say():
     train, test = (curved_choices(np.random.default_rng(seed)) for seed in (0, 1))
     block = test.blocks[0]

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from fitting.small_batches import CHANNELS, mixed_feedback, small
 from penchant.errors import BeliefError, ConfigError, FitError
+from penchant.feedback.channel_choice import Choice
 from penchant.fitting import sgd_pooled
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.examples import Examples
 from penchant.fitting.pooled import fit_pooled
+from penchant.fitting.pooled_task import prepare
 from penchant.fitting.sgd import TrainConfig, hold_out, learning_rate, train
-from penchant.fitting.sgd_pooled import fit_pooled_sgd
+from penchant.fitting.sgd_pooled import PooledLearner, fit_pooled_sgd
 from penchant.utilities.items import Items
+from penchant.utilities.linear import Linear
 
 
 class Mean:
@@ -195,6 +198,39 @@ def test_mini_batches_end_at_newtons_optimum(seed):
     se = np.sqrt(np.diag(newton.covariance))
     assert np.all(np.abs(newton.theta - sgd.theta) < 0.1 * se)
     np.testing.assert_allclose(sgd.covariance, newton.covariance, rtol=0.05)
+
+
+@pytest.mark.parametrize("after", [0, 7])
+def test_what_counts_is_the_mean_of_all_points_after_the_first_so_many(after):
+    task = prepare(small(1), Linear(), (Choice(),), has_matrix=False)
+    learner = PooledLearner(task, task.density.prior_precision, after)
+    points = []
+    for batch in np.array_split(np.random.default_rng(0).permutation(200), 20):
+        learner.step(batch, 0.05)
+        points.append(learner.parameters["scaled"] / learner.size)
+        counted = points[after:] or points[-1:]
+        np.testing.assert_allclose(learner.theta, np.mean(counted, axis=0), rtol=1e-12)
+    # What is kept and taken up again is that mean, too.
+    again = PooledLearner(task, task.density.prior_precision, after)
+    again.restore(learner.state())
+    np.testing.assert_array_equal(again.theta, learner.theta)
+    assert not np.allclose(learner.theta, points[-1], rtol=1e-3)
+
+
+def test_the_mean_of_the_points_trembles_less_than_the_points():
+    astray = []
+    for seed in range(5):
+        batch = small(seed)
+        newton = fit_pooled(batch)
+        task = prepare(batch, Linear(), (Choice(),), has_matrix=False)
+        learner = PooledLearner(task, task.density.prior_precision, 100)
+        config = TrainConfig(batch_size=10, max_epochs=20, learning_rate=0.05, patience=None)
+        train(learner, np.arange(200), NOBODY, config)
+        se, last = np.sqrt(np.diag(newton.covariance)), learner.parameters["scaled"] / learner.size
+        astray.append([np.abs(theta - newton.theta) / se for theta in (learner.theta, last)])
+    averaged, points = np.mean(astray, axis=(0, 2))
+    # Measured: 0.04 and 0.33 of a standard error.
+    assert averaged < 0.5 * points
 
 
 def test_mini_batches_serve_mixed_feedback_and_a_prior():

@@ -5,8 +5,8 @@ climb itself differs: `simulated_climb` keeps a trust region, since a curvature 
 steps; `truncated_newton` knows products only and needs no value on the way; `votes_newton` has
 thousands of parameters whose information comes in blocks; `simulated_start`, `proposals` and
 `voter_posteriors` take a few bounded steps towards a place from which to look, and never ask
-whether they arrived; in `linear_head` the matrix costs some hundred values, so that none is made
-where a step is refused; `beliefs.personal` is compiled, and stands below this room.
+whether they arrived; `subspace` takes Newton's step in three directions only, whose values cost no
+pass over the data; `beliefs.personal` is compiled, and stands below this room.
 
 Legend: M parameters.
 """
