@@ -3,6 +3,7 @@
 Legend: B votes, Q pairs that met, N items.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -242,8 +243,7 @@ def check_items(items: tuple[str, ...]) -> None:
             f"item {items.index('')} has the empty name ''; expected a name. Give it one."
         )
     if len(set(items)) != len(items):
-        seen: set[str] = set()
-        twice = next(name for name in items if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # add returns None on purpose
+        twice = next(name for name, times in Counter(items).items() if times > 1)
         raise DataError(f"two items are called {twice!r}; expected every name once. Rename one.")
 
 

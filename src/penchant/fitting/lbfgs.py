@@ -6,6 +6,7 @@ Legend: M parameters.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -132,12 +133,13 @@ def _climb(
             return np.inf, np.zeros_like(scaled)
         return -found.value, -found.gradient / size
 
-    def report(intermediate_result: object) -> None:
+    # SciPy's own result, which has no types.
+    def report(intermediate_result: Any) -> None:
         nonlocal done
         done += 1
         if on_step is not None:
-            point = np.array(intermediate_result.x) / size  # type: ignore[attr-defined]  # SciPy's own result
-            on_step(done, point, -float(intermediate_result.fun))  # type: ignore[attr-defined]  # as above
+            point = np.array(intermediate_result.x) / size
+            on_step(done, point, -float(intermediate_result.fun))
 
     found = minimize(
         downhill,

@@ -27,7 +27,7 @@ _LOG2_E = 1.0 / np.log(2.0)
 def has_fused() -> bool:
     """Whether the compiled loops can be had."""
     try:
-        import penchant.fitting.panel_logit_fused  # noqa: F401
+        import penchant.fitting.panel_logit_fused  # noqa: F401  # asked for, not used here
     except ImportError:
         return False
     return True

@@ -6,7 +6,7 @@ Legend: N options over all menus of the records, B observations.
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -34,6 +34,8 @@ class Estimator:
     and leaves one learned attribute, `belief_`; everything else reads that.
     """
 
+    # Every subclass is a dataclass, and so has these.
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     belief_: Belief
     # Estimators that average their predictions over draws of our doubt have a field of this name.
     doubt_draws: int = 0
@@ -41,7 +43,7 @@ class Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def set_params(self, **params: Any) -> Any:
         """Change constructor arguments; the belief is kept until the next `fit`."""

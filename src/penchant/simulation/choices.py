@@ -36,9 +36,11 @@ class SimulationConfig:
     num_group_features: int = 0
 
     @classmethod
-    def pooled(cls, part_worths: tuple[float, ...], **sizes: int) -> "SimulationConfig":
-        """One taste for all. `sizes` are num_people and num_tasks."""
-        return cls(part_worths=(part_worths,), **sizes)  # type: ignore[arg-type]
+    def pooled(
+        cls, part_worths: tuple[float, ...], *, num_people: int = 500, num_tasks: int = 8
+    ) -> "SimulationConfig":
+        """One taste for all."""
+        return cls(part_worths=(part_worths,), num_people=num_people, num_tasks=num_tasks)
 
     def check(self) -> None:
         """Raises `ConfigError` where the shapes contradict each other."""
