@@ -99,6 +99,25 @@ def test_default_formula_crosses_every_feature_with_every_context():
     assert any("'city' has 60 levels" in note for note in crossed.notes)
 
 
+def test_whole_numbers_that_are_codes_are_no_amounts():
+    """A step for each of a few; of more, what they are called tells, else it is said."""
+    data = records(
+        day=np.arange(60) % 7, dest=np.arange(60) % 20, origin_zone=np.arange(60) % 31,
+        hours=np.arange(60) % 20, distance=(np.arange(60) % 20) / 3.0,
+    )  # fmt: skip
+    found = default_formula(data, with_context=True)
+    terms = found.shrunk.rpartition("):(")[2].removesuffix(")").split(" + ")
+    assert terms == ["C(day)", "scale(hours)", "scale(distance)"]
+    told = {
+        name: [n for n in found.notes if f"column {name!r}" in n] for name in data.rows.column_names
+    }
+    assert "use C(dest)" in told["dest"][0]
+    assert "31 whole numbers" in told["origin_zone"][0]
+    assert "read as an amount" in told["hours"][0]
+    assert not told["day"]
+    assert not told["distance"]
+
+
 def test_the_default_formula_can_be_encoded():
     from penchant.encoders.table import TableEncoder
 

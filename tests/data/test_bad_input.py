@@ -1,5 +1,7 @@
 """Bad input: every message names the row, the value, the expectation and the mend."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -256,6 +258,46 @@ def test_a_file_that_is_not_there_and_one_of_no_known_format(tmp_path):
     refusal(tmp_path / "no.csv", WIDE, "there is no file")
     (tmp_path / "data.xyz").write_text("x")
     refusal(tmp_path / "data.xyz", WIDE, "ending that says nothing", ".parquet")
+
+
+DOUBLED = {
+    "who": ["a"] * 4 + ["b"] * 3,
+    "task": [1, 1, 2, 2, 1, 1, 1],
+    "alt": ["x", "y", "x", "y", "x", "y", "y"],
+    "price": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 6.0],
+    "chosen": [1, 0, 0, 1, 1, 0, 0],
+}
+NAMED = replace(LONG, option="alt", features=("price",), context=())
+
+
+def test_a_line_that_stands_twice_on_a_menu_is_called_what_it_is():
+    with pytest.raises(DataError, match="repeats an earlier line of its observation") as error:
+        read(pa.table(DOUBLED), NAMED)
+    assert "row 7" in str(error.value)
+    assert "drop_duplicates" in str(error.value)
+    # Chosen or not: else a whole file given twice would be told that two options were chosen.
+    whole = {name: [v for v in values for _ in range(2)] for name, values in DOUBLED.items()}
+    with pytest.raises(DataError, match="repeats an earlier line of its observation"):
+        read(pa.table(whole), NAMED)
+    aside = read(pa.table(DOUBLED), NAMED, on_bad_rows="quarantine")
+    assert len(aside.records) == 2
+    assert aside.report.quarantined == 3
+
+
+def test_profiles_without_a_name_may_be_alike_unless_chosen():
+    unnamed = {name: values for name, values in DOUBLED.items() if name != "alt"}
+    plain = replace(NAMED, option=None)
+    assert read(pa.table(unnamed), plain).records.menu_sizes.tolist() == [2, 2, 3]
+    unnamed["price"] = [1.0, 1.0, *unnamed["price"][2:]]
+    assert len(read(pa.table(unnamed), plain).records) == 3
+    unnamed["chosen"] = [1, 1, *unnamed["chosen"][2:]]
+    with pytest.raises(DataError, match="repeats an earlier line of its observation"):
+        read(pa.table(unnamed), plain)
+
+
+def test_the_same_option_with_other_features_is_no_repetition():
+    other = {**DOUBLED, "price": [*DOUBLED["price"][:-1], 7.0]}
+    assert read(pa.table(other), NAMED).records.menu_sizes.tolist() == [2, 2, 3]
 
 
 def test_bad_json_lines_and_doubled_columns(tmp_path):

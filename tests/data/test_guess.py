@@ -1,9 +1,12 @@
 """The first guess of a description on a table whose names mislead."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from penchant.data.guess import guess
+from penchant.data.readers.read import read
+from penchant.data.samples import swissmetro
 
 
 @pytest.mark.parametrize(("column", "is_moment"), [("time", False), ("timestamp", True)])
@@ -22,6 +25,21 @@ def test_the_time_of_a_trip_is_a_feature_not_the_moment_of_the_answer(column, is
     found = guess(table).description
     assert found.time == (column if is_moment else None)
     assert (column in found.to_toml().split("features")[1]) is not is_moment
+
+
+def test_what_records_give_as_a_long_table_is_guessed_right():
+    records = swissmetro().take(np.arange(200))
+    found = guess(records.to_long_pandas())
+    said = found.description
+    assert (said.layout, said.kind, said.answer) == ("long", "choice", "chosen")
+    assert said.features == ("time", "cost", "headway", "seats")
+    assert (said.person, said.option, said.situation) == ("person", "option", ("observation",))
+    assert "purpose" in (*said.context, *said.person_features)
+    # A column that says the same of everybody tells nothing of anybody.
+    assert "kind" not in said.named_columns()
+    again = read(records.to_long_pandas(), said).records
+    assert again.rows["chosen"].to_pylist() == records.rows["chosen"].to_pylist()
+    assert again.options["time"].to_pylist() == records.options["time"].to_pylist()
 
 
 @pytest.mark.parametrize("column", ["p", "prob", "probability", "p_left", "win_probability"])

@@ -188,6 +188,9 @@ def test_a_what_if_replaces_a_column_and_leaves_the_original_alone():
 def test_a_long_frame_has_a_line_per_option():
     frame = small().to_long_pandas()
     assert frame["observation"].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    chosen = small().rows["chosen"].to_pylist()
+    for place, mine in frame.groupby("observation"):
+        assert mine["chosen"].tolist() == [int(k == chosen[place]) for k in range(len(mine))]
     assert frame["purpose"].tolist() == ["work"] * 3 + ["fun"] * 2 + ["work"] * 2
 
 

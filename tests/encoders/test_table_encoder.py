@@ -473,6 +473,21 @@ def test_a_column_that_never_differs_on_a_menu_is_noted():
     assert "'fee' does not vary within a menu" in notes[0]
 
 
+def test_many_columns_that_cannot_be_told_apart_make_one_sentence():
+    size = RECORDS.options.num_rows
+    time = RECORDS.options["time"].to_numpy()
+    doubles = {f"twice{i}": (2.0 + i) * time for i in range(10)}
+    flat = {f"fee{i}": np.full(size, 3.0 + i) for i in range(3)}
+    records = RECORDS.with_columns(options={**doubles, **flat})
+    formula = " + ".join(("time", *doubles, *flat))
+    notes = TableEncoder(formula).fit(records).encode(records).notes
+    assert len(notes) == 2
+    assert notes[0].startswith("3 features do not vary within a menu")
+    assert notes[0].endswith("'fee0', 'fee1', 'fee2'")
+    assert notes[1].startswith("10 features are combinations of features before them")
+    assert notes[1].endswith("'twice7' and 2 more")
+
+
 def test_a_column_that_others_add_up_to_is_noted():
     total = RECORDS.with_columns(
         options={

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.metrics.intervals import Interval, bootstrap_mean, clustered_mean
+from penchant.metrics.intervals import Interval, bootstrap_mean, clustered_mean, drawn_interval
 
 
 def people_and_answers(generator, num_people):
@@ -19,6 +19,19 @@ def people_and_answers(generator, num_people):
 def truth():
     # E[n] = 2.5 + 5/2, E[n level] = 5 E[level; level > 0] = 5 / sqrt(2 pi).
     return 5 / np.sqrt(2 * np.pi) / 5.0
+
+
+def test_draws_are_told_by_their_quantiles_if_there_are_enough():
+    rng = np.random.default_rng(0)
+    value, draws = np.array([1.0, 2.0]), rng.normal([1.0, 2.0], [0.5, 3.0], (4000, 2))
+    low, high = drawn_interval(value, draws)
+    np.testing.assert_allclose(np.mean((draws >= low) & (draws <= high), axis=0), 0.95, atol=0.001)
+    # Quantiles of 30 reach 1.84 standard deviations on average.
+    few = [drawn_interval(value, rng.normal(value, 1.0, (30, 2))) for _ in range(400)]
+    assert np.mean([high - low for low, high in few]) / 2 == pytest.approx(1.94, abs=0.03)
+    for low, high in few[:5]:
+        np.testing.assert_allclose((low + high) / 2, value)
+    assert np.isnan(drawn_interval(value, draws[:0])).all()
 
 
 @pytest.mark.parametrize("how", ["delta", "bootstrap"])

@@ -1,19 +1,32 @@
 """The formula that is used where nobody wrote one: every feature, and for context models each
 feature's worth in each situation."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.data.columns import is_number, to_codes, to_floats
 from penchant.data.records import Records
 from penchant.encoders.formula import Column, Indicator
+from penchant.numerics.arrays import Array
 
 # Above these many levels a category would need more data than a default may presume.
 MOST_OPTIONS = 20
 MOST_LEVELS = 12
-# A number with no more values than this is a code: a step for each, not one slope.
+# Numbers with no more values than this get a step for each, whole numbers up to the other: codes
+# need it, and a slope is a special case of it.
 MOST_CODES = 6
+MOST_WHOLE_CODES = 12
+# Whole numbers of a column that is called so are names of things, however many.
+_CODES = re.compile(
+    r"(^|[_ .-])(origin|orig|dest|destination|canton|zone|region|area|district|county|country|"
+    r"state|province|city|postcode|zip|sector|industry|occupation|job|code|type|class|category|"
+    r"cluster|segment|cohort|id|code[sd]?)([_ .-]|$)"
+)
+# More whole numbers than this are an amount, whatever they are called; fewer may be codes.
+_MOST_MAYBE_CODES = 30
 
 
 @dataclass(frozen=True)
@@ -65,16 +78,35 @@ def _context_term(records: Records, name: str, notes: list[str]) -> str | None:
     column, quoted = records.rows[name], str(Column(name))
     if is_number(column.type):
         values = to_floats(column)
-        distinct = len(np.unique(values[np.isfinite(values)]))
-        if distinct <= 1:
-            return None
-        if distinct == 2:
-            return quoted
-        return f"C({quoted})" if distinct <= MOST_CODES else f"scale({quoted})"
+        return _number_term(name, quoted, np.unique(values[np.isfinite(values)]), notes)
     levels = _num_levels(column)
     if levels > MOST_LEVELS:
         notes.append(_left_out(name, levels))
     return quoted if 1 < levels <= MOST_LEVELS else None
+
+
+def _number_term(
+    name: str, quoted: str, values: Float[Array, " V"], notes: list[str]
+) -> str | None:
+    """A step for each of few numbers, a slope for many; codes are told by what they are called."""
+    if len(values) <= 2:
+        return quoted if len(values) == 2 else None
+    is_whole = bool((values == np.floor(values)).all())
+    if len(values) <= (MOST_WHOLE_CODES if is_whole else MOST_CODES):
+        return f"C({quoted})"
+    if is_whole and _CODES.search(name.lower()):
+        notes.append(
+            f"column {name!r} holds {len(values)} whole numbers and is called like a code, not an "
+            f"amount: it is not in the default formula; use C({quoted}) in --shrunk for a step of "
+            f"each, scale({quoted}) for a slope."
+        )
+        return None
+    if is_whole and len(values) <= _MOST_MAYBE_CODES:
+        notes.append(
+            f"column {name!r} holds {len(values)} whole numbers, read as an amount; if they are "
+            f"codes, use C({quoted}) in --shrunk."
+        )
+    return f"scale({quoted})"
 
 
 def _num_levels(column: object) -> int:

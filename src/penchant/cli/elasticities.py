@@ -45,7 +45,7 @@ def elasticities(
 
     from penchant.beliefs.belief import Belief
     from penchant.cli.reading import read_file
-    from penchant.policies.oneshot.elasticities import ENOUGH_FOR_QUANTILES
+    from penchant.metrics.intervals import ENOUGH_FOR_QUANTILES
     from penchant.policies.oneshot.elasticities import elasticities as work_out
     from penchant.populations.pooled import Pooled
 

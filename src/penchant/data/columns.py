@@ -164,6 +164,14 @@ def mix(state: UInt[Array, " B"], bits: UInt[Array, " B"]) -> UInt[Array, " B"]:
     return mixed
 
 
+def line_hashes(table: pa.Table) -> UInt[Array, " B"]:
+    """A 64-bit hash of each line, equal for lines that are equal in every column."""
+    mixed = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in table.column_names:
+        mixed = mix(mixed, entry_hashes(table[name]))
+    return mixed
+
+
 def numbers_with_nulls(values: Float[Array, " B"]) -> Any:
     """A float64 column in which NaN has become null."""
     missing = np.isnan(values)

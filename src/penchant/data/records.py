@@ -246,16 +246,26 @@ class Records:
     def to_long_table(self) -> pa.Table:
         """One line per option shown, the columns of its observation repeated beside it.
 
-        `observation` numbers the observations from 0. Where both tables have a column of one name,
-        that of the observation is called `row_<name>`.
+        `observation` numbers the observations from 0; `chosen`, `best` and `worst` are 1 on the
+        line of the option that was, 0 on the others, null where nobody answered. Where both tables
+        have a column of one name, that of the observation is called `row_<name>`.
         """
         repeated = self.rows.take(pa.array(self.row_of_option))
+        for name in INDEX_ANSWERS:
+            if name in repeated.column_names:
+                repeated = _set(repeated, name, self._marks(name))
         taken = set(self.options.column_names)
         names = [f"row_{n}" if n in taken else n for n in repeated.column_names]
         long = repeated.rename_columns(names)
         for name in self.options.column_names:
             long = long.append_column(name, self.options[name])
         return long.add_column(0, "observation", pa.array(self.row_of_option))
+
+    def _marks(self, name: str) -> pa.Array:
+        """Of every option shown, whether it is the one that an answer of the rows names."""
+        place = to_ints(self.rows[name], missing=-1)[self.row_of_option]
+        own = ragged_arange(np.zeros(len(self), dtype=np.int64), self.menu_sizes)
+        return pa.array((own == place).astype(np.int64), mask=place < 0)
 
     def to_long_pandas(self) -> Any:
         """`to_long_table` as a pandas DataFrame."""

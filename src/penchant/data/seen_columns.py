@@ -119,6 +119,8 @@ class SeenColumns:
         kind = self.table[name].type
         if not (is_number(kind) or is_text(kind)):
             return False
+        if len(self.codes(name)[1]) <= 1:
+            return False
         if is_text(kind) and len(self.values(name)) > MANY_LEVELS:
             return False
         if is_number(kind) and not np.isfinite(to_floats(self.table[name])).any():

@@ -4,6 +4,7 @@ Legend: B observations, N options over all menus, D features, G groups, Q group 
 R lines of a sample.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from penchant.numerics.arrays import Array
 _ABSOLUTE_KINDS = {"rating", "approval", "binary", "outcome"}
 _SAMPLE_OF_MENUS = 2000
 _MOST_COLUMNS_TO_CHECK = 500
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -243,15 +245,34 @@ def _collinear(encoder: TableEncoder, records: Records) -> tuple[str, ...]:
     flat = np.flatnonzero(np.abs(columns).max(axis=0) <= 1e-12)
     guilty = np.setdiff1d(dependent_columns(columns), flat)
     within = "within a menu" if encoder._learned().absorbs_context else "at all"
-    alone = [
-        f"feature {names[d]!r} does not vary {within}: no choice can say its worth" for d in flat
-    ]
-    collinear = [
-        f"feature {names[d]!r} is a combination of features before it (collinear): their worths "
-        "cannot be told apart"
-        for d in guilty
-    ]
-    return (*alone, *collinear)
+    notes = []
+    if len(flat) == 1:
+        notes.append(
+            f"feature {names[flat[0]]!r} does not vary {within}: no choice can say its worth"
+        )
+    elif len(flat):
+        notes.append(
+            f"{len(flat)} features do not vary {within}, so that no choice can say their worths: "
+            f"{_some(names, flat)}"
+        )
+    if len(guilty) == 1:
+        notes.append(
+            f"feature {names[guilty[0]]!r} is a combination of features before it (collinear): "
+            "their worths cannot be told apart"
+        )
+    elif len(guilty):
+        notes.append(
+            f"{len(guilty)} features are combinations of features before them (collinear), so that "
+            f"their worths cannot be told apart: {_some(names, guilty)}"
+        )
+    return tuple(notes)
+
+
+def _some(names: Sequence[str], which: Int[Array, " C"]) -> str:
+    """The first few of them by name, and how many more there are."""
+    named = ", ".join(repr(names[d]) for d in which[:_MOST_NAMED])
+    rest = len(which) - _MOST_NAMED
+    return named if rest <= 0 else f"{named} and {rest} more"
 
 
 def _guilty(encoder: TableEncoder, records: Records) -> Int[Array, " C"]:

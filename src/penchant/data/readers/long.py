@@ -19,6 +19,8 @@ from penchant.data.columns import (
     ints_with_nulls,
     is_number,
     is_text,
+    line_hashes,
+    mix,
     one_chunk,
     to_codes,
     to_dictionary,
@@ -66,6 +68,7 @@ def to_records(source: Source) -> Records:
         _leave_out_unoffered(source)
     menus = _menus(source)
     option = to_dictionary(source.column(said.option)) if said.option else None
+    _refuse_doubled(source, menus)
     table: dict[str, Any] = {}
     if option is not None:
         table["option"] = option
@@ -301,6 +304,34 @@ def _marked(source: Source, name: str, menus: _Menus, option: Any) -> Array:
     hit = np.flatnonzero(menus.sorted(mark))
     chosen[menus.of_line[hit]] = place[hit]
     return chosen
+
+
+def _refuse_doubled(source: Source, menus: _Menus) -> None:
+    """Lines that repeat one of the same observation in every column: an option shown twice.
+
+    Where neither a column names the options nor the answer is marked on the line, two profiles of
+    a menu may well be alike.
+    """
+    said = source.description
+    hashes = mix(menus.sorted(line_hashes(source.table)), menus.of_line.astype(np.uint64))
+    ordered = np.sort(hashes)  # twice as fast as the stable order, which is seldom needed
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
+    order = np.argsort(hashes, kind="stable")
+    again = np.zeros(len(hashes), dtype=bool)
+    again[order[1:]] = hashes[order[1:]] == hashes[order[:-1]]
+    again = menus.unsorted(again)
+    if said.option is None:
+        if said.answer is None or is_text(source.table[said.answer].type):
+            return
+        again &= to_floats(source.table[said.answer]) > 0
+    name = said.option or str(said.answer)
+    source.bad.add(
+        again, name, one_chunk(source.table[name]),
+        "each option once: this line repeats an earlier line of its observation in every column",
+        "remove the doubled lines (pandas: drop_duplicates), or name the columns that tell "
+        "observations apart under `rows.situation`",
+    )  # fmt: skip
 
 
 def _names_options(column: Any, option: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from penchant.data import description as schema
-from penchant.data.columns import entry_hashes, is_number, mix
+from penchant.data.columns import is_number, line_hashes
 from penchant.data.description import Description
 from penchant.data.guess import guess
 from penchant.data.outside import with_outside_option
@@ -259,8 +259,6 @@ def count_duplicates(table: pa.Table) -> int:
     """How many lines equal an earlier one in every column, by a 64-bit hash of the line."""
     if not table.num_columns:
         return 0
-    line_hash = np.zeros(table.num_rows, dtype=np.uint64)
-    for name in table.column_names:
-        line_hash = mix(line_hash, entry_hashes(table[name]))
+    line_hash = line_hashes(table)
     line_hash.sort()
     return int((line_hash[1:] == line_hash[:-1]).sum())

@@ -97,7 +97,8 @@ def majority(utilities: Float[Array, "V N"], shares: Float[Array, " V"]) -> Floa
     """The share of voters who prefer i to j, those to whom both are alike counted half."""
     above = np.stack([shares @ (column[:, None] > utilities) for column in utilities.T])
     # What neither side wins is a tie, and half of it goes to each.
-    return np.asarray(0.5 * (above + 1.0 - above.T))
+    # Shares add up to 1 but for rounding, and a probability is not below 0 by that.
+    return np.clip(0.5 * (above + 1.0 - above.T), 0.0, 1.0)
 
 
 def check_voters(

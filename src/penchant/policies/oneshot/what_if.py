@@ -16,6 +16,7 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice
+from penchant.metrics.intervals import drawn_interval
 from penchant.numerics.arrays import Array, log_sum_exp, mask_options
 
 
@@ -106,7 +107,8 @@ def what_if(
 ) -> WhatIf:
     """Expected shares with and without the changes, by sample enumeration (Train 2009, 2.6).
 
-    Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike;
+    Intervals come from `num_draws` draws of theta (our doubt), each applied to everybody alike:
+    their quantiles, or of fewer than 200 1.96 root mean squares about the value; none, NaN;
     `robust`: by the covariance clustered by person where the belief has one.
     Surplus is the log-sum divided by the marginal utility of money (Small and Rosen 1981), both
     averaged over the subgroup and its kinds of people; `price` names the cost feature whose unit
@@ -270,8 +272,12 @@ def expected_shares(
 
 
 def _share_change(name: str, before: Float[Array, " N"], after: Float[Array, " N"]) -> ShareChange:
-    ends = [np.quantile(x[1:], [0.025, 0.975]) for x in (before, after, after - before)]
-    (b_low, b_high), (a_low, a_high), (c_low, c_high) = ((float(x), float(y)) for x, y in ends)
+    ends = [
+        # Shares end at 0 and 1, which an interval about few draws does not know.
+        [float(np.clip(end, lowest, 1.0)) for end in drawn_interval(x[0], x[1:])]
+        for x, lowest in ((before, 0.0), (after, 0.0), (after - before, -1.0))
+    ]
+    (b_low, b_high), (a_low, a_high), (c_low, c_high) = ends
     return ShareChange(
         option=name,
         before=float(before[0]), before_low=b_low, before_high=b_high,
@@ -305,7 +311,7 @@ def _welfare(
     own = np.bincount(person, weight * runs[0].rise, minlength=size)[inside]
     own = own / weight_of_person[inside] / (money[0] / float(weight.sum()))
     if np.isfinite(means).all():
-        low, high = np.quantile(means[1:], [0.025, 0.975])
+        low, high = drawn_interval(means[0], means[1:])
     else:
         # Between a number and infinity there is no middle: the outer of the two is taken.
         low = np.quantile(means[1:], 0.025, method="lower")
