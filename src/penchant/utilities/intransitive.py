@@ -16,7 +16,7 @@ from penchant.numerics.arrays import Array, namespace
 
 
 def skew_comparison(
-    first: Float[Array, "*B E"], second: Float[Array, "*B E"], gates: Float[Array, " L"]
+    first: Float[Array, "*B E"], second: Float[Array, "*B E"], gates: Float[Array, "*#B L"]
 ) -> Float[Array, "*B"]:
     """Log-odds that the first is preferred, from what each item is embedded as.
 
