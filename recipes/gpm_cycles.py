@@ -81,7 +81,7 @@ def draw(config: Config, rng: np.random.Generator, rule: str) -> SkewPairs:
     return SkewPairs(
         features=shown.reshape(-1, 5), first=first, second=second, won=won.astype(float),
         weight=np.ones(len(first)),
-        context=np.column_stack([where, np.ones(len(where))]) if rule == "turned" else np.zeros((0, 0)),
+        context=np.column_stack([where, np.ones(len(where))])[:, : 3 * (rule == "turned")],
     )  # fmt: skip
 
 
