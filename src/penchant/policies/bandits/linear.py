@@ -1,0 +1,245 @@
+"""A bandit whose arms pay by a linear function of the context, each arm by its own.
+
+Legend: A arms, D features.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.beliefs.linear_weights import LinearWeights
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.online_linear import OnlineLinear
+from penchant.numerics.arrays import Array, sigmoid
+from penchant.policies.bandits.rules import Rule, UpperConfidence
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """What was played, and with what probability: all that a log needs.
+
+    arm: its name, the `place`-th of the bandit's. probabilities: of every arm. context: as given.
+    """
+
+    arm: str
+    place: int
+    probability: float
+    probabilities: Float[Array, " A"]
+    context: Float[Array, " D"]
+
+
+class LinearBandit:
+    """Arms with weights of their own on a shared context (the disjoint model of Li et al. 2010).
+
+    decide -> the world answers -> update, as late and in whatever order answers come; an answer
+    that never comes teaches nothing (it is missing, not zero). What is believed of an arm is a
+    normal law of its weights; how that becomes a decision is the rule's part: `UpperConfidence`
+    (LinUCB), `Thompson`, `InverseGap` (SquareCB), `EpsilonGreedy`, ... Add a feature that is always
+    1 where rewards have a level.
+
+    is_binary: rewards are yes (1), no (0) or a share between, and log-odds are linear (logistic
+    regression). noise: standard deviation of a reward around its mean; spreads are in its units.
+    prior_precision: of each weight, in units of 1 / noise^2. forgetting: how much each earlier
+    reward of an arm counts when one more arrives (1: as much as ever). Features of some unit size
+    suit the prior.
+
+    Raises `ConfigError` for fewer than two arms, doubled names, or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        arms: Iterable[str],
+        num_features: int,
+        *,
+        rule: Rule | None = None,
+        is_binary: bool = False,
+        prior_precision: float = 1.0,
+        noise: float = 1.0,
+        forgetting: float = 1.0,
+        random_state: int | np.random.Generator = 0,
+    ) -> None:
+        self._places: dict[str, int] = {}
+        self.rule = rule or UpperConfidence()
+        if not (noise > 0 and math.isfinite(noise)):
+            raise ConfigError(f"noise is {noise}; expected a number above 0.")
+        if is_binary and noise != 1.0:
+            raise ConfigError(
+                f"noise is {noise}, but rewards are yes or no; their noise follows from their "
+                "probability. Leave it out."
+            )
+        self.noise = noise
+        self.is_binary = is_binary
+        self.num_features = num_features
+        self._generator = np.random.default_rng(random_state)
+        self._chances: list[float] = []
+        self._step = 0
+        self._weights = OnlineLinear.empty(
+            0,
+            num_features,
+            prior_precision=prior_precision,
+            forgetting=forgetting,
+            is_binary=is_binary,
+        )
+        self._loops = _loops()
+        self.add_arms(arms)
+        if len(self._places) < 2:
+            raise ConfigError(
+                f"a bandit of {len(self._places)} arm(s) has nothing to decide; expected two or "
+                "more."
+            )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names, in the order of `Decision.probabilities`."""
+        return self._names
+
+    @property
+    def belief_(self) -> LinearWeights:
+        """What is believed now; later rewards do not change it."""
+        return self._weights.belief(self.arms, self.noise)
+
+    def add_arms(self, arms: Iterable[str]) -> None:
+        """Further arms, of which nothing is known but the prior. To retire one, do not offer it."""
+        names = list(arms)
+        doubled = sorted({n for n in names if n in self._places or names.count(n) > 1})
+        if doubled:
+            raise ConfigError(f"arms {doubled} are named twice; expected a name of its own each.")
+        self._places |= {name: len(self._places) + i for i, name in enumerate(names)}
+        self._names = tuple(self._places)
+        self._weights.add_arms(len(names))
+        num = len(self._places)
+        self._all = np.ones(num, dtype=bool)
+
+    def decide(self, context: Float[Array, " D"], offered: Sequence[str] | None = None) -> Decision:
+        """Play an arm. offered: names of those that may be played now; None: all.
+
+        Raises `DataError` for unknown arms, none at all, or a context of other length or with
+        missing or infinite numbers.
+        """
+        self._step += 1
+        x = self._checked(context)
+        is_offered = self._all if offered is None else self._mask(offered)
+        probabilities = np.empty(len(self._names))
+        place = self._play(x, is_offered, probabilities)
+        probability = float(probabilities[place])
+        # Any number that is none ends here, without a look at each on the way.
+        if not probability > 0.0:
+            raise DataError(
+                f"the context is {x}; expected finite numbers, small enough that their squares are "
+                "finite too. Fill in or leave out what is missing."
+            )
+        return Decision(self._names[place], place, probability, probabilities, x)
+
+    def update(self, decision: Decision, reward: float, weight: float = 1.0) -> None:
+        """Learn from the answer to a decision of this bandit, whenever it comes.
+
+        Raises as `learn` does.
+        """
+        self._check_answer(decision.arm, reward, weight)
+        self._weights.learn(decision.place, decision.context, reward, weight)
+
+    def learn(
+        self, context: Float[Array, " D"], arm: str, reward: float, weight: float = 1.0
+    ) -> None:
+        """Learn from a reward of any arm, whoever played it. weight: it counts as so many.
+
+        Raises `DataError` for an unknown arm, a reward that is not finite or a negative weight.
+        """
+        place = self._places.get(arm)
+        if place is None:
+            raise DataError(f"arm {arm!r} is unknown; expected one of {list(self._places)}.")
+        self._check_answer(arm, reward, weight)
+        x = self._checked(context)
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_finite = math.isfinite(float(x @ x))
+        if not is_finite:
+            raise DataError(f"the context is {x}; expected finite numbers.")
+        self._weights.learn(place, x, float(reward), float(weight))
+
+    def _check_answer(self, arm: str, reward: float, weight: float) -> None:
+        if not (-math.inf < reward < math.inf and 0.0 <= weight < math.inf):
+            raise DataError(
+                f"the reward of {arm!r} is {reward} with weight {weight}; expected finite numbers, "
+                "the weight not below 0. A missing reward is left out, not given as NaN."
+            )
+        if self.is_binary and not 0.0 <= reward <= 1.0:
+            raise DataError(
+                f"the reward of {arm!r} is {reward}; expected yes (1), no (0) or a share between, "
+                "as is_binary says. Leave is_binary out for rewards on another scale."
+            )
+
+    def _play(
+        self, x: Float[Array, " D"], is_offered: Bool[Array, " A"], out: Float[Array, " A"]
+    ) -> int:
+        """Fills `out` with the probability of each arm, NaN for a context with bad numbers."""
+        in_loops = None if self._loops is None else self.rule.in_loops(self._step)
+        is_share = self.is_binary and self.rule.in_reward
+        chance = self._chance()
+        if in_loops is not None:
+            assert self._loops is not None
+            name, first, second = in_loops
+            return int(self._loops.decide(
+                self._weights.inverse, self._weights.mean, x, self.noise, is_share, is_offered,
+                self._loops.RULES.index(name), first, second, chance, out,
+            ))  # fmt: skip
+        mean, spread = np.empty(len(out)), np.empty(len(out))
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._weights.moments(x, mean, spread)
+        spread *= self.noise
+        if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
+            out[:] = np.nan
+            return 0
+        if is_share:
+            mean = expected_share(mean, spread)
+        out[:] = self.rule.probabilities(mean[None], spread[None], is_offered[None], self._step)[0]
+        return pick(out, chance)
+
+    def _chance(self) -> float:
+        """Uniform numbers are drawn by the hundred: one by one they take longer than a decision."""
+        if not self._chances:
+            self._chances = self._generator.random(256).tolist()
+        return self._chances.pop()
+
+    def _checked(self, context: Float[Array, " D"]) -> Float[Array, " D"]:
+        x = np.ascontiguousarray(context, dtype=np.float64)
+        if x.shape != (self.num_features,):
+            raise DataError(
+                f"the context has shape {x.shape}; expected ({self.num_features},), one number a "
+                "feature."
+            )
+        return x
+
+    def _mask(self, offered: Sequence[str]) -> Bool[Array, " A"]:
+        unknown = [name for name in offered if name not in self._places]
+        if unknown or not offered:
+            raise DataError(
+                f"the arms offered are {list(offered)}; expected one or more of "
+                f"{list(self._places)}" + (f", not {unknown}." if unknown else ".")
+            )
+        is_offered = np.zeros(len(self._places), dtype=bool)
+        is_offered[[self._places[name] for name in offered]] = True
+        return is_offered
+
+
+def expected_share(mean: Float[Array, " K"], spread: Float[Array, " K"]) -> Float[Array, " K"]:
+    """E sigmoid(l) for l ~ N(mean, spread^2), to 0.01: sigmoid(mean / sqrt(1 + pi spread^2 / 8)),
+    MacKay 1992."""
+    return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * spread**2))
+
+
+def pick(probabilities: Float[Array, " K"], chance: float) -> int:
+    """The arm on which a uniform number falls; rounding goes to the last possible one."""
+    place = int(np.searchsorted(np.cumsum(probabilities), chance, side="right"))
+    return min(place, int(np.flatnonzero(probabilities > 0)[-1]))
+
+
+def _loops() -> ModuleType | None:
+    try:
+        from penchant.policies.bandits import rules_fused
+    except ImportError:
+        return None
+    return rules_fused

@@ -1,0 +1,373 @@
+"""From what is believed of each arm's reward to the probability of playing it.
+
+Every rule answers with probabilities, never only an arm: what is logged with its probability can be
+evaluated later. `rules_fused.py` plays one decision at a time; the laws tie the two.
+
+Legend: B decisions, K arms, N points.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array, ndtr
+
+# Means closer than this share of their own size are equal: rounding must not choose.
+_EQUAL = 1e-12
+# Where each arm's law is cut for the probability of being best: standard deviations from its mean.
+_CUTS_ABOVE = np.array([0.15, 0.55, 1.05, 1.6, 2.25, 3.0, 4.0])
+CUTS = np.concatenate([-_CUTS_ABOVE[::-1], _CUTS_ABOVE])
+# Arms that share out the cuts: the others are almost never best, and their own steps are small.
+CUTTING_ARMS = 12
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """What is believed, to the probability of each arm.
+
+    in_reward: whether the rule counts in units of reward; one that only orders what may be takes
+    log-odds as well, where rewards are yes or no.
+    """
+
+    @property
+    def in_reward(self) -> bool:
+        """See above."""
+        ...
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """mean, spread: of each arm's expected reward. step: decisions so far, from 1."""
+        ...
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """The function of `rules_fused` that does the same for one decision, with its parameters;
+        None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Greedy:
+    """The arm with the largest mean, without exploring; a baseline that wins short horizons."""
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """Equal means share evenly."""
+        return best(mean, offered)
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return False
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "upper_confidence", 0.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpsilonGreedy:
+    """Greedy, but with probability epsilon_t any arm.
+
+    epsilon_t = min(1, epsilon t^-decay); Auer, Cesa-Bianchi and Fischer 2002. With decay 1/3 regret
+    grows as t^(2/3).
+    """
+
+    epsilon: float = 0.1
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require("epsilon", self.epsilon, self.epsilon >= 0, "at least 0")
+        _require("decay", self.decay, self.decay >= 0, "at least 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """(1 - epsilon_t) of the best, epsilon_t shared by all that are offered."""
+        share = self._share(step)
+        anything = offered / offered.sum(axis=1, keepdims=True)
+        return (1.0 - share) * best(mean, offered) + share * anything
+
+    def _share(self, step: int) -> float:
+        return float(min(1.0, self.epsilon * step**-self.decay))
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return False
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "upper_confidence", 0.0, self._share(step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Softmax:
+    """p_k in proportion to exp(mean_k / temperature): Luce 1959, Boltzmann exploration."""
+
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require("temperature", self.temperature, self.temperature > 0, "above 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """temperature: in units of reward."""
+        logits = np.where(offered, mean / self.temperature, -np.inf)
+        weight = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return weight / weight.sum(axis=1, keepdims=True)
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return True
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "softmax", self.temperature, 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpperConfidence:
+    """The arm with the largest mean + width x spread: LinUCB on a linear belief (Li et al. 2010).
+
+    width: standard deviations. floor: probability that is shared by all that are offered, so that
+    the log can be evaluated; without it a rule that never plays an arm leaves no trace of it.
+    """
+
+    width: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require("width", self.width, self.width >= 0, "at least 0")
+        _require("floor", self.floor, 0 <= self.floor <= 1, "between 0 and 1")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """1 for the most promising arm, but for the floor."""
+        anything = offered / offered.sum(axis=1, keepdims=True)
+        return (1.0 - self.floor) * best(
+            mean + self.width * spread, offered
+        ) + self.floor * anything
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return False
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "upper_confidence", self.width, self.floor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thompson:
+    """Each arm with the probability that it is the best one (Thompson 1933).
+
+    The law of an arm's expected reward is normal(mean, (width x spread)^2), arms independent, as
+    in a belief with weights of its own for each arm. The probability of being best is an integral
+    along one line, taken to some 0.002 (`best_probability`); arms are then played with the
+    probabilities that came out, so what is logged is what was done.
+    """
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require("width", self.width, self.width > 0, "above 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """The probability of each arm to be best."""
+        return np.stack(
+            [best_probability(m, self.width * s, o) for m, s, o in zip(mean, spread, offered)]
+        ).reshape(mean.shape)
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return False
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "thompson", self.width, 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InverseGap:
+    """SquareCB (Abe and Long 1999; Foster and Rakhlin 2020): a regression is all it needs.
+
+    p_k = 1 / (K + gamma_t (best - mean_k)) for all but the best, which takes the rest, with
+    gamma_t = gamma t^growth. Spreads are not used.
+    """
+
+    gamma: float = 30.0
+    growth: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require("gamma", self.gamma, self.gamma > 0, "above 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """Of all that are offered each is played at times."""
+        return inverse_gap(mean, offered, self.gamma * step**self.growth)
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return True
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "inverse_gap", float(self.gamma * step**self.growth), 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InverseGapLoss:
+    """FastCB (Foster and Krishnamurthy 2021): inverse gaps in units of the smallest loss.
+
+    With losses l_k = 1 - mean_k in 0 to 1 and b the best: p_k = l_b / (K l_b + gamma (l_k - l_b))
+    for all but b, which takes the rest. Where some arm hardly ever fails it stops exploring sooner
+    than `InverseGap`: its regret grows with the best arm's total loss, not with time.
+    """
+
+    gamma: float = 100.0
+
+    def __post_init__(self) -> None:
+        _require("gamma", self.gamma, self.gamma > 0, "above 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """Rewards outside 0 to 1 are taken for 0 or 1."""
+        return inverse_gap_loss(1.0 - np.clip(mean, 0.0, 1.0), offered, self.gamma)
+
+    @property
+    def in_reward(self) -> bool:
+        """See `Rule`."""
+        return True
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """See `Rule`."""
+        return "inverse_gap_loss", self.gamma, 0.0
+
+
+def best(mean: Float[Array, "B K"], offered: Bool[Array, "B K"]) -> Float[Array, "B K"]:
+    """1 for the largest of those offered; equal ones share evenly."""
+    top = np.where(offered, mean, -np.inf).max(axis=1, keepdims=True)
+    is_best = offered & (mean >= top - _EQUAL * np.abs(top))
+    return is_best / is_best.sum(axis=1, keepdims=True)
+
+
+def inverse_gap(
+    mean: Float[Array, "B K"], offered: Bool[Array, "B K"], gamma: float
+) -> Float[Array, "B K"]:
+    """1 / (K + gamma gap) for all but the first best arm, which takes what is left."""
+    shown = np.where(offered, mean, -np.inf)
+    num = offered.sum(axis=1, keepdims=True)
+    gap = np.where(offered, shown.max(axis=1, keepdims=True) - mean, 0.0)
+    share = np.where(offered, 1.0 / (num + gamma * gap), 0.0)
+    return _rest_to(shown.argmax(axis=1), share)
+
+
+def inverse_gap_loss(
+    loss: Float[Array, "B K"], offered: Bool[Array, "B K"], gamma: float
+) -> Float[Array, "B K"]:
+    """l_b / (K l_b + gamma (l_k - l_b)) for all but the first best arm b."""
+    shown = np.where(offered, loss, np.inf)
+    num = offered.sum(axis=1, keepdims=True)
+    least = shown.min(axis=1, keepdims=True)
+    gap = np.where(offered, loss - least, 0.0)
+    below = num * least + gamma * gap
+    # Where the best never fails, arms as good as it share evenly and the others are not played.
+    share = np.where(below > 0, least / np.where(below > 0, below, 1.0), 1.0 / num)
+    return _rest_to(shown.argmin(axis=1), np.where(offered, share, 0.0))
+
+
+def best_probability(
+    mean: Float[Array, " K"], spread: Float[Array, " K"], offered: Bool[Array, " K"]
+) -> Float[Array, " K"]:
+    """P(arm k is the largest) for independent normal arms.
+
+    The integral of prod_{j != k} Phi((t - mean_j) / spread_j) against the law of arm k, by the
+    trapezoid rule in that law's own probability: however narrow an arm, its mass lies in some cell.
+    Points are where the laws of the most promising arms have theirs, and the sum is made 1. Within
+    0.01 of the truth, mostly within 0.002.
+    """
+    place = np.flatnonzero(offered)
+    found = np.zeros(len(mean))
+    if len(place) == 1:
+        found[place] = 1.0
+        return found
+    m = mean[place]
+    s = np.maximum(spread[place], _EQUAL * max(1.0, float(np.abs(m).max())))
+    line = _points(m, s)
+    below = ndtr((line[:, None] - m) / s)
+    # The product of the others, from both sides: dividing by what may be 0 is no way.
+    others = np.ones_like(below)
+    others[:, 1:] = np.cumprod(below, axis=1)[:, :-1]
+    others[:, :-1] *= np.cumprod(below[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    mass = np.diff(below, axis=0)
+    probability = (0.5 * (others[1:] + others[:-1]) * mass).sum(axis=0)
+    found[place] = probability / probability.sum()
+    return found
+
+
+def _points(mean: Float[Array, " K"], spread: Float[Array, " K"]) -> Float[Array, " N"]:
+    order = np.argsort(-(mean + 2.0 * spread), kind="stable")[:CUTTING_ARMS]
+    inner = (mean[order, None] + spread[order, None] * CUTS).reshape(-1)
+    # Ends where every arm has all its mass between them.
+    low, high = (mean - 9.0 * spread).min(), (mean + 9.0 * spread).max()
+    return np.sort(np.concatenate([inner, [low, high]]))
+
+
+def _rest_to(top: Array, share: Float[Array, "B K"]) -> Float[Array, "B K"]:
+    rows = np.arange(len(share))
+    share[rows, top] = 0.0
+    share[rows, top] = 1.0 - share.sum(axis=1)
+    return share
+
+
+def _require(name: str, value: float, holds: bool, expected: str) -> None:
+    if not (holds and math.isfinite(value)):
+        raise ConfigError(f"{name} is {value}; expected a number {expected}.")

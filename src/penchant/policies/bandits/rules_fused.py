@@ -1,0 +1,218 @@
+"""The rules of `rules.py` for one decision at a time, in compiled loops.
+
+Each fills `out` with the probability of every arm and returns the arm that the uniform number
+`chance` falls on. The two parameters are what the rule's `in_loops` says.
+
+Legend: K arms.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from penchant.fitting.online_linear_fused import moments
+from penchant.numerics.arrays import Array
+from penchant.policies.bandits.rules import CUTS, CUTTING_ARMS
+
+# In the order in which `decide` numbers them.
+RULES = ("upper_confidence", "inverse_gap", "inverse_gap_loss", "softmax", "thompson")
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Division by zero is excluded where it could arise, not looked for at each step."""
+    return njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function))
+
+
+@_compiled
+def upper_confidence(
+    mean: Array, spread: Array, offered: Array, width: float, floor: float,
+    chance: float, out: Array,
+) -> int:  # fmt: skip
+    """Greedy on mean + width x spread, with a floor shared by all; epsilon-greedy at width 0."""
+    K, num, top = len(mean), 0, -math.inf
+    for k in range(K):
+        if offered[k]:
+            num += 1
+            top = max(top, mean[k] + width * spread[k])
+    least, equal = top - 1e-12 * abs(top), 0
+    for k in range(K):
+        if offered[k] and mean[k] + width * spread[k] >= least:
+            equal += 1
+    for k in range(K):
+        out[k] = 0.0
+        if offered[k]:
+            out[k] = floor / num
+            if mean[k] + width * spread[k] >= least:
+                out[k] += (1.0 - floor) / equal
+    return _pick(out, chance)
+
+
+@_compiled
+def softmax(
+    mean: Array, spread: Array, offered: Array, temperature: float, unused: float,
+    chance: float, out: Array,
+) -> int:  # fmt: skip
+    """In proportion to exp(mean / temperature)."""
+    K, top, total = len(mean), -math.inf, 0.0
+    for k in range(K):
+        if offered[k]:
+            top = max(top, mean[k])
+    for k in range(K):
+        out[k] = math.exp((mean[k] - top) / temperature) if offered[k] else 0.0
+        total += out[k]
+    for k in range(K):
+        out[k] /= total
+    return _pick(out, chance)
+
+
+@_compiled
+def inverse_gap(
+    mean: Array, spread: Array, offered: Array, gamma: float, unused: float,
+    chance: float, out: Array,
+) -> int:  # fmt: skip
+    """1 / (K + gamma gap), the rest to the best."""
+    K, num, top, rest = len(mean), 0, -1, 1.0
+    for k in range(K):
+        if offered[k]:
+            num += 1
+            if top < 0 or mean[k] > mean[top]:
+                top = k
+    for k in range(K):
+        out[k] = 0.0
+        if offered[k] and k != top:
+            out[k] = 1.0 / (num + gamma * (mean[top] - mean[k]))
+            rest -= out[k]
+    out[top] = rest
+    return _pick(out, chance)
+
+
+@_compiled
+def inverse_gap_loss(
+    mean: Array, spread: Array, offered: Array, gamma: float, unused: float,
+    chance: float, out: Array,
+) -> int:  # fmt: skip
+    """l_b / (K l_b + gamma (l_k - l_b)) with losses 1 - mean cut to 0 to 1, the rest to b."""
+    K, num, top, least, rest = len(mean), 0, -1, 0.0, 1.0
+    for k in range(K):
+        if offered[k]:
+            num += 1
+            loss = min(max(1.0 - mean[k], 0.0), 1.0)
+            if top < 0 or loss < least:
+                top, least = k, loss
+    for k in range(K):
+        out[k] = 0.0
+        if offered[k] and k != top:
+            below = num * least + gamma * (min(max(1.0 - mean[k], 0.0), 1.0) - least)
+            out[k] = least / below if below > 0.0 else 1.0 / num
+            rest -= out[k]
+    out[top] = rest
+    return _pick(out, chance)
+
+
+@_compiled
+def thompson(
+    mean: Array, spread: Array, offered: Array, width: float, unused: float,
+    chance: float, out: Array,
+) -> int:  # fmt: skip
+    """The probability of each arm to be best, as `rules.best_probability` takes it."""
+    K, num, size = len(mean), 0, 1.0
+    place = np.empty(K, dtype=np.int64)
+    for k in range(K):
+        out[k] = 0.0
+        if offered[k]:
+            place[num] = k
+            num += 1
+            size = max(size, abs(mean[k]))
+    if num == 1:
+        out[place[0]] = 1.0 if math.isfinite(mean[place[0]]) else math.nan
+        return int(place[0])
+    m, s = np.empty(num), np.empty(num)
+    low, high = math.inf, -math.inf
+    for i in range(num):
+        m[i] = mean[place[i]]
+        s[i] = max(width * spread[place[i]], 1e-12 * size)
+        low, high = min(low, m[i] - 9.0 * s[i]), max(high, m[i] + 9.0 * s[i])
+    order = np.argsort(-(m + 2.0 * s), kind="mergesort")[: min(num, CUTTING_ARMS)]
+    line = np.empty(len(order) * len(CUTS) + 2)
+    for i in range(len(order)):
+        for c in range(len(CUTS)):
+            line[i * len(CUTS) + c] = m[order[i]] + s[order[i]] * CUTS[c]
+    line[len(line) - 2], line[len(line) - 1] = low, high
+    line.sort()
+    below, others = np.empty((2, num)), np.empty((2, num))
+    total, share = 0.0, np.zeros(num)
+    for n in range(len(line)):
+        now, before = n % 2, (n + 1) % 2
+        product = 1.0
+        for i in range(num):
+            below[now, i] = _below((line[n] - m[i]) / s[i])
+            others[now, i] = product
+            product *= below[now, i]
+        product = 1.0
+        for i in range(num - 1, -1, -1):
+            others[now, i] *= product
+            product *= below[now, i]
+            if n > 0:
+                step = 0.5 * (others[now, i] + others[before, i])
+                step *= below[now, i] - below[before, i]
+                share[i] += step
+                total += step
+    for i in range(num):
+        out[place[i]] = share[i] / total
+    return _pick(out, chance)
+
+
+@_compiled
+def decide(
+    inverse: Array, weights: Array, x: Array, noise: float, is_share: bool, offered: Array,
+    rule: int, first: float, second: float, chance: float, out: Array,
+) -> int:  # fmt: skip
+    """What is believed of each arm in a context, then the rule: `rule` counts in `RULES`.
+
+    is_share: turn log-odds into expected shares first, for rules that count in units of reward.
+    All probabilities are NaN for a context with bad numbers.
+    """
+    mean, spread = np.empty(len(out)), np.empty(len(out))
+    moments(inverse, weights, x, mean, spread)
+    for k in range(len(out)):
+        if not (math.isfinite(mean[k]) and math.isfinite(spread[k])):
+            out[:] = math.nan
+            return 0
+        spread[k] *= noise
+        if is_share:
+            mean[k] /= math.sqrt(1.0 + math.pi / 8.0 * spread[k] * spread[k])
+            mean[k] = 1.0 / (1.0 + math.exp(-mean[k]))
+    if rule == 0:
+        return upper_confidence(mean, spread, offered, first, second, chance, out)
+    if rule == 1:
+        return inverse_gap(mean, spread, offered, first, second, chance, out)
+    if rule == 2:
+        return inverse_gap_loss(mean, spread, offered, first, second, chance, out)
+    if rule == 3:
+        return softmax(mean, spread, offered, first, second, chance, out)
+    return thompson(mean, spread, offered, first, second, chance, out)
+
+
+@_compiled
+def _below(z: float) -> float:
+    """The standard normal distribution; 0 or 1 where a double cannot tell it from them."""
+    if z > 8.3:
+        return 1.0
+    return 0.5 * math.erfc(-z * 0.7071067811865476) if z > -38.0 else 0.0
+
+
+@_compiled
+def _pick(probability: Array, chance: float) -> int:
+    """The arm on which chance falls, laid end to end; rounding goes to the last possible one."""
+    reached, last = 0.0, 0
+    for k in range(len(probability)):
+        if probability[k] > 0.0:
+            reached += probability[k]
+            last = k
+            if chance < reached:
+                return k
+    return last

@@ -1,0 +1,171 @@
+"""One reward at a time ends where all at once would: the posterior of the weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import ConfigError
+from penchant.fitting import online_linear, online_linear_fused, online_linear_plain
+from penchant.fitting.online_linear import OnlineLinear
+
+
+def empty(num_arms=2, num_features=3, *, forgetting=1.0, is_binary=False, prior_precision=0.7):
+    return OnlineLinear.empty(
+        num_arms,
+        num_features,
+        prior_precision=prior_precision,
+        forgetting=forgetting,
+        is_binary=is_binary,
+    )
+
+
+def rewards(seed, num=30, num_arms=2, num_features=3):
+    rng = np.random.default_rng(seed)
+    return (
+        rng.integers(num_arms, size=num),
+        rng.normal(size=(num, num_features)),
+        rng.normal(size=num),
+        rng.uniform(0.2, 2.0, size=num),
+    )
+
+
+def closed_form(arm, seen, *, forgetting=1.0, prior_precision=0.7):
+    """The slow twin: all rewards of an arm at once."""
+    arms, x, reward, weight = seen
+    mine = np.flatnonzero(arms == arm)
+    count = forgetting ** np.arange(len(mine))[::-1] * weight[mine]
+    precision = prior_precision * np.eye(x.shape[1]) + (x[mine].T * count) @ x[mine]
+    return precision, np.linalg.solve(precision, x[mine].T @ (count * reward[mine]))
+
+
+@pytest.mark.parametrize("forgetting", [1.0, 0.9])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_rewards_one_by_one_are_ridge_regression_on_all(forgetting, seed):
+    learner, seen = empty(forgetting=forgetting), rewards(seed)
+    for arm, x, reward, weight in zip(*seen):
+        learner.learn(int(arm), x, float(reward), float(weight))
+    for arm in range(2):
+        precision, mean = closed_form(arm, seen, forgetting=forgetting)
+        np.testing.assert_allclose(learner.precision[arm], precision, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(learner.inverse[arm], np.linalg.inv(precision), atol=1e-9)
+        np.testing.assert_allclose(learner.mean[arm], mean, atol=1e-9)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_without_forgetting_the_order_of_rewards_does_not_matter(seed):
+    arms, x, reward, weight = rewards(seed)
+    order = np.random.default_rng(seed).permutation(len(arms))
+    first, second = empty(), empty()
+    for t in range(len(arms)):
+        first.learn(int(arms[t]), x[t], float(reward[t]), float(weight[t]))
+        t = order[t]
+        second.learn(int(arms[t]), x[t], float(reward[t]), float(weight[t]))
+    np.testing.assert_allclose(first.mean, second.mean, atol=1e-9)
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+@pytest.mark.parametrize("forgetting", [1.0, 0.95])
+def test_compiled_loops_are_their_plain_twins(is_binary, forgetting):
+    fused = empty(forgetting=forgetting, is_binary=is_binary)
+    plain = empty(forgetting=forgetting, is_binary=is_binary)
+    fused.loops, plain.loops = online_linear_fused, online_linear_plain
+    for arm, x, reward, weight in zip(*rewards(5, num=200)):
+        answer = float(reward > 0) if is_binary else float(reward)
+        fused.learn(int(arm), x, answer, float(weight))
+        plain.learn(int(arm), x, answer, float(weight))
+    np.testing.assert_allclose(fused.mean, plain.mean, atol=1e-9)
+    np.testing.assert_allclose(fused.inverse, plain.inverse, atol=1e-9)
+    np.testing.assert_allclose(fused.precision, plain.precision, rtol=1e-9, atol=1e-9)
+    found, slow = np.empty((2, 2)), np.empty((2, 2))
+    x = np.array([0.3, -1.0, 2.0])
+    fused.moments(x, *found)
+    plain.moments(x, *slow)
+    np.testing.assert_allclose(found, slow, atol=1e-10)
+    np.testing.assert_allclose(slow[1], np.sqrt([x @ i @ x for i in plain.inverse]), atol=1e-10)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    reward=st.sampled_from([0.0, 1.0, 0.3]),
+    weight=st.floats(0.1, 5.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_an_answer_moves_the_weights_to_the_mode_of_prior_times_likelihood(seed, reward, weight):
+    rng = np.random.default_rng(seed)
+    learner = empty(num_arms=1, is_binary=True, prior_precision=0.2)
+    x = rng.normal(size=3) * 3.0
+    before = learner.mean[0] + 0.0
+    precision = learner.precision[0] + 0.0
+    learner.learn(0, x, reward, weight)
+    after = learner.mean[0]
+    p = 1.0 / (1.0 + np.exp(-x @ after))
+    slope = weight * (reward - p) * x - precision @ (after - before)
+    np.testing.assert_allclose(slope, 0.0, atol=1e-9)
+    np.testing.assert_allclose(
+        learner.precision[0], precision + weight * p * (1 - p) * np.outer(x, x), atol=1e-9
+    )
+    np.testing.assert_allclose(learner.inverse[0] @ learner.precision[0], np.eye(3), atol=1e-9)
+
+
+def test_answers_one_by_one_find_the_weights_that_made_them():
+    rng = np.random.default_rng(0)
+    truth = np.array([1.0, -2.0, 0.5])
+    learner = empty(num_arms=1, is_binary=True)
+    for x in rng.normal(size=(8000, 3)):
+        learner.learn(0, x, float(rng.random() < 1 / (1 + np.exp(-x @ truth))), 1.0)
+    error = learner.mean[0] - truth
+    assert error @ learner.precision[0] @ error < 16.0  # chi-square, 3 degrees: 99.9 %
+
+
+def test_what_is_not_seen_again_returns_to_the_prior():
+    learner = empty(num_arms=1, forgetting=0.8)
+    learner.learn(0, np.array([5.0, 0.0, 0.0]), 10.0, 1.0)
+    for _ in range(200):
+        learner.learn(0, np.array([0.0, 1.0, 0.0]), 1.0, 1.0)
+    assert learner.mean[0, 0] == pytest.approx(0.0, abs=1e-9)
+    assert learner.inverse[0, 0, 0] == pytest.approx(1 / 0.7)
+    assert learner.mean[0, 1] == pytest.approx(5.0 / 5.7, rel=1e-6)
+
+
+def test_rounding_does_not_gather(monkeypatch):
+    monkeypatch.setattr(online_linear, "_REFRESH", 50)
+    learner = empty(num_arms=1)
+    learner.inverse += 1e-6
+    for arm, x, reward, weight in zip(*rewards(1, num=120, num_arms=1)):
+        learner.learn(int(arm), x, float(reward), float(weight))
+    np.testing.assert_allclose(learner.inverse[0] @ learner.precision[0], np.eye(3), atol=1e-9)
+
+
+def test_a_belief_is_not_changed_by_later_rewards():
+    learner = empty()
+    belief = learner.belief(("a", "b"), 0.5)
+    learner.learn(0, np.ones(3), 1.0, 1.0)
+    assert (belief.mean == 0).all()
+    mean, spread = learner.belief(("a", "b"), 0.5).moments(np.ones((1, 3)))
+    here = np.empty((2, 2))
+    learner.moments(np.ones(3), *here)
+    np.testing.assert_allclose(mean[0], here[0])
+    np.testing.assert_allclose(spread[0], 0.5 * here[1])
+
+
+def test_draws_of_a_belief_have_its_moments():
+    learner = empty()
+    for arm, x, reward, weight in zip(*rewards(2)):
+        learner.learn(int(arm), x, float(reward), float(weight))
+    belief = learner.belief(("a", "b"), 0.5)
+    drawn = belief.draw(20_000, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.mean(axis=0), belief.mean, atol=0.02)
+    np.testing.assert_allclose(
+        np.cov(drawn[:, 1].T), 0.25 * belief.covariance[1], atol=0.05 * belief.covariance[1].max()
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [{"forgetting": 0.0}, {"forgetting": 1.1}, {"prior_precision": 0.0}]
+)
+def test_numbers_out_of_range_are_refused_at_the_start(values):
+    with pytest.raises(ConfigError, match="expected"):
+        empty(**values)

@@ -1,0 +1,153 @@
+"""Rules: probabilities that sum to one, none for what is not offered, loops as their twins."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import ConfigError
+from penchant.policies.bandits import rules_fused
+from penchant.policies.bandits.rules import (
+    EpsilonGreedy,
+    Greedy,
+    InverseGap,
+    InverseGapLoss,
+    Softmax,
+    Thompson,
+    UpperConfidence,
+    best_probability,
+)
+
+RULES = [
+    Greedy(),
+    EpsilonGreedy(epsilon=0.3, decay=1 / 3),
+    Softmax(temperature=0.2),
+    UpperConfidence(width=1.5, floor=0.1),
+    Thompson(width=0.8),
+    InverseGap(gamma=20.0),
+    InverseGapLoss(gamma=50.0),
+]
+EVERY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+
+
+def believed(seed, num_arms=6):
+    rng = np.random.default_rng(seed)
+    mean = rng.uniform(0.05, 0.95, size=(1, num_arms))
+    spread = np.exp(rng.normal(-2, 1, size=(1, num_arms)))
+    offered = rng.random((1, num_arms)) < 0.7
+    offered[0, rng.integers(num_arms)] = True
+    return mean, spread, offered
+
+
+@EVERY_RULE
+@given(seed=st.integers(0, 10_000), step=st.integers(1, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_probabilities_sum_to_one_over_what_is_offered(rule, seed, step):
+    mean, spread, offered = believed(seed)
+    found = rule.probabilities(mean, spread, offered, step)
+    assert found.sum() == pytest.approx(1.0, abs=1e-12)
+    assert (found >= 0).all()
+    assert (found[~offered] == 0).all()
+
+
+@EVERY_RULE
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_naming_arms_in_another_order_changes_nothing(rule, seed):
+    mean, spread, offered = believed(seed)
+    order = np.random.default_rng(seed).permutation(mean.shape[1])
+    found = rule.probabilities(mean, spread, offered, 7)
+    turned = rule.probabilities(mean[:, order], spread[:, order], offered[:, order], 7)
+    np.testing.assert_allclose(turned, found[:, order], atol=1e-9)
+
+
+@EVERY_RULE
+@given(seed=st.integers(0, 10_000), step=st.integers(1, 1000))
+@settings(max_examples=40, deadline=None)
+def test_the_compiled_loop_of_a_rule_is_the_rule(rule, seed, step):
+    mean, spread, offered = believed(seed)
+    name, first, second = rule.in_loops(step)
+    out = np.empty(mean.shape[1])
+    loop = getattr(rules_fused, name)
+    arm = loop(mean[0], spread[0], offered[0], first, second, 0.37, out)
+    expected = rule.probabilities(mean, spread, offered, step)[0]
+    np.testing.assert_allclose(out, expected, atol=1e-10)
+    reached = np.cumsum(expected)
+    assert reached[arm] > 0.37 >= reached[arm] - expected[arm]
+
+
+@EVERY_RULE
+def test_a_better_arm_is_not_played_less(rule):
+    mean, spread, offered = believed(3)
+    offered[:] = True
+    spread[:] = 0.1
+    found = rule.probabilities(mean, spread, offered, 5)
+    ordered = found[0, np.argsort(mean[0])]
+    assert (np.diff(ordered) >= -1e-12).all()
+
+
+@EVERY_RULE
+def test_equal_arms_share_evenly(rule):
+    found = rule.probabilities(
+        np.full((1, 4), 0.3), np.full((1, 4), 0.2), np.ones((1, 4), dtype=bool), 9
+    )
+    np.testing.assert_allclose(found, 0.25, atol=1e-9)
+
+
+@pytest.mark.parametrize("gap", [-2.0, 0.0, 0.3, 5.0])
+def test_of_two_arms_the_better_is_known_in_closed_form(gap):
+    found = best_probability(np.array([gap, 0.0]), np.array([0.6, 0.8]), np.ones(2, dtype=bool))
+    assert found[0] == pytest.approx(0.5 * math.erfc(-gap / math.sqrt(2)), abs=0.004)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_probability_of_being_best_is_that_of_many_draws(seed):
+    rng = np.random.default_rng(seed)
+    num = int(rng.integers(2, 40))
+    mean, spread = rng.normal(size=num), np.exp(1.5 * rng.normal(size=num))
+    drawn = (mean + spread * rng.normal(size=(100_000, num))).argmax(axis=1)
+    share = np.bincount(drawn, minlength=num) / len(drawn)
+    found = best_probability(mean, spread, np.ones(num, dtype=bool))
+    np.testing.assert_allclose(found, share, atol=0.008)
+
+
+def test_arms_without_doubt_are_ordered_by_their_means():
+    found = best_probability(np.array([1.0, 2.0, 0.0]), np.zeros(3), np.ones(3, dtype=bool))
+    np.testing.assert_allclose(found, [0, 1, 0], atol=1e-9)
+
+
+def test_inverse_gaps_are_the_published_formulas():
+    mean, offered = np.array([[0.9, 0.5, 0.1]]), np.ones((1, 3), dtype=bool)
+    square = InverseGap(gamma=10.0, growth=0.0).probabilities(mean, mean, offered, 4)[0]
+    np.testing.assert_allclose(square[1:], [1 / (3 + 10 * 0.4), 1 / (3 + 10 * 0.8)])
+    loss = InverseGapLoss(gamma=10.0).probabilities(mean, mean, offered, 4)[0]
+    np.testing.assert_allclose(loss[1:], [0.1 / (0.3 + 10 * 0.4), 0.1 / (0.3 + 10 * 0.8)])
+
+
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        (EpsilonGreedy, {"epsilon": -0.1}),
+        (Softmax, {"temperature": 0.0}),
+        (UpperConfidence, {"floor": 1.5}),
+        (UpperConfidence, {"width": math.nan}),
+        (Thompson, {"width": 0.0}),
+        (InverseGap, {"gamma": -1.0}),
+        (InverseGapLoss, {"gamma": math.inf}),
+    ],
+)
+def test_numbers_out_of_range_are_refused(rule, values):
+    with pytest.raises(ConfigError, match="expected a number"):
+        rule(**values)
+
+
+def test_the_loops_are_numbered_as_they_are_named():
+    assert set(rules_fused.RULES) == {rule.in_loops(1)[0] for rule in RULES}
+    # `decide` counts them in the order of its branches.
+    source = inspect.getsource(rules_fused.decide.py_func)
+    assert [source.index(f"return {name}(") for name in rules_fused.RULES] == sorted(
+        source.index(f"return {name}(") for name in rules_fused.RULES
+    )
