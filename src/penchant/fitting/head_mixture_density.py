@@ -9,7 +9,7 @@ of pairs that share a kind, Q context features, C columns of the pair, M own par
 likelihood, T parameters: heads, router (R = S - 1 rows, intercept first), columns, own.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -95,13 +95,15 @@ class GroupedPairs:
 
 def take_pairs(pairs: HeadPairs, rows: Int[Array, " A"]) -> HeadPairs:
     """Some of the pairs, in the layout they have."""
-    picked = replace(
-        pairs, first=pairs.first[rows], answer=pairs.answer[rows], weight=pairs.weight[rows],
+    alone = pairs.second is None
+    return HeadPairs(
+        features=pairs.features[rows] if alone else pairs.features,
+        first=np.arange(len(rows)) if alone else pairs.first[rows],
+        second=None if pairs.second is None else pairs.second[rows],
+        answer=pairs.answer[rows],
+        weight=pairs.weight[rows],
         columns=pairs.columns[rows],
-    )  # fmt: skip
-    if pairs.second is not None:
-        return replace(picked, second=pairs.second[rows])
-    return replace(picked, features=pairs.features[rows], first=np.arange(len(rows)))
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
