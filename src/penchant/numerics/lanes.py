@@ -439,53 +439,20 @@ def matmul(
         while m + 4 <= rows:
             at = a_column + m * row_step
             _tile4(
-                start,
-                start_at + m,
-                a,
-                a_row,
-                at,
-                row_step,
-                sum_step,
-                count,
-                b,
-                b_row,
-                s,
-                out,
-                out_row + m,
-            )
+                start, start_at + m, a, a_row, at, row_step, sum_step, count,
+                b, b_row, s, out, out_row + m,
+            )  # fmt: skip
             m += 4
         while m + 2 <= rows:
             at = a_column + m * row_step
             _tile2(
-                start,
-                start_at + m,
-                a,
-                a_row,
-                at,
-                row_step,
-                sum_step,
-                count,
-                b,
-                b_row,
-                s,
-                out,
-                out_row + m,
-            )
+                start, start_at + m, a, a_row, at, row_step, sum_step, count,
+                b, b_row, s, out, out_row + m,
+            )  # fmt: skip
             m += 2
         if m < rows:
             at = a_column + m * row_step
             _tile1(
-                start,
-                start_at + m,
-                a,
-                a_row,
-                at,
-                row_step,
-                sum_step,
-                count,
-                b,
-                b_row,
-                s,
-                out,
-                out_row + m,
-            )
+                start, start_at + m, a, a_row, at, row_step, sum_step, count,
+                b, b_row, s, out, out_row + m,
+            )  # fmt: skip
