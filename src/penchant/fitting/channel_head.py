@@ -18,7 +18,7 @@ from penchant.feedback.channel_option import Outcome, Rating
 from penchant.feedback.scaled import Scaled
 from penchant.fitting.inference import invert_information
 from penchant.fitting.linear_head import LinearHead
-from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
+from penchant.fitting.newton import NewtonConfig, Optimum, maximise, with_prior
 from penchant.fitting.pooled_density import PooledDensity, serving_channel
 from penchant.fitting.pooled_task import MOST_DENSE
 from penchant.fitting.shrinkage import Mode, Shrinkage, learn_spreads
@@ -147,15 +147,7 @@ def _climb(
     start: Float[Array, " P"],
     config: NewtonConfig,
 ) -> Optimum:
-    def evaluate(theta: Float[Array, " P"]) -> Evaluation:
-        data = density.evaluate(theta)
-        return Evaluation(
-            value=data.value - 0.5 * float(precision @ theta**2),
-            gradient=data.gradient - precision * theta,
-            information=data.information + np.diag(precision),
-        )
-
-    return maximise(evaluate, start, config)
+    return maximise(with_prior(density.evaluate, precision), start, config)
 
 
 def _check(vectors: Array, batch: Batch, prior_scale: float | None) -> None:

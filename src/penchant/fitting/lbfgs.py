@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from penchant.errors import DataError
+from penchant.fitting.newton import check_start
 from penchant.numerics.arrays import Array
 from penchant.numerics.conjugate_gradients import conjugate_gradients
 
@@ -76,12 +76,7 @@ def maximise_lbfgs(
     config = config or LbfgsConfig()
     size = np.where(scales > 0, scales, 1.0)
     here = slope(start)
-    if not (np.isfinite(here.value) and np.all(np.isfinite(here.gradient))):
-        raise DataError(
-            f"the log-likelihood is {here.value} at the starting point; expected a finite number. "
-            "Look for features that are infinite or so large that exp() overflows, and rescale "
-            "them, for instance `cost/100` or `scale(cost)` in the formula."
-        )
+    check_start(here.value, here.gradient)
     theta, iterations, decrement = np.array(start, dtype=np.float64), 0, np.inf
     while iterations < config.max_steps:
         theta, steps = _climb(slope, theta, size, config, iterations, on_step)

@@ -73,12 +73,7 @@ def maximise(
     config = config or NewtonConfig()
     theta = np.array(start, dtype=np.float64)
     here = evaluate(theta)
-    if not (np.isfinite(here.value) and np.all(np.isfinite(here.gradient))):
-        raise DataError(
-            f"the log-likelihood is {here.value} at the starting point; expected a finite number. "
-            "Look for features that are infinite or so large that exp() overflows, and rescale "
-            "them, for instance `cost/100` or `scale(cost)` in the formula."
-        )
+    check_start(here.value, here.gradient)
     decrement = np.inf
     for iteration in range(1, config.max_steps + 1):
         step = newton_step(here.information, here.gradient)
@@ -93,6 +88,32 @@ def maximise(
         if on_step is not None:
             on_step(iteration, theta, here.value)
     return _optimum(theta, here, False, config.max_steps, decrement)
+
+
+def check_start(value: float, gradient: Float[Array, " M"]) -> None:
+    """Raises `DataError` where a climb cannot begin."""
+    if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+        raise DataError(
+            f"the log-likelihood is {value} at the starting point; expected a finite number. "
+            "Look for features that are infinite or so large that exp() overflows, and rescale "
+            "them, for instance `cost/100` or `scale(cost)` in the formula."
+        )
+
+
+def with_prior(
+    evaluate: Callable[[Float[Array, " M"]], Evaluation], precision: Float[Array, " M"]
+) -> Callable[[Float[Array, " M"]], Evaluation]:
+    """A log-likelihood and its derivatives, with a normal prior around zero added."""
+
+    def added(theta: Float[Array, " M"]) -> Evaluation:
+        data = evaluate(theta)
+        return Evaluation(
+            value=data.value - 0.5 * float(precision @ theta**2),
+            gradient=data.gradient - precision * theta,
+            information=data.information + np.diag(precision),
+        )
+
+    return added
 
 
 @runtime_checkable

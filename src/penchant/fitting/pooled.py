@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief, Encoder
@@ -23,7 +22,7 @@ from penchant.fitting.inference import (
     invert_information,
 )
 from penchant.fitting.lbfgs import MatrixFreeOptimum, Slope, maximise_lbfgs
-from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise
+from penchant.fitting.newton import NewtonConfig, Optimum, maximise, with_prior
 from penchant.fitting.pooled_task import (
     MOST_DENSE,
     Ending,
@@ -116,7 +115,7 @@ def _climb_with_matrix(
         start = plain.warm_start(start, precision + weak_precision(scales))
 
     def climb(precision: Float[Array, " M"], theta: Float[Array, " M"]) -> Optimum:
-        evaluate = _with_prior(pass_over_data, precision)
+        evaluate = with_prior(pass_over_data, precision)
         if method == "newton":
             return maximise(evaluate, theta, config, on_step=task.on_step)
         summit = _by_lbfgs(task, precision, theta)
@@ -190,9 +189,6 @@ def _by_lbfgs(
     return maximise_lbfgs(slope, information_times, start, task.scales, on_step=task.on_step)
 
 
-Evaluate = Callable[[Float[Array, " M"]], Evaluation]
-
-
 def _learn(
     climb: Callable[[Float[Array, " M"], Float[Array, " M"]], Optimum],
     shrinkage: Shrinkage,
@@ -207,17 +203,3 @@ def _learn(
         return Mode(theta=optimum.theta, covariance=inverse, fit=optimum)
 
     return learn_spreads(mode, shrinkage, scales, precision, start=start)
-
-
-def _with_prior(pass_over_data: Evaluate, precision: Float[Array, " M"]) -> Evaluate:
-    """The log-density with a normal prior around zero added to a pass over the data."""
-
-    def evaluate(theta: Float[Array, " M"]) -> Evaluation:
-        data = pass_over_data(theta)
-        return Evaluation(
-            value=data.value - 0.5 * float(precision @ theta**2),
-            gradient=data.gradient - precision * theta,
-            information=data.information + np.diag(precision),
-        )
-
-    return evaluate

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from penchant.errors import DataError
-from penchant.fitting.newton import newton_step
+from penchant.fitting.newton import check_start, newton_step
 from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
 from penchant.numerics.arrays import Array
 
@@ -45,12 +44,7 @@ class Climb:
     ) -> tuple[Float[Array, " M"], bool]:
         """Climb until one more step promises less than `tolerance` nats."""
         self.here = self.density.evaluate(theta)
-        if not np.isfinite(self.here.value):
-            raise DataError(
-                f"the log-likelihood is {self.here.value} at the starting point; expected a finite "
-                "number. Look for features that are infinite, or very large, and rescale them, for "
-                "instance `cost/100` or `scale(cost)` in the formula."
-            )
+        check_start(self.here.value, self.here.gradient)
         damping = 0.0
         while True:
             matrix = self._curvature(theta, tolerance)
