@@ -9,9 +9,11 @@ from penchant.data.pair_counts import (
     PairCounts,
     count_shares,
     count_votes,
-    tally_fused,
+    count_blocks,
     tally_plain,
+    totals_plain,
 )
+from penchant.data.pair_counts_fused import tally as tally_fused
 from penchant.errors import DataError
 
 
@@ -62,7 +64,7 @@ def test_the_compiled_count_equals_the_plain_one(ballot, is_weighted, has_many_i
     # With many items the votes are sorted; with few they fill a table.
     N = 3000 if has_many_items else N
     used = weight if is_weighted else None
-    fused = tally_fused(N)(N, first, second, outcome, used)
+    fused = tally_fused(N, first, second, outcome, used)
     for ours, plain in zip(fused, tally_plain(N, first, second, outcome, used), strict=True):
         np.testing.assert_array_equal(ours, plain)
 
@@ -77,7 +79,7 @@ def test_both_counts_refuse_the_same_votes(ballot, fault, has_many_items):
         second[-1] = N
     else:
         outcome[-1] = 3
-    for tally in (tally_fused(N), tally_plain):
+    for tally in (tally_fused, tally_plain):
         assert tally(N, first, second, outcome, None) is None
 
 

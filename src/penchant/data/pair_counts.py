@@ -4,10 +4,10 @@ Legend: B votes, Q pairs that met, N items.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -67,15 +67,24 @@ class PairCounts:
         return float(self.first_wins.sum() + self.second_wins.sum() + self.ties.sum())
 
     @cached_property
-    def votes_of_item(self) -> Float[Array, " N"]:
-        """Votes that each item took part in, by weight."""
-        met = self.first_wins + self.second_wins + self.ties
-        return self._per_item(met, met)
+    def totals_of_item(self) -> Float[Array, "N 3"]:
+        """Votes that each item won, lost and tied, by weight."""
+        columns = (self.first, self.second, self.first_wins, self.second_wins, self.ties)
+        try:
+            from penchant.data.pair_counts_fused import item_totals
+        except ImportError:
+            return totals_plain(*columns, self.num_items)
+        return item_totals(*columns, self.num_items)
 
     @cached_property
+    def votes_of_item(self) -> Float[Array, " N"]:
+        """Votes that each item took part in, by weight."""
+        return self.totals_of_item.sum(axis=1)
+
+    @property
     def wins_of_item(self) -> Float[Array, " N"]:
         """Votes that each item won, by weight; a tie is no win."""
-        return self._per_item(self.first_wins, self.second_wins)
+        return self.totals_of_item[:, 0]
 
     def merged(self, other: "PairCounts") -> "PairCounts":
         """The votes of both together; the items are this one's, then what the other adds."""
@@ -100,12 +109,6 @@ class PairCounts:
               *(column[inside] for column in columns))],
         )  # fmt: skip
 
-    def _per_item(self, to_first: Array, to_second: Array) -> Array:
-        N = self.num_items
-        total = np.bincount(self.first, to_first, N) + np.bincount(self.second, to_second, N)
-        # An empty count comes back in whole numbers.
-        return total.astype(np.float64, copy=False)
-
 
 def count_votes(
     items: Sequence[str],
@@ -119,7 +122,48 @@ def count_votes(
     Raises DataError for an item that meets itself, places that no item has, other outcomes, and
     weights that are negative or not finite.
     """
+    return count_blocks(items, [(first, second, outcome, weight)], len(first), weight is not None)
+
+
+Block = tuple[Array, Array, Array, Array | None]
+
+
+def count_blocks(
+    items: Sequence[str], blocks: Iterable[Block], num_votes: int, has_weight: bool = False
+) -> PairCounts:
+    """Counts of votes that come in blocks (first, second, outcome, weight or None), some
+    `num_votes` in all.
+
+    Where a table of all pairs is small the blocks are added to it one by one, and need never be in
+    memory together; elsewhere they are sorted as one. Raises what `count_votes` raises.
+    """
     items = tuple(items)
+    fused = _fused(len(items))
+    if fused is None or not fused.fits_table(len(items), num_votes):
+        block = _joined(list(blocks))
+        _check_lengths(*block)
+        found = (fused.tally if fused else tally_plain)(len(items), *block)
+        return _pairs_of(items, *(found or _refuse(len(items), block, 0)))
+    table, begin = fused.TableTally(len(items), has_weight), 0
+    for block in blocks:
+        _check_lengths(*block)
+        if not table.add(*block):
+            _refuse(len(items), block, begin)
+        begin += len(block[0])
+    return _pairs_of(items, *table.result())
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    first, second, outcome, weight = zip(*blocks, strict=True)
+    return (
+        np.concatenate(first), np.concatenate(second), np.concatenate(outcome),
+        None if weight[0] is None else np.concatenate(weight),
+    )  # fmt: skip
+
+
+def _check_lengths(first: Array, second: Array, outcome: Array, weight: Array | None) -> None:
     if not len(first) == len(second) == len(outcome):
         raise DataError(
             f"there are {len(first)} first items, {len(second)} second items and {len(outcome)} "
@@ -127,13 +171,13 @@ def count_votes(
         )
     if weight is not None:
         check_amounts("weight", weight, len(first))
-    tally = tally_fused(len(items)) or tally_plain
-    found = tally(len(items), first, second, outcome, weight)
-    if found is None:
-        check_places(len(items), first, second)
-        _check_outcomes(outcome)
-        raise AssertionError("a vote is bad, and nothing is wrong with it")
-    return _pairs_of(items, *found)
+
+
+def _refuse(num_items: int, block: Block, begin: int) -> NoReturn:
+    """Says which vote of the block is bad, counted from the first block's first."""
+    check_places(num_items, *block[:2], begin=begin)
+    _check_outcomes(block[2], begin)
+    raise AssertionError("a vote is bad, and nothing is wrong with it")
 
 
 def count_shares(
@@ -174,16 +218,13 @@ def sum_counts(items: tuple[str, ...], parts: Iterable[Parts]) -> PairCounts:
     return count_votes(items, first[rows], second[rows], outcome, weight.astype(np.float64))
 
 
-Tally = Callable[[int, Array, Array, Array, Array | None], Parts | None]
-
-
-def tally_fused(num_items: int) -> Tally | None:
+def _fused(num_items: int) -> Any:
     """The compiled loops, where numba is installed and the places fit."""
     try:
         from penchant.data import pair_counts_fused as fused
     except ImportError:
         return None
-    return fused.tally if num_items <= fused.MOST_ITEMS else None
+    return fused if num_items <= fused.MOST_ITEMS else None
 
 
 def tally_plain(
@@ -212,6 +253,18 @@ def tally_plain(
     return low.astype(np.int32), high.astype(np.int32), wins, losses, ties
 
 
+def totals_plain(
+    first: Array, second: Array, wins: Array, losses: Array, ties: Array, num_items: int
+) -> Float[Array, "N 3"]:
+    """What each item won, lost and tied: the plain twin of the compiled loop."""
+    sides = ((wins, losses), (losses, wins), (ties, ties))
+    # Of no pairs at all NumPy counts in whole numbers.
+    return 0.0 + np.stack(
+        [np.bincount(first, own, num_items) + np.bincount(second, others, num_items)
+         for own, others in sides], axis=1,
+    )  # fmt: skip
+
+
 def _distinct(key: Array) -> tuple[Array, Array]:
     """The keys that occur, sorted, and which of them each entry is."""
     pair, group = np.unique(key, return_inverse=True)
@@ -226,12 +279,12 @@ def _pairs_of(
     )
 
 
-def _check_outcomes(outcome: Array) -> None:
+def _check_outcomes(outcome: Array, begin: int = 0) -> None:
     strange = (outcome < FIRST_WON) | (outcome > TIED)
     if strange.any():
         vote = int(np.argmax(strange))
         raise DataError(
-            f"vote {vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
+            f"vote {begin + vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
             "won) or 2 (a tie). Drop votes without an answer."
         )
 
@@ -247,8 +300,8 @@ def check_items(items: tuple[str, ...]) -> None:
         raise DataError(f"two items are called {twice!r}; expected every name once. Rename one.")
 
 
-def check_places(num_items: int, first: Array, second: Array) -> None:
-    """Raises DataError if a vote names no item, or one item twice."""
+def check_places(num_items: int, first: Array, second: Array, *, begin: int = 0) -> None:
+    """Raises DataError if a vote names no item, or one item twice; votes are counted from `begin`."""
     if len(first) != len(second):
         raise DataError(
             f"there are {len(first)} first and {len(second)} second items; expected one of each "
@@ -258,13 +311,13 @@ def check_places(num_items: int, first: Array, second: Array) -> None:
         if len(places) and (places.min() < 0 or places.max() >= num_items):
             vote = int(np.argmax((places < 0) | (places >= num_items)))
             raise DataError(
-                f"vote {vote} has {name} item {int(places[vote])}; expected a place from 0 to "
+                f"vote {begin + vote} has {name} item {int(places[vote])}; expected a place from 0 to "
                 f"{num_items - 1}, one of the {num_items} items. Drop votes without an item."
             )
     alike = first == second
     if alike.any():
         raise DataError(
-            f"vote {int(np.argmax(alike))} compares item {int(first[np.argmax(alike)])} with "
+            f"vote {begin + int(np.argmax(alike))} compares item {int(first[np.argmax(alike)])} with "
             f"itself ({int(alike.sum())} of {len(first)} votes do); expected two different items. "
             "Drop these votes: they say nothing about order."
         )

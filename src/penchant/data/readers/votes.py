@@ -3,7 +3,7 @@
 Legend: B lines or votes, C covariates.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from penchant.data.columns import (
     to_ints,
 )
 from penchant.data.description import Description
-from penchant.data.pair_counts import PairCounts, count_votes
+from penchant.data.pair_counts import Block, PairCounts, count_blocks
 from penchant.data.readers.pairs import (
     COMMON_WORDS,
     arena_names,
@@ -40,6 +40,7 @@ from penchant.numerics.arrays import Array
 # The covariate that is 1 in every vote: what standing first is worth.
 SHOWN_FIRST = "shown_first"
 _UNANSWERED, _TIE, _BOTH_BAD = -1, 2, 3
+_VOTES_AT_ONCE = 1 << 18  # renamed and counted while they are in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,15 +187,26 @@ def _plain_counts(source: Source) -> PairCounts | None:
             return None
     place = {name: i for i, name in enumerate(names)}
     lookup = np.asarray([place[word] for word in words], dtype=np.int32)
-    left = lookup[: len(first.dictionary)][np.asarray(first.indices)]
-    right = lookup[len(first.dictionary) :][np.asarray(second.indices)]
-    outcome = np.asarray(meanings, dtype=np.int8)[np.asarray(answer.indices)]
+    renamed = (lookup[: len(first.dictionary)], lookup[len(first.dictionary) :],
+               np.asarray(meanings, dtype=np.int8))  # fmt: skip
+    codes = [np.asarray(column.indices) for column in read]
     try:
-        counts = count_votes(names, left, right, outcome, weight)
+        counts = count_blocks(names, _renamed_blocks(renamed, codes, weight), len(first),
+                              weight is not None)  # fmt: skip
     except DataError:
         return None  # an item that meets itself: the long way names the line
     seen = counts.votes_of_item > 0
     return counts if seen.all() else counts.of_items(np.flatnonzero(seen))
+
+
+def _renamed_blocks(
+    renamed: tuple[Array, ...], codes: list[Array], weight: Array | None
+) -> Iterator[Block]:
+    """Codes of three dictionaries as places and outcomes, some votes at a time."""
+    for begin in range(0, max(len(codes[0]), 1), _VOTES_AT_ONCE):
+        part = slice(begin, begin + _VOTES_AT_ONCE)
+        left, right, outcome = (to[code[part]] for to, code in zip(renamed, codes, strict=True))
+        yield left, right, outcome, None if weight is None else weight[part]
 
 
 def _plain_meaning(word: str, codes: Mapping[str, str]) -> int | None:
