@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.data.pair_counts import (
     PairCounts,
+    count_blocks,
     count_shares,
     count_votes,
-    count_blocks,
     tally_plain,
     totals_plain,
 )
@@ -58,11 +58,17 @@ def test_counts_equal_the_slow_twin(ballot):
     assert as_dict(counts) == slow_counts(first, second, outcome, weight)
 
 
-@given(ballots(), st.booleans(), st.booleans())
-def test_the_compiled_count_equals_the_plain_one(ballot, is_weighted, has_many_items):
+# Few items fill a table; more are sorted, in bands of more and more items, then by longer keys.
+MANY = st.sampled_from([None, 65, 300, 3_000, 70_000, 900_000, 5_000_000])
+
+
+@given(ballots(), st.booleans(), MANY, st.integers(0, 2**31))
+def test_the_compiled_count_equals_the_plain_one(ballot, is_weighted, num_items, seed):
     N, first, second, outcome, weight = ballot
-    # With many items the votes are sorted; with few they fill a table.
-    N = 3000 if has_many_items else N
+    if num_items is not None:
+        # The same votes between items far apart.
+        place = np.random.default_rng(seed).choice(num_items, N, replace=False).astype(np.int32)
+        N, first, second = num_items, place[first], place[second]
     used = weight if is_weighted else None
     fused = tally_fused(N, first, second, outcome, used)
     for ours, plain in zip(fused, tally_plain(N, first, second, outcome, used), strict=True):
@@ -81,6 +87,46 @@ def test_both_counts_refuse_the_same_votes(ballot, fault, has_many_items):
         outcome[-1] = 3
     for tally in (tally_fused, tally_plain):
         assert tally(N, first, second, outcome, None) is None
+
+
+@given(st.integers(0, 2**31), st.sampled_from([40, 3_000]), st.booleans())
+@settings(max_examples=10)
+def test_more_votes_than_one_chunk_are_counted_alike(seed, N, is_weighted):
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, N, 20_000).astype(np.int32)
+    second = ((first + rng.integers(1, N, 20_000)) % N).astype(np.int32)
+    outcome = rng.integers(0, 3, 20_000).astype(np.int8)
+    weight = rng.integers(0, 5, 20_000) * 0.25 if is_weighted else None
+    fused = tally_fused(N, first, second, outcome, weight)
+    for ours, plain in zip(fused, tally_plain(N, first, second, outcome, weight), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+
+
+@given(ballots(), st.integers(1, 5), st.booleans(), st.booleans())
+def test_blocks_of_votes_count_like_all_at_once(ballot, num_blocks, is_weighted, has_many_items):
+    N, *columns = ballot
+    N = 3000 if has_many_items else N
+    columns[3] = columns[3] if is_weighted else None
+    blocks = [
+        tuple(None if c is None else c[k::num_blocks] for c in columns) for k in range(num_blocks)
+    ]
+    found = count_blocks(names(N), blocks, len(columns[0]), is_weighted)
+    assert as_dict(found) == as_dict(count_votes(names(N), *columns))
+
+
+def test_a_bad_vote_of_a_later_block_has_its_own_number():
+    good = (np.array([0, 1]), np.array([1, 2]), np.array([0, 1]), None)
+    bad = (np.array([0, 1]), np.array([1, 2]), np.array([0, 3]), None)
+    with pytest.raises(DataError, match="vote 3 has outcome 3"):
+        count_blocks(("a", "b", "c"), [good, bad], 4)
+
+
+@given(ballots())
+def test_compiled_totals_of_items_are_those_of_the_plain_twin(ballot):
+    N, first, second, outcome, weight = ballot
+    counts = count_votes(names(N), first, second, outcome, weight)
+    columns = (counts.first, counts.second, counts.first_wins, counts.second_wins, counts.ties)
+    np.testing.assert_allclose(counts.totals_of_item, totals_plain(*columns, N))
 
 
 @given(ballots(), st.randoms(use_true_random=False))

@@ -12,7 +12,15 @@ from penchant import PlackettLuce
 from penchant.data.rankings import Rankings, rankings_from_records
 from penchant.data.records import Records
 from penchant.errors import DataError
-from penchant.fitting.ranked import RankedConfig, RankedDensity, StrictPart, TiedPart, fit_ranked
+from penchant.fitting.ranked import (
+    RankedConfig,
+    RankedDensity,
+    StrictPart,
+    TiedPart,
+    fit_ranked,
+    placings_plain,
+)
+from penchant.fitting.ranked_fused import add_placings
 
 
 def names(count):
@@ -82,13 +90,43 @@ def test_compiled_loops_say_what_the_plain_model_says(seed, spread):
     strengths, rankings = made(seed)
     strengths = strengths * spread
     rng = np.random.default_rng(seed)
-    fused = StrictPart.of(rankings).slopes(strengths)
-    parts = [part.slopes(strengths) for part in TiedPart.all_of(rankings)]
+    strict, plain = StrictPart.of(rankings), TiedPart.all_of(rankings)
+    fused, parts = strict.slopes(strengths), [part.slopes(strengths) for part in plain]
     vector = rng.normal(size=6)
-    assert fused[0] == pytest.approx(sum(part[0] for part in parts))
-    for k in (1, 2):
+    assert strict.log_likelihood(strengths) == pytest.approx(
+        sum(part.log_likelihood(strengths) for part in plain)
+    )
+    for k in (0, 1):
         np.testing.assert_allclose(fused[k], sum(part[k] for part in parts), atol=1e-9)
-    np.testing.assert_allclose(fused[3](vector), sum(part[3](vector) for part in parts), atol=1e-8)
+    np.testing.assert_allclose(fused[2](vector), sum(part[2](vector) for part in parts), atol=1e-8)
+
+
+@given(seeds)
+def test_compiled_placings_are_those_of_the_plain_twin(seed):
+    _, rankings = made(seed, num_rankings=20, has_ties=bool(seed % 2))
+    columns = rankings.item, rankings.tier, rankings.start, rankings.weight
+    sums = np.zeros((4, 6))
+    add_placings(*columns, *sums[:2])
+    placings_plain(*columns, *sums[2:])
+    np.testing.assert_allclose(sums[:2], sums[2:])
+    assert sums[0].sum() == pytest.approx(sums[1].sum())
+
+
+@given(seeds, st.floats(700, 900))
+@settings(max_examples=15)
+def test_worths_too_far_apart_to_be_held_at_once_are_taken_menu_by_menu(seed, spread):
+    _, rankings = made(seed, num_rankings=20)
+    # Two groups that no menu joins: the far one says the same as it does nearby.
+    shift = np.where(np.arange(12) < 6, 0.0, spread)
+    twice = Rankings(
+        items=names(12), item=np.concatenate([rankings.item, rankings.item + 6]),
+        tier=np.tile(rankings.tier, 2), weight=np.tile(rankings.weight, 2),
+        start=np.append(rankings.start, rankings.start[1:] + rankings.start[-1]),
+    )  # fmt: skip
+    strengths = np.tile(np.random.default_rng(seed).normal(size=6), 2) + shift
+    gradient, diagonal, _ = StrictPart.of(twice).slopes(strengths)
+    np.testing.assert_allclose(gradient[6:], gradient[:6], atol=1e-9)
+    np.testing.assert_allclose(diagonal[6:], diagonal[:6], atol=1e-9)
 
 
 @given(seeds, st.booleans())
@@ -198,8 +236,11 @@ def test_few_rankings_of_many_items_end_in_finite_scores():
 def test_a_step_far_too_long_is_no_error():
     _, rankings = made(0)
     far = np.array([2000.0, 0, 0, 0, 0, -2000.0])
-    value, gradient, _, _ = StrictPart.of(rankings).slopes(far)
-    assert not np.isfinite(value) or np.isfinite(gradient).all()
+    part = StrictPart.of(rankings)
+    plain = sum(block.log_likelihood(far) for block in TiedPart.all_of(rankings))
+    assert part.log_likelihood(far) == pytest.approx(plain)
+    # No number, where worths are lost beside others: the climb takes a shorter step.
+    part.slopes(far)
 
 
 def test_rankings_that_never_meet_are_islands():

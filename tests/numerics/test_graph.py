@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.numerics import graph
 from penchant.numerics.graph import bounded_sides, connectivity, describe
+from penchant.numerics.graph_fused import is_strongly_connected
 
 
 @st.composite
@@ -157,18 +157,27 @@ def test_the_main_component_is_that_of_most_points_not_of_most_items():
     np.testing.assert_array_equal(above, [True] * 5)
 
 
-def test_a_part_of_the_edges_settles_only_what_all_of_them_would(monkeypatch):
-    monkeypatch.setattr(graph, "_EDGES_TRIED", 1)
-    generator = np.random.default_rng(0)
-    first, second = np.triu_indices(30, 1)
-    one_way = generator.random(len(first))
-    found = connectivity(first, second, one_way, 1.0 - one_way, 30)
-    assert found.num_components == 1
-    # All of one's points lost: strided edges must not hide it.
-    one_way[first == 0] = 0.0
-    found = connectivity(first, second, one_way, 1.0 * (one_way < 1), 30)
-    assert found.num_components == 2
-    assert found.winless[0]
+@given(st.integers(0, 2**31), st.integers(2, 60))
+def test_what_a_few_passes_call_whole_is_whole_to_a_full_search(seed, num_items):
+    generator = np.random.default_rng(seed)
+    # A chain in any order, and some pairs more: both answers occur.
+    order = generator.permutation(num_items)
+    ends = np.sort(np.stack([order[:-1], order[1:]]), axis=0)
+    first, second = np.unique(
+        np.concatenate([ends, np.sort(generator.integers(0, num_items, (2, num_items)), axis=0)],
+                       axis=1), axis=1,
+    )  # fmt: skip
+    apart = first != second
+    first, second = first[apart], second[apart]
+    points = generator.choice([0.0, 1.0], size=(2, len(first)), p=[0.1, 0.9])
+    quick = is_strongly_connected(first, second, *points, num_items)
+    tail = np.concatenate([second[points[0] > 0], first[points[1] > 0]])
+    head = np.concatenate([first[points[0] > 0], second[points[1] > 0]])
+    reach = reachable(zip(tail, head), num_items)
+    assert not quick or reach.all()
+    # Both ways of every pair: a chain of 60 is at most one pass for each turn of its order.
+    if num_items < 8:
+        assert quick == reach.all()
 
 
 def test_all_well_needs_no_words():

@@ -284,8 +284,8 @@ def _check_outcomes(outcome: Array, begin: int = 0) -> None:
     if strange.any():
         vote = int(np.argmax(strange))
         raise DataError(
-            f"vote {begin + vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the second "
-            "won) or 2 (a tie). Drop votes without an answer."
+            f"vote {begin + vote} has outcome {outcome[vote]}; expected 0 (the first won), 1 (the "
+            "second won) or 2 (a tie). Drop votes without an answer."
         )
 
 
@@ -301,7 +301,7 @@ def check_items(items: tuple[str, ...]) -> None:
 
 
 def check_places(num_items: int, first: Array, second: Array, *, begin: int = 0) -> None:
-    """Raises DataError if a vote names no item, or one item twice; votes are counted from `begin`."""
+    """Raises DataError if a vote, counted from `begin`, names no item, or one item twice."""
     if len(first) != len(second):
         raise DataError(
             f"there are {len(first)} first and {len(second)} second items; expected one of each "
@@ -311,14 +311,15 @@ def check_places(num_items: int, first: Array, second: Array, *, begin: int = 0)
         if len(places) and (places.min() < 0 or places.max() >= num_items):
             vote = int(np.argmax((places < 0) | (places >= num_items)))
             raise DataError(
-                f"vote {begin + vote} has {name} item {int(places[vote])}; expected a place from 0 to "
-                f"{num_items - 1}, one of the {num_items} items. Drop votes without an item."
+                f"vote {begin + vote} has {name} item {int(places[vote])}; expected a place from 0 "
+                f"to {num_items - 1}, one of the {num_items} items. Drop votes without an item."
             )
     alike = first == second
     if alike.any():
+        vote = int(np.argmax(alike))
         raise DataError(
-            f"vote {begin + int(np.argmax(alike))} compares item {int(first[np.argmax(alike)])} with "
-            f"itself ({int(alike.sum())} of {len(first)} votes do); expected two different items. "
+            f"vote {begin + vote} compares item {int(first[vote])} with itself "
+            f"({int(alike.sum())} of {len(first)} votes do); expected two different items. "
             "Drop these votes: they say nothing about order."
         )
 

@@ -278,9 +278,9 @@ def _sort_bands(
             for d in range(1, len(place)):
                 place[d] += place[d - 1]
             for b in range(size):
-                d = (np.uint64(here[b]) >> shift) & mask
-                to = place[d]
-                place[d] = to + 1
+                own = (np.uint64(here[b]) >> shift) & mask
+                to = place[own]
+                place[own] = to + 1
                 there[to] = here[b]
                 if len(weight):
                     amount_there[to] = amount[b]

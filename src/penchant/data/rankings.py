@@ -59,8 +59,17 @@ class Rankings:
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
     @cached_property
+    def has_equals(self) -> bool:
+        """Whether any two items of a menu share a rank, if it were the last one."""
+        # A new ranking starts at 0, below where one of several entries, all apart, ended.
+        equal = np.flatnonzero(self.tier[1:] == self.tier[:-1])
+        return bool((self.ranking[equal] == self.ranking[equal + 1]).any()) if len(equal) else False
+
+    @cached_property
     def has_ties(self) -> Bool[Array, " R"]:
         """Whether two items share a rank that something comes after."""
+        if not self.has_equals:
+            return np.zeros(len(self), dtype=bool)
         same = (np.diff(self.tier) == 0) & (np.diff(self.ranking) == 0)
         last = self.tier == self.tier[self.start[1:] - 1][self.ranking]
         tied = np.zeros(len(self), dtype=bool)

@@ -5,6 +5,7 @@ Legend: Q pairs that met, N items.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ from penchant.fitting.paired_prior import (
     weak_prior,
 )
 from penchant.fitting.paired_terms import Link
+from penchant.fitting.strengths_start import strengths_from_wins
 from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity, connectivity, describe
@@ -44,13 +46,13 @@ class PairedConfig:
     prior_scale: standard deviation of every strength before any data, in units of the link; None
     fits without a prior, but for a weak one on items that no finite strength fits.
     max_steps: Newton steps before giving up (and saying so).
-    tolerance: expected gain of the last step, in nats, that ends the climb."""
+    tolerance: gain, in nats, that one more step may still promise when the climb ends."""
 
     link: Link = "logit"
     ties: Literal["davidson", "rao_kupper", "half"] | None = "davidson"
     prior_scale: float | None = None
     max_steps: int = 100
-    tolerance: float = 1e-8
+    tolerance: float = 1e-12
 
     def __post_init__(self) -> None:
         if self.link not in ("logit", "probit"):
@@ -74,16 +76,14 @@ class PairedFit:
     prior holds.
 
     `tie_parameter` is log nu of Davidson or log eta of Rao and Kupper; None where ties have no
-    strength of their own. `log_likelihood` is that of the votes, without the prior. `prior` is
-    None where none was needed, and `prior_weight` the part of the prior in what is known of each
-    item. `decrement` is the expected gain of one more step, in nats.
+    strength of their own. `prior` is None where none was needed, and `prior_weight` the part of the
+    prior in what is known of each item. `decrement` is the expected gain of one more step, in nats.
     """
 
     counts: PairCounts
     model: PairModel
     strengths: Float[Array, " N"]
     tie_parameter: float | None
-    log_likelihood: float
     converged: bool
     iterations: int
     decrement: float
@@ -91,6 +91,12 @@ class PairedFit:
     prior: StrengthPrior | None
     prior_weight: Float[Array, " N"]
     warnings: tuple[str, ...]
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """Of the votes, without the prior. Worked out when first asked for: the climb needs none,
+        and over ten million pairs it takes as long as two of its steps."""
+        return log_likelihood(self.counts, self.strengths, self.tie_parameter or 0.0, self.model)
 
     @property
     def prior_scale(self) -> float | None:
@@ -118,9 +124,7 @@ def fit_paired(
     """
     config = config or PairedConfig()
     model, warnings = _model_for(counts, config)
-    scored = 0.5 * counts.ties
-    found = connectivity(counts.first, counts.second, counts.first_wins + scored,
-                         counts.second_wins + scored, counts.num_items)  # fmt: skip
+    found = connectivity(counts.first, counts.second, *_points(counts), counts.num_items)
     if config.prior_scale is not None:
         prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
     else:
@@ -133,6 +137,7 @@ def fit_paired(
         ),
         max_steps=config.max_steps,
         tolerance=config.tolerance,
+        is_logistic=config.link == "logit" and not density.climbs_eta,
         longest=density.longest if density.climbs_eta else None,
         on_step=on_step,
     )
@@ -141,7 +146,6 @@ def fit_paired(
     weight = prior_weight(peak.local.diagonal[:-1], prior)
     return PairedFit(
         counts=counts, model=model, strengths=strengths, tie_parameter=tie,
-        log_likelihood=log_likelihood(counts, strengths, tie or 0.0, model),
         converged=peak.converged, iterations=peak.iterations, decrement=peak.decrement,
         connectivity=found,
         prior=prior, prior_weight=weight,
@@ -237,18 +241,16 @@ def _start_strengths(
 ) -> Array:
     if start is not None:
         return start.strengths.copy()
-    # The log-odds of winning, as if everybody had met the average item.
-    won, lost = counts.wins_of_item, _losses(counts)
-    tied = counts.votes_of_item - won - lost
-    guess = np.log((won + 0.5 * tied + 0.5) / (lost + 0.5 * tied + 0.5))
+    won, lost, tied = counts.totals_of_item.T
+    guess = strengths_from_wins(won + 0.5 * tied, lost + 0.5 * tied)
     return centred(guess if link == "logit" else guess / 1.7, found.island)
 
 
-def _losses(counts: PairCounts) -> Array:
-    N = counts.num_items
-    return np.bincount(counts.first, counts.second_wins, N) + np.bincount(
-        counts.second, counts.first_wins, N
-    )
+def _points(counts: PairCounts) -> tuple[Array, Array]:
+    """Of either side; a tie is half a point for both."""
+    if not counts.totals_of_item[:, 2].any():
+        return counts.first_wins, counts.second_wins
+    return counts.first_wins + 0.5 * counts.ties, counts.second_wins + 0.5 * counts.ties
 
 
 def _start_tie(counts: PairCounts, model: PairModel, start: PairedFit | None) -> float:

@@ -1,6 +1,7 @@
 """Models of pairs summed over all pairs in compiled loops: slopes, bends, and bends times a vector.
 
-`paired_density.py` holds the plain NumPy twin, with any link; the laws tie the two.
+Each item's worth exp(s) is taken once; a pair's probabilities are then sums and quotients of two
+worths. `paired_density.py` holds the plain NumPy twin, with any link; the laws tie the two.
 
 Legend: Q pairs that met, N items.
 """
@@ -15,6 +16,8 @@ from jaxtyping import Float, Int
 from numba import njit
 
 from penchant.numerics.arrays import Array
+
+_NUMBER = {"half": 0, "davidson": 1, "rao_kupper": 2}
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -41,15 +44,16 @@ def slopes(
     `model` is "half", "davidson" or "rao_kupper", with the logistic link. A bend is minus the
     second derivative to the pair's gap; `cross` is minus the mixed one of strength and parameter.
     """
-    gradient, diagonal, cross = (np.zeros(len(strengths)) for _ in range(3))
-    bend = np.empty(len(first), dtype=np.float32)
-    if model == "half":
-        _half(first, second, wins, losses, ties, strengths, gradient, diagonal, bend)
-        return gradient, bend, diagonal, cross, 0.0, 0.0
-    kernel = _davidson if model == "davidson" else _rao_kupper
-    own = kernel(
-        first, second, wins, losses, ties, strengths, tie_parameter, gradient, diagonal, cross, bend
+    sums, bend = np.zeros((len(strengths), 3)), np.empty(len(first), dtype=np.float32)
+    # Around the middle, worths stay finite while items are less than 1,400 logits apart; beyond,
+    # the slopes are no numbers, which makes a step shorter.
+    middle = 0.5 * (strengths.max(initial=0.0) + strengths.min(initial=0.0))
+    with np.errstate(over="ignore"):
+        worth = np.exp((strengths - middle) * (0.5 if model == "davidson" else 1.0))
+    own = _slopes(
+        first, second, wins, losses, ties, worth, float(tie_parameter), _NUMBER[model], sums, bend
     )
+    gradient, diagonal, cross = np.ascontiguousarray(sums.T)
     return gradient, bend, diagonal, cross, own[0], own[1]
 
 
@@ -64,8 +68,9 @@ def value(
     model: str,
 ) -> float:
     """The log-likelihood."""
-    number = {"half": 0, "davidson": 1, "rao_kupper": 2}[model]
-    return float(_value(first, second, wins, losses, ties, strengths, tie_parameter, number))
+    return float(
+        _value(first, second, wins, losses, ties, strengths, tie_parameter, _NUMBER[model])
+    )
 
 
 @_compiled
@@ -97,94 +102,81 @@ def _value(
 
 
 @_compiled
-def _sides(x: float) -> Any:
-    """F(x) and F(-x) of the logistic, each to its own last digit."""
-    small = math.exp(-abs(x))
-    large = 1.0 / (1.0 + small)
-    if x > 0:
-        return large, small * large
-    return small * large, large
+def _half(x: float, y: float, wins: float, losses: float, ties: float) -> Any:
+    """Slope, bend, cross, own slope and own bend of one pair, from the worths of its two items."""
+    share = 1.0 / (x + y)
+    win, loss = x * share, y * share
+    above, below = wins + 0.5 * ties, losses + 0.5 * ties
+    return above * loss - below * win, (above + below) * win * loss, 0.0, 0.0, 0.0
 
 
 @_compiled
-def _half(
-    first: Array, second: Array, wins: Array, losses: Array, ties: Array, s: Array,
-    gradient: Array, diagonal: Array, bend: Array,
-) -> None:  # fmt: skip
-    for q in range(len(first)):
-        i, j = first[q], second[q]
-        n = wins[q] + losses[q] + ties[q]
-        win, loss = _sides(s[i] - s[j])
-        g = (wins[q] + 0.5 * ties[q]) * loss - (losses[q] + 0.5 * ties[q]) * win
-        h = n * win * loss
-        gradient[i] += g
-        gradient[j] -= g
-        diagonal[i] += h
-        diagonal[j] += h
-        bend[q] = h
-
-
-@_compiled
-def _davidson(
-    first: Array, second: Array, wins: Array, losses: Array, ties: Array, s: Array, log_nu: float,
-    gradient: Array, diagonal: Array, cross: Array, bend: Array,
-) -> Any:  # fmt: skip
-    nu = math.exp(log_nu)
-    own_slope, own_bend = 0.0, 0.0
-    for q in range(len(first)):
-        i, j = first[q], second[q]
-        n = wins[q] + losses[q] + ties[q]
-        half = 0.5 * (s[i] - s[j])
-        # Divided by the larger worth, so that nothing overflows.
-        small = math.exp(-abs(half))
-        norm = 1.0 / (1.0 + small * small + nu * small)
-        tie = nu * small * norm
-        lean = math.copysign((1.0 - small * small) * norm, half)
-        g = 0.5 * (wins[q] - losses[q] - n * lean)
-        # 1 - tie - lean**2 without a difference of near equals.
-        h = n * small * norm * norm * (small + 0.25 * nu * (1.0 + small * small))
-        c = -0.5 * n * lean * tie
-        own_slope += ties[q] - n * tie
-        own_bend += n * tie * (1.0 + small * small) * norm
-        gradient[i] += g
-        gradient[j] -= g
-        diagonal[i] += h
-        diagonal[j] += h
-        cross[i] += c
-        cross[j] -= c
-        bend[q] = h
-    return own_slope, own_bend
+def _davidson(x: float, y: float, wins: float, losses: float, ties: float, nu: float) -> Any:
+    """The same; worths are roots of exp(s)."""
+    n = wins + losses + ties
+    share = 1.0 / (x * x + y * y + nu * x * y)
+    win, loss, tie = x * x * share, y * y * share, nu * x * y * share
+    lean, decided = win - loss, win + loss
+    # 1 - tie - lean**2 without a difference of near equals.
+    bend = n * (win * loss + 0.25 * tie * decided)
+    return (
+        0.5 * (wins - losses - n * lean), bend, -0.5 * n * lean * tie, ties - n * tie,
+        n * tie * decided,
+    )  # fmt: skip
 
 
 @_compiled
 def _rao_kupper(
-    first: Array, second: Array, wins: Array, losses: Array, ties: Array, s: Array, log_eta: float,
-    gradient: Array, diagonal: Array, cross: Array, bend: Array,
+    x: float, y: float, wins: float, losses: float, ties: float, eta: float, stretch: float,
+    spread: float,
 ) -> Any:  # fmt: skip
-    eta = math.exp(log_eta)
-    spread = 2.0 / math.expm1(2.0 * eta)
+    """The same; `stretch` is exp(eta), `spread` 2 / (exp(2 eta) - 1)."""
+    above, below = wins + ties, losses + ties
+    one, two = 1.0 / (x + stretch * y), 1.0 / (y + stretch * x)
+    win, no_win, loss, no_loss = x * one, stretch * y * one, y * two, stretch * x * two
+    win_bend, loss_bend = above * win * no_win, below * loss * no_loss
+    win_slope, loss_slope = above * no_win, below * no_loss
+    bend = win_bend + loss_bend
+    slope = eta * (ties * (spread + 2.0) - win_slope - loss_slope)
+    own_bend = eta * eta * (bend + ties * spread * (spread + 2.0)) - slope
+    return win_slope - loss_slope, bend, eta * (loss_bend - win_bend), slope, own_bend
+
+
+@_compiled
+def _slopes(
+    first: Array, second: Array, wins: Array, losses: Array, ties: Array, worth: Array,
+    parameter: float, model: int, sums: Array, bend: Array,
+) -> Any:  # fmt: skip
+    nu = eta = math.exp(parameter)
+    stretch, spread = math.exp(eta), 2.0 / math.expm1(2.0 * eta)
     own_slope, own_bend = 0.0, 0.0
-    for q in range(len(first)):
-        i, j = first[q], second[q]
-        gap = s[i] - s[j]
-        above, below = wins[q] + ties[q], losses[q] + ties[q]
-        win, no_win = _sides(gap - eta)
-        loss, no_loss = _sides(-gap - eta)
-        win_bend, loss_bend = above * win * no_win, below * loss * no_loss
-        win_slope, loss_slope = above * no_win, below * no_loss
-        g = win_slope - loss_slope
-        h = win_bend + loss_bend
-        c = eta * (loss_bend - win_bend)
-        slope = eta * (ties[q] * (spread + 2.0) - win_slope - loss_slope)
-        own_slope += slope
-        own_bend += eta * eta * (h + ties[q] * spread * (spread + 2.0)) - slope
-        gradient[i] += g
-        gradient[j] -= g
-        diagonal[i] += h
-        diagonal[j] += h
-        cross[i] += c
-        cross[j] -= c
-        bend[q] = h
+    q = 0
+    while q < len(first):
+        i = first[q]
+        x, slope_i, bend_i, cross_i = worth[i], 0.0, 0.0, 0.0
+        # Pairs of one first item follow each other: its own sums stay in registers.
+        while q < len(first) and first[q] == i:
+            j, a, b, c = second[q], wins[q], losses[q], ties[q]
+            if model == 0:
+                one = _half(x, worth[j], a, b, c)
+            elif model == 1:
+                one = _davidson(x, worth[j], a, b, c, nu)
+            else:
+                one = _rao_kupper(x, worth[j], a, b, c, eta, stretch, spread)
+            slope_i += one[0]
+            bend_i += one[1]
+            sums[j, 0] -= one[0]
+            sums[j, 1] += one[1]
+            bend[q] = one[1]
+            if model != 0:
+                cross_i += one[2]
+                sums[j, 2] -= one[2]
+                own_slope += one[3]
+                own_bend += one[4]
+            q += 1
+        sums[i, 0] += slope_i
+        sums[i, 1] += bend_i
+        sums[i, 2] += cross_i
     return own_slope, own_bend
 
 
@@ -192,8 +184,14 @@ def _rao_kupper(
 def bend_times(first: Array, second: Array, bend: Array, vector: Array, out: Array) -> None:
     """out = sum_q bend_q (v_i - v_j)(e_i - e_j): minus the Hessian times a vector, no matrix."""
     out[:] = 0.0
-    for q in range(len(first)):
-        i, j = first[q], second[q]
-        pull = bend[q] * (vector[i] - vector[j])
-        out[i] += pull
-        out[j] -= pull
+    q = 0
+    while q < len(first):
+        i, own = first[q], 0.0
+        level = vector[i]
+        while q < len(first) and first[q] == i:
+            j = second[q]
+            pull = bend[q] * (level - vector[j])
+            own += pull
+            out[j] -= pull
+            q += 1
+        out[i] += own

@@ -8,6 +8,7 @@ Legend: R rankings, E entries over all menus, N items, K options of a menu.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -25,6 +26,7 @@ from penchant.fitting.paired_prior import (
     prior_weight,
     weak_prior,
 )
+from penchant.fitting.strengths_start import strengths_from_wins
 from penchant.fitting.truncated_newton import Local, climb
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity, bounded_sides, connectivity, describe
@@ -36,11 +38,11 @@ class RankedConfig:
     """prior_scale: standard deviation of every strength before any data, in logits; None fits
     without a prior, but for a weak one on items that no finite strength fits.
     max_steps: Newton steps before giving up (and saying so).
-    tolerance: expected gain of the last step, in nats, that ends the climb."""
+    tolerance: gain, in nats, that one more step may still promise when the climb ends."""
 
     prior_scale: float | None = None
     max_steps: int = 100
-    tolerance: float = 1e-8
+    tolerance: float = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +53,6 @@ class RankedFit:
 
     rankings: Rankings
     strengths: Float[Array, " N"]
-    log_likelihood: float
     converged: bool
     iterations: int
     decrement: float
@@ -60,10 +61,18 @@ class RankedFit:
     prior_weight: Float[Array, " N"]
     warnings: tuple[str, ...]
 
+    @cached_property
+    def log_likelihood(self) -> float:
+        """Of the rankings, without the prior."""
+        return self._density.log_likelihood(self.strengths)
+
     def information(self) -> Float[Array, "N N"]:
         """Minus the Hessian, as a matrix; N x N numbers."""
-        found = RankedDensity(self.rankings, self.prior, self.connectivity.island)
-        return found.information(self.strengths)
+        return self._density.information(self.strengths)
+
+    @cached_property
+    def _density(self) -> "RankedDensity":
+        return RankedDensity(self.rankings, self.prior, self.connectivity.island)
 
     def bounded_sides(self) -> tuple[Bool[Array, " N"], Bool[Array, " N"]]:
         """Whether the rankings bound each strength from below, and from above."""
@@ -95,12 +104,12 @@ def fit_ranked(
     density = RankedDensity(rankings, prior, found.island)
     peak = climb(
         density.look, _start(rankings, found.island), max_steps=config.max_steps,
-        tolerance=config.tolerance, on_step=on_step,
+        tolerance=config.tolerance, is_logistic=density.is_logistic, on_step=on_step,
     )  # fmt: skip
     strengths = in_gauge(peak.theta, found.island, prior)
     weight = prior_weight(peak.local.diagonal, prior)
     return RankedFit(
-        rankings=rankings, strengths=strengths, log_likelihood=density.log_likelihood(strengths),
+        rankings=rankings, strengths=strengths,
         converged=peak.converged, iterations=peak.iterations, decrement=peak.decrement,
         connectivity=found, prior=prior, prior_weight=weight,
         warnings=(*describe(found, rankings.items),
@@ -123,16 +132,22 @@ class RankedDensity:
         if tied.any():
             self.parts += TiedPart.all_of(rankings.take(np.flatnonzero(tied)))
 
+    @property
+    def is_logistic(self) -> bool:
+        """Whether each stage is a choice, as it is without ties: a sum over the orders that a tie
+        allows bends in its own way."""
+        return all(isinstance(part, StrictPart) for part in self.parts)
+
     def log_likelihood(self, strengths: Float[Array, " N"]) -> float:
         """Of the rankings, without the prior."""
-        return sum(part.slopes(strengths)[0] for part in self.parts)
+        return sum(part.log_likelihood(strengths) for part in self.parts)
 
     def look(self, strengths: Float[Array, " N"]) -> Local:
         """Gradient and curvature at these strengths."""
         gradient, diagonal = np.zeros(self.num_items), np.zeros(self.num_items)
         products = []
         for part in self.parts:
-            _, slope, bend, times = part.slopes(strengths)
+            slope, bend, times = part.slopes(strengths)
             gradient += slope
             diagonal += bend
             products.append(times)
@@ -159,7 +174,8 @@ class RankedDensity:
         return total if self.prior is None else total + self.prior.information()
 
 
-Slopes = tuple[float, Array, Array, Callable[[Array], Array]]
+# Gradient, the diagonal of minus the second derivatives, and their product with a vector.
+Slopes = tuple[Array, Array, Callable[[Array], Array]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,39 +191,47 @@ class StrictPart:
         # The last tier is no choice: alone it is what is left, together it is unranked.
         return cls(rankings=rankings, stages=rankings.tier[last].astype(np.int64))
 
+    def log_likelihood(self, strengths: Float[Array, " N"]) -> float:
+        try:
+            from penchant.fitting import ranked_fused as fused
+        except ImportError:
+            return sum(part.log_likelihood(strengths) for part in self._plain)
+        data = self.rankings
+        return float(fused.value(data.item, data.start, self.stages, data.weight, strengths))
+
     def slopes(self, strengths: Float[Array, " N"]) -> Slopes:
         try:
             from penchant.fitting import ranked_fused as fused
         except ImportError:
-            return _merge_slopes(
-                [part.slopes(strengths) for part in TiedPart.all_of(self.rankings)]
-            )
+            return _merge_slopes([part.slopes(strengths) for part in self._plain])
         data = self.rankings
-        share = np.empty((len(data.item), 3))
-        gradient, diagonal = np.zeros(data.num_items), np.zeros(data.num_items)
-        columns = (data.item, data.start, self.stages, data.weight)
-        value = fused.slopes(*columns, strengths, share, gradient, diagonal)
+        gradient, diagonal, share = fused.slopes(
+            data.item, data.start, self.stages, data.weight, strengths
+        )
+        room = np.empty(int(np.diff(data.start).max(initial=0)))
 
         def times(vector: Array) -> Array:
             out = np.empty(data.num_items)
-            fused.bend_times(*columns, share, vector, out)
+            fused.bend_times(data.item, data.start, data.weight, share, vector, room, out)
             return out
 
-        return float(value), gradient, diagonal, times
+        return gradient, diagonal, times
 
     def add_information(self, strengths: Float[Array, " N"], total: Float[Array, "N N"]) -> None:
         try:
             from penchant.fitting import ranked_fused as fused
         except ImportError:
-            for part in TiedPart.all_of(self.rankings):
+            for part in self._plain:
                 part.add_information(strengths, total)
             return
         data = self.rankings
-        share = np.empty((len(data.item), 3))
         columns = (data.item, data.start, self.stages, data.weight)
-        fused.slopes(*columns, strengths, share, np.zeros(data.num_items),
-                     np.zeros(data.num_items))  # fmt: skip
-        fused.add_information(*columns, share, total)
+        share = fused.slopes(*columns, strengths)[2]
+        fused.add_information(data.item, data.start, data.weight, share, total)
+
+    @property
+    def _plain(self) -> "list[TiedPart]":
+        return TiedPart.all_of(self.rankings)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -225,9 +249,12 @@ class TiedPart:
         return [_block(rankings, np.flatnonzero(sizes == size), int(size))
                 for size in np.unique(sizes)]  # fmt: skip
 
+    def log_likelihood(self, strengths: Float[Array, " N"]) -> float:
+        logs = ranking.log_prob(strengths[self.item], self._offered, self.rank)
+        return float(self.weight @ logs)
+
     def slopes(self, strengths: Float[Array, " N"]) -> Slopes:
         utilities, offered = strengths[self.item], self._offered
-        value = float(self.weight @ ranking.log_prob(utilities, offered, self.rank))
         score = ranking.score(utilities, offered, self.rank).utilities
         bend = ranking.curvature(utilities, offered, self.rank).utilities
         bend = bend * self.weight[:, None, None]
@@ -236,7 +263,7 @@ class TiedPart:
             return self._to_items((bend @ vector[self.item][:, :, None])[:, :, 0])
 
         gradient = self._to_items(score * self.weight[:, None])
-        return value, gradient, self._to_items(np.einsum("rkk->rk", bend)), times
+        return gradient, self._to_items(np.einsum("rkk->rk", bend)), times
 
     def add_information(self, strengths: Float[Array, " N"], total: Float[Array, "N N"]) -> None:
         bend = ranking.curvature(strengths[self.item], self._offered, self.rank).utilities
@@ -266,22 +293,33 @@ def _merge_slopes(found: list[Slopes]) -> Slopes:
     return (
         sum(part[0] for part in found),
         sum(part[1] for part in found),
-        sum(part[2] for part in found),
-        lambda vector: sum(part[3](vector) for part in found),
+        lambda vector: sum(part[2](vector) for part in found),
     )
 
 
 def _start(rankings: Rankings, island: Int[Array, " N"]) -> Float[Array, " N"]:
-    """The log-odds of coming before another item of the menu: two thirds of the steps are saved."""
-    begins = np.flatnonzero((np.diff(rankings.tier, prepend=-1) != 0)
-                            | (np.diff(rankings.ranking, prepend=-1) != 0))  # fmt: skip
-    size = np.diff(np.append(begins, len(rankings.tier)))
-    weight = rankings.weight[rankings.ranking]
-    ahead = np.repeat(begins, size) - rankings.start[:-1][rankings.ranking]
-    behind = rankings.start[1:][rankings.ranking] - np.repeat(begins + size, size)
-    lost = np.bincount(rankings.item, weight * ahead, rankings.num_items)
-    won = np.bincount(rankings.item, weight * behind, rankings.num_items)
-    return centred(np.log((won + 0.5) / (lost + 0.5)), island)
+    """From how often an item came before others of its menu, and how often after: with menus at
+    random, two thirds of the steps are saved."""
+    try:
+        from penchant.fitting.ranked_fused import add_placings
+    except ImportError:
+        add_placings = placings_plain
+    ahead, behind = np.zeros(rankings.num_items), np.zeros(rankings.num_items)
+    add_placings(rankings.item, rankings.tier, rankings.start, rankings.weight, ahead, behind)
+    return centred(strengths_from_wins(behind, ahead), island)
+
+
+def placings_plain(
+    item: Array, tier: Array, start: Array, weight: Array, ahead: Array, behind: Array
+) -> None:
+    """The plain twin of the compiled `add_placings`."""
+    ranking = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    begins = np.flatnonzero((np.diff(tier, prepend=-1) != 0) | (np.diff(ranking, prepend=-1) != 0))
+    size = np.diff(np.append(begins, len(tier)))
+    before = np.repeat(begins, size) - start[:-1][ranking]
+    after = start[1:][ranking] - np.repeat(begins + size, size)
+    ahead += np.bincount(item, weight[ranking] * before, len(ahead))
+    behind += np.bincount(item, weight[ranking] * after, len(behind))
 
 
 def _connectivity(rankings: Rankings) -> Connectivity:
@@ -290,6 +328,14 @@ def _connectivity(rankings: Rankings) -> Connectivity:
 
 def _scored(rankings: Rankings) -> tuple[Array, Array, Array, Array]:
     """Who was ranked above whom: each tier above the next one, which says all by way of chains."""
+    if not rankings.has_equals:
+        # Every entry but the last of a ranking is above the next one.
+        upper = np.ones(len(rankings.item), dtype=bool)
+        upper[rankings.start[1:] - 1] = False
+        upper &= np.repeat(rankings.weight > 0, np.diff(rankings.start))
+        upper = np.flatnonzero(upper)
+        above, below = rankings.item[upper], rankings.item[upper + 1]
+        return above, below, np.ones(len(upper)), np.zeros(len(upper))
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     pairs += list(_above_next(rankings))
     above, below = np.concatenate(pairs).T

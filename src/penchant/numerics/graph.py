@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 from penchant.numerics.arrays import Array
 
 _NAMES_SHOWN = 6
-_EDGES_TRIED = 20  # for each item, before all are looked at
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,15 +78,18 @@ def connectivity(
     A tie is a point for both: with Davidson's and Rao and Kupper's models as with half-wins, it
     keeps the gap finite on both sides. Pairs without any vote do not count as met.
     """
+    if _is_whole(first, second, first_scored, second_scored, num_items):
+        nowhere, one = np.zeros(num_items, dtype=bool), np.zeros(num_items, dtype=np.int64)
+        return Connectivity(
+            island=one, component=one, unbeaten=nowhere, winless=nowhere, unseen=nowhere
+        )
     up, down = first_scored > 0, second_scored > 0
     met = up | down
     # An edge leads from whoever conceded a point to whoever took it.
     loser = np.concatenate([second[up], first[down]])
     winner = np.concatenate([first[up], second[down]])
-    component = _strong_components(loser, winner, num_items)
-    # Strongly connected is connected: the second search is needed only where the first found parts.
-    is_whole = component.max(initial=0) == 0
-    island = component if is_whole else _components(first[met], second[met], num_items, "weak")
+    component = _components(loser, winner, num_items, "strong")
+    island = _components(first[met], second[met], num_items, "weak")
     seen, has_scored, has_conceded = (np.zeros(num_items, dtype=bool) for _ in range(3))
     seen[first[met]] = True
     seen[second[met]] = True
@@ -236,20 +238,20 @@ def _rift_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _strong_components(
-    tail: Int[Array, " E"], head: Int[Array, " E"], num_items: int
-) -> Int[Array, " N"]:
-    """Strongly connected components; where edges abound, a part of them usually settles it.
-
-    More edges never part what is strongly connected. With 100,000 items and 10 million pairs a
-    tenth of the edges answers in a tenth of the time.
-    """
-    stride = len(tail) // (_EDGES_TRIED * max(num_items, 1))
-    if stride > 1:
-        component = _components(tail[::stride], head[::stride], num_items, "strong")
-        if component.max(initial=0) == 0:
-            return component
-    return _components(tail, head, num_items, "strong")
+def _is_whole(
+    first: Int[Array, " Q"],
+    second: Int[Array, " Q"],
+    first_scored: Float[Array, " Q"],
+    second_scored: Float[Array, " Q"],
+    num_items: int,
+) -> bool:
+    """Whether all is strongly connected, where a few passes over the pairs can tell: with 10,000
+    items and 9 million pairs in a hundredth of the time that SciPy's search takes."""
+    try:
+        from penchant.numerics.graph_fused import is_strongly_connected
+    except ImportError:
+        return False
+    return is_strongly_connected(first, second, first_scored, second_scored, num_items)
 
 
 def _components(
