@@ -81,8 +81,9 @@ def connectivity(
     if _is_whole(first, second, first_scored, second_scored, num_items):
         nowhere, one = np.zeros(num_items, dtype=bool), np.zeros(num_items, dtype=np.int64)
         return Connectivity(
-            island=one, component=one, unbeaten=nowhere, winless=nowhere, unseen=nowhere
-        )
+            island=one, component=one, main=~nowhere, unbeaten=nowhere, winless=nowhere,
+            unseen=nowhere,
+        )  # fmt: skip
     up, down = first_scored > 0, second_scored > 0
     met = up | down
     # An edge leads from whoever conceded a point to whoever took it.
@@ -98,9 +99,7 @@ def connectivity(
     return Connectivity(
         island=_largest_first(island),
         component=_largest_first(component),
-        main=np.ones(num_items, dtype=bool)
-        if is_whole
-        else _main(component, island, first, second, first_scored + second_scored),
+        main=_main(component, island, first, second, first_scored + second_scored),
         unbeaten=seen & ~has_conceded,
         winless=seen & ~has_scored,
         unseen=~seen,
