@@ -78,7 +78,7 @@ def connectivity(
     A tie is a point for both: with Davidson's and Rao and Kupper's models as with half-wins, it
     keeps the gap finite on both sides. Pairs without any vote do not count as met.
     """
-    if _is_whole(first, second, first_scored, second_scored, num_items):
+    if not num_items or _is_whole(first, second, first_scored, second_scored, num_items):
         nowhere, one = np.zeros(num_items, dtype=bool), np.zeros(num_items, dtype=np.int64)
         return Connectivity(
             island=one, component=one, main=~nowhere, unbeaten=nowhere, winless=nowhere,
