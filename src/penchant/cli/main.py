@@ -16,6 +16,7 @@ from penchant.cli.fit import fit
 from penchant.cli.predict import predict
 from penchant.cli.rank import rank
 from penchant.cli.report import report
+from penchant.cli.score import score, serve
 from penchant.cli.what_if import what_if
 
 app = typer.Typer(
@@ -50,6 +51,8 @@ app.command()(elasticities)
 app.command()(effects)
 app.command()(rank)
 app.command()(report)
+app.command()(score)
+app.command()(serve)
 
 
 def main() -> None:

@@ -23,11 +23,15 @@ _CHUNK = 8192
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embedded:
-    """Each distinct text once: the text, its numbers, and which of them each option shows."""
+    """Each distinct text once: the text, its numbers, and which of them each option shows.
+
+    notes: sentences about the texts that a report should hold.
+    """
 
     texts: tuple[str, ...]
     vectors: Float32[Array, "T E"]
     of_option: Int[Array, " N"]
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -57,13 +61,14 @@ class EmbeddingColumn:
             raise DataError(
                 f"the options have no column {self.column!r} of embeddings; they have "
                 f"{', '.join(records.options.column_names)}. Name the column, or embed the texts "
-                "with `TextEncoder(model=...)`."
+                "with `TextEmbedding(model=...)`."
             )
         _, first = np.unique(of_option, return_index=True)
         column = one_chunk(records.options[self.column])
         vectors = self._vectors(_lists(column, first), texts)
         self._check_repeats(column, vectors, texts, of_option, first)
-        return Embedded(texts=texts, vectors=vectors, of_option=of_option)
+        notes = text_notes(records, texts, of_option)
+        return Embedded(texts=texts, vectors=vectors, of_option=of_option, notes=notes)
 
     def _check_repeats(
         self,
@@ -124,6 +129,25 @@ def _lists(column: Column, lines: Int[Array, " L"]) -> Any:
 
 def _numbers(lists: Any) -> Float32[Array, " F"]:
     return np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
+
+
+def text_notes(records: Records, texts: tuple[str, ...], of_option: Array) -> tuple[str, ...]:
+    """What a reader of texts would want to know: empty ones, and menus of one text."""
+    notes = []
+    is_empty = np.array([not text.strip() for text in texts], dtype=bool)[of_option]
+    if is_empty.any():
+        notes.append(f"{int(is_empty.sum())} of {len(of_option)} texts shown are empty")
+    first = records.offsets[:-1]
+    differs = np.add.reduceat(
+        (of_option != of_option[first][records.row_of_option]).astype(np.int64), first
+    ) if len(records) else np.zeros(0)  # fmt: skip
+    same = (records.menu_sizes > 1) & (differs == 0)
+    if same.any():
+        notes.append(
+            f"{int(same.sum())} of {len(records)} observations compare a text with itself: they "
+            "say nothing about what texts are worth"
+        )
+    return tuple(notes)
 
 
 def distinct_texts(

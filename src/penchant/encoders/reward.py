@@ -49,6 +49,8 @@ class RewardEncoder:
     differences within pairs. doubt: a root of the covariance of the weights, which were N(0,
     prior_scale^2) before any data. has_ties: whether a tie is an answer. has_position: whether the
     order shown is known; it is not where the winner always stands first, as in TRL's files.
+    usual_ignorance: the share of the prior variance that is left of the gap in 99 of 100 pairs like
+    those learned from; usual_text_ignorance: of a text beside the mean of all.
     Features of an option: `reward`, each attribute, `shown_first` and `tie`.
     """
 
@@ -63,6 +65,8 @@ class RewardEncoder:
     has_ties: bool
     group_by: str = "person"
     has_position: bool = True
+    usual_ignorance: float = np.inf
+    usual_text_ignorance: float = np.inf
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -86,6 +90,12 @@ class RewardEncoder:
         now = ((rooted[pairs.first] - rooted[pairs.second]) ** 2).sum(axis=1)
         before = ((vectors[pairs.first] - vectors[pairs.second]) ** 2).sum(axis=1)
         return now.astype(np.float64), self.prior_scale**2 * before.astype(np.float64)
+
+    def text_variances(self, embedded: Embedded) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
+        """The same of each text beside the mean of the texts that the head was fitted on."""
+        apart = embedded.vectors - self.mean
+        now = ((apart.astype(np.float32) @ self.doubt) ** 2).sum(axis=1)
+        return now.astype(np.float64), self.prior_scale**2 * (apart**2).sum(axis=1)
 
     def encode(self, records: Records) -> Batch:
         """One choice of (first, second, tie) a pair; other feedback as it is, on these features."""

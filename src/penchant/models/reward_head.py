@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
+from penchant.data.columns import to_codes
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
 from penchant.encoders.reward import Pairs, RewardEncoder, pair_rows, pairs_at
@@ -69,6 +70,40 @@ class Lessons:
         padded = np.full((len(sizes), int(sizes.max(initial=0))), -1, dtype=np.int64)
         padded[np.arange(padded.shape[1]) < sizes[:, None]] = self.embedded.of_option
         return np.unique(np.sort(padded, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    def why_one_judge(self, choices: Batch) -> tuple[str, ...]:
+        """Why judges cannot be told apart by these answers, in a sentence; empty where they can."""
+        if not choices.blocks:
+            return ("Judges are told apart by pairs and choices; there are none, so that all count "
+                    "as one average judge.",)  # fmt: skip
+        answers = np.bincount(np.concatenate([block.group for block in choices.blocks]))
+        if (answers > 1).sum() > 1:
+            return ()
+        who = "one judge only" if len(answers) == 1 else "nobody known to have answered twice"
+        return (f"There is {who}: judges are not told apart, and all count as one average judge.",)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know of the texts and answers."""
+        pair = np.flatnonzero(self.is_pair)
+        if not len(pair) or "person" not in self.records.rows.column_names:
+            return self.embedded.notes
+        pairs = pairs_at(self.records, self.embedded, pair)
+        person, _ = to_codes(self.records.rows["person"])
+        known = (person[pair] >= 0) & (pairs.outcome >= 0) & (pairs.outcome < 2)
+        texts = np.sort([pairs.first, pairs.second], axis=0)
+        who = np.stack([person[pair], *texts])[:, known]
+        won_lower = (np.where(pairs.outcome == 0, pairs.first, pairs.second) == texts[0])[known]
+        _, asked = np.unique(who, axis=1, return_inverse=True)
+        asked = asked.reshape(-1)
+        times, lower = np.bincount(asked), np.bincount(asked, won_lower)
+        both = (lower > 0) & (lower < times) & (times > 1)
+        if not both.any():
+            return self.embedded.notes
+        return (
+            *self.embedded.notes,
+            f"{int(both.sum())} of {int((times > 1).sum())} times that a judge saw the same two "
+            "texts again, they preferred the other one: both answers count.",
+        )
 
     def fit(self, kept: Bool[Array, " B"], prior_scale: float | None) -> RewardHead:
         """The head that has seen these observations."""
@@ -173,6 +208,38 @@ class Lessons:
             if len(mine):
                 blocks.append(replace(mine, option=text[mine.option], weight=self.weight[mine.row]))
         return replace(batch, blocks=tuple(blocks), option_names=tuple(names.to_pylist()))
+
+
+def of_named(records: Records, group_by: str) -> Records:
+    """Without the answers of nobody knows whom: two of them are not one person because both stand
+    on line 3 of their files."""
+    if group_by not in records.rows.column_names:
+        return records
+    codes, _ = to_codes(records.rows[group_by])
+    return records if (codes >= 0).all() else records.take(np.flatnonzero(codes >= 0))
+
+
+def with_usual_ignorance(encoder: RewardEncoder, lessons: Lessons) -> RewardEncoder:
+    """The encoder with the ignorance that new pairs of known kinds of texts have at most, in 99 of
+    100: that of each pair had it been left out, v / (1 - h v) with h its curvature (Sherman and
+    Morrison 1950), at most 1/4 in logits."""
+    rows = np.flatnonzero(lessons.is_pair)
+    texts = _left_out(*encoder.text_variances(lessons.embedded))
+    pairs = texts
+    if len(rows):
+        pairs = _left_out(*encoder.gap_variances(lessons.pairs(rows)))
+    return replace(encoder, usual_ignorance=_most(pairs), usual_text_ignorance=_most(texts))
+
+
+def _left_out(now: Float[Array, " B"], before: Float[Array, " B"]) -> Float[Array, " _"]:
+    """Pairs of one text with itself leave nothing to know, and do not count."""
+    told = before > 0
+    without = now[told] / np.maximum(1.0 - 0.25 * now[told], 1e-9)
+    return np.minimum(without / before[told], 1.0)
+
+
+def _most(ignorance: Float[Array, " _"]) -> float:
+    return float(np.quantile(ignorance, 0.99)) if len(ignorance) else np.inf
 
 
 def _spread(apart: Float[Array, "_ C"]) -> Float[Array, " C"]:

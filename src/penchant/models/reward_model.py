@@ -22,9 +22,16 @@ from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.metrics.intervals import Z95
 from penchant.models.estimator import Estimator, answered, encoded
-from penchant.models.reward_head import HeadSettings, Lessons, RewardHead
+from penchant.models.reward_head import (
+    HeadSettings,
+    Lessons,
+    RewardHead,
+    of_named,
+    with_usual_ignorance,
+)
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
+from penchant.populations.pooled import Pooled
 
 # What of a person may differ, from nothing to everything that is told apart.
 NOTHING: tuple[str, ...] = ()
@@ -41,8 +48,9 @@ class Judgements:
     probabilities: that the first wins, the second, a tie. gap: first's reward minus second's to
     the average judge (logits), low and high its 95 % interval: our doubt about the head, which
     shrinks with data. ignorance: the share of the prior variance of the gap that the data left, 1
-    where nothing was learned of such texts. knows_person: whether the judge's own answers were
-    used.
+    where nothing was learned of such texts. is_unfamiliar: whether that is more than of 99 in 100
+    pairs like those learned from: texts of a kind that the model does not know. knows_person:
+    whether the judge's own answers were used.
     """
 
     probabilities: Float[Array, "B A"]
@@ -50,6 +58,7 @@ class Judgements:
     low: Float[Array, " B"]
     high: Float[Array, " B"]
     ignorance: Float[Array, " B"]
+    is_unfamiliar: Bool[Array, " B"]
     knows_person: Bool[Array, " B"]
 
 
@@ -102,10 +111,12 @@ class RewardModel(Estimator):
             )
         lessons = self._lessons(data, sample_weight)
         whole = lessons.fit(np.ones(len(data), dtype=bool), self.prior_scale)
-        batch, parts = self._unseen(lessons, whole)
         self._refuse_unknown_names(whole.encoder.feature_names)
+        batch, parts = self._unseen(lessons, whole)
+        whole = replace(whole, encoder=with_usual_ignorance(whole.encoder, lessons))
         choices = replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
-        places = self._personal(whole.encoder.feature_names) if choices.blocks else ()
+        alone = lessons.why_one_judge(choices)
+        places = () if alone else self._personal(whole.encoder.feature_names)
         if places:
             population = Normal(
                 random=places, distributions=("normal",) * len(places), correlated=self.correlated,
@@ -120,7 +131,9 @@ class RewardModel(Estimator):
         else:
             channels = (*joint_channels(batch), Choice())
             belief = fit_pooled(batch, channels=channels, encoder=whole.encoder)
-        self.belief_ = _told(belief, whole.fitted, [part.fitted for part in parts])
+        belief = _told(belief, whole.fitted, [part.fitted for part in parts])
+        alone = alone if self.personal else ()
+        self.belief_ = _noted(belief, (*lessons.remarks(), *alone))
         return self
 
     def judge(self, data: Records, history: Records | None = None) -> Judgements:
@@ -128,26 +141,31 @@ class RewardModel(Estimator):
         `predict_proba`."""
         belief = self._belief()
         encoder = self._encoder()
-        batch = encoded(belief, data)
-        known = None if history is None else encoded(belief, history)
+        pairs = read_pairs(data, encoder.embedding)
+        batch = encoder.encode_pairs(data, pairs)
+        named = None if history is None else of_named(history, encoder.group_by)
+        known = encoded(belief, named) if named is not None and len(named) else None
         probabilities = np.full((batch.num_rows, len(batch.option_names)), np.nan)
         for block, said in zip(batch.blocks, belief.predict_proba(batch, known)):
             probabilities[block.row] = said
-        pairs = read_pairs(data, encoder.embedding)
         rewards = encoder.rewards(pairs.embedded)
         gap = rewards[pairs.first] - rewards[pairs.second]
         posterior, prior = encoder.gap_variances(pairs)
         reach = Z95 * np.sqrt(posterior)
-        names = set() if known is None else _answered_names(known)
+        names: set[str] = set()
+        if known is not None and not isinstance(belief.population, Pooled):
+            names = _answered_names(known)
         group = np.empty(batch.num_rows, dtype=object)
         for block in batch.blocks:
             group[block.row] = np.asarray(batch.group_names, dtype=object)[block.group]
+        ignorance = np.clip(posterior / np.where(prior > 0, prior, 1.0), 0.0, 1.0)
         return Judgements(
             probabilities=probabilities,
             gap=gap,
             low=gap - reach,
             high=gap + reach,
-            ignorance=np.clip(posterior / np.where(prior > 0, prior, 1.0), 0.0, 1.0),
+            ignorance=ignorance,
+            is_unfamiliar=ignorance > encoder.usual_ignorance,
             knows_person=np.array([name in names for name in group], dtype=bool),
         )
 
@@ -277,6 +295,13 @@ def _told(belief: Belief, whole: LinearHead, parts: list[LinearHead]) -> Belief:
         )
     report = replace(belief.report, converged=False, warnings=(*belief.report.warnings, *warnings))
     return replace(belief, report=report)
+
+
+def _noted(belief: Belief, notes: tuple[str, ...]) -> Belief:
+    if belief.report is None or not notes:
+        return belief
+    warnings = tuple(dict.fromkeys((*belief.report.warnings, *notes)))
+    return replace(belief, report=replace(belief.report, warnings=warnings))
 
 
 def _answered_names(known: Batch) -> set[str]:

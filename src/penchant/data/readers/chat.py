@@ -18,7 +18,7 @@ from penchant.data.columns import (
     ragged_arange,
 )
 from penchant.data.readers.source import Source
-from penchant.data.records import Records
+from penchant.data.records import RESERVED_OPTIONS, Records
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
@@ -28,7 +28,8 @@ def to_records(source: Source) -> Records:
 
     Texts are strings or lists of messages, kept as they are. Without a column `prompt`, what
     both texts begin with is the prompt, as TRL does it. A margin, and every other column, stays
-    an extra of the observation; the prompt is its context.
+    an extra of the observation; the prompt is its context. `chosen_embedding` and
+    `rejected_embedding` become the texts' extra `embedding`.
     """
     names = source.table.column_names
     if "chosen" in names and "rejected" in names:
@@ -57,7 +58,12 @@ def _paired(source: Source) -> Records:
     count = source.num_lines
     order = np.arange(2 * count).reshape(2, count).T.reshape(-1)
     outcome = pa.array(np.zeros(count, dtype=np.int64))
-    return _records(source, "pair", prompt, both.take(pa.array(order)), 2, {"outcome": outcome}, {})
+    of_text = {}
+    if {"chosen_embedding", "rejected_embedding"} <= set(source.table.column_names):
+        sides = [one_chunk(source.column(f"{name}_embedding")) for name in ("chosen", "rejected")]
+        of_text["embedding"] = pa.concat_arrays(sides).take(pa.array(order))
+    texts = both.take(pa.array(order))
+    return _records(source, "pair", prompt, texts, 2, {"outcome": outcome}, of_text)
 
 
 def _unpaired(source: Source) -> Records:
@@ -96,7 +102,9 @@ def _records(
         rows=pa.table(rows).filter(pa.array(keep)),
         options=options,
         offsets=np.arange(int(keep.sum()) + 1) * size,
-        roles=roles | {"prompt": "context"},
+        roles=roles
+        | {"prompt": "context"}
+        | {name: "extra" for name in per_option if name not in RESERVED_OPTIONS},
         notes=tuple(source.notes),
     ).normalised()
 

@@ -277,8 +277,11 @@ def _chat(records: Records, said: Description) -> dict[str, Any]:
             f"{int((~decided).sum())} of {len(decided)} are like this); expected exactly one "
             "chosen and one rejected text. Drop ties and larger menus first."
         )
-    columns["chosen"] = text.take(pa.array(start + winner))
-    columns["rejected"] = text.take(pa.array(start + 1 - winner))
+    sides = {"chosen": pa.array(start + winner), "rejected": pa.array(start + 1 - winner)}
+    columns |= {side: text.take(lines) for side, lines in sides.items()}
+    if "embedding" in records.options.column_names:
+        vectors = records.options["embedding"]
+        columns |= {f"{side}_embedding": vectors.take(lines) for side, lines in sides.items()}
     return columns
 
 

