@@ -127,6 +127,20 @@ def test_the_expected_share_is_the_average_over_doubt():
     )
 
 
+def test_rules_that_count_in_rewards_are_given_expected_shares_not_log_odds():
+    bandit = LinearBandit("abc", 2, rule=InverseGapLoss(gamma=20.0), is_binary=True)
+    rng = np.random.default_rng(4)
+    for arm, share in zip("abc", (0.3, 0.6, 0.9)):
+        for _ in range(40):
+            bandit.learn(np.array([1.0, rng.normal()]), arm, float(rng.random() < share))
+    context = np.array([[1.0, 0.5]])
+    mean, spread = bandit.belief_.moments(context)
+    expected = InverseGapLoss(gamma=20.0).probabilities(
+        expected_share(mean, spread), spread, np.ones((1, 3), dtype=bool), 1
+    )
+    np.testing.assert_allclose(bandit.decide(context[0]).probabilities, expected[0], atol=1e-9)
+
+
 def test_thompson_loses_what_the_textbook_says_and_greed_far_more():
     """Five arms, a gap of 0.2, 1,000 rounds: some 30; whoever never explores may never find it."""
     regret = {"thompson": [], "greedy": []}
