@@ -136,7 +136,7 @@ def test_rules_that_count_in_rewards_are_given_expected_shares_not_log_odds():
     context = np.array([[1.0, 0.5]])
     mean, spread = bandit.belief_.moments(context)
     expected = InverseGapLoss(gamma=20.0).probabilities(
-        expected_share(mean, spread), spread, np.ones((1, 3), dtype=bool), 1
+        expected_share(mean[0], spread[0])[None], spread, np.ones((1, 3), dtype=bool), 1
     )
     np.testing.assert_allclose(bandit.decide(context[0]).probabilities, expected[0], atol=1e-9)
 
