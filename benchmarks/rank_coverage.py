@@ -14,16 +14,19 @@ import json
 import math
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from measure import circumstances
 from penchant.fitting.interval_kinds import IntervalConfig
-from penchant.fitting.paired import PairedConfig, fit_paired
-from penchant.fitting.paired_intervals import StrengthIntervals, strength_intervals
+from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
+from penchant.fitting.paired_intervals import strength_intervals
+from penchant.fitting.paired_prior import in_gauge
 from penchant.metrics.rank_intervals import ranks
-from penchant.models.standings import paired_bounds, rank_bounds
+from penchant.models.leaderboard import Leaderboard
+from penchant.models.standings import Bounds, paired_bounds, rank_bounds
 from vote_worlds import WORLDS, VoteWorld
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rank_coverage.json"
@@ -34,6 +37,10 @@ RANKED = ("wald", "auto")
 
 def kinds_for(world: VoteWorld, is_resampled: bool) -> tuple[str, ...]:
     has_voters = world.votes.voter is not None
+    if "has_drift" in world.asked:
+        return ("wald", "auto")
+    if world.asked:
+        return ("wald", "auto", "voter") + (("voter_bootstrap",) if is_resampled else ())
     by_voter = ("voter",) if has_voters else ()
     resampled = RESAMPLED if has_voters else RESAMPLED[:1]
     return (*PLAIN, *by_voter, *(resampled if is_resampled else ()))
@@ -46,7 +53,7 @@ class Tally:
         self.held, self.width, self.infinite, self.misses = [], [], [], np.zeros(2)
         self.seconds = 0.0
 
-    def add(self, found: StrengthIntervals, world: VoteWorld) -> None:
+    def add(self, found: Bounds, world: VoteWorld) -> None:
         above, below = world.truth > found.high, world.truth < found.low
         self.held.append((~above & ~below)[world.focus])
         self.misses += [below[world.focus].sum(), above[world.focus].sum()]
@@ -111,24 +118,24 @@ def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199)
         world = WORLDS[name](rng)
         fit = fit_paired(world.votes.counts(), PairedConfig(ties=world.ties))
         one_sided += bool(fit.connectivity.is_separated)
+        # Strengths are measured from the mean of the items that no weak prior holds.
+        world = replace(world, truth=in_gauge(world.truth, fit.connectivity.island, fit.prior))
         for kind in kinds_for(world, seed < resampled):
-            config = IntervalConfig(kind=kind, num_resamples=num_resamples)
             start = time.process_time()
-            found = strength_intervals(fit, world.votes, config, rng)
+            found = intervals_of(world, fit, kind, num_resamples, rng)
             tally = tallies.setdefault(kind, Tally())
             tally.seconds += time.process_time() - start
-            tally.add(found, world)
+            tally.add(found.bounds, world)
             if kind == "auto":
-                picked[found.kind] = picked.get(found.kind, 0) + 1
-            if kind in RANKED:
-                bounds = paired_bounds(fit, found, 0.95)
-                place = rank_bounds(fit.strengths, bounds, fit.connectivity.island, rng)
-                rank_tallies.setdefault(kind, RankTally()).add(place.low, place.high, world.truth)
+                picked[found.bounds.kind] = picked.get(found.bounds.kind, 0) + 1
+            if kind in RANKED and found.low is not None:
+                rank_tallies.setdefault(kind, RankTally()).add(found.low, found.high, world.truth)
         print(f"\r  {name} {seed + 1}/{seeds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     scores = {kind: tally.summary() for kind, tally in tallies.items()}
+    first = next(iter(scores))
     for summary in scores.values():
-        width, wald = summary["median_width"], scores["wald"]["median_width"]
+        width, wald = summary["median_width"], scores[first]["median_width"]
         summary["width_over_wald"] = width / wald if width and wald else None
     return {
         "world": " ".join((WORLDS[name].__doc__ or "").split()),
@@ -137,6 +144,32 @@ def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199)
         "scores": scores,
         "ranks": {kind: tally.summary() for kind, tally in rank_tallies.items()},
     }
+
+
+@dataclass(frozen=True)
+class Found:
+    """Intervals of scores and of places."""
+
+    bounds: Bounds
+    low: np.ndarray
+    high: np.ndarray
+
+
+def intervals_of(
+    world: VoteWorld, fit: PairedFit, kind: str, num_resamples: int, rng: np.random.Generator
+) -> Found:
+    """As a leaderboard shows them; from the one fit of all kinds where counts will do."""
+    if world.asked:
+        board = Leaderboard(interval=kind, ties=world.ties, random_state=0, **world.asked)
+        rows = {row.name: row for row in board.fit(world.votes).standings_}
+        places = [(rows[name].rank_low, rows[name].rank_high) for name in world.votes.items]
+        return Found(board.bounds_, *np.array(places).T)
+    config = IntervalConfig(kind=kind, num_resamples=num_resamples)
+    bounds = paired_bounds(fit, strength_intervals(fit, world.votes, config, rng), 0.95)
+    if kind not in RANKED:
+        return Found(bounds, None, None)
+    place = rank_bounds(fit.strengths, bounds, fit.connectivity.island, rng)
+    return Found(bounds, place.low, place.high)
 
 
 def table(name: str, content: dict) -> str:

@@ -4,7 +4,7 @@ Legend: N items, B votes, V voters.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class VoteWorld:
     ties: str
     truth: np.ndarray
     focus: np.ndarray  # the items that the world is about
+    asked: dict = field(default_factory=dict)  # of a Leaderboard, beyond counts
 
 
 def even(rng: np.random.Generator) -> VoteWorld:
@@ -88,6 +89,65 @@ def copied_votes(rng: np.random.Generator) -> VoteWorld:
     )
 
 
+def far_above(rng: np.random.Generator) -> VoteWorld:
+    """15 items, 1,000 votes; one more stands 15 logits above all and is in some 25 votes."""
+    truth = np.append(np.linspace(-1, 1, 15), 15.0)
+    odds = np.append(np.ones(15), 0.2)
+    return _independent(rng, truth, 1_000, odds=odds)
+
+
+def four_voters(rng: np.random.Generator) -> VoteWorld:
+    """60 items, 4 voters of 3,000 votes each, with tastes of their own (sd 0.3)."""
+    truth = np.linspace(-1, 1, 60)
+    taste = truth + 0.3 * rng.standard_normal((4, 60))
+    voter = np.repeat(np.arange(4), 3_000)
+    low, high = np.triu_indices(60, 1)
+    first, second = _shown(rng, low, high, rng.integers(0, len(low), len(voter)))
+    outcome = _outcomes(rng, taste[voter, first] - taste[voter, second], -np.inf)
+    votes = Votes.from_outcomes(_names(60), first, second, outcome)
+    # Tastes so alike flatten the mean odds by less than 2 %.
+    return VoteWorld(_with_voters(votes, voter), "half", truth, np.ones(60, dtype=bool))
+
+
+def covariates(rng: np.random.Generator) -> VoteWorld:
+    """12 items, 150 voters of 6 votes each recorded four times over; length is worth 0.5 a unit."""
+    return _echoed(rng, asked={"covariates": ("length",)})
+
+
+def contexts(rng: np.random.Generator) -> VoteWorld:
+    """The same without length, in 8 contexts that each add to every score (sd 0.4)."""
+    return _echoed(rng, asked={"context": "topic"}, spread=0.4)
+
+
+def covariates_unbeaten(rng: np.random.Generator) -> VoteWorld:
+    """As covariates, each vote recorded once, with an item 6 logits above all in a tenth as many
+    votes as others."""
+    return _echoed(rng, asked={"covariates": ("length",)}, copies=1, best=6.0)
+
+
+def reliability(rng: np.random.Generator) -> VoteWorld:
+    """12 items, 80 voters of 30 votes whose log reliability varies (sd 0.5), modelled so."""
+    truth = np.linspace(-1, 1, 12)
+    voter = np.repeat(np.arange(80), 30)
+    low, high = np.triu_indices(12, 1)
+    first, second = _shown(rng, low, high, rng.integers(0, len(low), len(voter)))
+    heard = np.exp(0.5 * rng.standard_normal(80))[voter] * (truth[first] - truth[second])
+    votes = Votes.from_outcomes(_names(12), first, second, _outcomes(rng, heard, -np.inf))
+    return VoteWorld(_with_voters(votes, voter), "half", truth, np.ones(12, dtype=bool),
+                     {"voters": "reliability"})  # fmt: skip
+
+
+def drift(rng: np.random.Generator) -> VoteWorld:
+    """8 items, 1,600 votes over 8 times between which scores walk (sd 0.2); those at the end."""
+    path = np.linspace(-1, 1, 8) + np.cumsum(0.2 * rng.standard_normal((8, 8)), axis=0)
+    time = np.repeat(np.arange(8), 200)
+    low, high = np.triu_indices(8, 1)
+    first, second = _shown(rng, low, high, rng.integers(0, len(low), len(time)))
+    outcome = _outcomes(rng, path[time, first] - path[time, second], -np.inf)
+    votes = Votes.from_outcomes(_names(8), first, second, outcome, time=time.astype(float))
+    return VoteWorld(votes, "half", path[-1], np.ones(8, dtype=bool), {"has_drift": True})
+
+
 WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "even": even,
     "ties": ties,
@@ -99,6 +159,13 @@ WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "few_voters": few_voters,
     "rarely_judged": rarely_judged,
     "copied_votes": copied_votes,
+    "far_above": far_above,
+    "four_voters": four_voters,
+    "covariates": covariates,
+    "contexts": contexts,
+    "covariates_unbeaten": covariates_unbeaten,
+    "reliability": reliability,
+    "drift": drift,
 }
 
 _TASTE = 0.8
@@ -117,6 +184,29 @@ def _independent(rng, truth, num_votes, *, tie=-np.inf, fitted="half", odds=None
         wins = _win_share(goal[low] - goal[high], tie)
         goal = _pseudo_truth(N, low, high, share, wins)
     return VoteWorld(votes, fitted, goal, np.ones(N, dtype=bool) if focus is None else focus)
+
+
+def _echoed(rng, *, asked, spread=0.0, copies=4, best=0.0):
+    N, V, X = 12, 150, 8
+    truth, odds = np.linspace(-1, 1, N), np.ones(N)
+    if best:
+        truth[-1], odds[-1] = best, 0.1
+    low, high = np.triu_indices(N, 1)
+    share = odds[low] * odds[high] / (odds[low] * odds[high]).sum()
+    voter, topic = np.repeat(np.arange(V), 6), rng.integers(0, X, 6 * V)
+    first, second = _shown(rng, low, high, rng.choice(len(low), len(voter), p=share))
+    length = rng.normal(size=(len(voter), 1))
+    own = truth + spread * rng.standard_normal((X, N))
+    gap = own[topic, first] - own[topic, second]
+    if "covariates" in asked:
+        gap = gap + 0.5 * length[:, 0]
+    votes = Votes.from_outcomes(
+        _names(N), first, second, _outcomes(rng, gap, -np.inf), covariates=length,
+        covariate_names=("length",), context=topic, contexts=tuple(f"t{x}" for x in range(X)),
+    )  # fmt: skip
+    rows = np.repeat(np.arange(len(voter)), copies)
+    votes = _with_voters(votes.take(rows), voter[rows])
+    return VoteWorld(votes, "half", truth, np.ones(N, dtype=bool), asked)
 
 
 _POPULATION: dict[str, np.ndarray] = {}
@@ -146,8 +236,6 @@ def _by_voters(rng, votes_of_voter, rare=()):
 
 
 def _with_voters(votes: Votes, voter: np.ndarray) -> Votes:
-    from dataclasses import replace
-
     return replace(votes, voter=voter, voters=tuple(f"v{v}" for v in range(voter.max() + 1)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.votes_classes import VoterClassesFit
 from penchant.fitting.votes_drift import DriftFit
@@ -162,3 +163,56 @@ def test_what_does_not_go_together_is_refused_in_words():
         Leaderboard(voters="reliability").fit(votes.counts())
     with pytest.raises(ConfigError, match="Fit all votes again"):
         Leaderboard(voters="reliability").fit(votes).update(votes)
+
+
+def echoing(num_voters=60, copies=8):
+    """Votes of voters who say everything eight times over: one vote each, in truth."""
+    rng = np.random.default_rng(5)
+    first = rng.integers(0, 4, num_voters * 3)
+    second = (first + rng.integers(1, 4, len(first))) % 4
+    gap = np.linspace(0.9, -0.9, 4)[first] - np.linspace(0.9, -0.9, 4)[second]
+    outcome = (rng.random(len(first)) > 1 / (1 + np.exp(-gap))).astype(int)
+    again = np.tile(np.arange(len(first)), copies)
+    return Votes.from_outcomes(
+        tuple("abcd"), first[again], second[again], outcome[again],
+        voter=again // 3, voters=tuple(map(str, range(num_voters))),
+        covariates=rng.normal(size=(len(first), 1))[again], covariate_names=("length",),
+        context=(again % 2), contexts=("x", "y"), time=(again % 5).astype(float),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"covariates": ("length",)}, {"context": "c"}, {"voters": "classes"},
+     {"voters": "reliability"}, {"has_drift": True}],
+)  # fmt: skip
+def test_intervals_by_voter_beside_every_model_know_that_echoes_tell_nothing(asked, monkeypatch):
+    monkeypatch.setattr("penchant.models.leaderboard._RESAMPLES", 30)
+    votes = echoing()
+    kinds = ["wald", "voter_bootstrap"] + ([] if "has_drift" in asked else ["voter"])
+    width = {}
+    for kind in kinds:
+        board = Leaderboard(interval=kind, **asked).fit(votes)
+        assert board.bounds_.kind == kind
+        width[kind] = np.mean([row.high - row.low for row in board.standings_])
+        assert all(row.low < row.strength < row.high for row in board.standings_)
+        assert any("by resamples of whole voters" in n for n in board.bounds_.notes) == (
+            kind == "voter_bootstrap"
+        )
+    # A voter's way, where it has a model, explains some of the echo.
+    least = 1.3 if asked.get("voters") else 2.0
+    assert width["voter_bootstrap"] > least * width["wald"]
+    if "voter" in kinds:
+        assert width["voter"] > least * width["wald"]
+        assert 0.6 < width["voter"] / width["voter_bootstrap"] < 1.7
+
+
+def test_beside_drift_errors_by_voter_are_refused_and_bootstrapped_instead():
+    with pytest.raises(ConfigError, match="voter_bootstrap"):
+        Leaderboard(has_drift=True, interval="voter").fit(echoing())
+
+
+def test_models_of_voters_trust_themselves_unless_told_otherwise():
+    votes = echoing(copies=2)
+    assert Leaderboard(covariates=("length",)).fit(votes).bounds_.kind == "voter"
+    assert Leaderboard(voters="reliability").fit(votes).bounds_.kind == "wald"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penchant.fitting.votes_classes import VoterClassesFit
     from penchant.fitting.votes_drift import DriftFit
-    from penchant.fitting.votes_pooled import VotesFit
     from penchant.fitting.votes_reliability import VotersFit
+    from penchant.fitting.votes_table import VotesFit
     from penchant.models.leaderboard import Leaderboard
 
 
@@ -17,8 +17,8 @@ def detail_document(board: "Leaderboard") -> dict[str, Any]:
         return {}
     from penchant.fitting.votes_classes import VoterClassesFit
     from penchant.fitting.votes_drift import DriftFit
-    from penchant.fitting.votes_pooled import VotesFit
     from penchant.fitting.votes_reliability import VotersFit
+    from penchant.fitting.votes_table import VotesFit
 
     found = _table(board.fit_) if isinstance(board.fit_, VotesFit) else {}
     detail = board.detail_

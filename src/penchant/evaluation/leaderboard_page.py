@@ -19,7 +19,7 @@ from penchant.evaluation.cycle_charts import cycle_picture
 from penchant.evaluation.intransitivity import intransitivity
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
-from penchant.fitting.votes_pooled import VotesFit
+from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
 from penchant.models.standings import Standing

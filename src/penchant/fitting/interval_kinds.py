@@ -64,10 +64,8 @@ class IntervalConfig:
 
 
 def chosen_kind(point: PairedPoint, votes: Votes | None) -> IntervalKind:
-    if votes is not None and votes.voter is not None:
-        known = np.bincount(votes.voter[votes.voter >= 0])
-        if (known > 0).sum() >= 2 and known.max() > 1:
-            return "voter"
+    if has_repeating_voters(votes):
+        return "voter"
     is_half = point.ties == "half" and bool((point.counts.ties > 0).any())
     is_uneven = votes is not None and _is_uneven(votes)
     return "sandwich" if is_half or is_uneven else "wald"
@@ -110,8 +108,7 @@ def errors_as_chosen(
     """The errors of a kind that "auto" chose, never surer than few votes or voters allow."""
     errors = errors_of_kind(kind, point, votes, plain, generator)
     if kind == "voter":
-        few = errors.degrees_of_freedom + 1.0 < FEW_VOTERS
-        return _never_surer(errors, plain, few, np.ones(len(few)), level, is_students=True)
+        return floored_by_voter(errors, plain, level)
     if kind != "sandwich":
         return errors
     effective, cast = _effective_votes(point, votes), point.counts.votes_of_item
@@ -119,6 +116,20 @@ def errors_as_chosen(
     stretch = np.sqrt(np.where(effective > 0.0, cast / np.maximum(effective, 1e-300), 1.0))
     few = effective < _FEW_VOTES
     return _never_surer(errors, plain, few, stretch, level, is_students=False)
+
+
+def floored_by_voter(errors: StrengthErrors, plain: StrengthErrors, level: float) -> StrengthErrors:
+    """Errors by voter, never surer than the curvature's where voters were few or all but agree."""
+    few = errors.degrees_of_freedom + 1.0 < FEW_VOTERS
+    return _never_surer(errors, plain, few, np.ones(len(few)), level, is_students=True)
+
+
+def has_repeating_voters(votes: Votes | None) -> bool:
+    """Whether two voters or more are named, and some voted more than once."""
+    if votes is None or votes.voter is None:
+        return False
+    known = np.bincount(votes.voter[votes.voter >= 0], minlength=1)
+    return bool((known > 0).sum() >= 2 and known.max() > 1)
 
 
 def _never_surer(

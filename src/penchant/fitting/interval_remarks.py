@@ -11,7 +11,7 @@ from penchant.fitting.interval_kinds import FEW_VOTERS, IntervalConfig
 from penchant.fitting.paired_errors import StrengthErrors
 from penchant.numerics.arrays import Array
 
-_WHY = {
+WHY = {
     "wald": "by the curvature of the likelihood, which trusts the model",
     "sandwich": "by the scores of single votes, which trust only that votes are independent",
     "voter": "by voter, trusting only that voters are independent",
@@ -31,7 +31,7 @@ def interval_remarks(
     above: Bool[Array, " N"],
 ) -> tuple[str, ...]:
     """How intervals were found, and what to mind; below, above: where the votes set a bound."""
-    notes = [f"{100 * config.level:.10g}% intervals {_WHY[kind]}."]
+    notes = [f"{100 * config.level:.10g}% intervals {WHY[kind]}."]
     if config.kind == "auto" and lopsided.any():
         notes.append(
             f"{_items(lopsided)} with a lopsided likelihood, few votes or nearly all one way: ends "

@@ -56,6 +56,13 @@ class StrengthPrior:
         """Minus the second derivatives as a matrix, for few items."""
         return np.column_stack([self.information_times(row) for row in np.eye(len(self.held))])
 
+    def root(self) -> Float[Array, "N H"]:
+        """A root of minus the second derivatives, a column for each item held."""
+        held = np.flatnonzero(self.held)
+        root = -(self.anchor[:, None] * (self.island[:, None] == self.island[held]))
+        root[held, np.arange(len(held))] += 1.0
+        return root / self.scale
+
     def _gaps(self, vector: Array) -> Array:
         return self.held * (vector - self._by_island(self.anchor * vector))
 

@@ -22,7 +22,9 @@ from penchant.fitting.em import EMConfig, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances, effective_parameters
 from penchant.fitting.newton import Optimum
 from penchant.fitting.vote_rows import VoteRows, vote_rows
-from penchant.fitting.votes_pooled import VotesConfig, centred_covariance, centring
+from penchant.fitting.vote_sandwich import effective_voters
+from penchant.fitting.votes_pooled import VotesConfig
+from penchant.fitting.votes_table import centred_covariance, centring, log_prob_by_answer
 from penchant.numerics.arrays import Array, log_sum_exp
 from penchant.numerics.graph import connectivity
 from penchant.numerics.threads import one_blas_thread
@@ -53,7 +55,8 @@ class VoterClassesFit:
 
     membership: the probability that each voter is of each class, given their votes. own: log tie
     strength of each class. criterion: M log V - 2 log L with M the parameters that the data
-    determine and V the voters who voted; lower is better.
+    determine and V the voters who voted; lower is better. degrees_of_freedom and
+    curvature_covariance as in `VotesFit`.
     """
 
     items: tuple[str, ...]
@@ -74,6 +77,8 @@ class VoterClassesFit:
     iterations: int
     seconds: float
     warnings: tuple[str, ...]
+    degrees_of_freedom: Float[Array, " N"] | None = None
+    curvature_covariance: Float[Array, "N N"] | None = None
 
     def log_prob(self, votes: Votes) -> Float[Array, " B"]:
         """log p of each vote, its voter's classes weighed by membership; a stranger's by share."""
@@ -92,10 +97,7 @@ class VoterClassesFit:
                 )
                 for answer in range(self.model.num_answers)
             ]
-        share = np.where(votes.tie, 0.5, votes.share)
-        result = np.where(share > 0, share * logs[0], 0.0)
-        result = result + np.where(share < 1, (1.0 - share) * logs[1], 0.0)
-        return np.where(votes.tie, logs[2], result) if len(logs) > 2 else result
+        return log_prob_by_answer(logs, votes)
 
 
 @one_blas_thread
@@ -120,7 +122,7 @@ def fit_voter_classes(
     optimum, steps = _climb(density, classes, scales)
     here = density.evaluate(optimum.theta, has_observed=True)
     return _tabulate(
-        votes, rows, config.model, density, here, optimum, steps, time.perf_counter() - began
+        votes, rows, config, density, here, optimum, steps, time.perf_counter() - began
     )
 
 
@@ -213,16 +215,19 @@ def _climb(
 def _tabulate(
     votes: Votes,
     rows: VoteRows,
-    model: GapModel,
+    config: VotesConfig,
     density: ClassDensity,
     here: ClassEvaluation,
     optimum: Optimum,
     steps: int,
     seconds: float,
 ) -> VoterClassesFit:
+    model = config.model
     num, ties, count = rows.num_items, model.num_own, density.classes.num_classes
     values, _ = density.classes.split(optimum.theta, 0)
-    covariance = covariances(here.observed, here.group_scores, density.precision).classical
+    both = covariances(here.observed, here.group_scores, density.precision)
+    is_by_voter = config.errors == "voter"
+    covariance = both.robust if is_by_voter else both.classical
     size = values.shape[1]
     strength_se, coefficient_se = np.empty((count, num)), np.empty((count, size - num - ties))
     island = connectivity(
@@ -258,6 +263,12 @@ def _tabulate(
         strength_se=strength_se,
         mean_strengths=combination @ optimum.theta,
         mean_covariance=centred_covariance(combination @ covariance @ combination.T, island),
+        curvature_covariance=centred_covariance(
+            combination @ both.classical @ combination.T, island
+        )
+        if is_by_voter
+        else None,
+        degrees_of_freedom=np.maximum(effective_voters(rows) - 1.0, 1.0) if is_by_voter else None,
         own=values[:, num : num + ties],
         coefficients=values[:, num + ties :],
         coefficient_se=coefficient_se,

@@ -20,7 +20,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_rows import Ties, vote_rows
-from penchant.fitting.votes_pooled import centred_covariance, centring
+from penchant.fitting.votes_table import centred_covariance, centring
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import connectivity
 from penchant.numerics.threads import one_blas_thread

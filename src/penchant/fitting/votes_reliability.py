@@ -13,6 +13,7 @@ from penchant.data.votes import Votes
 from penchant.feedback.gap import GapResponse
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_rows import range_sums, vote_rows
+from penchant.fitting.vote_sandwich import Sandwich, effective_voters, sandwich
 from penchant.fitting.voter_posteriors import (
     Posteriors,
     VoterProblem,
@@ -22,13 +23,16 @@ from penchant.fitting.voter_posteriors import (
 )
 from penchant.fitting.votes_pooled import (
     VotesConfig,
-    VotesFit,
-    context_table,
     fit_votes,
     prepare,
-    tabulate,
     with_prior_on_covariates,
     with_spread,
+)
+from penchant.fitting.votes_table import (
+    VotesFit,
+    context_table,
+    log_prob_by_answer,
+    tabulate,
 )
 from penchant.numerics.arrays import Array, log_sum_exp, sigmoid
 from penchant.numerics.bordered import Factor
@@ -116,10 +120,7 @@ class VotersFit:
         for answer in range(model.num_answers):
             logs = model.log_prob(heard, np.full(len(gap), answer), own)
             answers.append(log_sum_exp(np.log(weights) + logs, axis=1))
-        share = np.where(votes.tie, 0.5, votes.share)
-        result = np.where(share > 0, share * answers[0], 0.0)
-        result = result + np.where(share < 1, (1.0 - share) * answers[1], 0.0)
-        return np.where(votes.tie, answers[2], result) if model.num_answers > 2 else result
+        return log_prob_by_answer(answers, votes)
 
 
 @one_blas_thread
@@ -150,7 +151,7 @@ def fit_voters(
         e for e in voters_config.effects if e != "ties" or config.model.ties is not None
     )
     climb = _climb(density, start, effects, voters_config)
-    return _fit(votes, density, pooled, climb, time.perf_counter() - began)
+    return _fit(votes, density, pooled, climb, config, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,11 +232,23 @@ def _population(density: VoteDensity, voters: Voters, found: Posteriors) -> Vote
 
 
 def _fit(
-    votes: Votes, density: VoteDensity, pooled: VotesFit, climb: _Climb, seconds: float
+    votes: Votes,
+    density: VoteDensity,
+    pooled: VotesFit,
+    climb: _Climb,
+    config: VotesConfig,
+    seconds: float,
 ) -> VotersFit:
     problem, found = climb.problem, climb.found
     response = average_response(problem, found)
-    factor = _observed(density, problem, found, response)
+    whole = _observed(density, problem, found, response)
+    factor: Factor | Sandwich = whole
+    plain = degrees = None
+    if config.errors == "voter":
+        # By Fisher's identity a voter's averaged slopes are the score of all that voter's votes.
+        factor = sandwich(density, response, whole)
+        plain = tabulate(votes, density, climb.theta, whole).strength_covariance
+        degrees = np.maximum(effective_voters(density.rows) - 1.0, 1.0)
     scores = tabulate(votes, density, climb.theta, factor)
     context = pooled.context
     if context is not None:
@@ -257,6 +270,8 @@ def _fit(
         fit=replace(
             scores,
             context=context,
+            degrees_of_freedom=degrees,
+            curvature_covariance=plain,
             prior=pooled.prior,
             log_likelihood=float(found.log_likelihood.sum()),
             converged=climb.converged,

@@ -16,15 +16,23 @@ from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, NotFittedError
 from penchant.feedback.gap import GapModel
-from penchant.fitting.interval_kinds import INTERVAL_KINDS, IntervalConfig, IntervalKind
+from penchant.fitting.interval_kinds import (
+    INTERVAL_KINDS,
+    IntervalConfig,
+    IntervalKind,
+    has_repeating_voters,
+)
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
 from penchant.fitting.paired_intervals import strength_intervals
 from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
 from penchant.fitting.votes_drift import DriftFit
-from penchant.fitting.votes_pooled import VotesConfig, VotesFit
+from penchant.fitting.votes_pooled import VotesConfig
+from penchant.fitting.votes_table import VotesFit
+from penchant.models.richer_bootstrap import bootstrap_strengths
 from penchant.models.richer_votes import (
     VOTER_MODELS,
     Detail,
+    RicherFit,
     VoterModel,
     fit_richer,
     table_of_standing,
@@ -38,7 +46,9 @@ from penchant.models.standings import (
     paired_bounds,
     rank_bounds,
     ranked_bounds,
+    resampled_bounds,
     standings,
+    votes_bounds,
 )
 from penchant.models.table import Table
 from penchant.numerics.arrays import Array
@@ -47,6 +57,12 @@ from penchant.numerics.graph import bounded_sides, connectivity
 MODELS = ("bradley_terry", "thurstone", "plackett_luce")
 # A voter with a larger part of the votes than this is worth a sentence.
 _BUSY = 0.3
+# Of voters, where every resample is a whole fit of a richer model.
+_RESAMPLES = 200
+_TRUSTING = (
+    "Some voters voted more than once, and errors of this model trust all votes to be independent: "
+    "intervals and places are too sure if voters differ."
+)
 _VOTERS_FORGOTTEN = (
     "The votes before were counts, which do not say who voted: the voters of the new votes play no "
     "part in the intervals. Fit all votes one by one for intervals by voter."
@@ -114,7 +130,7 @@ class Leaderboard:
                     "covariates, contexts, voters and times belong to single votes, but counts "
                     "were given; expected `Votes`, records or a file."
                 )
-            self._fit_votes(found)
+            self._fit_votes(found, on_step)
         elif isinstance(found, PairCounts):
             self._fit_counts(found, None, on_step)
         else:
@@ -214,10 +230,11 @@ class Leaderboard:
             raise ConfigError(
                 f"interval is {self.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}."
             )
-        if self.needs_votes and self.interval not in ("auto", "wald"):
+        richer = ("auto", "wald", "voter_bootstrap") + (() if self.has_drift else ("voter",))
+        if self.needs_votes and self.interval not in richer:
             raise ConfigError(
-                f"interval is {self.interval!r}, and with covariates, a context, voters or drift "
-                'errors come from the curvature only; expected "auto" or "wald", or none of those.'
+                f"interval is {self.interval!r}, which covariates, a context, voters or drift do "
+                f"not go with; expected one of {', '.join(richer)}, or none of those."
             )
         # Says what is wrong with ties and prior.
         PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
@@ -293,7 +310,13 @@ class Leaderboard:
         self._keep(fit, rankings.items, bounds, fit.connectivity.island, rankings.votes_of_item)
         self.warnings_ = (*fit.warnings, *_convergence_sentences(fit))
 
-    def _fit_votes(self, votes: Votes) -> None:
+    def _is_by_voter(self, votes: Votes) -> bool:
+        """Whether errors trust voters only. Models of voters and drift know what ties votes."""
+        if self.interval != "auto":
+            return self.interval == "voter"
+        return self.voters is None and not self.has_drift and has_repeating_voters(votes)
+
+    def _fit_votes(self, votes: Votes, on_step: Callable[[int, float], None] | None = None) -> None:
         missing = set(self.covariates) - set(votes.covariate_names)
         if missing or (self.context is not None and votes.context is None):
             raise ConfigError(
@@ -307,22 +330,40 @@ class Leaderboard:
             model=GapModel(ties=None if ties == "half" else ties, link=self._link),
             ties="half" if ties == "half" else "answer", has_context=self.context is not None,
             prior_scale=self.prior_scale,
+            errors="voter" if self._is_by_voter(votes) else "curvature",
         )  # fmt: skip
-        richer = fit_richer(
-            votes, config, voters=self.voters, num_classes=self.num_classes,
-            has_drift=self.has_drift, seed=self.random_state,
-        )  # fmt: skip
+
+        def fitted(votes: Votes, config: VotesConfig) -> RicherFit:
+            return fit_richer(
+                votes, config, voters=self.voters, num_classes=self.num_classes,
+                has_drift=self.has_drift, seed=self.random_state,
+            )  # fmt: skip
+
+        richer = fitted(votes, config)
         fit, self.detail_ = richer.table, richer.detail
         counts = votes.counts()
         scored = 0.5 * counts.ties
         pairs = counts.first, counts.second, counts.first_wins + scored, counts.second_wins + scored
         found = connectivity(*pairs, counts.num_items)
-        bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
-        if self.prior_scale is None and self.voters != "classes" and not self.has_drift:
+        is_free = self.prior_scale is None and self.voters != "classes" and not self.has_drift
+        if self.interval == "voter_bootstrap":
+            # Scores have the mean 0 that the fit gave them.
+            zero = found.reference if is_free else np.ones(len(found.island))
+            anchor = zero / np.bincount(found.island, zero)[found.island]
+            draws = bootstrap_strengths(
+                votes, lambda again: fitted(again, config).table.strengths, anchor, found.island,
+                _RESAMPLES, self._generator(), on_resample=on_step,
+            )  # fmt: skip
+            bounds = resampled_bounds(fit.strengths, draws, self.level, fit.strength_covariance)
+        else:
+            bounds = votes_bounds(fit, self.level, is_auto=self.interval == "auto")
+        if is_free:
             bounds = open_ends(bounds, *bounded_sides(*pairs, found))
         self._keep(fit, votes.items, bounds, found.island, counts.votes_of_item)
         # Voters who differ are told of in sentences of their own.
-        busy = (*voter_sentences(votes), *_trusting(votes)) if self.voters is None else ()
+        busy = voter_sentences(votes) if self.voters is None else ()
+        if self.voters is None and bounds.kind == "wald" and has_repeating_voters(votes):
+            busy += (_TRUSTING,)
         self.warnings_ = (
             *fit.warnings, *richer.notes, *busy, *_convergence_sentences(fit), *bounds.notes[1:]
         )  # fmt: skip
@@ -375,17 +416,6 @@ def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
         f"Voter `{votes.voters[i]}` cast {cast[i] / total:.0%} of all votes: the order is theirs "
         "as much as everybody's. Intervals by voter say how much it rests on them."
         for i in busy
-    )
-
-
-def _trusting(votes: Votes) -> tuple[str, ...]:
-    """Said where errors by the curvature meet voters of several votes."""
-    known = votes.voter[votes.voter >= 0] if votes.voter is not None else np.zeros(0, dtype=int)
-    if np.bincount(known, minlength=1).max() < 2:
-        return ()
-    return (
-        "Some voters voted more than once, and errors of this model trust all votes to be "
-        "independent: intervals and places are too sure if voters differ.",
     )
 
 

@@ -17,8 +17,9 @@ from penchant.fitting.votes_classes import (
     fit_voter_classes,
 )
 from penchant.fitting.votes_drift import DriftConfig, DriftFit, Standing, fit_drift
-from penchant.fitting.votes_pooled import VotesConfig, VotesFit, fit_votes
+from penchant.fitting.votes_pooled import VotesConfig, fit_votes
 from penchant.fitting.votes_reliability import VotersFit, fit_voters
+from penchant.fitting.votes_table import VotesFit
 
 VoterModel = Literal["reliability", "classes"]
 Detail = VotersFit | VoterClassesFit | DriftFit
@@ -115,6 +116,8 @@ def _in_classes(votes: Votes, config: VotesConfig, num_classes: int, seed: int) 
         items=found.items,
         strengths=found.mean_strengths,
         strength_covariance=found.mean_covariance,
+        degrees_of_freedom=found.degrees_of_freedom,
+        curvature_covariance=found.curvature_covariance,
         covariate_names=(),
         coefficients=np.zeros(0),
         coefficient_covariance=nothing,

@@ -10,9 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.errors import DataError
+from penchant.fitting.interval_kinds import IntervalConfig, IntervalKind, floored_by_voter
+from penchant.fitting.interval_remarks import WHY, interval_remarks
 from penchant.fitting.paired import PairedFit
+from penchant.fitting.paired_errors import StrengthErrors
 from penchant.fitting.paired_intervals import StrengthIntervals, ends_at
 from penchant.fitting.ranked import RankedFit
+from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.intervals import students_quantile
 from penchant.metrics.rank_intervals import (
     RankIntervals,
@@ -98,6 +102,9 @@ def normal_bounds(
     covariance: Float[Array, "N N"],
     level: float,
     degrees_of_freedom: Float[Array, " N"] | None = None,
+    *,
+    kind: IntervalKind = "wald",
+    shape: Float[Array, "N N"] | None = None,
 ) -> Bounds:
     """Symmetric intervals from a covariance of strengths, Student's where degrees are given."""
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
@@ -107,10 +114,54 @@ def normal_bounds(
     if len(se) > MOST_COMPARED:
         at_once = _symmetric(strengths, se, degrees, sidak_level(level, len(se)))
     return Bounds(
-        se=se, low=low, high=high, covariance=covariance, level=level, kind="wald",
-        degrees_of_freedom=degrees, at_once=at_once,
-        notes=(f"{100 * level:.10g}% intervals by the curvature of the likelihood.",),
+        se=se, low=low, high=high, covariance=covariance, level=level, kind=kind,
+        degrees_of_freedom=degrees, shape=shape, at_once=at_once,
+        notes=(f"{100 * level:.10g}% intervals {WHY[kind]}.",),
     )  # fmt: skip
+
+
+def votes_bounds(fit: VotesFit, level: float, *, is_auto: bool = True) -> Bounds:
+    """Of a fit to single votes: by voter where its errors are, else by curvature. With `is_auto`
+    few voters, or voters who all but agree, are never surer than the curvature."""
+    if fit.degrees_of_freedom is None or fit.curvature_covariance is None:
+        return normal_bounds(fit.strengths, fit.strength_covariance, level)
+    degrees, free = fit.degrees_of_freedom, np.full(len(fit.items), np.inf)
+    errors, plain = (
+        StrengthErrors(
+            se=np.sqrt(np.maximum(np.diag(covariance), 0.0)), covariance=covariance, draws=None,
+            accuracy=0.0, degrees_of_freedom=freedom,
+        )
+        for covariance, freedom in ((fit.strength_covariance, degrees),
+                                    (fit.curvature_covariance, free))
+    )  # fmt: skip
+    if is_auto:
+        errors = floored_by_voter(errors, plain, level)
+    assert errors.covariance is not None
+    bounds = normal_bounds(
+        fit.strengths, errors.covariance, level, errors.degrees_of_freedom, kind="voter",
+        shape=plain.covariance,
+    )  # fmt: skip
+    nothing = np.zeros(len(degrees), dtype=bool)
+    config = IntervalConfig(kind="voter", level=level)
+    remarks = interval_remarks(None, "voter", config, errors, nothing, ~nothing, ~nothing)
+    return replace(bounds, notes=remarks)
+
+
+def resampled_bounds(
+    strengths: Float[Array, " N"],
+    draws: Float[Array, "R N"],
+    level: float,
+    shape: Float[Array, "N N"],
+) -> Bounds:
+    """Percentiles of strengths fitted to voters drawn anew; infinite where `shape` is, for an item
+    that met nobody."""
+    covariance = np.atleast_2d(np.cov(draws, rowvar=False))
+    unseen = np.isinf(np.diag(shape))
+    covariance[unseen, unseen] = np.inf
+    bounds = normal_bounds(strengths, covariance, level, kind="voter_bootstrap", shape=shape)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.where(unseen, -np.inf, low), np.where(unseen, np.inf, high)
+    return replace(bounds, low=low, high=high)
 
 
 def _symmetric(

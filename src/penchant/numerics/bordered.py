@@ -53,14 +53,14 @@ class Factor:
     border_inverse: Float[Array, "R R"]
     log_determinant: float
 
-    def solve(self, right: Float[Array, " M"]) -> Float[Array, " M"]:
-        """H^-1 right."""
+    def solve(self, right: Float[Array, " M *P"]) -> Float[Array, " M *P"]:
+        """H^-1 right, of one right side or of several beside each other."""
         layout = self.layout
         reduced = right[layout.border].copy()
         for places, block in zip(layout.blocks, self.blocks):
             reduced[block.reach] -= block.pull.T @ right[places]
         edge = self.border_inverse @ reduced
-        solution = np.empty(len(right))
+        solution = np.empty(right.shape)
         solution[layout.border] = edge
         for places, block in zip(layout.blocks, self.blocks):
             solution[places] = block.inverse @ right[places] - block.pull @ edge[block.reach]
