@@ -37,7 +37,7 @@ RANKED = ("wald", "auto")
 
 def kinds_for(world: VoteWorld, is_resampled: bool) -> tuple[str, ...]:
     has_voters = world.votes.voter is not None
-    if "has_drift" in world.asked:
+    if "has_drift" in world.asked or "voters" in world.asked:
         return ("wald", "auto")
     if world.asked:
         return ("wald", "auto", "voter") + (("voter_bootstrap",) if is_resampled else ())

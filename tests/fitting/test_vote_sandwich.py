@@ -1,4 +1,4 @@
-"""Errors by voter beside covariates, contexts, models of voters: against plain sums and draws."""
+"""Errors by voter beside covariates and contexts: against plain sums, and voters drawn anew."""
 
 from dataclasses import replace
 
@@ -14,9 +14,7 @@ from penchant.fitting.paired_errors import clustered_errors
 from penchant.fitting.paired_intervals import point_of
 from penchant.fitting.vote_rows import vote_rows
 from penchant.fitting.vote_sandwich import effective_voters, sandwich
-from penchant.fitting.votes_classes import fit_voter_classes
 from penchant.fitting.votes_pooled import VotesConfig, fit_votes, prepare, with_spread
-from penchant.fitting.votes_reliability import fit_voters
 from penchant.models.richer_bootstrap import bootstrap_strengths
 
 DAVIDSON = VotesConfig(model=GapModel(ties="davidson"), errors="voter")
@@ -138,26 +136,16 @@ def test_one_busy_voter_counts_as_few():
         fit_votes(alone, DAVIDSON)
 
 
-@pytest.mark.parametrize("model", ["covariates", "reliability", "classes"])
-def test_errors_by_voter_are_the_spread_of_fits_to_voters_drawn_anew(model):
+def test_errors_by_voter_are_the_spread_of_fits_to_voters_drawn_anew():
     votes = made(V=80, per=15)
-    fits = {
-        "covariates": lambda votes: fit_votes(votes, DAVIDSON),
-        "reliability": lambda votes: fit_voters(bare(votes), DAVIDSON).fit,
-        "classes": lambda votes: fit_voter_classes(bare(votes), DAVIDSON),
-    }
     island, anchor = np.zeros(5, dtype=np.int64), np.full(5, 0.2)
-    found = fits[model](votes)
-
-    def strengths(again):
-        one = fits[model](again)
-        return one.mean_strengths if model == "classes" else one.strengths
-
-    draws = bootstrap_strengths(votes, strengths, anchor, island, 40, np.random.default_rng(0))
-    covariance = found.mean_covariance if model == "classes" else found.strength_covariance
-    ratio = draws.std(axis=0, ddof=1) / np.sqrt(np.diag(covariance))
+    found = fit_votes(votes, DAVIDSON)
+    draws = bootstrap_strengths(
+        votes, lambda again: fit_votes(again, DAVIDSON).strengths, anchor, island, 40,
+        np.random.default_rng(0),
+    )  # fmt: skip
+    ratio = draws.std(axis=0, ddof=1) / found.strength_se
     # Forty draws know a spread to 11 %; small worlds make refits wander a little more.
     assert 0.75 < np.median(ratio) < 1.4
     plain = np.sqrt(np.diag(found.curvature_covariance))
-    if model == "covariates":
-        assert (draws.std(axis=0) / plain).mean() > 1.15
+    assert (draws.std(axis=0) / plain).mean() > 1.15

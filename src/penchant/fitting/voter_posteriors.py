@@ -23,7 +23,7 @@ class Heard:
     """A voter's gap, log tie strength and so on at nodes: what the likelihood is asked about."""
 
     gap: Float[Array, "B Q"]
-    own: Float[Array, "B M Q"]
+    own: Float[Array, "B M #Q"]
     reliability: Float[Array, "B Q"]
 
 

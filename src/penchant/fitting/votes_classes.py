@@ -22,7 +22,6 @@ from penchant.fitting.em import EMConfig, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances, effective_parameters
 from penchant.fitting.newton import Optimum
 from penchant.fitting.vote_rows import VoteRows, vote_rows
-from penchant.fitting.vote_sandwich import effective_voters
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_table import centred_covariance, centring, log_prob_by_answer
 from penchant.numerics.arrays import Array, log_sum_exp
@@ -55,8 +54,7 @@ class VoterClassesFit:
 
     membership: the probability that each voter is of each class, given their votes. own: log tie
     strength of each class. criterion: M log V - 2 log L with M the parameters that the data
-    determine and V the voters who voted; lower is better. degrees_of_freedom and
-    curvature_covariance as in `VotesFit`.
+    determine and V the voters who voted; lower is better.
     """
 
     items: tuple[str, ...]
@@ -77,8 +75,6 @@ class VoterClassesFit:
     iterations: int
     seconds: float
     warnings: tuple[str, ...]
-    degrees_of_freedom: Float[Array, " N"] | None = None
-    curvature_covariance: Float[Array, "N N"] | None = None
 
     def log_prob(self, votes: Votes) -> Float[Array, " B"]:
         """log p of each vote, its voter's classes weighed by membership; a stranger's by share."""
@@ -122,7 +118,7 @@ def fit_voter_classes(
     optimum, steps = _climb(density, classes, scales)
     here = density.evaluate(optimum.theta, has_observed=True)
     return _tabulate(
-        votes, rows, config, density, here, optimum, steps, time.perf_counter() - began
+        votes, rows, config.model, density, here, optimum, steps, time.perf_counter() - began
     )
 
 
@@ -215,19 +211,16 @@ def _climb(
 def _tabulate(
     votes: Votes,
     rows: VoteRows,
-    config: VotesConfig,
+    model: GapModel,
     density: ClassDensity,
     here: ClassEvaluation,
     optimum: Optimum,
     steps: int,
     seconds: float,
 ) -> VoterClassesFit:
-    model = config.model
     num, ties, count = rows.num_items, model.num_own, density.classes.num_classes
     values, _ = density.classes.split(optimum.theta, 0)
-    both = covariances(here.observed, here.group_scores, density.precision)
-    is_by_voter = config.errors == "voter"
-    covariance = both.robust if is_by_voter else both.classical
+    covariance = covariances(here.observed, here.group_scores, density.precision).classical
     size = values.shape[1]
     strength_se, coefficient_se = np.empty((count, num)), np.empty((count, size - num - ties))
     island = connectivity(
@@ -263,12 +256,6 @@ def _tabulate(
         strength_se=strength_se,
         mean_strengths=combination @ optimum.theta,
         mean_covariance=centred_covariance(combination @ covariance @ combination.T, island),
-        curvature_covariance=centred_covariance(
-            combination @ both.classical @ combination.T, island
-        )
-        if is_by_voter
-        else None,
-        degrees_of_freedom=np.maximum(effective_voters(rows) - 1.0, 1.0) if is_by_voter else None,
         own=values[:, num : num + ties],
         coefficients=values[:, num + ties :],
         coefficient_se=coefficient_se,

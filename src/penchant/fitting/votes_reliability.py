@@ -13,7 +13,6 @@ from penchant.data.votes import Votes
 from penchant.feedback.gap import GapResponse
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_rows import range_sums, vote_rows
-from penchant.fitting.vote_sandwich import Sandwich, effective_voters, sandwich
 from penchant.fitting.voter_posteriors import (
     Posteriors,
     VoterProblem,
@@ -139,7 +138,7 @@ def fit_voters(
     began = time.perf_counter()
     voters_config = voters_config or VotersConfig()
     rows = vote_rows(votes, ties=config.ties, by_context=config.has_context, by_voter=True)
-    pooled = fit_votes(votes, config)
+    pooled = fit_votes(votes, replace(config, errors="curvature"))
     density, _, _ = prepare(rows, votes, config)
     density = replace(density, most_dense=_MOST_WHOLE)
     if pooled.context is not None:
@@ -151,7 +150,7 @@ def fit_voters(
         e for e in voters_config.effects if e != "ties" or config.model.ties is not None
     )
     climb = _climb(density, start, effects, voters_config)
-    return _fit(votes, density, pooled, climb, config, time.perf_counter() - began)
+    return _fit(votes, density, pooled, climb, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,19 +235,11 @@ def _fit(
     density: VoteDensity,
     pooled: VotesFit,
     climb: _Climb,
-    config: VotesConfig,
     seconds: float,
 ) -> VotersFit:
     problem, found = climb.problem, climb.found
     response = average_response(problem, found)
-    whole = _observed(density, problem, found, response)
-    factor: Factor | Sandwich = whole
-    plain = degrees = None
-    if config.errors == "voter":
-        # By Fisher's identity a voter's averaged slopes are the score of all that voter's votes.
-        factor = sandwich(density, response, whole)
-        plain = tabulate(votes, density, climb.theta, whole).strength_covariance
-        degrees = np.maximum(effective_voters(density.rows) - 1.0, 1.0)
+    factor = _observed(density, problem, found, response)
     scores = tabulate(votes, density, climb.theta, factor)
     context = pooled.context
     if context is not None:
@@ -270,8 +261,6 @@ def _fit(
         fit=replace(
             scores,
             context=context,
-            degrees_of_freedom=degrees,
-            curvature_covariance=plain,
             prior=pooled.prior,
             log_likelihood=float(found.log_likelihood.sum()),
             converged=climb.converged,

@@ -116,8 +116,6 @@ def _in_classes(votes: Votes, config: VotesConfig, num_classes: int, seed: int) 
         items=found.items,
         strengths=found.mean_strengths,
         strength_covariance=found.mean_covariance,
-        degrees_of_freedom=found.degrees_of_freedom,
-        curvature_covariance=found.curvature_covariance,
         covariate_names=(),
         coefficients=np.zeros(0),
         coefficient_covariance=nothing,
