@@ -76,6 +76,18 @@ class HeadPairs:
         return (self.features.T @ pull.astype(np.float32)).astype(np.float64)
 
 
+def winners(differences: Float[Array, "B D"]) -> HeadPairs:
+    """Pairs whose first won, from the features of winners less those of losers."""
+    rows = np.arange(len(differences))
+    return HeadPairs(
+        features=differences.astype(np.float32),
+        first=rows,
+        second=None,
+        answer=0 * rows,
+        weight=np.ones(len(rows)),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadDensity:
     """The log-posterior of theta = (w, beta, own) and its derivatives."""
