@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from penchant.errors import DataError
 from penchant.fitting.chains import diagnose
@@ -28,6 +29,34 @@ def test_independent_draws_are_worth_their_number():
 def test_correlated_draws_are_worth_what_theory_says(rho):
     expected = 8000 * (1 - rho) / (1 + rho)
     assert diagnose(autoregression(rho)).bulk_ess[0] == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_effective_sizes_are_those_of_the_sums_written_out(seed):
+    # Autocovariances one lag after the other, in pairs, made to fall and cut where one turns
+    # negative (Geyer 1992); all after normal scores of ranks, on half-chains.
+    draws = autoregression(0.8, num_chains=2, length=60, seed=seed)
+    halves = np.concatenate([draws[:, :30, 0], draws[:, 30:, 0]])
+    ranks = np.argsort(np.argsort(halves, axis=None)).reshape(halves.shape) + 1
+    normal = ndtri((ranks - 0.375) / (halves.size + 0.25))
+    centred = normal - normal.mean(axis=1, keepdims=True)
+    length = normal.shape[1]
+    within = normal.var(axis=1, ddof=1).mean()
+    pooled = within * (length - 1) / length + normal.mean(axis=1).var(ddof=1)
+    lags = [
+        np.mean([chain[: length - lag] @ chain[lag:] / length for chain in centred])
+        for lag in range(length)
+    ]
+    rho = [1.0] + [1.0 - (within - lag) / pooled for lag in lags[1:]]
+    total, lowest = 0.0, np.inf
+    for lag in range(0, length - 1, 2):
+        pair = rho[lag] + rho[lag + 1]
+        if pair < 0:
+            break
+        lowest = min(lowest, pair)
+        total += lowest
+    expected = normal.size / (2.0 * total - 1.0)
+    assert diagnose(draws).bulk_ess[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_chains_in_different_places_are_found_out():

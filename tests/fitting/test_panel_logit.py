@@ -167,6 +167,23 @@ def test_threads_change_no_bit():
     )
 
 
+def test_every_second_person_of_twins_weighs_half_of_all_and_so_does_the_prior():
+    """Both twins see one block of draws: a coarser density is then the whole one, to scale."""
+    once = choices()
+    twins = once.take_groups(np.repeat(np.arange(once.num_groups), 2))
+    population = Normal(num_draws=128, seed=3, **CASES["all correlated"])
+    built = PanelDensity.build(twins, population, num_blocks=1).in_double()
+    whole = replace(built, precision=np.linspace(0.1, 2.0, len(built.precision)))
+    coarse, theta = whole.coarser(2, 128), point(whole)
+    here, there = whole.evaluate(theta), coarse.evaluate(theta)
+    assert coarse.choices.num_groups == once.num_groups
+    assert 2.0 * there.value == pytest.approx(here.value, rel=1e-12)
+    np.testing.assert_allclose(2.0 * there.gradient, here.gradient, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        2.0 * coarse.information(theta, there), whole.information(theta, here), rtol=1e-9, atol=1e-9
+    )
+
+
 def test_many_blocks_worked_on_a_few_at_a_time_change_nothing(monkeypatch):
     of = density("kin", num_blocks=23)
     theta = point(of)
