@@ -146,6 +146,10 @@ def test_rankings_are_ranked_as_rankings():
         Leaderboard(model="bradley_terry").fit(rankings)
     with pytest.raises(ConfigError, match="for pairs"):
         Leaderboard(interval="profile").fit(rankings)
+    for kind in ("sandwich", "bootstrap"):
+        other = Leaderboard(interval=kind).fit(rankings)
+        np.testing.assert_allclose(other.bounds_.se, board.bounds_.se, rtol=0.25)
+        assert other.bounds_.kind == kind
 
 
 def test_thurstone_scores_are_in_probits_and_its_elo_beside_that_of_bradley_terry():

@@ -16,7 +16,7 @@ from penchant.numerics.arrays import Array, ndtr
 class Strengths:
     """strengths ~ N(mean, covariance), in log-odds; the log-odds that i beats j are r_i - r_j.
 
-    prior_scale: standard deviation of each strength before any vote.
+    prior_scale: standard deviation of each strength before any vote, infinite where none was held.
     """
 
     items: tuple[str, ...]

@@ -1,13 +1,15 @@
 """A leaderboard from votes, counts or rankings: scores, places, and how sure both are."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
+from penchant.beliefs.strengths import Strengths
 from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings, rankings_from_records
@@ -28,6 +30,7 @@ from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_table import VotesFit
+from penchant.models.pair_forecast import pair_probabilities, strengths_belief, votes_between
 from penchant.models.richer_bootstrap import bootstrap_strengths
 from penchant.models.richer_votes import (
     VOTER_MODELS,
@@ -86,7 +89,8 @@ class Leaderboard:
 
     `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model),
     `bounds_`, `above_` (who is surely above whom, as ranks count it; None for very many items) and
-    `seconds_`; of voters and drift also `detail_`, the whole fit.
+    `seconds_`; of voters and drift also `detail_`, the whole fit. `belief_` is what policies and
+    askers receive, `predict_proba` what is foretold of a pair.
     """
 
     model: Literal["bradley_terry", "thurstone", "plackett_luce"] | None = None
@@ -178,6 +182,39 @@ class Leaderboard:
             )
         self.seconds_ = time.perf_counter() - began
         return self
+
+    @property
+    def belief_(self) -> Strengths:
+        """What is known of the scores, in logits, as a normal belief: `ask_next` asks by it.
+
+        Raises NotFittedError before `fit`, DataError where items are too many for a covariance.
+        """
+        self._fitted()
+        return strengths_belief(
+            self._items, self.fit_.strengths, self.bounds_.covariance, self._island,
+            logits_per_unit=LOGITS_PER_PROBIT if self._link == "probit" else 1.0,
+            prior_scale=self.prior_scale, converged=self.fit_.converged,
+        )  # fmt: skip
+
+    def predict_proba(self, pairs: Votes | Sequence[tuple[str, str]]) -> Float[Array, "B L"]:
+        """Of each pair that the first wins, that the second does and, where ties are modelled, that
+        they tie; at the estimates, for a typical voter.
+
+        `pairs` are names, or votes with the covariates and contexts of the fit. Raises
+        NotFittedError before `fit`, DataError for an item that was not ranked, ConfigError for
+        names alone where scores are at equal covariates.
+        """
+        self._fitted()
+        if isinstance(pairs, Votes):
+            votes = self._asked(pairs) if self.covariates else pairs
+        elif self.covariates:
+            raise ConfigError(
+                f"pairs of names were given, and scores are at equal {', '.join(self.covariates)}; "
+                "expected `Votes` with these covariates."
+            )
+        else:
+            votes = votes_between(list(pairs))
+        return pair_probabilities(self.fit_, self._items, votes)
 
     def table(self, top: int | None = None) -> Table:
         """The ranked table, or the best `top` of it, with its warnings."""
@@ -302,13 +339,18 @@ class Leaderboard:
                 f'model="{self.model}" is for pairs, but the data are rankings, which are never '
                 'broken into pairs; expected model="plackett_luce".'
             )
-        if self.needs_votes or self.interval not in ("auto", "wald"):
+        if self.needs_votes or self.interval not in ("auto", "wald", "sandwich", "bootstrap"):
             raise ConfigError(
-                'covariates, contexts, voters, drift and intervals other than "wald" are for '
-                "pairs; expected none of them with rankings."
+                "covariates, contexts, voters, drift, profiles and intervals by voter are for "
+                'pairs; expected none of them with rankings, and interval "wald", "sandwich" (by '
+                'ranking) or "bootstrap".'
             )
         fit = fit_ranked(rankings, RankedConfig(prior_scale=self.prior_scale), on_step=on_step)
-        bounds = ranked_bounds(fit, self.level)
+        kind: IntervalKind = "wald" if self.interval == "auto" else self.interval
+        bounds = ranked_bounds(
+            fit, self.level, kind, num_resamples=_RESAMPLES, generator=self._generator(),
+            on_resample=on_step,
+        )  # fmt: skip
         self._keep(fit, rankings.items, bounds, fit.connectivity.island, rankings.votes_of_item)
         self.warnings_ = (*fit.warnings, *_convergence_sentences(fit))
 
@@ -387,6 +429,7 @@ class Leaderboard:
         found = rank_bounds(fit.strengths, bounds, island, self._generator())
         logits = LOGITS_PER_PROBIT if self._link == "probit" else 1.0
         self.fit_, self.bounds_, self.above_ = fit, bounds, found.above
+        self._items, self._island = items, island
         self.standings_ = standings(
             items, fit.strengths, bounds, found, votes_of_item, island, logits
         )

@@ -4,18 +4,19 @@ Legend: N items.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from penchant.errors import DataError
 from penchant.fitting.interval_kinds import IntervalConfig, IntervalKind, floored_by_voter
 from penchant.fitting.interval_remarks import WHY, interval_remarks
 from penchant.fitting.paired import PairedFit
 from penchant.fitting.paired_errors import StrengthErrors
 from penchant.fitting.paired_intervals import StrengthIntervals, ends_at
 from penchant.fitting.ranked import RankedFit
+from penchant.fitting.ranked_errors import bootstrap_rankings, ranked_covariance
 from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.intervals import students_quantile
 from penchant.metrics.rank_intervals import (
@@ -33,7 +34,11 @@ ELO_MEAN = 1000.0
 LOGITS_PER_PROBIT = 1.702
 # All differences are compared up to here, in some seconds; beyond, intervals of single scores are.
 MOST_COMPARED = 400
-_MOST_RANKED = 5_000
+_WHY_RANKED = {
+    "wald": "by the curvature of the likelihood, which trusts the model",
+    "sandwich": "by the scores of single rankings, which trust only that rankings are independent",
+    "bootstrap": "by resamples of rankings",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,27 +176,31 @@ def _symmetric(
     return strengths - reach, strengths + reach
 
 
-def ranked_bounds(fit: RankedFit, level: float) -> Bounds:
-    """Of rankings, by curvature: the information's inverse among strengths that sum to 0.
+def ranked_bounds(
+    fit: RankedFit,
+    level: float,
+    kind: IntervalKind = "wald",
+    *,
+    num_resamples: int = 200,
+    generator: np.random.Generator | None = None,
+    on_resample: Callable[[int, int], None] | None = None,
+) -> Bounds:
+    """Of rankings: "wald", by curvature; "sandwich", by the scores of single rankings; "bootstrap",
+    by resamples of these.
 
     Raises DataError beyond some thousand items, where a matrix of all pairs has no room.
     """
-    num_items, island = len(fit.strengths), fit.connectivity.island
-    if num_items > _MOST_RANKED:
-        raise DataError(
-            f"errors of {num_items} ranked items need a matrix of {num_items}^2 numbers; expected "
-            f"at most {_MOST_RANKED} items. Rank fewer items, or use `fit_ranked` without errors."
+    if kind == "bootstrap":
+        draws = bootstrap_rankings(
+            fit, num_resamples, generator or np.random.default_rng(0), on_resample=on_resample
         )
-    # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
-    # is taken out again behind.
-    shift = (island[:, None] == island) / np.bincount(island)[island]
-    has_anchor = fit.prior is not None and fit.prior.is_weak
-    gauge = (island[:, None] == island) * fit.prior.anchor if fit.prior and has_anchor else shift
-    project = np.eye(num_items) - gauge
-    covariance = project @ np.linalg.inv(fit.information() + shift) @ project.T
-    unseen = fit.connectivity.unseen
-    covariance[unseen, unseen] = np.inf
-    bounds = normal_bounds(fit.strengths, covariance, level)
+        bounds = resampled_bounds(fit.strengths, draws, level, ranked_covariance(fit))
+    else:
+        bounds = normal_bounds(
+            fit.strengths, ranked_covariance(fit, is_robust=kind == "sandwich"), level
+        )
+    why = f"{100 * level:.10g}% intervals {_WHY_RANKED[kind]}."
+    bounds = replace(bounds, kind=kind, notes=(why,))
     if fit.prior is not None and not fit.prior.is_weak:
         return bounds
     return open_ends(bounds, *fit.bounded_sides())

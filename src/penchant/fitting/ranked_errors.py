@@ -1,0 +1,133 @@
+"""Errors of Plackett-Luce strengths: by curvature, by the scores of single rankings, by resamples.
+
+Legend: R rankings, E entries over all menus, N items, D resamples.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.data.rankings import Rankings
+from penchant.errors import DataError
+from penchant.feedback import ranking
+from penchant.fitting.paired_prior import in_gauge
+from penchant.fitting.ranked import RankedConfig, RankedFit, StrictPart, TiedPart, fit_ranked
+from penchant.numerics.arrays import Array
+
+MOST_RANKED = 5_000
+
+
+def ranked_covariance(fit: RankedFit, *, is_robust: bool = False) -> Float[Array, "N N"]:
+    """Of strengths in their gauge: the inverse of the information, or the sandwich by ranking
+
+    H^-1 (R / (R - 1) sum_r w_r s_r s_r' + prior) H^-1 (Huber 1967), which trusts only that rankings
+    are independent. A weight counts equal rankings, as in PrefLib's files: R is their sum. Infinite
+    for an item that met nobody. Raises DataError beyond some thousand items, where a matrix of all
+    pairs has no room.
+    """
+    num_items, island = len(fit.strengths), fit.connectivity.island
+    if num_items > MOST_RANKED:
+        raise DataError(
+            f"errors of {num_items} ranked items need a matrix of {num_items}^2 numbers; expected "
+            f"at most {MOST_RANKED} items. Rank fewer items, or use `fit_ranked` without errors."
+        )
+    # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
+    # is taken out again behind.
+    shift = (island[:, None] == island) / np.bincount(island)[island]
+    is_weak = fit.prior is not None and fit.prior.is_weak
+    gauge = (island[:, None] == island) * fit.prior.anchor if fit.prior and is_weak else shift
+    bread = (np.eye(num_items) - gauge) @ np.linalg.inv(fit.information() + shift)
+    if is_robust:
+        covariance = bread @ _meat(fit) @ bread.T
+    else:
+        covariance = bread @ (np.eye(num_items) - gauge).T
+    unseen = fit.connectivity.unseen
+    covariance[unseen, unseen] = np.inf
+    return np.asarray(covariance)
+
+
+def bootstrap_rankings(
+    fit: RankedFit,
+    num_resamples: int,
+    generator: np.random.Generator,
+    *,
+    on_resample: Callable[[int, int], None] | None = None,
+) -> Float[Array, "D N"]:
+    """Strengths of resamples of rankings (Efron 1979), in the gauge of the fit."""
+    weight = fit.rankings.weight
+    total = max(round(float(weight.sum())), 1)
+    scale = fit.prior.scale if fit.prior is not None and not fit.prior.is_weak else None
+    config = RankedConfig(prior_scale=scale, tolerance=1e-5)
+    draws = np.empty((num_resamples, len(fit.strengths)))
+    for d in range(num_resamples):
+        drawn = generator.multinomial(total, weight / weight.sum()).astype(np.float64)
+        found = fit_ranked(replace(fit.rankings, weight=drawn), config).strengths
+        draws[d] = in_gauge(found, fit.connectivity.island, fit.prior)
+        if on_resample is not None:
+            on_resample(d + 1, num_resamples)
+    return draws
+
+
+def ranking_scores(rankings: Rankings, strengths: Float[Array, " N"]) -> Any:
+    """[R, N] sparse: the derivatives of each ranking's log-likelihood, weights left out."""
+    from scipy.sparse import coo_array
+
+    tied = rankings.has_ties
+    parts = []
+    if not tied.all():
+        rows = np.flatnonzero(~tied)
+        strict = rankings.take(rows)
+        parts.append((rows[strict.ranking], strict.item, _strict_scores(strict, strengths)))
+    if tied.any():
+        parts += _tied_scores(rankings, np.flatnonzero(tied), strengths)
+    row, item, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return coo_array((value, (row, item)), (len(rankings), rankings.num_items)).tocsr()
+
+
+def _meat(fit: RankedFit) -> Float[Array, "N N"]:
+    rankings = fit.rankings
+    scores = ranking_scores(rankings, fit.strengths)
+    total = float(rankings.weight.sum())
+    weighted = scores.multiply(rankings.weight[:, None]).tocsr()
+    meat = (scores.T @ weighted).toarray() * total / max(total - 1.0, 1.0)
+    return np.asarray(meat if fit.prior is None else meat + fit.prior.information())
+
+
+def _strict_scores(rankings: Rankings, strengths: Float[Array, " N"]) -> Float[Array, " E"]:
+    """Of each entry: 1 if it was chosen at a stage, less the chances it had at all stages it saw.
+
+    At stage k whoever is left is chosen with chance exp(s) / sum of exp(s) of those left.
+    """
+    start, row = rankings.start, rankings.ranking
+    utility = strengths[rankings.item]
+    worth = np.exp(utility - np.maximum.reduceat(utility, start[:-1])[row])
+    place = np.arange(len(row)) - start[:-1][row]
+    is_stage = place < StrictPart.of(rankings).stages[row]
+    left = _sums_behind(worth, start)
+    hazard = np.where(is_stage, 1.0 / left, 0.0)
+    # An entry saw the stages up to its own place, or all there were.
+    seen = np.cumsum(hazard) - (np.cumsum(hazard) - hazard)[start[:-1]][row]
+    return is_stage - worth * seen
+
+
+def _sums_behind(values: Float[Array, " E"], start: Int[Array, " R1"]) -> Float[Array, " E"]:
+    """Of each entry its own value and those behind it in its ranking."""
+    sums = np.cumsum(values[::-1])[::-1]
+    beyond = np.append(sums, 0.0)[start[1:]]
+    return sums - np.repeat(beyond, np.diff(start))
+
+
+def _tied_scores(
+    rankings: Rankings, rows: Int[Array, " A"], strengths: Float[Array, " N"]
+) -> list[tuple[Array, Array, Array]]:
+    sizes, parts = np.diff(rankings.start)[rows], []
+    for size in np.unique(sizes):
+        mine = rows[sizes == size]
+        (part,) = TiedPart.all_of(rankings.take(mine))
+        offered = np.ones(part.item.shape, dtype=bool)
+        score = ranking.score(strengths[part.item], offered, part.rank).utilities
+        parts.append((np.repeat(mine, size), part.item.ravel(), score.ravel()))
+    return parts
