@@ -9,7 +9,7 @@ from fitting.paired_twin import fit_slowly, log_posterior, simulated_counts, sim
 from penchant.data.pair_counts import PairCounts
 from penchant.data.votes import Votes
 from penchant.errors import DataError
-from penchant.fitting import paired_draws, paired_draws_fused, paired_errors
+from penchant.fitting import paired_draws, paired_draws_fused, paired_errors, paired_islands
 from penchant.fitting.paired_errors import (
     DrawConfig,
     clustered_errors,
@@ -43,6 +43,7 @@ def graph_of(counts):
 @pytest.fixture
 def by_draws(monkeypatch):
     monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    monkeypatch.setattr(paired_islands, "MOST_ON_ISLAND", 0)
 
 
 @pytest.mark.parametrize(("ties", "tie"), MODELS)
@@ -115,6 +116,7 @@ def test_drawn_errors_are_the_exact_ones_within_their_stated_accuracy(
 
     exact = errors()
     monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    monkeypatch.setattr(paired_islands, "MOST_ON_ISLAND", 0)
     drawn = errors(DrawConfig(most_draws=3000))
     assert drawn.covariance is None
     assert drawn.accuracy <= 0.02

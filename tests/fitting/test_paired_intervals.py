@@ -10,7 +10,7 @@ from fitting.paired_twin import fit_slowly, simulated_votes
 from penchant.data.pair_counts import PairCounts
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
-from penchant.fitting import paired_errors
+from penchant.fitting import paired_errors, paired_islands
 from penchant.fitting.interval_kinds import INTERVAL_KINDS, IntervalConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_bootstrap import bootstrap_voters, bootstrap_votes
@@ -224,6 +224,7 @@ def test_intervals_of_many_items_are_drawn_and_agree(monkeypatch):
     found = fit(votes)
     exact = {k: strength_intervals(found, votes, IntervalConfig(kind=k)) for k in ("wald", "voter")}
     monkeypatch.setattr(paired_errors, "MOST_DENSE", 3)
+    monkeypatch.setattr(paired_islands, "MOST_ON_ISLAND", 0)
     for kind, expected in exact.items():
         drawn = strength_intervals(found, votes, IntervalConfig(kind=kind))
         assert drawn.errors.draws is not None
@@ -285,6 +286,7 @@ def test_drawn_errors_have_the_same_floor(monkeypatch):
     found = fit(votes)
     exact = strength_intervals(found, votes)
     monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    monkeypatch.setattr(paired_islands, "MOST_ON_ISLAND", 0)
     drawn = strength_intervals(found, votes)
     np.testing.assert_allclose(drawn.se, exact.se, rtol=0.1)
     np.testing.assert_allclose(drawn.errors.draws.std(axis=0), drawn.se, rtol=0.15)
@@ -321,5 +323,6 @@ def test_drawn_errors_have_the_same_gauge(monkeypatch):
     point = point_of(fit(joined))
     exact = [curvature_errors(point).se, vote_errors(point).se]
     monkeypatch.setattr(paired_errors, "MOST_DENSE", 0)
+    monkeypatch.setattr(paired_islands, "MOST_ON_ISLAND", 0)
     for drawn, expected in zip((curvature_errors(point), vote_errors(point)), exact, strict=True):
         np.testing.assert_allclose(drawn.se, expected, rtol=0.08)

@@ -277,7 +277,6 @@ def _write(
 ) -> None:
     """The folder: JSON for machines, CSV for tables, a page for readers."""
     import csv
-    import json
 
     from penchant.data.records import Records
     from penchant.evaluation.leaderboard_page import leaderboard_page, write_leaderboard
@@ -287,7 +286,7 @@ def _write(
     page = leaderboard_page(board, observed, title=f"Leaderboard: {file.stem}")
     write_leaderboard(page, out / "leaderboard.html")
 
-    plain = json.dumps(shell.finite(document), indent=2, ensure_ascii=False)
+    plain = shell.json_text(document)
     (out / "leaderboard.json").write_text(plain + "\n", encoding="utf-8")
     with (out / "leaderboard.csv").open("w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table)

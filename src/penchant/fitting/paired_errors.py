@@ -1,7 +1,7 @@
 """Standard errors of strengths: by the curvature, by the votes' scores, by the voters' scores.
 
-Up to `MOST_DENSE` items the covariance is written out; beyond, errors come from draws, with no
-inverse and a stated error of their own.
+Up to `MOST_DENSE` items the covariance is written out; beyond, errors by curvature are exact on
+islands that are all small, and elsewhere come from draws, with no inverse and a stated error.
 
 Legend: N items, Q pairs that met, B votes, V voters, R draws, 3 outcomes.
 """
@@ -29,6 +29,7 @@ from penchant.fitting.paired_information import (
     laplacian,
     per_item,
 )
+from penchant.fitting.paired_islands import has_small_islands, island_errors
 from penchant.fitting.paired_terms import outcome_terms
 from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import Array
@@ -88,7 +89,10 @@ def curvature_errors(
     """
     if point.counts.num_items <= MOST_DENSE:
         return _exact(point, point.information.inverse)
-    blocks = _curvature_blocks(point.information, generator or np.random.default_rng(0))
+    generator = generator or np.random.default_rng(0)
+    if has_small_islands(point.information):
+        return _on_islands(point, generator)
+    blocks = _curvature_blocks(point.information, generator)
     return _from_draws(point, blocks, config or DrawConfig())
 
 
@@ -266,6 +270,15 @@ def _exact(point: PairedPoint, covariance: Float[Array, "N N"]) -> StrengthError
     return StrengthErrors(
         se=np.sqrt(np.maximum(np.diag(covariance), 0.0)), covariance=covariance, draws=None,
         accuracy=0.0, degrees_of_freedom=np.full(len(covariance), np.inf),
+    )  # fmt: skip
+
+
+def _on_islands(point: PairedPoint, generator: np.random.Generator) -> StrengthErrors:
+    found = island_errors(point.information, BLOCK, generator)
+    seen = point.counts.votes_of_item > 0
+    return StrengthErrors(
+        se=np.where(seen, np.sqrt(found.variance), np.inf), covariance=None, draws=found.draws,
+        accuracy=0.0, degrees_of_freedom=np.full(len(seen), np.inf),
     )  # fmt: skip
 
 

@@ -118,12 +118,16 @@ def ranks_from_intervals(
     """
     if island is None:
         island = np.zeros(len(strengths), dtype=np.int64)
-    best, worst = np.ones(len(low), dtype=np.int64), np.full(len(low), len(low))
-    for part in np.unique(island):
-        inside = np.flatnonzero(island == part)
-        lows, highs = np.sort(low[inside]), np.sort(high[inside])
-        best[inside] += len(inside) - np.searchsorted(lows, high[inside], side="right")
-        worst[inside] -= np.searchsorted(highs, low[inside], side="left")
+    N, size = len(low), np.bincount(island)
+    # All ends of all islands in one order, a lower end before an equal upper one: how many ends of
+    # the other kind came before is a running sum, less those of the islands before.
+    is_high = np.arange(2 * N) >= N
+    order = np.lexsort((is_high, np.concatenate([low, high]), np.tile(island, 2)))
+    before = (np.cumsum(size) - size)[island]
+    lows, highs = np.empty(2 * N, dtype=np.int64), np.empty(2 * N, dtype=np.int64)
+    lows[order], highs[order] = np.cumsum(~is_high[order]), np.cumsum(is_high[order])
+    best = 1 + size[island] - (lows[N:] - before)
+    worst = N - (highs[:N] - before)
     return RankIntervals(rank=ranks(strengths), low=best, high=worst, critical=np.nan)
 
 
