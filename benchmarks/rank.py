@@ -23,6 +23,7 @@ import time
 
 import numpy as np
 
+import rank_shell
 import rank_worlds
 from measure import ContenderFailed, circumstances, run_contender
 from rank_worlds import World
@@ -92,12 +93,16 @@ def thousand(folder: Path, peers_python: str | None) -> dict:
     """1,000 items, 10 million votes, from arrays to strengths."""
     bench = _bench(folder, rank_worlds.votes(1_000, 10_000_000), peers_python, "thousand")
     bench.add("rank_ours:bradley_terry", repeats=7)
-    bench.add("rank_peers:evalica_bradley_terry", repeats=2)
+    bench.add("rank_peers:evalica_bradley_terry", repeats=3)
     bench.add("rank_peers:arena_rank_bradley_terry")
     bench.add("rank_peers:choix_pairwise")
+    bench.add("rank_peers:evalica_from_integers")
     names = Bench(bench.folder, bench.world, peers_python)
     names.add("rank_ours:bradley_terry_arrow", repeats=5)
+    names.add("rank_ours:bradley_terry_strings", repeats=3)
+    names.add("rank_ours:bradley_terry_lists", repeats=2)
     names.add("rank_peers:evalica_from_names")
+    names.add("rank_peers:evalica_from_series")
     counts = Bench(bench.folder, bench.world, peers_python)
     counts.add("rank_ours:on_counts", repeats=7)
     counts.add("rank_peers:sklearn_on_counts", repeats=3)
@@ -157,6 +162,38 @@ def rankings(folder: Path, peers_python: str | None) -> dict:
     return {"rankings_to_strengths": bench.table()}
 
 
+def seen_once(folder: Path, peers_python: str | None) -> dict:
+    """A million items seen once, from the shell: half a million islands of two."""
+    file = rank_shell.write_seen_once(folder / "once.csv", 1_000_000)
+    named = ("--left", "left", "--right", "right", "--winner", "winner")
+    run = rank_shell.run_rank(file, *named, "--json")
+    return {"shell": _shell({"penchant rank, a million items seen once": run})}
+
+
+def large_file(folder: Path, peers_python: str | None) -> dict:
+    """A CSV of two gigabytes: 20 million votes among 1,000 items, streamed; and Ctrl-C halfway."""
+    file = rank_shell.write_votes(folder / "votes.csv", 20_000_000, 1_000)
+    size = file.stat().st_size
+    start = time.process_time()
+    with file.open("rb") as raw:
+        while raw.read(1 << 22):
+            pass
+    reading = time.process_time() - start
+    runs = {f"penchant rank, {size / 1e9:.2f} GB of CSV": rank_shell.run_rank(file)}
+    half = 0.5 * next(iter(runs.values()))["cpu_median"]
+    halfway = file.rename(folder / "halfway.csv")
+    runs["the same, Ctrl-C halfway"] = rank_shell.run_rank(halfway, interrupt_after=half)
+    read = {"bytes": size, "seconds": reading, "bytes_per_second": size / reading}
+    return {"shell": _shell(runs), "floor": read}
+
+
+def _shell(runs: dict[str, dict]) -> dict:
+    first = next(iter(runs.values()))["cpu_median"]
+    rows = [{"contender": name, "judged_log_likelihood": None, **run,
+             "times_ours": run["cpu_median"] / first} for name, run in runs.items()]  # fmt: skip
+    return {"rows": rows, "missing": []}
+
+
 def floor(num_votes: int, num_pairs: int) -> dict:
     """The least that must be read, at the speed at which this machine adds up memory.
 
@@ -176,7 +213,7 @@ def floor(num_votes: int, num_pairs: int) -> dict:
 
 SECTIONS = {
     "thousand": thousand, "many_sparse": many_sparse, "many": many, "very_many": very_many,
-    "doubt": doubt, "rankings": rankings,
+    "doubt": doubt, "rankings": rankings, "seen_once": seen_once, "large_file": large_file,
 }  # fmt: skip
 
 

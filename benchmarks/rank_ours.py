@@ -29,13 +29,8 @@ def bradley_terry(world: World) -> Fit:
 
 
 def bradley_terry_arrow(world: World) -> Fit:
-    """From Arrow dictionary columns of names, read as a user's table is."""
+    """From Arrow dictionary columns of names, as Parquet and pandas' categories are."""
     import pyarrow as pa
-
-    from penchant.data.description import Description
-    from penchant.data.readers.source import prepare
-    from penchant.data.readers.votes import counts_from_columns
-    from penchant.fitting.paired import fit_paired
 
     names = pa.array(_names(world))
     sides = pa.array(["model_a", "model_b"])
@@ -44,14 +39,43 @@ def bradley_terry_arrow(world: World) -> Fit:
         "model_b": pa.DictionaryArray.from_arrays(pa.array(world.second), names),
         "winner": pa.DictionaryArray.from_arrays(pa.array(world.outcome.astype(np.int32)), sides),
     })  # fmt: skip
+    return lambda: _from_table(world, table)
+
+
+def bradley_terry_strings(world: World) -> Fit:
+    """From Arrow columns of strings, as a CSV is read."""
+    import pyarrow as pa
+
+    table = pa.table({
+        "model_a": pa.array(_names(world)).take(pa.array(world.first)),
+        "model_b": pa.array(_names(world)).take(pa.array(world.second)),
+        "winner": pa.array(["model_a", "model_b"]).take(pa.array(world.outcome)),
+    })  # fmt: skip
+    return lambda: _from_table(world, table)
+
+
+def bradley_terry_lists(world: World) -> Fit:
+    """From Python's lists of names, as evalica takes them."""
+    import pyarrow as pa
+
+    names = np.array(_names(world), dtype=object)
+    left, right = names[world.first].tolist(), names[world.second].tolist()
+    winner = np.array(["model_a", "model_b"], dtype=object)[world.outcome].tolist()
+    return lambda: _from_table(
+        world, pa.table({"model_a": left, "model_b": right, "winner": winner})
+    )
+
+
+def _from_table(world: World, table: object) -> dict:
+    from penchant.data.description import Description
+    from penchant.data.readers.source import prepare
+    from penchant.data.readers.votes import counts_from_columns
+    from penchant.fitting.paired import fit_paired
+
     said = Description(layout="pairs", option_columns=("model_a", "model_b"), answer="winner")
-
-    def fit() -> dict:
-        found = fit_paired(counts_from_columns(prepare(table, said, "votes", True, 0)))
-        by_name = dict(zip(found.counts.items, found.strengths.tolist(), strict=True))
-        return {"strengths": [by_name.get(name, 0.0) for name in _names(world)]}
-
-    return fit
+    found = fit_paired(counts_from_columns(prepare(table, said, "votes", True, 0)))
+    by_name = dict(zip(found.counts.items, found.strengths.tolist(), strict=True))
+    return {"strengths": [by_name.get(name, 0.0) for name in _names(world)]}
 
 
 def counting(world: World) -> Fit:

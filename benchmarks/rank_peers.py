@@ -46,6 +46,39 @@ def evalica_from_names(world: World) -> Fit:
     return fit
 
 
+def evalica_from_integers(world: World) -> Fit:
+    """evalica from integer arrays, its index made by itself."""
+    from evalica import Winner, bradley_terry
+
+    sides = (Winner.X, Winner.Y)
+    winners = [sides[o] for o in world.outcome]
+
+    def fit() -> dict:
+        found = bradley_terry(world.first, world.second, winners, tolerance=1e-8, limit=1000)
+        scores = np.log(found.scores.reindex(range(world.num_items)).fillna(1.0).to_numpy())
+        return {"strengths": scores.tolist(), "iterations": found.iterations}
+
+    return fit
+
+
+def evalica_from_series(world: World) -> Fit:
+    """evalica from pandas columns of names, as its page shows it."""
+    import pandas as pd
+    from evalica import Winner, bradley_terry
+
+    names = np.array([f"item {i}" for i in range(world.num_items)], dtype=object)
+    left, right = pd.Series(names[world.first]), pd.Series(names[world.second])
+    sides = (Winner.X, Winner.Y)
+    winners = [sides[o] for o in world.outcome]
+
+    def fit() -> dict:
+        found = bradley_terry(left, right, winners, tolerance=1e-8, limit=1000)
+        scores = np.log(found.scores.reindex(names).fillna(1.0).to_numpy())
+        return {"strengths": scores.tolist(), "iterations": found.iterations}
+
+    return fit
+
+
 def arena_rank_bradley_terry(world: World) -> Fit:
     """arena-rank from its DataFrame: aggregation and L-BFGS, without its intervals."""
     import pandas as pd
