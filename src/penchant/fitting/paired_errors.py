@@ -291,6 +291,11 @@ class _Block:
     known: Float[Array, " N"]
 
 
+def _own_variance(information: PairedInformation) -> Float[Array, " N"]:
+    """Of each item, all others given; of one that met nobody any number will do."""
+    return 1.0 / np.where(information.diagonal > 0.0, information.diagonal, 1.0)
+
+
 def _curvature_blocks(
     information: PairedInformation, generator: np.random.Generator
 ) -> Iterator[_Block]:
@@ -299,7 +304,7 @@ def _curvature_blocks(
     n, the size of the island, comes in by the gauge: Cov(r_i, x_i) = 1 - 1 / n; where a weak prior
     holds items, 1 / n counts the others, and is 0 for those.
     """
-    own = 1.0 / information.diagonal
+    own = _own_variance(information)
     known = (1.0 - 2.0 * information.gauge) * own
     while True:
         chance = draw_chance(information, BLOCK, generator)
@@ -316,7 +321,7 @@ def _vote_blocks(
     The first two parts' variance and covariance are sums over pairs; only what comes back by way
     of third items is left to the draws.
     """
-    own, response = 1.0 / information.diagonal, information.tie_response
+    own, response = _own_variance(information), information.tie_response
     first, second, N = information.first, information.second, information.num_items
 
     def neighbours(values: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -349,7 +354,7 @@ def _voter_blocks(
     information: PairedInformation, scores: VoterScores, generator: np.random.Generator
 ) -> Iterator[_Block]:
     """Each voter's score with a random sign (a wild bootstrap of the score, Wu 1986)."""
-    own, response = 1.0 / information.diagonal, information.tie_response
+    own, response = _own_variance(information), information.tie_response
     by_item = scores.by_item
     square = np.asarray(by_item.multiply(by_item).sum(axis=0)).ravel()
     square += response * (response * (scores.tie @ scores.tie) - 2.0 * (by_item.T @ scores.tie))

@@ -96,6 +96,8 @@ class PairedInformation:
     @cached_property
     def border(self) -> Float[Array, " N"]:
         """What strengths and tie parameter have in common."""
+        if self.tie_curvature <= 0.0:
+            return np.zeros(self.num_items)
         return per_item(self.cross, -self.cross, self.first, self.second, self.num_items)
 
     @cached_property
@@ -139,6 +141,8 @@ class PairedInformation:
 
     def centred(self, values: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
         """The values minus their mean over each island."""
+        if self.island.max(initial=0) == 0 and len(values):
+            return np.asarray(values - values.mean(axis=0))
         shape = (-1,) + (1,) * (values.ndim - 1)
         return values - self.island_sums(values)[self.island] / self.island_size.reshape(shape)
 
