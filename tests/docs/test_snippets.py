@@ -75,8 +75,9 @@ def desk(tmp_path, monkeypatch):
     """A folder with the files that pages speak of, and small data."""
     for name in ("swissmetro", "conjoint", "london"):
         small = few(getattr(samples, name)())
-        monkeypatch.setattr(samples, name, lambda small=small: small)
+        # The package first: it looks its names up, and would remember the small data for good.
         monkeypatch.setattr(penchant, name, lambda small=small: small, raising=False)
+        monkeypatch.setattr(samples, name, lambda small=small: small)
     config = hierarchical_logit.HierarchicalConfig
     monkeypatch.setattr(
         hierarchical_logit,
