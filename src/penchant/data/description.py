@@ -76,6 +76,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from penchant.data.toml_text import assignment, key_text, value_text
 from penchant.errors import ConfigError, DataError
 
 LAYOUTS = ("long", "wide", "pairs", "arena", "trl", "preflib", "ratings", "rankings",
@@ -339,7 +340,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _write_toml(description: Description, comments: Mapping[str, str]) -> str:
-    lines = [f"layout = {_value(description.layout)}"]
+    lines = [f"layout = {value_text(description.layout)}"]
     blank = Description(layout=description.layout)
     for heading in ("file", "rows", "options", "answer"):
         body = []
@@ -349,58 +350,29 @@ def _write_toml(description: Description, comments: Mapping[str, str]) -> str:
             value = getattr(description, attribute)
             if value != getattr(blank, attribute):
                 said = {} if attribute in _NOT_COLUMNS else comments
-                body += _assignment(key.split(".")[1], value, said)
+                body += assignment(key.split(".")[1], value, said)
         if heading == "answer" and description.levels:
-            body.append(f"levels = {_value(description.levels)}")
+            body.append(f"levels = {value_text(description.levels)}")
         if body:
             lines += ["", f"[{heading}]", *body]
     for heading in ("codes", "available"):
         table = getattr(description, heading)
         if table:
-            lines += ["", f"[{heading}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
+            lines += [
+                "",
+                f"[{heading}]",
+                *(f"{key_text(k)} = {value_text(v)}" for k, v in table.items()),
+            ]
     for heading, tables in (("features", description.feature_columns),
                             ("labels", description.labels)):  # fmt: skip
         for name, table in tables.items():
-            lines += ["", f"[{heading}.{_key(name)}]"]
-            lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items()]
+            lines += ["", f"[{heading}.{key_text(name)}]"]
+            lines += [f"{key_text(k)} = {value_text(v)}" for k, v in table.items()]
     for heading in ("drop", "replace"):
         for rule in getattr(description, heading):
             lines += ["", f"[[{heading}]]"]
             lines += [
-                f"{f.name} = {_value(getattr(rule, f.name))}"
+                f"{f.name} = {value_text(getattr(rule, f.name))}"
                 for f in fields(rule) if f.name != "reason" or rule.reason
             ]  # fmt: skip
     return "\n".join(lines) + "\n"
-
-
-def _assignment(key: str, value: Any, comments: Mapping[str, str]) -> list[str]:
-    if isinstance(value, tuple) and any(name in comments for name in value):
-        inner = [f"  {_value(name)},{_comment(comments.get(name))}" for name in value]
-        return [f"{key} = [", *inner, "]"]
-    hint = comments.get(value) if isinstance(value, str) else None
-    return [f"{key} = {_value(value)}{_comment(hint)}"]
-
-
-def _comment(text: str | None) -> str:
-    return f"  # {' '.join(text.split())}" if text else ""
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(entry) for entry in value)}]"
-    return _quoted(str(value))
-
-
-def _key(key: str) -> str:
-    plain = key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key)
-    return key if plain else _quoted(key)
-
-
-def _quoted(text: str) -> str:
-    special = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    body = "".join(special.get(c, c if c.isprintable() else f"\\U{ord(c):08X}") for c in text)
-    return f'"{body}"'
