@@ -63,6 +63,28 @@ def test_a_fit_leaves_a_folder_and_says_what_it_did(folder):
     assert {"belief.json", "belief.safetensors", "fit.json", "fit.txt", "weights.json"} <= names
     weights = np.array(json.loads((folder / "m" / "weights.json").read_text())["weights"])
     assert np.corrcoef(weights, WORTH)[0, 1] > 0.98
+    assert "How far to trust it" in (folder / "m" / "report.html").read_text()
+    told = json.loads((folder / "m" / "report.json").read_text())
+    assert told["selective"][0]["value"] > 60
+
+
+def test_records_that_penchant_kept_are_fitted_and_topics_left_out(folder, tmp_path):
+    from penchant.data.readers.native import save
+    from penchant.data.readers.read import read
+
+    records = read(folder / "pairs.parquet").records
+    topics = [f"t{b % 3}" for b in range(len(records))]
+    save(records.with_columns(rows={"topic": topics}), tmp_path / "kept.parquet")
+    done = penchant(
+        "fit", tmp_path / "kept.parquet", "--model", "reward", "--out", tmp_path / "m",
+        "--topic", "topic", "--folds", "2", "--judges", "one", "--by", "topic",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "m" / "report.json").read_text())
+    assert [topic["name"] for topic in told["topics"]] == ["topics it has met", "new topics"]
+    assert {group["label"] for group in told["worst_subgroups"]["groups"]} == {
+        "topic = t0", "topic = t1", "topic = t2"
+    }  # fmt: skip
 
 
 def test_pairs_come_back_labelled_for_a_trainer(folder):

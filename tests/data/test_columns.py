@@ -66,3 +66,11 @@ def test_chunks_with_dictionaries_of_their_own_are_one_column():
     codes, names = to_codes(pa.chunked_array(chunks))
     assert [names[c] if c >= 0 else None for c in codes] == ["a", "b", "b", None, "c"]
     assert np.isnan(to_floats(pa.chunked_array([[1, None], [True and 3]]))[1])
+
+
+def test_lists_of_one_length_hash_by_their_numbers_whatever_their_width():
+    vectors = np.array([[1, 2], [3, 4], [1, 2]], dtype=np.float16)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 2)
+    found = entry_hashes(lists)
+    assert found[0] == found[2] != found[1]
+    np.testing.assert_array_equal(found, entry_hashes(pa.array(vectors.astype(float).tolist())))

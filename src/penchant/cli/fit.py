@@ -97,6 +97,27 @@ def fit(
     soft_label: Annotated[
         str, typer.Option(help="reward: column with the probability that the first is preferred.")
     ] = "",
+    topic: Annotated[
+        str,
+        typer.Option(help="reward: column of topics; the report also judges on new ones."),
+    ] = "",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="reward: column by which the report shows whom the model fails. May be given "
+            "several times; without it, every context with few values.",
+            show_default=False,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="reward: parts that judges are divided into for the report, 5 without it; 0: no "
+            "report.",
+            show_default=False,
+        ),
+    ] = None,
     price: options.Price = None,
     on_bad_rows: options.OnBadRows = "error",
     seed: options.Seed = 0,
@@ -113,7 +134,8 @@ def fit(
 
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
-        judges=judges, soft_label=soft_label, seed=seed,
+        judges=judges, soft_label=soft_label, topic=topic, by=tuple(by or ()), folds=folds,
+        seed=seed,
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,

@@ -29,12 +29,20 @@ class RewardOptions:
     attributes: str = ""
     judges: str = ""
     soft_label: str = ""
+    topic: str = ""
+    by: tuple[str, ...] = ()
+    folds: int | None = None
     seed: int = 0
 
     def given(self) -> tuple[str, ...]:
         """The options that were used, as they are typed."""
-        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "soft_label")
-        return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name))
+        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "soft_label",
+                 "topic", "by", "folds")  # fmt: skip
+        return tuple(
+            f"--{name.replace('_', '-')}"
+            for name in names
+            if getattr(self, name) not in ("", (), None)
+        )
 
 
 def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
@@ -121,14 +129,17 @@ def fit_reward(
         model.save(out)
         data.description.save(out / DESCRIPTION_NAME)
         _write(model, document, summary.text(), out)
+        if wanted.folds != 0:
+            _report(model, data.records, wanted, file, out, json)
     if json:
         shell.print_json(document)
     else:
         shell.print_table(summary.table(), form)
         if out is not None:
+            pages = "" if wanted.folds == 0 else ", report.html, report.json"
             shell.note(
-                f"Written to {out}: the model, fit.json, fit.txt, weights.json. Next: penchant "
-                f"score FILE --belief {out}"
+                f"Written to {out}: the model, fit.json, fit.txt, weights.json{pages}. Next: "
+                f"penchant score FILE --belief {out}"
             )
     shell.note(f"{shell.seconds_so_far():.1f} s from the shell to the table.", json)
     if not document["fit"]["converged"]:
@@ -136,6 +147,58 @@ def fit_reward(
             "The fit did not converge: rewards are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def _report(
+    model: "RewardModel", records: "Records", wanted: RewardOptions, file: Path, out: Path,
+    json: bool,
+) -> None:  # fmt: skip
+    """report.html and report.json: the same model, fitted without whom and what it is judged on."""
+    from json import dumps
+
+    from penchant.evaluation.reward_page import reward_page, write_reward_page
+    from penchant.evaluation.reward_trial import judge_parts, parts_by_column, parts_by_person
+
+    folds = wanted.folds or 5
+    steps = shell.Steps(quiet=json)
+    build = lambda: build_reward(wanted, records)  # noqa: E731  # a fresh model for each part
+
+    def told(what: str) -> Any:
+        return lambda part: steps.say(f"Judging on {what}: part {part + 1} judged")
+
+    with steps.shown():
+        steps.say("Judging on judges that it has not met")
+        people = parts_by_person(records, folds, wanted.seed)
+        (trial,) = judge_parts(build, records, people, on_part=told("new judges"))
+        shots = _shots(records)
+        curve: tuple[Any, ...] = ()
+        if len(shots) > 1:
+            curve = judge_parts(build, records, people, shots=shots, on_part=told("few answers"))
+        topics = None
+        if wanted.topic:
+            parts = parts_by_column(records, wanted.topic, folds, wanted.seed)
+            (topics,) = judge_parts(build, records, parts, on_part=told("new topics"))
+        page = reward_page(
+            model, records, trial, shots=tuple(zip(shots, curve)), topics=topics, by=wanted.by,
+            title=f"A reward model of {file.stem}", seed=wanted.seed,
+        )  # fmt: skip
+    write_reward_page(page, out / "report.html")
+    plain = dumps(shell.finite(page.plain()), indent=1, ensure_ascii=False)
+    (out / "report.json").write_text(plain + "\n", encoding="utf-8")
+    for sentence in page.lead:
+        shell.note(sentence, json)
+
+
+def _shots(records: "Records") -> tuple[int, ...]:
+    """0, 1, 2, 4, ... answers of a judge, as many as a hundred judges (or half of them) exceed."""
+    import numpy as np
+
+    from penchant.data.batch_builder import groups_of
+    from penchant.encoders.reward import pair_outcomes
+
+    answers = np.bincount(groups_of(records, "person").of_row[pair_outcomes(records) >= 0])
+    enough = min(100, max(len(answers) // 2, 5))
+    return (0, *(k for k in (1, 2, 4, 8, 16) if (answers >= k + 2).sum() >= enough))
 
 
 def _write(model: "RewardModel", document: dict[str, Any], text: str, out: Path) -> None:

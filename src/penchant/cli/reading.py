@@ -45,13 +45,22 @@ def read_file(
 
     The outside option is the one named, else the description's, else that of the belief.
     """
-    from penchant.data.description import load, with_overrides
+    from penchant.data.description import Description, load, with_overrides
     from penchant.data.readers.read import read
 
     if not file.is_file():
         raise DataError(
             f"there is no file {file}; expected a Parquet, CSV or JSONL file. Check the path."
         )
+    from penchant.data.readers.native import is_nested
+
+    if description is None and is_nested(file):
+        # Records that penchant kept: they say of themselves what they are.
+        kept = read(file)
+        for text in (*kept.report.notes, *kept.report.warnings):
+            shell.note(text, quiet)
+        notes = (*kept.report.notes, *kept.report.warnings)
+        return FileRead(records=kept.records, description=Description(layout="long"), notes=notes)
     found = find_description(file, description, belief)
     if found is None:
         from penchant.data.guess import guess

@@ -139,7 +139,8 @@ def entry_hashes(column: Column) -> UInt[Array, " B"]:
         for field in kind:
             mixed = mix(mixed, entry_hashes(pc.struct_field(array, field.name)))
         return mixed
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if is_list or pa.types.is_fixed_size_list(kind):
         size = to_ints(pc.list_value_length(array), missing=0)
         inner = entry_hashes(pc.list_flatten(array))
         place = ragged_arange(np.zeros_like(size), size).astype(np.uint64)

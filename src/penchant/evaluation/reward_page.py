@@ -1,0 +1,375 @@
+"""The page of a reward model: how right, for whom, how sure, and what it does not know.
+
+Everything is told of pairs that the models had not seen. Legend: R judged pairs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from penchant.data.records import Records
+from penchant.encoders.embedding import distinct_texts
+from penchant.encoders.text_attributes import text_attributes
+from penchant.encoders.text_embedding import plain_texts, with_plain_texts
+from penchant.errors import ConfigError
+from penchant.evaluation.few_shot import few_shot_points
+from penchant.evaluation.report import (
+    Calibration,
+    CalibrationBin,
+    Estimate,
+    FewShotCurve,
+    WorstSubgroups,
+)
+from penchant.evaluation.report_words import percent
+from penchant.evaluation.reward_trial import RewardTrial
+from penchant.evaluation.subgroups import losses_by_subgroup
+from penchant.metrics.intervals import Z95, clustered_mean
+from penchant.models.reward_model import RewardModel
+from penchant.numerics.arrays import Array
+
+_COVERAGES = (1.0, 0.8, 0.6, 0.4, 0.2)
+_LENGTH_BINS, _MOST_GROUPS, _EXAMPLES, _EXCERPT = 6, 12, 4, 220
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A pair to look at. share, votes: of decided answers for the first, and how many; said: the
+    model's probability, low and high over its doubt about the reward."""
+
+    first: str
+    second: str
+    share: float
+    votes: int
+    said: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bias:
+    """name: length or position. seen, said: the share of decided pairs in which the longer (the
+    first shown) text won, and was foretold to; low, high: of the share seen."""
+
+    name: str
+    seen: float
+    low: float
+    high: float
+    said: float
+    pairs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicGap:
+    """Known topics beside new ones: accuracy with its interval, nats, mean width of the interval of
+    a gap, mean ignorance, share flagged as unfamiliar."""
+
+    name: str
+    pairs: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    nll: float
+    width: float
+    ignorance: float
+    unfamiliar: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardPage:
+    """Everything the page shows; empty parts leave no trace."""
+
+    title: str
+    subtitle: str
+    lead: tuple[str, ...]
+    calibration: Calibration
+    few_shot: FewShotCurve | None
+    worst_subgroups: WorstSubgroups | None
+    biases: tuple[Bias, ...]
+    selective: tuple[Estimate, ...]
+    by_length: tuple[Estimate, ...]
+    chance: float
+    doubt: float
+    disagreed: tuple[Example, ...]
+    ignorant: tuple[Example, ...]
+    topics: tuple[TopicGap, ...]
+    warnings: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+    def plain(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        return asdict(self)
+
+
+def reward_page(
+    model: RewardModel,
+    records: Records,
+    trial: RewardTrial,
+    *,
+    shots: Sequence[tuple[int, RewardTrial]] = (),
+    topics: RewardTrial | None = None,
+    by: Sequence[str] = (),
+    title: str = "A reward model",
+    seed: int = 0,
+) -> RewardPage:
+    """The page of a fitted model and of trials on the same records: `trial` by models that met
+    neither the pair nor its judge, `shots` after so many answers of the judge, `topics` by models
+    that met nothing of the pair's topic."""
+    texts = _Texts.of(records, model)
+    predictions = trial.predictions()
+    nll, table = predictions.nll(), predictions.reliability()
+    accuracy = trial.accuracy()
+    sd = (trial.high - trial.low) / (2 * Z95)
+    p = trial.first_wins
+    bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
+    return RewardPage(
+        title=title,
+        subtitle=f"{len(trial):,} judged pairs of {predictions.num_people:,} judges; every figure "
+        "is of pairs and judges that the model had not met.",
+        lead=_lead(trial, accuracy, nll.estimate),
+        calibration=Calibration(
+            model="the reward model", ece=table.error,
+            bins=tuple(
+                CalibrationBin(predicted=a, observed=o, low=x, high=y, count=round(n))
+                for a, o, x, y, n in bins.tolist()
+            ),
+        ),
+        few_shot=_few_shot(shots),
+        worst_subgroups=_subgroups(trial, records, tuple(by), nll.estimate, seed),
+        biases=_biases(trial, texts, model),
+        selective=_selective(trial),
+        by_length=_by_length(trial, texts),
+        chance=float(np.mean(2 * p * (1 - p))),
+        doubt=float(np.mean(p * (1 - p) * sd)),
+        disagreed=_examples(trial, texts, np.where(_is_sure(trial), 2 * p * (1 - p), -1.0)),
+        ignorant=_examples(trial, texts, sd),
+        topics=() if topics is None else (
+            _topic_gap("topics it has met", trial), _topic_gap("new topics", topics)
+        ),
+        warnings=() if model.belief_.report is None else model.belief_.report.warnings,
+        facts=(
+            ("accuracy on decided pairs", percent(accuracy.estimate, 1)),
+            ("nats a judgement", f"{nll.estimate:.3f} ({nll.low:.3f} to {nll.high:.3f})"),
+            ("calibration error", percent(table.error, 1)),
+            ("ties", percent(float(1 - trial.decided.mean()), 1)),
+        ),
+    )  # fmt: skip
+
+
+def write_reward_page(page: RewardPage, path: Path) -> Path:
+    """Write the page as one HTML file that loads nothing. Raises ConfigError for a folder."""
+    from penchant.evaluation import report_charts, report_words
+    from penchant.evaluation.report import environment
+
+    if path.is_dir():
+        raise ConfigError(
+            f"the page was to be written to {path}, which is a folder; expected a file name."
+        )
+    made = environment().get_template("reward.html")
+    html = made.render(data=page, charts=report_charts, words=report_words)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Texts:
+    """Of every observation: its two texts, how many words each has, and its prompt's words."""
+
+    words: tuple[str, ...]
+    of_option: Array
+    offsets: Array
+    size: Array
+    prompt: Array
+
+    @classmethod
+    def of(cls, records: Records, model: RewardModel) -> "_Texts":
+        embedding = model.embedding
+        column = getattr(embedding, "text", "text")
+        words, of_option = distinct_texts(with_plain_texts(records, column), column)
+        size = np.expm1(text_attributes(words, ("length",))[:, 0])
+        prompt = np.zeros(len(records))
+        name = getattr(embedding, "prompt", None)
+        if name is not None and name in records.rows.column_names:
+            told = plain_texts(records.rows[name], name).to_pylist()
+            prompt = np.array([len((text or "").split()) for text in told], dtype=np.float64)
+        return cls(
+            words=words, of_option=of_option, offsets=records.offsets, size=size, prompt=prompt
+        )
+
+    def pair(self, row: Array) -> tuple[Array, Array]:
+        """The two texts of each of these observations."""
+        return self.of_option[self.offsets[row]], self.of_option[self.offsets[row] + 1]
+
+
+def _lead(trial: RewardTrial, accuracy: Any, nll: float) -> tuple[str, ...]:
+    sure = trial.take(np.argsort(-np.abs(trial.first_wins - 0.5))[: max(len(trial) // 2, 1)])
+    half = sure.accuracy().estimate
+    said: tuple[str, ...] = (
+        f"It names the preferred text in {percent(accuracy.estimate, 1)} of decided pairs "
+        f"({percent(accuracy.low, 1)} to {percent(accuracy.high, 1)}), and in {percent(half, 1)} "
+        "of the half that it is surest of.",
+    )
+    unfamiliar = float(trial.is_unfamiliar.mean())
+    if unfamiliar > 0.03:
+        said += (
+            f"{percent(unfamiliar)} of the pairs are unlike what it learned from: there it should "
+            "be asked for no opinion.",
+        )
+    return said
+
+
+def _few_shot(shots: Sequence[tuple[int, RewardTrial]]) -> FewShotCurve | None:
+    if len(shots) < 2:
+        return None
+    points = few_shot_points([trial.predictions() for _, trial in shots])
+    placed = [
+        type(point)(answers=k, nll=point.nll, low=point.low, high=point.high)
+        for (k, _), point in zip(shots, points)
+    ]
+    return FewShotCurve(model="the reward model", points=tuple(placed))
+
+
+def _subgroups(
+    trial: RewardTrial, records: Records, by: tuple[str, ...], overall: float, seed: int
+) -> WorstSubgroups | None:
+    columns = by or _columns(records)
+    if not columns:
+        return None
+    generator = np.random.default_rng(seed)
+    try:
+        found = losses_by_subgroup(trial.predictions(), records, columns, generator)
+    except ConfigError:
+        if by:
+            raise
+        return None
+    worst = np.argsort(-found.mean)[:_MOST_GROUPS]
+    groups = [
+        Estimate(
+            label=found.names[z], value=float(found.mean[z]), low=float(found.low[z]),
+            high=float(found.high[z]), people=int(found.num_clusters[z]),
+        )
+        for z in worst
+    ]  # fmt: skip
+    return WorstSubgroups(model="the reward model", overall=overall, groups=tuple(groups))
+
+
+def _columns(records: Records) -> tuple[str, ...]:
+    """Topics and kinds of people with few levels."""
+    names = (*records.columns("context"), *records.columns("person_feature"))
+    return tuple(name for name in names if 2 <= _levels(records, name) <= 40)
+
+
+def _levels(records: Records, name: str) -> int:
+    import pyarrow.compute as pc
+
+    column = records.rows[name]
+    return 0 if str(column.type).startswith("list") else len(pc.unique(column.combine_chunks()))
+
+
+def _biases(trial: RewardTrial, texts: _Texts, model: RewardModel) -> tuple[Bias, ...]:
+    first, second = texts.pair(trial.row)
+    longer = np.sign(texts.size[first] - texts.size[second])
+    made = [_bias("the longer text", trial, longer)]
+    encoder = model.belief_.encoder
+    if "shown_first" in getattr(encoder, "feature_names", ()):
+        made.append(_bias("the text shown first", trial, np.ones(len(trial))))
+    return tuple(bias for bias in made if bias is not None)
+
+
+def _bias(name: str, trial: RewardTrial, side: Float[Array, " R"]) -> Bias | None:
+    """side: 1 where the first is the favoured one, -1 where the second is, 0 neither."""
+    mine = trial.decided & (side != 0)
+    if not mine.any():
+        return None
+    won = np.where(side > 0, trial.outcome == 0, trial.outcome == 1)[mine]
+    said = np.where(side > 0, trial.first_wins, 1 - trial.first_wins)[mine]
+    seen = clustered_mean(won.astype(np.float64), trial.person[mine])
+    return Bias(name=name, seen=seen.estimate, low=seen.low, high=seen.high,
+                said=float(said.mean()), pairs=int(mine.sum()))  # fmt: skip
+
+
+def _selective(trial: RewardTrial) -> tuple[Estimate, ...]:
+    """Accuracy of the surest share of decided pairs, our doubt counted in."""
+    decided = trial.take(np.flatnonzero(trial.decided))
+    order = np.argsort(-np.abs(decided.first_wins - 0.5), kind="stable")
+    made = []
+    for share in _COVERAGES:
+        kept = decided.take(order[: max(round(share * len(order)), 1)])
+        found = kept.accuracy()
+        made.append(
+            Estimate(label=f"the surest {percent(share)}" if share < 1 else "all pairs",
+                     value=100 * found.estimate, low=100 * found.low, high=100 * found.high)
+        )  # fmt: skip
+    return tuple(made)
+
+
+def _by_length(trial: RewardTrial, texts: _Texts) -> tuple[Estimate, ...]:
+    """Accuracy by how many words there were to read: the prompt and both texts."""
+    first, second = texts.pair(trial.row)
+    total = texts.prompt[trial.row] + texts.size[first] + texts.size[second]
+    cuts = np.unique(np.quantile(total, np.linspace(0, 1, _LENGTH_BINS + 1)))
+    if len(cuts) < 3:
+        return ()
+    made = []
+    for low, high in pairwise(cuts):
+        mine = (total >= low) & ((total < high) | (high == cuts[-1]))
+        found = trial.accuracy(mine)
+        if np.isfinite(found.estimate):
+            made.append(
+                Estimate(label=f"{low:.0f} to {high:.0f} words", value=100 * found.estimate,
+                         low=100 * found.low, high=100 * found.high)
+            )  # fmt: skip
+    return tuple(made)
+
+
+def _is_sure(trial: RewardTrial) -> Bool[Array, " R"]:
+    """Where the model knows as much as of the better half of pairs."""
+    width = trial.high - trial.low
+    return (width <= np.median(width)) & (width > 0)
+
+
+def _examples(
+    trial: RewardTrial, texts: _Texts, worth_showing: Float[Array, " R"]
+) -> tuple[Example, ...]:
+    """The pairs with the largest values, each once, with what all judges said."""
+    first, second = texts.pair(trial.row)
+    lower, upper = np.minimum(first, second), np.maximum(first, second)
+    made: list[Example] = []
+    shown: set[tuple[int, int]] = set()
+    for at in np.argsort(-worth_showing, kind="stable").tolist():
+        both = (int(lower[at]), int(upper[at]))
+        if both in shown or len(made) == _EXAMPLES or worth_showing[at] < 0:
+            continue
+        shown.add(both)
+        same = (lower == both[0]) & (upper == both[1]) & trial.decided
+        won = np.where(first[same] == first[at], trial.outcome[same] == 0, trial.outcome[same] == 1)
+        centre = np.log(trial.first_wins[at]) - np.log1p(-trial.first_wins[at])
+        ends = centre + np.array([trial.low[at], trial.high[at]]) - trial.gap[at]
+        low, high = 1 / (1 + np.exp(-ends))
+        made.append(
+            Example(
+                first=_excerpt(texts.words[first[at]]), second=_excerpt(texts.words[second[at]]),
+                share=float(won.mean()) if len(won) else float("nan"), votes=len(won),
+                said=float(trial.first_wins[at]), low=float(low), high=float(high),
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
+def _excerpt(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1].rstrip() + "…"
+
+
+def _topic_gap(name: str, trial: RewardTrial) -> TopicGap:
+    accuracy = trial.accuracy()
+    return TopicGap(
+        name=name, pairs=len(trial), accuracy=accuracy.estimate, accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high, nll=trial.predictions().nll().estimate,
+        width=float((trial.high - trial.low).mean()), ignorance=float(trial.ignorance.mean()),
+        unfamiliar=float(trial.is_unfamiliar.mean()),
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""A reward model judged on what it has not seen: new judges, known ones, new topics.
+
+Legend: R judged pairs, A answers (first, second, perhaps a tie), B observations.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.data.batch_builder import groups_of
+from penchant.data.records import Records
+from penchant.encoders.reward import pair_outcomes
+from penchant.errors import DataError
+from penchant.evaluation.predictions import Predictions
+from penchant.metrics.intervals import Interval, clustered_mean
+from penchant.models.reward_model import RewardModel
+from penchant.numerics.arrays import Array
+
+MakeReward = Callable[[], RewardModel]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardTrial:
+    """What was foretold of answered pairs, by models that had seen neither them nor whatever their
+    part was left out for. row: in the records; person: its judge's number; the others as in
+    `Judgements`."""
+
+    row: Int[Array, " R"]
+    person: Int[Array, " R"]
+    outcome: Int[Array, " R"]
+    probabilities: Float[Array, "R A"]
+    gap: Float[Array, " R"]
+    low: Float[Array, " R"]
+    high: Float[Array, " R"]
+    ignorance: Float[Array, " R"]
+    is_unfamiliar: Bool[Array, " R"]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, keep: Array) -> "RewardTrial":
+        """Some of the pairs."""
+        return RewardTrial(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    @property
+    def decided(self) -> Bool[Array, " R"]:
+        """Where a side won."""
+        return self.outcome < 2
+
+    @property
+    def first_wins(self) -> Float[Array, " R"]:
+        """The probability that the first wins where a side does."""
+        return self.probabilities[:, 0] / self.probabilities[:, :2].sum(axis=1)
+
+    @property
+    def hits(self) -> Float[Array, " R"]:
+        """1 where the likelier side won, 1/2 where neither was likelier; of decided pairs."""
+        p = self.first_wins
+        return np.where(p == 0.5, 0.5, (p > 0.5) == (self.outcome == 0)).astype(np.float64)
+
+    def accuracy(self, keep: Bool[Array, " R"] | None = None) -> Interval:
+        """Share of decided pairs whose likelier side won, with an interval over judges."""
+        mine = self.decided if keep is None else self.decided & keep
+        return clustered_mean(self.hits[mine], self.person[mine])
+
+    def predictions(self) -> Predictions:
+        """The same as probabilities of (first, second, tie), for all that judges those."""
+        size = self.probabilities.shape[1]
+        return Predictions(
+            row=self.row, person=self.person, fold=np.zeros(len(self), dtype=np.int64),
+            weight=np.ones(len(self)), chosen=self.outcome,
+            offsets=size * np.arange(len(self) + 1), probabilities=self.probabilities.ravel(),
+        )  # fmt: skip
+
+
+def judge_parts(
+    make: MakeReward,
+    records: Records,
+    part: Int[Array, " B"],
+    *,
+    shots: Sequence[int] = (0,),
+    on_part: Callable[[int], None] | None = None,
+) -> tuple[RewardTrial, ...]:
+    """Part by part: a model fitted on all others foretells the pairs of this one, given the first
+    0, 1, ... of `shots` answers of each judge in it. One trial for each of `shots`, all on the same
+    pairs: those that come after the most answers that are ever given. part: -1 never judged.
+
+    Raises `DataError` where nothing is left to judge.
+    """
+    person = groups_of(records, "person").of_row
+    outcome = pair_outcomes(records)
+    told = np.flatnonzero(outcome >= 0)
+    nth = _places(person, told)
+    found: list[list[RewardTrial]] = [[] for _ in shots]
+    numbers = [int(k) for k in np.unique(part[part >= 0])]
+    for k in numbers:
+        mine = told[part[told] == k]
+        rows = mine[nth[mine] >= max(shots)]
+        if not len(rows):
+            continue
+        model = make().fit(records.take(np.flatnonzero(part != k)))
+        for trials, shot in zip(found, shots):
+            history = records.take(mine[nth[mine] < shot]) if shot else None
+            trials.append(_trial(model, records, rows, person, outcome, history))
+        if on_part is not None:
+            on_part(k)
+    if not found[0]:
+        raise DataError(
+            f"no judge of a left-out part has more than {max(shots)} answered pairs; expected some "
+            "to be judged. Ask for fewer answers."
+        )
+    return tuple(_joined(trials) for trials in found)
+
+
+def parts_by_person(records: Records, num_parts: int, seed: int) -> Int[Array, " B"]:
+    """Each judge's answers in one part, judges shared out at random."""
+    return _shared_out(groups_of(records, "person").of_row, num_parts, seed)
+
+
+def parts_by_column(records: Records, column: str, num_parts: int, seed: int) -> Int[Array, " B"]:
+    """Each topic's answers in one part. Raises `DataError` where fewer than two are known."""
+    groups = groups_of(records, column)
+    if len(groups.names) < 2:
+        raise DataError(
+            f"column {column!r} has one value only ({groups.names}); expected at least two topics, "
+            "to learn on some and be judged on others."
+        )
+    return _shared_out(groups.of_row, min(num_parts, len(groups.names)), seed)
+
+
+def _shared_out(group: Int[Array, " B"], num_parts: int, seed: int) -> Int[Array, " B"]:
+    size = int(group.max()) + 1
+    return (np.random.default_rng(seed).permutation(size) % num_parts)[group]
+
+
+def _places(person: Int[Array, " B"], told: Int[Array, " R"]) -> Int[Array, " B"]:
+    """How many answered pairs of the same judge come before each."""
+    order = told[np.argsort(person[told], kind="stable")]
+    start = np.searchsorted(person[order], person[order])
+    place = np.zeros(len(person), dtype=np.int64)
+    place[order] = np.arange(len(order)) - start
+    return place
+
+
+def _trial(
+    model: RewardModel, records: Records, rows: Array, person: Array, outcome: Array,
+    history: Records | None,
+) -> RewardTrial:  # fmt: skip
+    # A model that saw no tie gives it no place; neither does it see one here.
+    said_of = rows[outcome[rows] < (3 if "tie" in model.belief_.encoder.feature_names else 2)]  # type: ignore[union-attr]  # a reward model's belief has its encoder
+    said = model.judge(records.take(said_of), history)
+    return RewardTrial(
+        row=said_of, person=person[said_of], outcome=outcome[said_of],
+        probabilities=said.probabilities, gap=said.gap, low=said.low, high=said.high,
+        ignorance=said.ignorance, is_unfamiliar=said.is_unfamiliar,
+    )  # fmt: skip
+
+
+def _joined(trials: Sequence[RewardTrial]) -> RewardTrial:
+    width = max(trial.probabilities.shape[1] for trial in trials)
+    columns = {}
+    for f in fields(RewardTrial):
+        values = [getattr(trial, f.name) for trial in trials]
+        if f.name == "probabilities":
+            values = [np.pad(v, ((0, 0), (0, width - v.shape[1]))) for v in values]
+        columns[f.name] = np.concatenate(values)
+    whole = RewardTrial(**columns)
+    return whole.take(np.argsort(whole.row, kind="stable"))
