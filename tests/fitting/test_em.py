@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from penchant.errors import ConfigError, DataError
+from penchant.fitting import latent_classes
 from penchant.fitting.class_density import ClassDensity
 from penchant.fitting.em import EMConfig, em_climb, k_means, newton_climb, one_class
 from penchant.fitting.latent_classes import choose_num_classes, fit_latent_classes
@@ -161,6 +162,33 @@ def test_a_class_that_never_takes_an_option_is_bounded_and_said():
     assert any("`x2 [class 2]`" in sentence for sentence in belief.report.warnings)
     assert belief.report.prior.startswith("weak")
     assert belief.report.converged
+
+
+def separated(seed):
+    """900 people of three kinds, one choice each; the third never takes what has the last feature."""
+    config = SimulationConfig(
+        part_worths=((-1.0, 1.5, -1.4), (-8.0, 0.5, -6.0), (-7.0, -0.1, -30.0)),
+        router=((0.0,), (0.0,)), num_people=900, num_tasks=1,
+    )  # fmt: skip
+    simulated = simulate_choices(config, np.random.default_rng(seed))
+    (block,) = simulated.batch.blocks
+    rng = np.random.default_rng(seed + 100)
+    features = block.features.copy()
+    features[:, :, 1:] = rng.integers(0, 2, features[:, :, 1:].shape)
+    worths = np.einsum("bkd,bd->bk", features, simulated.tastes[block.group])
+    answer = {"chosen": np.argmax(worths + rng.gumbel(size=worths.shape), axis=1)}
+    return replace(simulated.batch, blocks=(replace(block, features=features, answer=answer),))
+
+
+def test_what_ran_away_is_fetched_from_the_better_side(monkeypatch):
+    """From zero alone the classes part in another, worse way."""
+    batch = separated(6)
+    found = fit_latent_classes(batch, 3, rng=np.random.default_rng(0)).report
+    monkeypatch.setattr(latent_classes, "_DISTANCES", (0.0,))
+    from_zero = fit_latent_classes(batch, 3, rng=np.random.default_rng(0)).report
+    assert found.prior.startswith("weak")
+    assert from_zero.prior.startswith("weak")
+    assert found.log_likelihood > from_zero.log_likelihood + 0.4
 
 
 def test_more_classes_than_people_differ_is_said():
