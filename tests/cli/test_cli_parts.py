@@ -111,7 +111,7 @@ def test_whole_numbers_that_are_codes_are_no_amounts():
     told = {
         name: [n for n in found.notes if f"column {name!r}" in n] for name in data.rows.column_names
     }
-    assert "use C(dest)" in told["dest"][0]
+    assert "as C(dest)" in told["dest"][0]
     assert "31 whole numbers" in told["origin_zone"][0]
     assert "read as an amount" in told["hours"][0]
     assert not told["day"]

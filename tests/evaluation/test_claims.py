@@ -51,3 +51,11 @@ def test_the_table_says_which_claims_fail():
     assert better.endswith("holds")
     assert worse.endswith("DIFFERS")
     assert no_worse("x", 1.0, 2.0).plain()["low"] is None
+
+
+def test_the_table_says_whose_figure_theirs_is():
+    said = claims_table([no_worse("a", 1.0, 2.0, source="Paper, table 2"), no_worse("b", 1.0, 2.0)])
+    head, one, other = said.splitlines()
+    assert head.endswith("theirs is of")
+    assert one.endswith("Paper, table 2")
+    assert other.endswith("holds")

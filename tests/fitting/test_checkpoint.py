@@ -8,6 +8,8 @@ import pytest
 from penchant.data.records import Records
 from penchant.errors import DataError
 from penchant.fitting.checkpoint import NAME, Checkpoint
+from penchant.models.conditional_logit import ConditionalLogit
+from penchant.models.error_components import ErrorComponents
 from penchant.models.hierarchical_logit import HierarchicalLogit
 from penchant.models.latent_class_logit import LatentClassLogit
 from penchant.models.mixed_logit import MixedLogit
@@ -19,7 +21,7 @@ def choices(rng, num_people=40, num_tasks=5):
     x, y = rng.normal(size=shape), rng.normal(size=shape)
     taste = np.repeat(rng.normal(1.0, 1.0, num_people), num_tasks)[:, None]
     return Records.from_arrays(
-        options={"x": x, "y": y},
+        options={"option": np.tile(["a", "b", "c"], (len(x), 1)), "x": x, "y": y},
         rows={
             "person": np.repeat([f"p{i:02}" for i in range(num_people)], num_tasks),
             "chosen": (taste * x + 0.5 * y + rng.gumbel(size=shape)).argmax(axis=1),
@@ -45,6 +47,8 @@ ESTIMATORS = [
     PersonalLogit("x + y", num_draws=50),
     LatentClassLogit("x + y", num_classes=2, num_starts=4),
     LatentClassLogit("x + y", most_classes=3, num_starts=4),
+    ConditionalLogit("x", shrunk="x:y + y"),
+    ErrorComponents("x + y", components={"ab": ("a", "b")}, num_draws=50),
     HierarchicalLogit("x + y", num_chains=3, num_warmup=10, num_draws=20),
 ]
 

@@ -165,7 +165,7 @@ def test_a_class_that_never_takes_an_option_is_bounded_and_said():
 
 
 def separated(seed):
-    """900 people of three kinds, one choice each; the third never takes what has the last feature."""
+    """900 people of three kinds, one choice each; the third never takes what has feature 3."""
     config = SimulationConfig(
         part_worths=((-1.0, 1.5, -1.4), (-8.0, 0.5, -6.0), (-7.0, -0.1, -30.0)),
         router=((0.0,), (0.0,)), num_people=900, num_tasks=1,

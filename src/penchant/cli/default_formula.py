@@ -31,11 +31,13 @@ _MOST_MAYBE_CODES = 30
 
 @dataclass(frozen=True)
 class DefaultFormula:
-    """The formula, the terms beside it that are shrunk, and the columns left out, in words."""
+    """The formula, the terms beside it that are shrunk, the columns left out, in words, and the
+    columns of people and situations by themselves."""
 
     text: str
     shrunk: str
     notes: tuple[str, ...]
+    context: str = ""
 
 
 def default_formula(records: Records, with_context: bool) -> DefaultFormula:
@@ -57,7 +59,7 @@ def default_formula(records: Records, with_context: bool) -> DefaultFormula:
     names = (*records.columns("person_feature"), *records.columns("context"))
     context = [term for name in names if (term := _context_term(records, name, notes))]
     crossed = f"({plain}):({' + '.join(context)})" if context and features else ""
-    return DefaultFormula(plain, crossed, tuple(notes))
+    return DefaultFormula(plain, crossed, tuple(notes), " + ".join(context))
 
 
 def _option_term(records: Records, notes: list[str]) -> list[str]:
@@ -97,14 +99,14 @@ def _number_term(
     if is_whole and _CODES.search(name.lower()):
         notes.append(
             f"column {name!r} holds {len(values)} whole numbers and is called like a code, not an "
-            f"amount: it is not in the default formula; use C({quoted}) in --shrunk for a step of "
-            f"each, scale({quoted}) for a slope."
+            f"amount: it is left out of the default formula. Name it there as C({quoted}) for a "
+            f"step of each, or scale({quoted}) for a slope."
         )
         return None
     if is_whole and len(values) <= _MOST_MAYBE_CODES:
         notes.append(
             f"column {name!r} holds {len(values)} whole numbers, read as an amount; if they are "
-            f"codes, use C({quoted}) in --shrunk."
+            f"codes, name it as C({quoted}) in the formula."
         )
     return f"scale({quoted})"
 

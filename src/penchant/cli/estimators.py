@@ -16,6 +16,7 @@ MODELS = {
     "mixed": "random coefficients, a panel mixed logit",
     "personal": "a taste for each person, shrunk towards everybody's",
     "hierarchical": "the same by hierarchical Bayes: draws instead of errors, chains judged",
+    "neural": "small networks on the features and the context; needs the extra torch",
 }
 ONE_SIGNED = ("lognormal", "triangular", "truncated", "censored")
 DISTRIBUTIONS = ("normal", "uniform", *ONE_SIGNED, *(f"-{name}" for name in ONE_SIGNED))
@@ -29,6 +30,7 @@ HOMES = {
     "shrunk": ("pooled", "context", "mixed", "personal"),
     "classes": ("classes",),
     "group_formula": ("classes",),
+    "context": ("neural",),
 }
 
 
@@ -40,6 +42,7 @@ class ModelOptions:
     formula: str = ""
     shrunk: str = ""
     group_formula: str = ""
+    context: str = ""
     random: str = ""
     correlated: bool = False
     classes: int | None = None
@@ -58,7 +61,12 @@ class ModelOptions:
         if default.shrunk:
             said += f", shrunk: {default.shrunk}"
         shrunk = self.shrunk or default.shrunk
-        return replace(self, formula=default.text, shrunk=shrunk), (said, *default.notes)
+        complete = replace(self, formula=default.text, shrunk=shrunk)
+        if self.model == "neural" and not self.context:
+            beside = default_formula(records, with_context=True)
+            said += f", context: {beside.context}" if beside.context else ""
+            return replace(complete, context=beside.context), (said, *beside.notes)
+        return complete, (said, *default.notes)
 
 
 _WITHOUT: dict[str, Any] = {field.name: field.default for field in fields(ModelOptions)}
@@ -82,6 +90,12 @@ def build_estimator(options: ModelOptions) -> Any:
             random_state=options.seed,
         )
         return kinds if options.classes is None else kinds.set_params(num_classes=options.classes)
+    if options.model == "neural":
+        from penchant.models.neural_logit import NeuralLogit
+
+        return NeuralLogit(
+            formula=options.formula, context=options.context, random_state=options.seed
+        )
     estimator: Any
     if options.model == "mixed":
         from penchant.models.mixed_logit import MixedLogit

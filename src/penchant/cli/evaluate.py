@@ -24,8 +24,8 @@ def evaluate(
         typer.Option(
             "--model",
             "-m",
-            help="pooled, context, classes, mixed, personal or hierarchical. Given several times, "
-            "models are judged on the same choices and compared in pairs. Without it: pooled.",
+            help="pooled, context, classes, mixed, personal, hierarchical or neural. Given several "
+            "times, models are judged on the same choices and compared in pairs. Without: pooled.",
             show_default=False,
         ),
     ] = None,
@@ -61,6 +61,7 @@ def evaluate(
     ] = "",
     shrunk: options.Shrunk = "",
     group_formula: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
+    context: options.Context = "",
     random: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
     correlated: Annotated[bool, typer.Option("--correlated", help="See `penchant fit`.")] = False,
     classes: Annotated[
@@ -97,7 +98,8 @@ def evaluate(
     from penchant.evaluation.ladder import judge
 
     said = ModelOptions(
-        model="", formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
+        model="", formula=formula, shrunk=shrunk, group_formula=group_formula, context=context,
+        random=random,
         correlated=correlated, classes=classes, draws=draws, seed=seed,
     )  # fmt: skip
     wanted = each_model(said, model or ["pooled"])

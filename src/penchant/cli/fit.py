@@ -8,8 +8,6 @@ import typer
 from penchant.cli import options, shell
 from penchant.errors import ConfigError
 
-# Inside OUT, while a fit goes on: its finished steps.
-UNFINISHED = "unfinished"
 COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
 
 
@@ -21,8 +19,8 @@ def fit(
         typer.Option(
             "--model",
             "-m",
-            help="pooled, context, classes, mixed, personal or hierarchical; reward for judged "
-            "texts.",
+            help="pooled, context, classes, mixed, personal, hierarchical or neural; reward for "
+            "judged texts.",
         ),
     ] = "pooled",
     out: Annotated[
@@ -46,6 +44,7 @@ def fit(
         str,
         typer.Option(help="classes: what the shares of the classes depend on, as in 'age + ga'."),
     ] = "",
+    context: options.Context = "",
     random: Annotated[
         str,
         typer.Option(
@@ -131,6 +130,7 @@ def fit(
     """
     from penchant.cli.estimators import ModelOptions, build_estimator, check_options
     from penchant.cli.fit_reward import RewardOptions, check_reward, fit_reward
+    from penchant.cli.unfinished import fit_resumably
 
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
@@ -139,7 +139,7 @@ def fit(
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,
-                  "--random": random, "--correlated": correlated, "--classes": classes,
+                  "--context": context, "--random": random, "--correlated": correlated, "--classes": classes,
                   "--draws": draws, "--chains": chains, "--price": price,
                   "--outside-option": outside_option}  # fmt: skip
         check_reward(of_texts, others)
@@ -155,7 +155,8 @@ def fit(
             "change nothing. Leave it out, or fit --model reward."
         )
     wanted = ModelOptions(
-        model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, random=random,
+        model=model, formula=formula, shrunk=shrunk, group_formula=group_formula, context=context,
+        random=random,
         correlated=correlated, classes=classes, draws=draws, chains=chains, seed=seed,
     )  # fmt: skip
     check_options(wanted)
@@ -180,11 +181,13 @@ def fit(
         shell.note(remark, json)
     estimator = build_estimator(wanted)
     with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
-        unfinished = _fit(estimator, data.records, out, json)
+        unfinished = fit_resumably(estimator, data.records, out, json)
     summary = estimator.summary()
     document = fit_document(summary, model)
     if model == "hierarchical":
         document["chains"] = _chains(estimator)
+    if model == "neural":
+        document["slopes"] = _slopes(estimator, data.records)
     worths = _worths(estimator.belief_, data.records, price, seed) if price else []
     if out is not None:
         estimator.save(out)
@@ -197,6 +200,8 @@ def fit(
         shell.print_table(summary.table(), form)
         if model == "hierarchical":
             shell.print_table(_chains_table(document["chains"]), form)
+        if model == "neural":
+            shell.print_table(_slopes_table(document["slopes"]), form)
         _print(worths, out, form)
     shell.note(
         f"{shell.seconds_so_far():.2f} s from the shell to the table, "
@@ -208,49 +213,6 @@ def fit(
             "The fit did not converge: estimates are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
-
-
-def _fit(estimator: Any, records: Any, out: Path | None, quiet: bool) -> Any:
-    """Fit, taking up what an interrupted run of the same command left in OUT; returns what is kept
-    meanwhile, to be thrown away once the belief is saved."""
-    import inspect
-
-    from penchant.fitting.checkpoint import Checkpoint
-
-    keeps = "checkpoint" in inspect.signature(estimator.fit).parameters
-    if out is None or not keeps:
-        kept = Checkpoint()
-    else:
-        kept = Checkpoint(out / UNFINISHED, key=_key(estimator, records))
-    try:
-        estimator.fit(records, **({"checkpoint": kept} if keeps else {}))
-    except (KeyboardInterrupt, SystemError) as error:
-        if not shell.is_interruption(error):
-            raise
-        shell.note(f"\nInterrupted. {_what_is_kept(kept, keeps)}")
-        raise typer.Exit(shell.INTERRUPTED) from None
-    if kept.taken_up:
-        shell.note(f"Taken up from an interrupted run: {', '.join(kept.taken_up)}.", quiet)
-    return kept
-
-
-def _what_is_kept(kept: Any, keeps: bool) -> str:
-    if not keeps:
-        return "Such a fit takes seconds: nothing is kept, run the command again."
-    if kept.folder is None:
-        return "Nothing is kept without --out."
-    steps = [*kept.taken_up, *kept.made]
-    if not steps:
-        return "Nothing was finished yet."
-    return f"Kept in {kept.folder}: {', '.join(steps)}. The same command goes on from there."
-
-
-def _key(estimator: Any, records: Any) -> str:
-    """What must be equal for a fit to be taken up: model, settings, data, version."""
-    from importlib.metadata import version
-
-    settings = sorted((name, repr(value)) for name, value in estimator.get_params().items())
-    return f"{type(estimator).__name__} {settings} {records.fingerprint} {version('penchant')}"
 
 
 def fit_document(summary: Any, model: str) -> dict[str, Any]:
@@ -322,6 +284,27 @@ def _chains_table(chains: list[dict[str, Any]]) -> Any:
             (c["name"], f"{c['r_hat']:.3f}", f"{c['bulk_ess']:.0f}", f"{c['tail_ess']:.0f}")
             for c in chains
         ),
+    )
+
+
+def _slopes(estimator: Any, records: Any) -> list[dict[str, Any]]:
+    """What one unit more of a feature is worth on average: a network has no coefficients."""
+    from dataclasses import asdict
+
+    return [asdict(slope) for slope in estimator.average_slopes(records)]
+
+
+def _slopes_table(slopes: list[dict[str, Any]]) -> Any:
+    from penchant.models.table import Table
+
+    return Table(
+        title="What one unit more is worth, averaged over what was shown",
+        headings=("utility", "se", "2.5 %", "97.5 %"),
+        rows=tuple(
+            (x["feature"], *(f"{x[key]:.4g}" for key in ("value", "se", "low", "high")))
+            for x in slopes
+        ),
+        corner="feature",
     )
 
 

@@ -62,6 +62,13 @@ HistoryFile = Annotated[
         show_default=False,
     ),
 ]
+Context = Annotated[
+    str,
+    typer.Option(
+        help="neural: columns of people and situations that the networks may combine with the "
+        "features, as in 'age + purpose'. Without it and --formula: every one."
+    ),
+]
 Shrunk = Annotated[
     str,
     typer.Option(

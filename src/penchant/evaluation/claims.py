@@ -11,8 +11,9 @@ from penchant.metrics.intervals import Z95
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """theirs: as printed in `source`; ours: what this run gave; low, high: the published figures
-    that ours would agree with, both ends included. All in the units of `what`."""
+    """theirs: as printed in `source`, which says so where it is another figure of ours; ours: what
+    this run gave; low, high: the figures that ours would agree with, both ends included. All in the
+    units of `what`."""
 
     what: str
     theirs: float
@@ -70,8 +71,9 @@ def no_worse(
 
 
 def claims_table(claims: Sequence[Claim]) -> str:
-    """Aligned columns for a terminal: what, theirs, ours, what would agree, and whether it does."""
-    lines = [("", "theirs", "ours", "agrees with", "")]
+    """Aligned columns for a terminal: what, theirs, ours, what would agree, whether it does, and
+    where theirs stands."""
+    lines = [("", "theirs", "ours", "agrees with", "", "theirs is of")]
     lines += [
         (
             c.what,
@@ -79,16 +81,20 @@ def claims_table(claims: Sequence[Claim]) -> str:
             _figure(c.ours),
             _span(c.low, c.high),
             "holds" if c.holds else "DIFFERS",
+            c.source,
         )
         for c in claims
     ]
-    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    if not any(c.source for c in claims):
+        lines = [(*line[:5], "") for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(6)]
     return "\n".join(
         "  ".join(
             [
                 line[0].ljust(widths[0]),
                 *(cell.rjust(w) for cell, w in zip(line[1:4], widths[1:4])),
-                line[4],
+                line[4].ljust(widths[4]),
+                line[5],
             ]
         ).rstrip()
         for line in lines

@@ -23,7 +23,7 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.linear import Linear
 
-# How far from zero, in standard deviations of the weak prior, a parameter that ran away starts anew.
+# Where a parameter that ran away starts anew, in standard deviations of the weak prior from zero.
 _DISTANCES = (2.0, 1.0, 0.5, 0.0)
 
 

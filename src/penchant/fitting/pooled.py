@@ -9,6 +9,7 @@ G groups (people).
 import functools
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Literal
 
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from penchant.data.batch import Batch
 from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.inference import (
     invert_information,
 )
@@ -60,6 +62,7 @@ def fit_pooled(
     encoder: Encoder | None = None,
     on_step: OnStep | None = None,
     method: Method = "auto",
+    checkpoint: Checkpoint | None = None,
 ) -> Belief:
     """Fit one taste to all feedback of a batch.
 
@@ -70,6 +73,7 @@ def fit_pooled(
     an amount that the data tell. method: "newton"; "lbfgs", to the same optimum without a matrix
     on the way; "auto" takes L-BFGS beyond `MOST_DENSE` parameters. Up to so many parameters either
     ends with a covariance; beyond, there is none, and the belief says so when asked for doubt.
+    checkpoint keeps the rounds in which shrinkage is learned; a single climb has none.
 
     Raises `DataError` for a batch without observations or with a kind that no channel serves,
     `ConfigError` for shrinkage of more than `MOST_DENSE` parameters.
@@ -87,9 +91,9 @@ def fit_pooled(
     num_parameters = len(task.initial)
     is_lbfgs = method == "lbfgs" or (method == "auto" and num_parameters > MOST_DENSE)
     if not is_lbfgs:
-        climb = _climb_with_matrix(task, "newton", shrinkage, config)
+        climb = _climb_with_matrix(task, "newton", shrinkage, config, checkpoint)
     elif num_parameters <= MOST_DENSE:
-        climb = _climb_with_matrix(task, "lbfgs", shrinkage, config)
+        climb = _climb_with_matrix(task, "lbfgs", shrinkage, config, checkpoint)
     elif shrinkage is None:
         climb = _climb_without_matrix(task)
     else:
@@ -106,6 +110,7 @@ def _climb_with_matrix(
     method: Literal["newton", "lbfgs"],
     shrinkage: Shrinkage | None,
     config: NewtonConfig | None,
+    checkpoint: Checkpoint | None,
 ) -> Ending:
     density, plain, scales, prior = task.density, task.plain, task.scales, task.prior
     pass_over_data = density.evaluate if plain is None else plain.evaluate
@@ -123,7 +128,7 @@ def _climb_with_matrix(
 
     at_zero = functools.cache(lambda: pass_over_data(task.initial))
     if shrinkage is not None:
-        learned = _learn(climb, shrinkage, scales, precision, start)
+        learned = _learn(climb, shrinkage, scales, precision, start, checkpoint)
         precision, optimum = learned.precision, learned.fit
         prior = learned.sentence(shrinkage)
     else:
@@ -195,10 +200,28 @@ def _learn(
     scales: Float[Array, " M"],
     precision: Float[Array, " M"],
     start: Float[Array, " M"],
+    checkpoint: Checkpoint | None,
 ) -> Learned[Optimum]:
+    checkpoint, rounds = checkpoint or Checkpoint(), count(1)
+
     def mode(precision: Float[Array, " M"], start: Float[Array, " M"] | None) -> Mode[Optimum]:
         assert start is not None
-        optimum = climb(precision, start)
+
+        def run() -> dict[str, Array]:
+            return {
+                name: np.asarray(value) for name, value in vars(climb(precision, start)).items()
+            }
+
+        kept = checkpoint.once(f"how much is shrunk, round {next(rounds)}", run)
+        optimum = Optimum(
+            theta=kept["theta"],
+            value=float(kept["value"]),
+            gradient=kept["gradient"],
+            information=kept["information"],
+            converged=bool(kept["converged"]),
+            iterations=int(kept["iterations"]),
+            decrement=float(kept["decrement"]),
+        )
         inverse, _ = invert_information(optimum.information)
         return Mode(theta=optimum.theta, covariance=inverse, fit=optimum)
 

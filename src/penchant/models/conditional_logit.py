@@ -8,6 +8,7 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.feedback.channel_choice import Choice
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.pooled_task import Method
@@ -41,9 +42,17 @@ class ConditionalLogit(Estimator):
     tolerance: float = 1e-12
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "ConditionalLogit":
-        """Maximise the likelihood of the choices. Raises `DataError` for unusable data."""
+        """Maximise the likelihood of the choices. Raises `DataError` for unusable data.
+
+        `checkpoint` keeps the rounds in which `shrunk` terms learn how much, of a fit that is
+        interrupted.
+        """
         encoder = None
         if self.formula:
             encoder = TableEncoder(with_shrunk(self.formula, self.shrunk), group_by=self.group_by)
@@ -56,5 +65,6 @@ class ConditionalLogit(Estimator):
             config=NewtonConfig(max_steps=self.max_steps, tolerance=self.tolerance),
             encoder=fitted,
             method=self.solver,
+            checkpoint=checkpoint,
         )
         return self

@@ -10,6 +10,7 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import Estimator, training_batch
 from penchant.models.mixed_logit import place_of
@@ -38,9 +39,16 @@ class ErrorComponents(Estimator):
     random_state: int = 0
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "ErrorComponents":
-        """Maximise the simulated likelihood. Raises `ConfigError` where no component is named."""
+        """Maximise the simulated likelihood. Raises `ConfigError` where no component is named.
+
+        `checkpoint` keeps the finished stages of a fit that is interrupted.
+        """
         if not self.components or not self.formula or not isinstance(data, Records):
             raise ConfigError(
                 "error components need records, a formula and at least one component, for "
@@ -54,7 +62,7 @@ class ErrorComponents(Estimator):
         names = [TableEncoder(term).fit(data).feature_names[0] for term in terms]
         places = tuple(place_of(name, batch.feature_names)[0] for name in names)
         # A component is a combination of the options' constants: that is no fault here.
-        notes = tuple(n for n in batch.notes if not any(repr(name) in n for name in names))
+        notes = TableEncoder(self.formula, group_by=self.group_by).fit(data).encode(data).notes
         self.belief_ = fit_simulated(
             dataclasses.replace(batch, notes=notes),
             Normal(
@@ -68,6 +76,7 @@ class ErrorComponents(Estimator):
             prior_scale=self.prior_scale,
             config=SimulatedConfig(max_steps=self.max_steps, tolerance=self.tolerance),
             encoder=fitted,
+            checkpoint=checkpoint,
         )
         return self
 
