@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Literal
 
+import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief, Encoder
