@@ -25,7 +25,7 @@ class Claim:
     @property
     def holds(self) -> bool:
         """Whether their figure is one that ours agrees with; never for a figure that is NaN."""
-        return self.low <= self.theirs <= self.high
+        return bool(self.low <= self.theirs <= self.high)
 
     def plain(self) -> dict[str, Any]:
         """Fields and verdict, ready for JSON; an open end is None."""
