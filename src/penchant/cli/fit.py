@@ -139,8 +139,8 @@ def fit(
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,
-                  "--context": context, "--random": random, "--correlated": correlated, "--classes": classes,
-                  "--draws": draws, "--chains": chains, "--price": price,
+                  "--context": context, "--random": random, "--correlated": correlated,
+                  "--classes": classes, "--draws": draws, "--chains": chains, "--price": price,
                   "--outside-option": outside_option}  # fmt: skip
         check_reward(of_texts, others)
         shell.check_form(form, json)
