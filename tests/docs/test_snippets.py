@@ -29,7 +29,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FEW_PEOPLE = 40
 ALL_TRIPS = samples.swissmetro
 # What a block needs beyond the core; it is left out where that is absent.
-NEEDS = {"NeuralLogit": "torch", "TextEncoder": "sentence_transformers"}
+NEEDS = {"NeuralLogit": "torch", "fit_variational": "torch", "TextEncoder": "sentence_transformers"}
 # Tested by themselves, at length.
 LEFT_OUT = ("penchant demo", "penchant serve")
 
