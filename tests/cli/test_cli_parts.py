@@ -14,7 +14,7 @@ from penchant.cli.estimators import (
     check_options,
     parse_random,
 )
-from penchant.cli.what_if import parse_change
+from penchant.cli.what_if import _ends, parse_change
 from penchant.data.records import Records
 from penchant.errors import BeliefError, ConfigError, DataError, MissingExtraError
 
@@ -116,6 +116,27 @@ def test_whole_numbers_that_are_codes_are_no_amounts():
     assert "read as an amount" in told["hours"][0]
     assert not told["day"]
     assert not told["distance"]
+
+
+def test_options_without_features_and_names_leave_nothing_to_fit():
+    alike = Records.from_arrays(
+        options={"option": np.full((6, 2), "only")}, rows={"chosen": np.zeros(6, dtype=int)}
+    )
+    with pytest.raises(DataError, match="nothing to explain the answers by"):
+        ModelOptions(model="pooled").completed(alike)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-1.0, 2.0, "-1 to +2"),
+        (-1.5, np.inf, "-1.5 or more"),
+        (-np.inf, 0.25, "up to +0.25"),
+        (-np.inf, np.inf, "no bound"),
+    ],
+)
+def test_an_end_without_bound_is_told_in_words(low, high, words):
+    assert _ends(low, high) == words
 
 
 def test_the_default_formula_can_be_encoded():

@@ -42,6 +42,14 @@ def test_what_records_give_as_a_long_table_is_guessed_right():
     assert again.options["time"].to_pylist() == records.options["time"].to_pylist()
 
 
+def test_a_table_that_an_export_doubled_is_guessed_as_if_it_were_not():
+    frame = swissmetro().take(np.arange(60)).to_long_pandas()
+    doubled = pa.table({name: np.tile(frame[name].to_numpy(), 2) for name in frame.columns})
+    once = guess(frame).description
+    twice = guess(doubled).description
+    assert (twice.layout, twice.answer, twice.features) == ("long", "chosen", once.features)
+
+
 @pytest.mark.parametrize("column", ["p", "prob", "probability", "p_left", "win_probability"])
 def test_a_probability_beside_two_items_is_a_soft_vote(column):
     sides = {"left": ["x", "y", "z"], "right": ["y", "z", "x"]}

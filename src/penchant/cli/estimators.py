@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from penchant.data.records import Records
@@ -57,6 +57,13 @@ class ModelOptions:
         from penchant.cli.default_formula import default_formula
 
         default = default_formula(records, with_context=self.model == "context")
+        if not default.text:
+            raise DataError(
+                "there is nothing to explain the answers by: the options have no feature, and "
+                "fewer than two names (or too many for a constant each); expected features under "
+                "[options] of the description, or `--formula`. Look at what was read with "
+                f"`penchant describe FILE`.{''.join(f' Note: {note}' for note in default.notes)}"
+            )
         said = f"Formula: {default.text}"
         if default.shrunk:
             said += f", shrunk: {default.shrunk}"

@@ -1,5 +1,6 @@
 """`penchant what-if`: expected shares if prices, times or other attributes changed."""
 
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +119,20 @@ def _print(result: Any, price: str | None) -> None:
         losses.add_column(head, justify="right")
     for w in result.welfare:
         losses.add_row(
-            w.group, f"{w.people:,}", f"{w.mean:+.3g}", f"{w.low:+.3g} to {w.high:+.3g}",
+            w.group, f"{w.people:,}", f"{w.mean:+.3g}", _ends(w.low, w.high),
             f"{100 * w.losing:.0f} %",
         )  # fmt: skip
     console.print(losses)
+    if any(math.isinf(end) for w in result.welfare for end in (w.low, w.high)):
+        console.print(
+            "An end without bound: the data leave open whether more money is a gain at all."
+        )
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval in words; of one without bound at an end, the other."""
+    if math.isinf(low) and math.isinf(high):
+        return "no bound"
+    if math.isinf(high):
+        return f"{low:+.3g} or more"
+    return f"up to {high:+.3g}" if math.isinf(low) else f"{low:+.3g} to {high:+.3g}"

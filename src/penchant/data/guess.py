@@ -201,8 +201,9 @@ def _long(columns: SeenColumns) -> tuple[Description, str] | None:
         code = columns.codes(columns.key_of(keys))[0]
         marked = np.asarray([str(v).lower() in ("1", "1.0", "true", "yes")
                              for v in columns.codes(name)[1]] + [False])  # fmt: skip
-        count = np.bincount(code, weights=marked[columns.codes(name)[0]])
-        sizes = np.bincount(code)
+        once = columns.first_of_equal_lines()
+        count = np.bincount(code[once], weights=marked[columns.codes(name)[0][once]])
+        sizes = np.bincount(code[once])
         if np.mean((count == 1) & (sizes > 1)) > 0.9:
             return _long_description(columns, keys, name, "choice", person, task)
     return None

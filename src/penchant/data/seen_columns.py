@@ -16,6 +16,7 @@ from penchant.data.columns import (
     first_appearance,
     is_number,
     is_text,
+    line_hashes,
     one_chunk,
     to_codes,
     to_floats,
@@ -46,6 +47,7 @@ class SeenColumns:
         self.names: list[str] = table.column_names
         self.lower = {name.lower(): name for name in self.names}
         self._codes: dict[str, tuple[Array, list[Any]]] = {}
+        self._distinct: Array | None = None
 
     def first(self, wanted: Iterable[str]) -> str | None:
         return next((self.lower[name] for name in wanted if name in self.lower), None)
@@ -66,6 +68,12 @@ class SeenColumns:
 
     def values(self, name: str) -> list[Any]:
         return [value for value in self.codes(name)[1] if value is not None]
+
+    def first_of_equal_lines(self) -> Array:
+        """The lines that repeat no earlier one: an export doubled the others."""
+        if self._distinct is None:
+            self._distinct = np.sort(np.unique(line_hashes(self.table), return_index=True)[1])
+        return self._distinct
 
     def is_flag(self, name: str) -> bool:
         words = {str(value).lower() for value in self.values(name)}
