@@ -49,8 +49,8 @@ def main(config: Config) -> dict[str, Any]:
     cycle = np.array([cycles(config, seed, "cycle") for seed in range(config.num_seeds)])
     order = np.array([cycles(config, seed, "order") for seed in range(config.num_seeds)])
     turned = np.array([gated(config, seed) for seed in range(config.num_seeds)])
-    flat, round_, cyclic = cycle.mean(axis=0)
-    error = max(cycle[:, 0].std(ddof=1) / config.num_seeds**0.5, 1e-3)
+    flat, round_, cyclic = (float(mean) for mean in cycle.mean(axis=0))
+    error = max(float(cycle[:, 0].std(ddof=1)) / config.num_seeds**0.5, 1e-3)
     claims = [
         within_doubt("accuracy of worths on a cycle", 0.50, flat, se=error, source=SOURCE),
         as_printed("accuracy of one plane on a cycle", 1.00, round_, decimals=2, source=SOURCE),
