@@ -1,0 +1,193 @@
+"""A small reward network on embeddings, or an ensemble of them: two layers, pairs in mini-batches.
+
+Plain NumPy: some tens of features and a few thousand pairs take seconds, and nothing needs torch.
+It is a learner of `sgd.py`, whose loop brings order, schedule, early stopping and checkpoints.
+
+Legend: N texts, D dimensions, W width of the hidden layer, H members of the ensemble, B pairs, C
+pairs of one step, R rows of texts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import DataError
+from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
+from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
+from penchant.fitting.sgd import State, TrainConfig, Training, train
+from penchant.numerics.arrays import Array, sigmoid
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftPairs:
+    """B pairs of N embedded texts, winner first as the label has it. target: how sure the label is,
+    0 to 1; margin: log-odds by which the winner has to win; weight: of each pair, for each
+    member (zero leaves it out of that member's bootstrap)."""
+
+    features: Float[Array, "N D"]
+    winner: Int[Array, " B"]
+    loser: Int[Array, " B"]
+    target: Float[Array, " B"]
+    margin: Float[Array, " B"]
+    weight: Float[Array, "H B"]
+
+    @classmethod
+    def plain(
+        cls,
+        features: Float[Array, "N D"],
+        winner: Int[Array, " B"],
+        loser: Int[Array, " B"],
+        members: int = 1,
+        rng: np.random.Generator | None = None,
+    ) -> "SoftPairs":
+        """Labels as they are; with a generator, a bootstrap (Poisson weights) for each member."""
+        size = (members, len(winner))
+        weight = np.ones(size) if rng is None else rng.poisson(1.0, size).astype(float)
+        return cls(
+            features=features, winner=winner, loser=loser, target=np.ones(len(winner)),
+            margin=np.zeros(len(winner)), weight=weight,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardNetworkConfig:
+    """width: hidden units; 0 is a linear head. adam: weight_decay acts on the layers' weights."""
+
+    width: int = 64
+    adam: AdamConfig = field(default_factory=AdamConfig)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardNetworks:
+    """H networks r(f) = silu(f A + b) w, or f w where there is no hidden layer."""
+
+    parameters: Mapping[str, Array]
+
+    def rewards(self, features: Float[Array, "R D"]) -> Float[Array, "H R"]:
+        """What each member thinks each text is worth; differences count."""
+        return _forward(self.parameters, features)[0]
+
+
+def fit_reward_networks(
+    pairs: SoftPairs,
+    config: RewardNetworkConfig,
+    training: TrainConfig,
+    held_out: Int[Array, " M"] | None = None,
+) -> tuple[RewardNetworks, Training]:
+    """Maximise sum_b weight_b (t log sigmoid(gap - m) + (1 - t) log sigmoid(m - gap)) by Adam.
+
+    A two-layer head with SiLU is what an ablation of reward models found best (Zhang et al. 2025,
+    BaseReward); they found no penalty of use beside it. `held_out`: pairs for early stopping; none
+    trains to the last epoch. Members share the order of the pairs and differ in start and weights.
+
+    Raises `DataError` for features that are not finite.
+    """
+    if not np.all(np.isfinite(pairs.features)):
+        raise DataError("the features are not all finite numbers; expected so. Drop such texts.")
+    held_out = np.zeros(0, dtype=np.int64) if held_out is None else held_out
+    learner = _Learner(pairs, config)
+    mine = np.setdiff1d(np.arange(len(pairs.winner)), held_out)
+    done = train(learner, mine, held_out, training)
+    return RewardNetworks(parameters=learner.parameters), done
+
+
+class _Learner:
+    """Implements `sgd.Learner`."""
+
+    def __init__(self, pairs: SoftPairs, config: RewardNetworkConfig) -> None:
+        self.pairs, self.config = pairs, config
+        rng = np.random.default_rng(config.seed)
+        members, size = len(pairs.weight), pairs.features.shape[1]
+        if config.width == 0:
+            self.parameters: dict[str, Array] = {"out": np.zeros((members, size))}
+        else:
+            self.parameters = {
+                "hidden": rng.normal(size=(members, size, config.width)) / np.sqrt(size),
+                "bias": np.zeros((members, 1, config.width)),
+                "out": rng.normal(size=(members, config.width)) / np.sqrt(config.width),
+            }
+        self.memory = AdamMemory.fresh(self.parameters)
+
+    def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
+        value, gradients = _gradients(self.parameters, self.pairs, examples)
+        self.parameters, self.memory = adam_step(
+            self.parameters, gradients, self.memory, learning_rate, self.config.adam,
+            decayed=frozenset({"hidden", "out"}),
+        )  # fmt: skip
+        return value
+
+    def evaluate(self, examples: Int[Array, " C"]) -> float:
+        pairs = self.pairs
+        winner = _forward(self.parameters, pairs.features[pairs.winner[examples]])[0]
+        loser = _forward(self.parameters, pairs.features[pairs.loser[examples]])[0]
+        gap = winner - loser - pairs.margin[examples]
+        return float(soft_log_prob(gap, pairs.target[examples]).mean())
+
+    def state(self) -> State:
+        kept = {f"parameters/{name}": value for name, value in self.parameters.items()}
+        kept |= {f"mean/{name}": value for name, value in self.memory.mean.items()}
+        kept |= {f"square/{name}": value for name, value in self.memory.square.items()}
+        return kept | {"steps": np.array(self.memory.steps)}
+
+    def restore(self, state: State) -> None:
+        def part(of: str) -> dict[str, Array]:
+            return {name: np.array(state[f"{of}/{name}"]) for name in self.parameters}
+
+        steps = int(state["steps"])
+        self.memory = AdamMemory(mean=part("mean"), square=part("square"), steps=steps)
+        self.parameters = part("parameters")
+
+
+def _forward(
+    parameters: Mapping[str, Array], features: Float[Array, "R D"]
+) -> tuple[Float[Array, "H R"], tuple[Array, ...]]:
+    """Rewards, and what the way back needs: inputs of the hidden units, their opening, outputs."""
+    if "hidden" not in parameters:
+        return parameters["out"] @ features.T, ()
+    inputs = features @ parameters["hidden"] + parameters["bias"]
+    opening = sigmoid(inputs)
+    outputs = inputs * opening
+    return (outputs @ parameters["out"][:, :, None])[:, :, 0], (opening, outputs)
+
+
+def _gradients(
+    parameters: Mapping[str, Array], pairs: SoftPairs, examples: Int[Array, " C"]
+) -> tuple[float, dict[str, Array]]:
+    """The mean log-probability, and the gradient of minus it for each member."""
+    rows = np.concatenate([pairs.winner[examples], pairs.loser[examples]])
+    features, size = pairs.features[rows], len(examples)
+    rewards, kept = _forward(parameters, features)
+    gap = rewards[:, :size] - rewards[:, size:] - pairs.margin[examples]
+    target, weight = pairs.target[examples], pairs.weight[:, examples]
+    slope = -weight * soft_score(gap, target) / size
+    pull = np.concatenate([slope, -slope], axis=1)
+    value = float((weight * soft_log_prob(gap, target)).mean())
+    if not kept:
+        return value, {"out": pull @ features}
+    opening, outputs = kept
+    inward = pull[:, :, None] * parameters["out"][:, None, :]
+    inward = inward * (opening + outputs * (1.0 - opening))
+    return value, {
+        "hidden": features.T @ inward,
+        "bias": inward.sum(axis=1, keepdims=True),
+        "out": np.einsum("hr,hrw->hw", pull, outputs),
+    }
+
+
+def relabelled(
+    pairs: SoftPairs,
+    *,
+    target: Float[Array, " B"] | None = None,
+    margin: Float[Array, " B"] | None = None,
+    keep: Float[Array, " B"] | None = None,
+) -> SoftPairs:
+    """The same pairs with other targets or margins, or weighed by how far they are kept."""
+    return replace(
+        pairs,
+        target=pairs.target if target is None else target,
+        margin=pairs.margin if margin is None else margin,
+        weight=pairs.weight if keep is None else pairs.weight * keep,
+    )

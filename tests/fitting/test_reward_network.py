@@ -1,0 +1,106 @@
+"""Reward networks: their gradient, an ensemble as its members, and labels that are cleaned."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penchant.errors import DataError
+from penchant.feedback.corrupted_pair import soft_log_prob
+from penchant.fitting.reward_network import (
+    RewardNetworkConfig,
+    SoftPairs,
+    _forward,
+    _gradients,
+    _Learner,
+    fit_reward_networks,
+    relabelled,
+)
+from penchant.fitting.sgd import TrainConfig
+
+
+def world(members=3, num_pairs=40, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(60, 4))
+    winner = rng.integers(0, 60, num_pairs)
+    return SoftPairs(
+        features=features, winner=winner, loser=(winner + rng.integers(1, 60, num_pairs)) % 60,
+        target=rng.random(num_pairs), margin=rng.normal(size=num_pairs),
+        weight=rng.uniform(0, 2, (members, num_pairs)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [0, 5])
+def test_the_gradient_is_that_of_finite_differences(width):
+    pairs, rows = world(), np.arange(17)
+    parameters = {
+        name: np.random.default_rng(3).normal(size=value.shape)
+        for name, value in _Learner(pairs, RewardNetworkConfig(width=width)).parameters.items()
+    }
+
+    def loss(changed):
+        winner = _forward(changed, pairs.features[pairs.winner[rows]])[0]
+        loser = _forward(changed, pairs.features[pairs.loser[rows]])[0]
+        gap = winner - loser - pairs.margin[rows]
+        return -(pairs.weight[:, rows] * soft_log_prob(gap, pairs.target[rows])).sum() / len(rows)
+
+    _, gradients = _gradients(parameters, pairs, rows)
+    for name, value in parameters.items():
+        for place in np.random.default_rng(4).integers(0, value.size, 8):
+            step = np.zeros(value.size)
+            step[place] = 1e-5
+            apart = step.reshape(value.shape)
+            up, down = (loss({**parameters, name: value + s * apart}) for s in (1, -1))
+            assert gradients[name].ravel()[place] == pytest.approx((up - down) / 2e-5, abs=1e-7)
+
+
+def test_members_with_equal_weights_and_starts_are_one_network():
+    pairs = world(members=1)
+    both = replace(pairs, weight=np.repeat(pairs.weight, 2, axis=0))
+    config = TrainConfig(batch_size=8, max_epochs=3, patience=None)
+    # Linear heads start at zero, so that members differ in nothing.
+    alone, _ = fit_reward_networks(pairs, RewardNetworkConfig(width=0), config)
+    twice, _ = fit_reward_networks(both, RewardNetworkConfig(width=0), config)
+    np.testing.assert_allclose(twice.parameters["out"][1], alone.parameters["out"][0], atol=1e-12)
+
+
+def test_a_pair_of_no_weight_teaches_nothing():
+    pairs = world(members=1)
+    keep = np.where(np.arange(40) < 30, 1.0, 0.0)
+    config = TrainConfig(batch_size=40, max_epochs=5, patience=None)
+    other = replace(pairs, target=np.where(keep > 0, pairs.target, 1.0 - pairs.target))
+    one, two = (
+        fit_reward_networks(relabelled(p, keep=keep), RewardNetworkConfig(), config)[0]
+        for p in (pairs, other)
+    )
+    np.testing.assert_allclose(one.rewards(pairs.features), two.rewards(pairs.features))
+
+
+def test_a_hidden_layer_learns_what_no_line_can():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, 5))
+    worth = np.abs(features[:, 0]) * 4
+    first, second = np.arange(1000), np.arange(1000, 2000)
+    won = worth[first] > worth[second]
+    pairs = SoftPairs.plain(features, np.where(won, first, second), np.where(won, second, first))
+    config = TrainConfig(batch_size=64, max_epochs=20, learning_rate=0.01)
+    found = []
+    for width in (0, 32):
+        nets, training = fit_reward_networks(
+            pairs, RewardNetworkConfig(width=width), config, held_out=np.arange(700, 1000)
+        )
+        rewards = nets.rewards(features)[0]
+        found.append(np.mean(rewards[pairs.winner[700:]] > rewards[pairs.loser[700:]]))
+        assert training.looks
+    assert found[0] < 0.6
+    assert found[1] > 0.9
+
+
+def test_features_that_are_no_numbers_are_refused():
+    pairs = world()
+    broken = pairs.features.copy()
+    broken[3, 1] = np.inf
+    with pytest.raises(DataError, match="not all finite"):
+        fit_reward_networks(
+            replace(pairs, features=broken), RewardNetworkConfig(), TrainConfig(max_epochs=1)
+        )
