@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +23,7 @@ from penchant.data import samples
 from penchant.data.description import Description, load
 from penchant.data.readers.write import write
 from penchant.data.votes import Votes
+from penchant.simulation.decisions import DecisionWorld
 from penchant.models import hierarchical_logit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +147,26 @@ def write_files(folder):
     profiles = samples.conjoint()
     profiles = profiles.with_columns(rows={"age": 20 + np.arange(len(profiles)) // 5 % 50})
     write(profiles, folder / "profiles.csv", as_lines(*profiles.columns("feature")))
+    write_log(folder)
+
+
+def write_log(folder):
+    """A log of decisions with whole menus, and its description."""
+    log = DecisionWorld().draw(400, np.random.default_rng(0))
+    columns = {
+        name: log.options[name].to_numpy(zero_copy_only=False).reshape(-1, 4)
+        for name in ("propensity", "target", "success")
+    }
+    action = np.argmin(np.isnan(columns["success"]), axis=1)
+    click = columns.pop("success")[np.arange(len(action)), action].astype(int)
+    lists = {name: list(values) for name, values in columns.items()}
+    told = {"menu": [list("abcd")] * len(action), "x": log.rows["x"], "action": action}
+    pq.write_table(pa.table({**told, **lists, "click": click}), folder / "log.parquet")
+    (folder / "log.toml").write_text(
+        'layout = "decisions"\n[rows]\ncontext = ["x"]\n[options]\noption = "menu"\n'
+        'propensity = "propensity"\nfeatures = ["target"]\n'
+        '[answer]\ncolumn = "click"\naction = "action"\n'
+    )
 
 
 def test_pages_hold_something_to_test():

@@ -27,6 +27,8 @@ _CODES = re.compile(
 )
 # More whole numbers than this are an amount, whatever they are called; fewer may be codes.
 _MOST_MAYBE_CODES = 30
+# So many rounds should stand behind each coefficient of a reward model that nobody asked for.
+_ROUNDS_PER_PARAMETER = 50
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,27 @@ def _left_out(name: str, levels: int) -> str:
         f"column {name!r} has {levels} levels and is not in the default formula; name it in "
         "--formula to use it."
     )
+
+
+def reward_formula(records: Records) -> DefaultFormula:
+    """Options, their features and the situation; options by situation where rounds are many.
+
+    A reward has a level of its own, which a choice has not, so that what all options of a menu
+    share matters by itself.
+    """
+    notes: list[str] = []
+    plain = default_formula(records, with_context=False)
+    names = (*records.columns("person_feature"), *records.columns("context"))
+    context = [term for name in names if (term := _context_term(records, name, notes))]
+    terms = [term for term in (plain.text, *context) if term]
+    options = _num_levels(records.options["option"])
+    if "option" in plain.text.split(" + ") and context:
+        size = options * (1 + sum(_width(records, name) for name in names))
+        if size * _ROUNDS_PER_PARAMETER <= len(records):
+            terms.append(f"option:({' + '.join(context)})")
+    return DefaultFormula(" + ".join(terms), "", (*plain.notes, *notes))
+
+
+def _width(records: Records, name: str) -> int:
+    column = records.rows[name]
+    return 1 if is_number(column.type) else min(_num_levels(column), MOST_LEVELS)

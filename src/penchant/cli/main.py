@@ -13,6 +13,7 @@ from penchant.cli.effects import effects
 from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
+from penchant.cli.ope import ope
 from penchant.cli.predict import predict
 from penchant.cli.rank import rank
 from penchant.cli.report import report
@@ -50,6 +51,7 @@ app.command("what-if")(what_if)
 app.command()(elasticities)
 app.command()(effects)
 app.command()(rank)
+app.command()(ope)
 app.command()(report)
 app.command()(score)
 app.command()(serve)

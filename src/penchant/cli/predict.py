@@ -30,7 +30,6 @@ def predict(
     """
     from penchant.beliefs.belief import Belief
     from penchant.cli.reading import read_file
-    from penchant.models.estimator import flat_probabilities
 
     learnt = Belief.load(belief)
     data = read_file(file, description, on_bad_rows=on_bad_rows, belief=belief, quiet=json)
@@ -42,7 +41,7 @@ def predict(
         )  # fmt: skip
     with shell.waiting(f"Predicting {len(data.records):,} menus", json):
         batch = learnt.encode(data.records)
-        probability = flat_probabilities(batch, learnt.predict_proba(batch, known))
+        probability = batch.flat(learnt.predict_proba(batch, known))
     table = _table(data.records, probability)
     if out is not None:
         from penchant.data.readers.table import write_table

@@ -265,11 +265,9 @@ class AsEstimator:
 
     def predict_proba(self, data: "Records", history: "Records | None" = None) -> Any:
         """The probability of each option shown."""
-        from penchant.models.estimator import flat_probabilities
-
         known = None if history is None else self.belief.encode(history)
         batch = self.belief.encode(data)
-        return flat_probabilities(batch, self.belief.predict_proba(batch, known))
+        return batch.flat(self.belief.predict_proba(batch, known))
 
 
 def calibration_of(model: str, predictions: "Predictions") -> "Calibration":

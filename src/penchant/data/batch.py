@@ -186,6 +186,19 @@ class Batch:
             row=row,
         )
 
+    def flat(self, blocks: Sequence[Float[Array, "_ _"]]) -> Float[Array, " N"]:
+        """One number per option of each block as one per option shown, in the records' order."""
+        sizes = np.zeros(self.num_rows, dtype=np.int64)
+        for block in self.blocks:
+            sizes[block.row] = block.offered.sum(axis=1)
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        flat = np.full(start[-1], np.nan)
+        for block, values in zip(self.blocks, blocks, strict=True):
+            before = np.cumsum(block.offered, axis=1) - 1
+            place = start[block.row][:, None] + before
+            flat[place[block.offered]] = values[block.offered]
+        return flat
+
     def to_torch(self, dtype: object = None, device: object = None) -> "Batch":
         """The same batch with torch tensors in place of NumPy arrays (floats cast to `dtype`)."""
         import torch

@@ -72,7 +72,7 @@ class Estimator:
             blocks = belief.forecast(batch, known, num_draws=self.doubt_draws, rng=rng)
         else:
             blocks = belief.predict_proba(batch, known)
-        return flat_probabilities(batch, blocks)
+        return batch.flat(blocks)
 
     def score(self, data: Records | Batch, history: Records | Batch | None = None) -> float:
         """Mean log-probability of what people answered, in nats per row; higher is better.
@@ -236,17 +236,3 @@ def fit_scores(
         prior_scale=prior_scale,
         encoder=fitted,
     )
-
-
-def flat_probabilities(batch: Batch, blocks: tuple[Float[Array, "_ _"], ...]) -> Float[Array, " N"]:
-    """Block probabilities as one number per option shown, rows in the records' order."""
-    sizes = np.zeros(batch.num_rows, dtype=np.int64)
-    for block in batch.blocks:
-        sizes[block.row] = block.offered.sum(axis=1)
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    flat = np.full(start[-1], np.nan)
-    for block, probabilities in zip(batch.blocks, blocks):
-        before = np.cumsum(block.offered, axis=1) - 1
-        place = start[block.row][:, None] + before
-        flat[place[block.offered]] = probabilities[block.offered]
-    return flat

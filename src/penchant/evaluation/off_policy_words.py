@@ -1,0 +1,205 @@
+"""Whether a log can be believed about a policy, in plain words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.data.columns import to_codes, to_floats
+from penchant.data.decisions import Decisions
+from penchant.metrics.importance import Overlap, drift_p_value, propensity_test
+from penchant.metrics.intervals import clustered_mean
+from penchant.numerics.arrays import Array
+
+# Seen by chance once in a thousand logs.
+SURPRISING, SURPRISING_Z = 1e-3, 3.29
+_FEW, _FEW_SHARE, _HEAVY = 100.0, 0.1, 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """name: what was looked at. verdict: "fine", "care" (read the interval with care) or "wrong"
+    (an assumption does not hold). text: a sentence for a reader."""
+
+    name: str
+    verdict: Literal["fine", "care", "wrong"]
+    text: str
+
+
+def findings_of_log(decisions: Decisions, *, is_estimated: bool) -> tuple[Finding, ...]:
+    """What holds of the log whatever the policy: are propensities true, did its policy change?"""
+    found = []
+    if decisions.has_whole_propensities and not is_estimated:
+        found.append(_calibration(decisions))
+    elif not decisions.has_whole_menus:
+        found.append(
+            Finding(
+                "menus",
+                "care",
+                "The log says only what was shown, not what else could have been: support cannot "
+                "be checked, and estimates by a reward model are not possible. Log whole menus, or "
+                "complete them with --menu.",
+            )
+        )
+    if is_estimated:
+        found.append(
+            Finding(
+                "propensities",
+                "care",
+                "Propensities were estimated from what was taken: everything below holds only if "
+                "the formula knows all that the logging policy looked at.",
+            )
+        )
+    found.append(_drift(decisions, is_estimated))
+    return tuple(found)
+
+
+def findings_of_policy(
+    decisions: Decisions,
+    overlap: Overlap,
+    weight: Float[Array, " B"],
+    target: Float[Array, " N"],
+    predicted: Float[Array, " N"] | None,
+) -> tuple[Finding, ...]:
+    """Overlap, support, E[w] = 1, balance of the weights, and the reward model's own mistakes."""
+    found = [_effective(overlap), _support(overlap), _mean_weight(overlap)]
+    if overlap.heaviest > _HEAVY:
+        found.append(
+            Finding(
+                "heavy weights",
+                "care",
+                f"1 % of the rounds carry {overlap.heaviest:.0%} of all weight, the heaviest "
+                f"{overlap.max_weight:,.0f} times its own: a few rounds decide, and normal "
+                "intervals may be too narrow.",
+            )
+        )
+    if predicted is not None:
+        found += _balance(decisions, weight, target, predicted)
+    return tuple(found)
+
+
+def _calibration(decisions: Decisions) -> Finding:
+    codes, names = to_codes(decisions.records.options["option"])
+    test = propensity_test(
+        np.maximum(codes, 0), decisions.records.row_of_option, decisions.propensities,
+        decisions.taken,
+    )  # fmt: skip
+    if test.p_value >= SURPRISING:
+        return Finding(
+            "propensities", "fine", "Options were taken as often as their propensities say."
+        )
+    worst, rounds = int(np.abs(test.z).argmax()), len(decisions)
+    name = str(names[worst]) if names else "one option"
+    return Finding(
+        "propensities", "wrong",
+        f"Option {name!r} was taken in {test.taken[worst] / rounds:.1%} of the rounds, where its "
+        f"propensities say {test.said[worst] / rounds:.1%} ({abs(test.z[worst]):.0f} standard "
+        "errors apart): the logged propensities are not those of the policy that decided.",
+    )  # fmt: skip
+
+
+def _drift(decisions: Decisions, is_estimated: bool) -> Finding:
+    """Of what was taken, between the earlier and the later half of the log."""
+    rows, taken = decisions.records.rows, decisions.records.options["option"].take(decisions.taken)
+    moment = np.arange(len(decisions), dtype=np.float64)
+    if "time" in rows.column_names:
+        time = rows["time"]
+        moment = np.asarray(time.to_numpy()).astype("datetime64[us]").astype(np.float64) if (
+            "timestamp" in str(time.type)
+        ) else to_floats(time) if "string" not in str(time.type) else moment  # fmt: skip
+    half = (np.argsort(np.argsort(moment, kind="stable")) >= len(moment) // 2).astype(np.int64)
+    p_value = drift_p_value(to_codes(taken)[0], half)
+    if p_value >= SURPRISING:
+        return Finding("drift", "fine", "The logging policy took the same actions early and late.")
+    return Finding(
+        "drift", "care" if is_estimated else "fine",
+        "The logging policy changed between the first and the second half of the log"
+        + (": one model of it for all rounds is doubtful." if is_estimated
+           else "; logged propensities take care of that."),
+    )  # fmt: skip
+
+
+def _effective(overlap: Overlap) -> Finding:
+    share = overlap.effective / max(overlap.rounds, 1)
+    text = (
+        f"The {overlap.rounds:,} rounds are worth {overlap.effective:,.0f} ({share:.1%}) decided "
+        "by this policy itself; "
+        f"it might have taken the logged action in {overlap.agreeing:.1%} of them."
+    )
+    few = overlap.effective < _FEW or share < _FEW_SHARE
+    return Finding("overlap", "care" if few else "fine", text)
+
+
+def _support(overlap: Overlap) -> Finding:
+    if np.isnan(overlap.unsupported):
+        return Finding(
+            "support",
+            "care",
+            "Whether the log covers all that this policy does is not known: propensities of what "
+            "was not taken are not in the log.",
+        )
+    if overlap.unsupported > 1e-9:
+        return Finding(
+            "support",
+            "wrong",
+            f"{overlap.unsupported:.2%} of what this policy does is never done by the logging "
+            "policy: no weight can tell what that would earn, only the reward model guesses it.",
+        )
+    return Finding("support", "fine", "Everything that this policy does, the log does at times.")
+
+
+def _mean_weight(overlap: Overlap) -> Finding:
+    said = (
+        f"Weights average {overlap.mean_weight:.3f}, {abs(overlap.mean_z):.1f} standard errors "
+        "from 1"
+    )
+    if abs(overlap.mean_z) < SURPRISING_Z:
+        return Finding("mean weight", "fine", f"{said}, as they should.")
+    return Finding(
+        "mean weight", "wrong",
+        f"{said}: propensities are not true, or the policy does what the log never does.",
+    )  # fmt: skip
+
+
+def _balance(
+    decisions: Decisions,
+    weight: Float[Array, " B"],
+    target: Float[Array, " N"],
+    predicted: Float[Array, " N"],
+) -> list[Finding]:
+    """E[w q] = E[sum pi q] for any q if weights are true; E[w (r - q)] = 0 if q is."""
+    own = predicted[decisions.taken]
+    value = decisions.total(target * predicted)
+    found = []
+    z = _z(decisions, weight * own - value)
+    if abs(z) >= SURPRISING_Z:
+        found.append(
+            Finding(
+                "balance",
+                "wrong",
+                f"Weighted, the log's expected rewards are {abs(z):.1f} standard errors from those "
+                "of the policy: the propensities are not true.",
+            )
+        )
+    z = _z(decisions, weight * (decisions.reward - own))
+    if abs(z) >= SURPRISING_Z:
+        found.append(
+            Finding(
+                "reward model",
+                "care",
+                f"The reward model is {abs(z):.1f} standard errors {'low' if z > 0 else 'high'} "
+                "under this policy: do not quote the direct estimate.",
+            )
+        )
+    else:
+        found.append(
+            Finding("reward model", "fine", "The reward model shows no mistake under this policy.")
+        )
+    return found
+
+
+def _z(decisions: Decisions, terms: Float[Array, " B"]) -> float:
+    one = clustered_mean(terms, decisions.cluster, decisions.weight, level=0.6826894921370859)
+    error = (one.high - one.low) / 2
+    return one.estimate / error if error > 0 else 0.0

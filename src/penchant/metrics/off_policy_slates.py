@@ -1,0 +1,107 @@
+"""Slates: what another policy would have earned where each round shows several items at once.
+
+Every estimator returns one term a round, as in `metrics/off_policy.py`; the slate's value is the
+sum of the rewards of its places. They differ in what a place's reward may depend on: the less, the
+smaller the weights, and the more is assumed.
+
+Legend: B rounds, L places from the top. `weight[b, l]` is pi / mu of the item at place l given
+those above it, so that its product over places is the weight of the whole slate; with policies
+that fill places independently it is the weight of the place alone.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.errors import DataError
+from penchant.numerics.arrays import Array
+
+
+def slate_ips(
+    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
+) -> Float[Array, " B"]:
+    """prod_l w_l sum_l r_l: a place's reward may depend on the whole slate."""
+    return weight.prod(axis=1) * reward.sum(axis=1)
+
+
+def independent_ips(
+    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
+) -> Float[Array, " B"]:
+    """sum_l w_l r_l, `weight` of each place alone: an item is taken or left whatever stands around
+    it, the position-based and item-position models (Li et al. 2018)."""
+    return (weight * reward).sum(axis=1)
+
+
+def cascade_ips(
+    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
+) -> Float[Array, " B"]:
+    """sum_l (prod_{m <= l} w_m) r_l: people read from the top, so that a place's reward depends on
+    it and those above. Reward-interaction IPS (McInerney et al. 2020)."""
+    return (np.cumprod(weight, axis=1) * reward).sum(axis=1)
+
+
+def cascade_doubly_robust(
+    weight: Float[Array, "B L"],
+    reward: Float[Array, "B L"],
+    predicted: Float[Array, "B L"],
+    value: Float[Array, "B L"],
+) -> Float[Array, " B"]:
+    """sum_l [W_l (r_l - Q_l) + W_{l-1} V_l], W_l = prod_{m <= l} w_m (Kiyohara et al. 2022).
+
+    predicted: Q_l, the reward expected from place l on, given the slate down to l; value: V_l, the
+    target's mean of Q_l over the item at l, given the slate above. Q_l takes in what follows, so
+    the residual at l is that of r_l + V_{l+1}, which the sum telescopes to.
+    """
+    down_to = np.cumprod(weight, axis=1)
+    above = np.column_stack([np.ones(len(weight)), down_to[:, :-1]])
+    return (down_to * (reward - predicted) + above * value).sum(axis=1)
+
+
+def pseudo_inverse(
+    target: Float[Array, "B L K"],
+    shown: Float[Array, "B L K"],
+    second_moment: Float[Array, "B LK LK"],
+    reward: Float[Array, " B"],
+) -> Float[Array, " B"]:
+    """r q' Gamma^+ 1_s: a slate's reward is a sum of unknown parts, one an item and place.
+
+    target: the target's probability of item k at place l; shown: 1 where the logged slate has it;
+    second_moment: Gamma = E_mu[1_s 1_s'] over places and items, row by row; reward: of the whole
+    slate, parts need not be seen (Swaminathan et al. 2017, equation 5). Weights grow with the
+    number of places times items, not with its power.
+
+    Raises DataError where the target shows an item at a place where the log never does.
+    """
+    num = len(reward)
+    wanted, seen = target.reshape(num, -1), shown.reshape(num, -1)
+    solved = np.linalg.pinv(second_moment, hermitian=True) @ wanted[:, :, None]
+    never = (np.diagonal(second_moment, axis1=1, axis2=2) <= 0) & (wanted > 0)
+    if never.any():
+        row = int(np.argmax(never.any(axis=1)))
+        raise DataError(
+            f"in round {row} the target shows an item at a place where the logging policy never "
+            f"does ({int(never.any(axis=1).sum())} rounds are like this); expected a positive "
+            "probability in the log. Leave these rounds out, or use a reward model."
+        )
+    return reward * (solved[:, :, 0] * seen).sum(axis=1)
+
+
+def independent_second_moment(logged: Float[Array, "B L K"]) -> Float[Array, "B LK LK"]:
+    """Gamma of a policy that fills each place by itself, item k at place l with `logged[b, l, k]`."""
+    num, places, items = logged.shape
+    flat = logged.reshape(num, places * items)
+    gamma = flat[:, :, None] * flat[:, None, :]
+    place = np.repeat(np.arange(places), items)
+    same = place[:, None] == place
+    # Of one place exactly one item is shown.
+    gamma = np.where(same, 0.0, gamma)
+    diagonal = np.arange(places * items)
+    gamma[:, diagonal, diagonal] = flat
+    return gamma
+
+
+def uniform_second_moment(places: int, items: int) -> Float[Array, "LK LK"]:
+    """Gamma of a ranking drawn at random: every order of `places` out of `items` alike."""
+    place, item = np.repeat(np.arange(places), items), np.tile(np.arange(items), places)
+    other = (place[:, None] != place) & (item[:, None] != item)
+    gamma = np.where(other, 1.0 / max(items * (items - 1), 1), 0.0)
+    return gamma + np.eye(places * items) / items

@@ -1,0 +1,84 @@
+"""Choosing among many policies judged on one log, corrected for having looked at all of them.
+
+Legend: M policies, B rounds, C clusters, R draws.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.metrics.intervals import dense_codes
+from penchant.metrics.rank_intervals import simultaneous_ranks
+from penchant.numerics.arrays import Array
+
+_DRAWS = 4000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PolicyChoice:
+    """value, low, high: intervals that all hold together. may_be_best: policies that no other
+    surely beats. beats_logged: surely better than the logging policy earned, all together.
+    best: of the highest estimate; `best_low` is what it surely earns, though it was picked by
+    looking."""
+
+    value: Float[Array, " M"]
+    low: Float[Array, " M"]
+    high: Float[Array, " M"]
+    may_be_best: Bool[Array, " M"]
+    beats_logged: Bool[Array, " M"]
+    best: int
+
+    @property
+    def best_low(self) -> float:
+        return float(self.low[self.best])
+
+
+def choose_policy(
+    terms: Float[Array, "M B"],
+    logged: Float[Array, " B"],
+    cluster: Int[Array, " B"],
+    generator: np.random.Generator,
+    *,
+    weight: Float[Array, " B"] | None = None,
+    level: float = 0.95,
+) -> PolicyChoice:
+    """Compare estimates by their terms (`metrics/off_policy.py`) on the same rounds.
+
+    Values hold together by the `level` quantile of the largest |t| under the joint normal law of
+    the estimates; which policies beat which, and the logged reward, by the same maximum over
+    differences, stepped down (Romano and Wolf 2005; `simultaneous_ranks`). `logged` is the reward
+    of each round.
+    """
+    everyone = np.vstack([terms, logged])
+    value, covariance = joint_mean(everyone, cluster, weight)
+    errors = np.sqrt(np.diag(covariance))[:-1]
+    drawn = generator.multivariate_normal(
+        np.zeros(len(terms)), covariance[:-1, :-1], size=_DRAWS, method="svd"
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        largest = np.nan_to_num(np.abs(drawn) / errors).max(axis=1)
+    reach = float(np.quantile(largest, level)) * errors
+    places = simultaneous_ranks(value[:-1], covariance[:-1, :-1], generator, level=level)
+    against = simultaneous_ranks(value, covariance, generator, level=level)
+    assert against.above is not None
+    return PolicyChoice(
+        value=value[:-1], low=value[:-1] - reach, high=value[:-1] + reach,
+        may_be_best=places.low == 1, beats_logged=against.above[:-1, -1],
+        best=int(np.argmax(value[:-1])),
+    )  # fmt: skip
+
+
+def joint_mean(
+    terms: Float[Array, "M B"],
+    cluster: Int[Array, " B"],
+    weight: Float[Array, " B"] | None = None,
+) -> tuple[Float[Array, " M"], Float[Array, "M M"]]:
+    """Weighted means and their covariance, clustered: `clustered_mean` for several at once."""
+    weight = np.ones(terms.shape[1]) if weight is None else weight
+    codes, num = dense_codes(cluster)
+    mean = terms @ weight / weight.sum()
+    totals = np.stack(
+        [np.bincount(codes, weight * (row - m), minlength=num) for row, m in zip(terms, mean)]
+    )
+    return mean, num / max(num - 1, 1) * totals @ totals.T / weight.sum() ** 2

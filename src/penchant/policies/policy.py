@@ -1,0 +1,134 @@
+"""A policy says how likely it is to take each option: a probability a line, one in every menu.
+
+Legend: N options over all menus, B rounds.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.belief import Belief
+from penchant.data.columns import to_floats
+from penchant.data.records import Records
+from penchant.errors import ConfigError, DataError
+from penchant.numerics.arrays import Array
+
+_SUM_TOLERANCE = 1e-3
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Records to the probability of taking each option, in the order of their options.
+
+    NaN where a policy cannot say (of a logged policy, what was not taken).
+    """
+
+    def __call__(self, records: Records) -> Float[Array, " N"]: ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every option of the menu alike."""
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        return 1.0 / np.repeat(records.menu_sizes, records.menu_sizes)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The policy that made the log, as far as it wrote down its propensities."""
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        if "propensity" not in records.options.column_names:
+            return np.full(records.options.num_rows, np.nan)
+        return to_floats(records.options["propensity"])
+
+
+@dataclass(frozen=True)
+class Column:
+    """Probabilities that stand in a column of the options."""
+
+    name: str
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        if self.name not in records.options.column_names:
+            raise DataError(
+                f"there is no column {self.name!r} of options; expected one with the policy's "
+                f"probability of each. There are {', '.join(records.options.column_names)}."
+            )
+        found = to_floats(records.options[self.name])
+        total = np.add.reduceat(found, records.offsets[:-1])
+        bad = ~((found >= 0) & (found <= 1 + _SUM_TOLERANCE))
+        # One option a round says nothing of the others, so that nothing need add up.
+        whole = records.menu_sizes > 1
+        off = whole & (np.abs(total - 1.0) > _SUM_TOLERANCE)
+        if bad.any() or off.any():
+            row = int(np.argmax(off)) if off.any() else int(records.row_of_option[np.argmax(bad)])
+            raise DataError(
+                f"column {self.name!r} gives round {row} probabilities that add up to "
+                f"{total[row]:.6g} ({int(off.sum()) or int(bad.sum())} are like this); expected "
+                "numbers from 0 to 1 that add up to 1 over each menu."
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Greedy:
+    """The option of the highest expected worth; equal ones share the probability."""
+
+    belief: Belief
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        worth = expected_worth(self.belief, records)
+        best = np.maximum.reduceat(worth, records.offsets[:-1])
+        is_best = (worth == np.repeat(best, records.menu_sizes)).astype(np.float64)
+        ties = np.add.reduceat(is_best, records.offsets[:-1])
+        return is_best / np.repeat(ties, records.menu_sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class EpsilonGreedy:
+    """The best option, but with probability epsilon any, all alike."""
+
+    belief: Belief
+    epsilon: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon <= 1:
+            raise ConfigError(f"epsilon is {self.epsilon}; expected a probability, such as 0.1.")
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        best = Greedy(self.belief)(records)
+        return (1.0 - self.epsilon) * best + self.epsilon * Uniform()(records)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """pi(a) proportional to exp(worth / temperature); a temperature of 0.1 is nearly greedy."""
+
+    belief: Belief
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(
+                f"the temperature is {self.temperature}; expected more than 0, such as 1."
+            )
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        worth = expected_worth(self.belief, records) / self.temperature
+        top = np.maximum.reduceat(worth, records.offsets[:-1])
+        power = np.exp(worth - np.repeat(top, records.menu_sizes))
+        return power / np.repeat(np.add.reduceat(power, records.offsets[:-1]), records.menu_sizes)
+
+
+def expected_worth(belief: Belief, records: Records) -> Float[Array, " N"]:
+    """sum_s w[g, s] u_s of each option: the mean worth over kinds of people."""
+    batch = belief.encode(records)
+    means = [np.zeros(block.offered.shape) for block in batch.blocks]
+    for worths in belief.utilities(batch):
+        weights = np.exp(worths.log_weights)
+        means[worths.block][worths.rows] = np.einsum("cks,cs->ck", worths.utilities, weights)
+    return batch.flat(means)

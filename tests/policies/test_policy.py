@@ -1,0 +1,76 @@
+"""Policies as probabilities: they add up, and say what they are called."""
+
+import numpy as np
+import pytest
+
+from penchant.data.records import Records
+from penchant.errors import ConfigError, DataError
+from penchant.models.conditional_logit import ConditionalLogit
+from penchant.policies.policy import (
+    Column,
+    EpsilonGreedy,
+    Greedy,
+    Logged,
+    Softmax,
+    Uniform,
+    expected_worth,
+)
+
+
+@pytest.fixture(scope="module")
+def menus():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(2, 5, size=60)
+    x = rng.normal(size=sizes.sum())
+    share = np.concatenate([rng.dirichlet(np.ones(k)) for k in sizes])
+    return Records.from_arrays(
+        options={"option": np.array([f"o{i % 7}" for i in range(len(x))]), "x": x, "share": share},
+        menu_sizes=sizes, rows={"chosen": rng.integers(2, size=60)}, extras=("share",),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def belief(menus):
+    return ConditionalLogit(formula="x", prior_scale=1.0).fit(menus).belief_
+
+
+def totals(records, probability):
+    return np.add.reduceat(probability, records.offsets[:-1])
+
+
+def test_probabilities_add_up_to_one_in_every_menu(menus, belief):
+    for policy in (Uniform(), Column("share"), Greedy(belief), EpsilonGreedy(belief, 0.2),
+                   Softmax(belief, 0.5)):  # fmt: skip
+        probability = policy(menus)
+        assert np.all(probability >= 0)
+        np.testing.assert_allclose(totals(menus, probability), 1.0)
+
+
+def test_softmax_at_temperature_one_is_the_model_and_cold_it_is_greedy(menus, belief):
+    blocks = belief.predict_proba(belief.encode(menus))
+    np.testing.assert_allclose(Softmax(belief)(menus), belief.encode(menus).flat(blocks))
+    np.testing.assert_allclose(Softmax(belief, 1e-6)(menus), Greedy(belief)(menus), atol=1e-6)
+    np.testing.assert_allclose(Softmax(belief, 1e6)(menus), Uniform()(menus), atol=1e-4)
+
+
+def test_greedy_takes_the_best_and_shares_among_equals(menus, belief):
+    worth = expected_worth(belief, menus)
+    greedy = Greedy(belief)(menus)
+    best = np.repeat(np.maximum.reduceat(worth, menus.offsets[:-1]), menus.menu_sizes)
+    np.testing.assert_array_equal(greedy > 0, worth == best)
+    tied = menus.with_columns(options={"x": np.zeros(len(worth))})
+    np.testing.assert_allclose(Greedy(belief)(tied), Uniform()(menus))
+    mixed = EpsilonGreedy(belief, 0.3)(menus)
+    np.testing.assert_allclose(mixed, 0.7 * greedy + 0.3 * Uniform()(menus))
+
+
+def test_what_cannot_be_a_policy_is_refused(menus, belief):
+    with pytest.raises(DataError, match="no column 'pi'"):
+        Column("pi")(menus)
+    with pytest.raises(DataError, match="add up to 1"):
+        Column("x")(menus)
+    with pytest.raises(ConfigError, match="epsilon is 2"):
+        EpsilonGreedy(belief, 2.0)
+    with pytest.raises(ConfigError, match="temperature is 0"):
+        Softmax(belief, 0.0)
+    assert np.isnan(Logged()(menus)).all()
