@@ -72,7 +72,7 @@ def test_what_is_no_log_of_decisions_is_refused_with_the_mend():
         options={"option": np.array(["a", "b"])}, menu_sizes=np.array([2]),
         rows={"chosen": np.array([0])},
     )  # fmt: skip
-    with pytest.raises(DataError, match="preference_value"):
+    with pytest.raises(DataError, match="off_policy_preferences"):
         decisions_of(choices)
     slate = Records.from_arrays(
         options={"option": np.array(["a", "b"]), "success": np.array([0, 1])},

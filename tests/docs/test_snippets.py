@@ -23,8 +23,8 @@ from penchant.data import samples
 from penchant.data.description import Description, load
 from penchant.data.readers.write import write
 from penchant.data.votes import Votes
-from penchant.simulation.decisions import DecisionWorld
 from penchant.models import hierarchical_logit
+from penchant.simulation.decisions import DecisionWorld
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

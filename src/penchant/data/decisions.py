@@ -93,7 +93,7 @@ def decisions_of(records: Records) -> Decisions:
         raise DataError(
             f"the log holds feedback of kind {', '.join(kinds) or 'none'}; expected the rewards of "
             "decisions (binary or outcome). Of picks, rankings and comparisons, "
-            "`preference_value` tells what another policy would be worth."
+            "`penchant.metrics.off_policy_preferences` tells what another policy would be worth."
         )
     answer = to_floats(records.options[_ANSWER[kinds[0]]])
     given = ~np.isnan(answer)

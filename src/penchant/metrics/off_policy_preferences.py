@@ -82,7 +82,7 @@ def preferred_to_policy(
 def worth_of_pick(
     weight: Float[Array, " B"], worth: Float[Array, "B L"], picked: Int[Array, " B"]
 ) -> Float[Array, " B"]:
-    """w u(picked): the mean worth, to whoever decides, of what people pick from the policy's slates.
+    """w u(picked): the mean worth, to whoever decides, of what people pick of the policy's slates.
 
     weight: of the whole slate (`metrics/off_policy_slates.py`). worth: what each option shown is
     worth, a margin or a fitted utility. picked: its place, -1 where nothing was picked (worth 0).

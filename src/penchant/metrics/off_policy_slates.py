@@ -16,24 +16,18 @@ from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
 
-def slate_ips(
-    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
-) -> Float[Array, " B"]:
+def slate_ips(weight: Float[Array, "B L"], reward: Float[Array, "B L"]) -> Float[Array, " B"]:
     """prod_l w_l sum_l r_l: a place's reward may depend on the whole slate."""
     return weight.prod(axis=1) * reward.sum(axis=1)
 
 
-def independent_ips(
-    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
-) -> Float[Array, " B"]:
+def independent_ips(weight: Float[Array, "B L"], reward: Float[Array, "B L"]) -> Float[Array, " B"]:
     """sum_l w_l r_l, `weight` of each place alone: an item is taken or left whatever stands around
     it, the position-based and item-position models (Li et al. 2018)."""
     return (weight * reward).sum(axis=1)
 
 
-def cascade_ips(
-    weight: Float[Array, "B L"], reward: Float[Array, "B L"]
-) -> Float[Array, " B"]:
+def cascade_ips(weight: Float[Array, "B L"], reward: Float[Array, "B L"]) -> Float[Array, " B"]:
     """sum_l (prod_{m <= l} w_m) r_l: people read from the top, so that a place's reward depends on
     it and those above. Reward-interaction IPS (McInerney et al. 2020)."""
     return (np.cumprod(weight, axis=1) * reward).sum(axis=1)
@@ -86,7 +80,7 @@ def pseudo_inverse(
 
 
 def independent_second_moment(logged: Float[Array, "B L K"]) -> Float[Array, "B LK LK"]:
-    """Gamma of a policy that fills each place by itself, item k at place l with `logged[b, l, k]`."""
+    """Gamma of a policy that fills places one by one, item k at place l with `logged[b, l, k]`."""
     num, places, items = logged.shape
     flat = logged.reshape(num, places * items)
     gamma = flat[:, :, None] * flat[:, None, :]
