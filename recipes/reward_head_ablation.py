@@ -5,8 +5,8 @@ against 71 on the harder measure of MM-RLHF), dividing rewards by the log of the
 nothing, and the mean of two backbones beats the best single one. What was asked of a small
 simulation (5,000 pairs, a truth that is not linear): two layers at least 3 points above linear, the
 mean of two at least the best of them. Ours: that, on embeddings of 32 numbers whose worth is a
-sum of products, 5 seeds, networks stopped early. Told beside it: width, and dividing by log length where
-length has nothing to do with worth. Backbones and images are not repeated.
+sum of products, 5 seeds, networks stopped early. Told beside it: width, and dividing by log length,
+where length has nothing to do with worth. Backbones and images are not repeated.
 Tiny: 1,000 pairs, 2 seeds. 40 s on one core. No data.
 """
 
