@@ -101,6 +101,26 @@ def test_answers_given_are_not_among_those_foretold(trials):
     np.testing.assert_array_equal(shots[0].row, np.flatnonzero(place >= 12))
 
 
+def test_a_history_is_the_first_answers_and_no_others():
+    numbered = RECORDS.with_columns(rows={"line": np.arange(len(RECORDS))})
+    histories = []
+
+    class Spy(RewardModel):
+        def judge(self, data, history=None):
+            asked = set(data.rows["line"].to_pylist())
+            told = [] if history is None else history.rows["line"].to_pylist()
+            assert not asked & set(told)
+            histories.append(sorted(told))
+            return super().judge(data, history)
+
+    parts = parts_by_person(numbered, 2, 0)
+    judge_parts(lambda: Spy(personal=False), numbered, parts, shots=(0, 3))
+    # Twenty answers each, in order: of each judge of the part, the first three.
+    for k in range(2):
+        first_three = np.flatnonzero((np.arange(len(RECORDS)) % 20 < 3) & (parts == k))
+        assert histories[2 * k : 2 * k + 2] == [[], first_three.tolist()]
+
+
 def test_answers_of_a_judge_tell_who_tosses_coins(trials):
     _, shots, _ = trials
     nll = [trial.predictions().nll().estimate for trial in shots]
