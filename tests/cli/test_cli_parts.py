@@ -14,7 +14,7 @@ from penchant.cli.estimators import (
     check_options,
     parse_random,
 )
-from penchant.cli.what_if import _ends, parse_change
+from penchant.cli.what_if import parse_change
 from penchant.data.records import Records
 from penchant.errors import BeliefError, ConfigError, DataError, MissingExtraError
 
@@ -136,7 +136,7 @@ def test_options_without_features_and_names_leave_nothing_to_fit():
     ],
 )
 def test_an_end_without_bound_is_told_in_words(low, high, words):
-    assert _ends(low, high) == words
+    assert shell.span(low, high, "+.3g") == words
 
 
 def test_the_default_formula_can_be_encoded():

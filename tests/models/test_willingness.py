@@ -1,5 +1,7 @@
 """Willingness to pay: by row as by mean slopes, and how it is spread over a population."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,28 @@ def test_the_ratio_of_means_is_that_of_a_loop_over_rows(records):
         )
         assert worth.value == pytest.approx(slow, rel=1e-9)
         assert worth.low < worth.value < worth.high
+
+
+def test_where_the_price_may_be_no_loss_the_ratio_has_no_bound(records):
+    """The more of our doubt lies beyond a price of zero, the less is bounded."""
+    belief = ConditionalLogit("time + cost").fit(records).belief_
+    names = list(belief.parameter_names)
+    place = names.index("cost")
+    ends = {}
+    for share, error in (("never", 0.01), ("often", 2.0)):
+        covariance = np.zeros_like(belief.covariance)
+        covariance[place, place] = (error * belief.theta[place]) ** 2
+        doubtful = replace(belief, covariance=covariance, robust_covariance=None)
+        (worth,) = willingness_to_pay(
+            doubtful, records, "time", "cost", rng=np.random.default_rng(0)
+        )
+        assert worth.value == pytest.approx(belief.theta[0] / belief.theta[place])
+        ends[share] = (worth.low, worth.high)
+    assert np.isfinite(ends["never"]).all()
+    low, high = ends["often"]
+    # Time is a loss: the less money is worth, the more of it is paid, without end.
+    assert 0 < low < worth.value
+    assert high == np.inf
 
 
 def test_the_population_of_a_normal_taste_and_one_price_is_normal(records, mixed):

@@ -317,7 +317,7 @@ def _print(worths: list[Any], out: Path | None, form: str) -> None:
                 title="What people would pay to have one unit less of",
                 headings=("value", "95 %"),
                 rows=tuple(
-                    (w.feature, f"{w.value:.4g}", f"{w.low:.4g} to {w.high:.4g}") for w in worths
+                    (w.feature, f"{w.value:.4g}", shell.span(w.low, w.high, ".4g")) for w in worths
                 ),
                 corner="feature",
             ),

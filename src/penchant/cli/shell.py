@@ -165,6 +165,15 @@ def finite(value: Any) -> Any:
     return value
 
 
+def span(low: float, high: float, form: str) -> str:
+    """An interval in words; of one without bound at an end, the other."""
+    if math.isinf(low) and math.isinf(high):
+        return "no bound"
+    if math.isinf(high):
+        return f"{low:{form}} or more"
+    return f"up to {high:{form}}" if math.isinf(low) else f"{low:{form}} to {high:{form}}"
+
+
 def check_form(form: str, json: bool) -> None:
     """Raise ConfigError for a form of table that there is not, or one that --json would ignore."""
     from penchant.models.table import FORMATS

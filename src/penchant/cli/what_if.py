@@ -119,7 +119,7 @@ def _print(result: Any, price: str | None) -> None:
         losses.add_column(head, justify="right")
     for w in result.welfare:
         losses.add_row(
-            w.group, f"{w.people:,}", f"{w.mean:+.3g}", _ends(w.low, w.high),
+            w.group, f"{w.people:,}", f"{w.mean:+.3g}", shell.span(w.low, w.high, "+.3g"),
             f"{100 * w.losing:.0f} %",
         )  # fmt: skip
     console.print(losses)
@@ -127,12 +127,3 @@ def _print(result: Any, price: str | None) -> None:
         console.print(
             "An end without bound: the data leave open whether more money is a gain at all."
         )
-
-
-def _ends(low: float, high: float) -> str:
-    """An interval in words; of one without bound at an end, the other."""
-    if math.isinf(low) and math.isinf(high):
-        return "no bound"
-    if math.isinf(high):
-        return f"{low:+.3g} or more"
-    return f"up to {high:+.3g}" if math.isinf(low) else f"{low:+.3g} to {high:+.3g}"

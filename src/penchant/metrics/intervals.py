@@ -70,11 +70,16 @@ def drawn_interval(
     """The 95 % interval of a figure that was worked out again for each of N draws of our doubt.
 
     The quantiles of the draws; of fewer than 200, whose quantiles lie too far in and jump with the
-    seed, 1.96 root mean squares about the value. Without draws it is NaN.
+    seed, 1.96 root mean squares about the value. Where some draws are infinite, such as ratios
+    whose denominator lost its sign, there is no middle between them and a number: the outer of the
+    two draws about each quantile is taken. Without draws it is NaN.
     """
     if not len(draws):
         nothing = np.full_like(value, np.nan)
         return nothing, nothing
+    if not np.isfinite(draws).all():
+        low = np.quantile(draws, 0.025, axis=0, method="lower")
+        return low, np.quantile(draws, 0.975, axis=0, method="higher")
     if len(draws) >= ENOUGH_FOR_QUANTILES:
         low, high = np.quantile(draws, [0.025, 0.975], axis=0)
         return low, high

@@ -17,6 +17,7 @@ from penchant.beliefs.marginal import (
 )
 from penchant.data.records import Records
 from penchant.errors import DataError
+from penchant.metrics.intervals import drawn_interval
 from penchant.numerics.arrays import Array
 
 
@@ -56,6 +57,8 @@ def willingness_to_pay(
     and alternative-specific terms count as they do in the fit. Over people the ratio is that of
     the means, which exists also where the price coefficient is random. The sign is that of a bad
     (time, headway): positive means that people pay to have less. For a good, read minus.
+    Where our doubt leaves open whether more money is a gain at all, an end is infinite: a draw in
+    which the price lost its sign lies beyond those in which it hardly has one.
     robust: intervals by the covariance clustered by person where the belief has one; the classical
     one takes a person's answers for as many people's, and its intervals are far too narrow.
 
@@ -77,8 +80,8 @@ def willingness_to_pay(
         slopes = np.stack([slope_feature, slope_price])
         # Where all share one mean taste it meets the mean slopes: nothing is left to do by row.
         mean_slopes = shares @ slopes
-        ratios = []
-        for taste in means:
+        tops, bottoms = np.zeros(len(means)), np.zeros(len(means))
+        for place, taste in enumerate(means):
             if taste.shape[0] == 1:
                 top, bottom = (mean_slopes @ taste[0]).tolist()
             else:
@@ -88,14 +91,18 @@ def willingness_to_pay(
                     f"{price!r} has no marginal utility for {label!r}, so nothing can be told in "
                     f"its units; expected a model whose formula uses {price!r}."
                 )
-            ratios.append(top / bottom)
-        low, high = np.quantile(ratios[1:], [0.025, 0.975])
+            tops[place], bottoms[place] = top, bottom
+        sign = np.sign(bottoms[0])
+        ratios = np.divide(
+            tops, bottoms, out=np.copysign(np.inf, sign * tops), where=sign * bottoms > 0
+        )
+        low, high = drawn_interval(ratios[0], ratios[1:])
         result.append(
             Willingness(
                 feature=feature,
                 option=option or "any option",
                 group=label,
-                value=ratios[0],
+                value=float(ratios[0]),
                 low=float(low),
                 high=float(high),
                 people=len(np.unique(person[inside])),

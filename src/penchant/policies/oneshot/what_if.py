@@ -310,12 +310,7 @@ def _welfare(
     inside = weight_of_person > 0
     own = np.bincount(person, weight * runs[0].rise, minlength=size)[inside]
     own = own / weight_of_person[inside] / (money[0] / float(weight.sum()))
-    if np.isfinite(means).all():
-        low, high = drawn_interval(means[0], means[1:])
-    else:
-        # Between a number and infinity there is no middle: the outer of the two is taken.
-        low = np.quantile(means[1:], 0.025, method="lower")
-        high = np.quantile(means[1:], 0.975, method="higher")
+    low, high = drawn_interval(means[0], means[1:])
     return WelfareChange(
         group=label,
         people=int(inside.sum()),
