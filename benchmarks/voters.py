@@ -30,6 +30,7 @@ from penchant.fitting.votes_pooled import VotesConfig, fit_votes
 from penchant.fitting.votes_reliability import VotersConfig, fit_voters
 from penchant.numerics.graph import connectivity
 from penchant.populations.voters import EFFECTS, Effect
+from penchant.simulation.votes import VoteWorld, simulate_votes
 
 RESULTS = Path(__file__).resolve().parent / "results" / "voters.json"
 DAVIDSON = VotesConfig(model=GapModel(ties="davidson"))
@@ -274,7 +275,7 @@ def judge(folder: Path, num_folds: int) -> Any:
 
 def main() -> None:
     sections = {"convincing": argue, "decided": decide, "whole": describe, "judges": judge,
-                "length": lengths, "drift": drifts}  # fmt: skip
+                "length": lengths, "drift": drifts, "distance": distances}  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
@@ -334,6 +335,31 @@ def drifts(folder: Path, _: int) -> Any:
         found.append({"votes": len(own), "drift": fit.drift, "p_value": fit.p_value,
                       "distance": fit.distance, "periods": len(fit.times)})  # fmt: skip
         print(f"debate {number}: {found[-1]}", flush=True)
+    return found
+
+
+def distances(_: Path, __: int) -> Any:
+    """How far one pass strays from the fit of all votes, in standard errors, over many worlds: from
+    nothing, and from a fit of the first two thirds of the time on."""
+    found = {}
+    for num_votes in (100, 300, 1000, 3000):
+        passed, updated = [], []
+        for seed in range(60):
+            world = VoteWorld(num_items=8, num_votes=num_votes, num_times=12, drift=0.2)
+            votes = simulate_votes(world, np.random.default_rng((9, seed))).votes
+            config = DriftConfig(model=GapModel(), drift=0.2)
+            whole = fit_drift(votes, config)
+            early, late = np.flatnonzero(votes.time < 8), np.flatnonzero(votes.time >= 8)
+            after = fit_drift(votes.take(early), config).now.update(votes.take(late))
+            apart = np.abs(after.strengths - whole.path[-1]) / after.strength_se
+            passed.append(whole.distance)
+            updated.append(float(apart.max()))
+        found[str(num_votes)] = {
+            name: {"median": float(np.median(x)), "worst": max(x),
+                   "beyond_a_fifth": float(np.mean(np.array(x) > 0.2))}
+            for name, x in (("one_pass", passed), ("updates_after_a_fit", updated))
+        }  # fmt: skip
+        print(f"{num_votes} votes: {found[str(num_votes)]}", flush=True)
     return found
 
 

@@ -136,6 +136,16 @@ def test_one_busy_voter_counts_as_few():
         fit_votes(alone, DAVIDSON)
 
 
+def test_three_voters_who_agree_on_a_covariate_are_no_surer_than_their_votes():
+    votes = made(V=3, per=200, taste=0.0)
+    # All three say the same.
+    same = votes.take(np.tile(np.arange(200), 3))
+    same = replace(same, voter=np.repeat(np.arange(3), 200))
+    found = fit_votes(same, DAVIDSON)
+    plain = fit_votes(same, replace(DAVIDSON, errors="curvature"))
+    np.testing.assert_allclose(found.coefficient_se, plain.coefficient_se, rtol=1e-6)
+
+
 def test_errors_by_voter_are_the_spread_of_fits_to_voters_drawn_anew():
     votes = made(V=80, per=15)
     island, anchor = np.zeros(5, dtype=np.int64), np.full(5, 0.2)

@@ -125,8 +125,9 @@ class Standing:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DriftFit:
     """`path` [T, N] is the posterior mode of the scores at each time from all votes, less the
-    mean of their island, `path_se` its doubt. `now` is what one pass forward knows at the end, and
-    `distance` how far its scores are from the last of the path, in standard errors, at most.
+    mean of their island, `path_se` its doubt. `now` is what is known at the end of the path, from
+    which updates go on in one pass; `distance` says how far the scores of a single pass over these
+    votes would have ended from it, in standard errors, at most.
 
     evidence: gain of log marginal likelihood over scores that stand still; p_value of its
     likelihood-ratio test, half chi-squared (Self and Liang 1987).
@@ -223,7 +224,8 @@ def fit_drift(votes: Votes, config: DriftConfig) -> DriftFit:
         drift=drift,
         evidence=max(gain, 0.0),
         p_value=_half_chi_squared(gain, drift * np.sqrt(span)),
-        now=last,
+        # One pass bends each period's likelihood where it stood then; updates start from the path.
+        now=replace(last, mean=walk.path[-1], covariance=walk.covariances[-1]),
         distance=distance,
         log_likelihood=sum(
             float(step.density.rows.weight @ _response(step.density, at).value)

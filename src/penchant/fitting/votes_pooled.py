@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from penchant.data.votes import Votes
 from penchant.errors import DataError
 from penchant.feedback.gap import GapModel
+from penchant.fitting.interval_kinds import FEW_VOTERS
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_prior import (
@@ -332,8 +333,17 @@ def _fit(
     table.strength_covariance[found.unseen, found.unseen] = np.inf
     plain = None
     if errors.degrees_of_freedom is not None:
-        plain = tabulate(votes, density, summit.theta, summit.slope.factor).strength_covariance
+        trusting = tabulate(votes, density, summit.theta, summit.slope.factor)
+        plain = trusting.strength_covariance
         plain[found.unseen, found.unseen] = np.inf
+        if errors.degrees_of_freedom.min() + 1.0 < FEW_VOTERS:
+            # Three voters may agree by chance on what a covariate is worth.
+            table = replace(
+                table,
+                coefficient_covariance=_no_less(
+                    table.coefficient_covariance, trusting.coefficient_covariance
+                ),
+            )
     return replace(
         table,
         degrees_of_freedom=errors.degrees_of_freedom,
@@ -346,6 +356,13 @@ def _fit(
         prior=_prior_in_words(density, context),
         warnings=notes,
     )
+
+
+def _no_less(covariance: Float[Array, "C C"], floor: Float[Array, "C C"]) -> Float[Array, "C C"]:
+    """The covariance, stretched where its errors are less than the other's."""
+    own = np.maximum(np.diag(covariance), 1e-300)
+    stretch = np.sqrt(np.maximum(np.diag(floor) / own, 1.0))
+    return covariance * stretch[:, None] * stretch
 
 
 def _prior_in_words(density: VoteDensity, context: ContextScores | None) -> str | None:

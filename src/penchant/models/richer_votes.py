@@ -99,9 +99,9 @@ def _drifting(votes: Votes, config: VotesConfig) -> RicherFit:
     moved = found.drift * np.sqrt(span)
     notes = (
         f"Over the time of the votes a score moves by {moved:.2g} logits (one standard deviation; "
-        f"p = {found.p_value:.2g} that none moves). Scores are those at the end; kept up to date "
-        f"in one pass, they are within {found.distance:.2g} standard errors of the fit of all "
-        "votes at once.",
+        f"p = {found.p_value:.2g} that none moves). Scores are those at the end, of the fit of all "
+        f"votes at once; a single pass over them would have ended within {found.distance:.2g} "
+        "standard errors, and updates are such passes.",
     )
     return RicherFit(table=table, detail=found, notes=notes)
 
