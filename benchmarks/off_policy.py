@@ -80,7 +80,8 @@ def obp(world: dict) -> dict:
     ]
     judge = ope.OffPolicyEvaluation(
         bandit_feedback={
-            "context": np.zeros((len(world["action"]), 1)), "n_rounds": len(world["action"]), "n_actions": OPTIONS, "action": world["action"],
+            "context": np.zeros((len(world["action"]), 1)), "n_rounds": len(world["action"]),
+            "n_actions": OPTIONS, "action": world["action"],
             "reward": world["reward"], "position": None, "pscore": world["pscore"],
         },
         ope_estimators=estimators,
