@@ -42,8 +42,10 @@ def log(said, true, num=3000, seed=0):
 
 def test_true_propensities_pass_about_as_often_as_said_and_false_ones_are_found():
     true = np.array([0.2, 0.3, 0.5])
-    p_values = [propensity_test(*log(true, true, num=400, seed=s)).p_value for s in range(200)]
-    assert np.mean(np.array(p_values) < 0.1) < 0.16
+    tests = [propensity_test(*log(true, true, num=400, seed=s)) for s in range(200)]
+    assert np.mean([one.p_value < 0.1 for one in tests]) < 0.16
+    spread = np.std([one.z for one in tests], axis=0)
+    np.testing.assert_allclose(spread, 1.0, atol=0.15)
     found = propensity_test(*log(np.array([0.25, 0.25, 0.5]), true))
     assert found.p_value < 1e-6
     assert found.z[0] < 0 < found.z[1]
