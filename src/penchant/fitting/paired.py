@@ -21,14 +21,12 @@ from penchant.fitting.paired_density import (
     slopes,
 )
 from penchant.fitting.paired_prior import (
-    WEAK_SCALE,
     StrengthPrior,
     centred,
     in_gauge,
-    normal_prior,
+    prior_for,
     prior_sentences,
     prior_weight,
-    weak_prior,
 )
 from penchant.fitting.paired_terms import Link
 from penchant.fitting.strengths_start import strengths_from_wins
@@ -125,10 +123,7 @@ def fit_paired(
     config = config or PairedConfig()
     model, warnings = _model_for(counts, config)
     found = connectivity(counts.first, counts.second, *_points(counts), counts.num_items)
-    if config.prior_scale is not None:
-        prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
-    else:
-        prior = weak_prior(WEAK_SCALE[config.link], found)
+    prior = prior_for(config.prior_scale, config.link, found)
     density = _Density(counts=counts, model=model, prior=prior, island=found.island)
     peak = climb(
         density.look,

@@ -70,6 +70,11 @@ class StrengthPrior:
         return np.bincount(self.island, values)[self.island]
 
 
+def prior_for(scale: float | None, link: str, found: Connectivity) -> StrengthPrior | None:
+    """The prior of this scale that was asked for; where None was, the weak one if it is needed."""
+    return normal_prior(scale, found) if scale is not None else weak_prior(WEAK_SCALE[link], found)
+
+
 def normal_prior(scale: float, found: Connectivity) -> StrengthPrior:
     """Every strength is normal around 0, as a user may ask for."""
     count = len(found.island)

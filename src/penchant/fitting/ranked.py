@@ -17,14 +17,12 @@ from penchant.data.rankings import Rankings
 from penchant.errors import DataError
 from penchant.feedback import ranking
 from penchant.fitting.paired_prior import (
-    WEAK_SCALE,
     StrengthPrior,
     centred,
     in_gauge,
-    normal_prior,
+    prior_for,
     prior_sentences,
     prior_weight,
-    weak_prior,
 )
 from penchant.fitting.strengths_start import strengths_from_wins
 from penchant.fitting.truncated_newton import Local, climb
@@ -97,10 +95,7 @@ def fit_ranked(
     if not len(rankings):
         raise DataError("there are no rankings; expected at least one. Check the file.")
     found = _connectivity(rankings)
-    if config.prior_scale is not None:
-        prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
-    else:
-        prior = weak_prior(WEAK_SCALE["logit"], found)
+    prior = prior_for(config.prior_scale, "logit", found)
     density = RankedDensity(rankings, prior, found.island)
     peak = climb(
         density.look, _start(rankings, found.island), max_steps=config.max_steps,

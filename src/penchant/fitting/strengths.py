@@ -1,5 +1,8 @@
 """Strengths from pair counts under a normal prior: mode and curvature, for some hundred items.
 
+The likelihood is that of `paired_density`; its curvature is a matrix here, since every covariance
+is asked for, and the prior's scale can be learnt.
+
 Legend: Q pairs that met, N items.
 """
 
@@ -10,7 +13,9 @@ from penchant.beliefs.strengths import Strengths
 from penchant.data.pair_counts import PairCounts
 from penchant.errors import ConfigError
 from penchant.fitting.newton import Evaluation, NewtonConfig, maximise
-from penchant.numerics.arrays import Array, log_sigmoid, sigmoid
+from penchant.fitting.paired_density import PairModel, log_likelihood, slopes
+from penchant.fitting.paired_information import laplacian
+from penchant.numerics.arrays import Array
 
 # Scales that the evidence is followed to; votes that separate everything would ask for more.
 _SMALLEST, _LARGEST = 0.05, 10.0
@@ -53,26 +58,18 @@ def fit_strengths(
 
 
 def _at_scale(counts: PairCounts, scale: float, start: Float[Array, " N"]) -> Strengths:
-    first, second = counts.first, counts.second
-    wins = counts.first_wins + 0.5 * counts.ties
-    votes = counts.first_wins + counts.second_wins + counts.ties
-    size, precision = counts.num_items, scale**-2
+    size, precision, model = counts.num_items, scale**-2, PairModel()
 
     def evaluate(theta: Float[Array, " N"]) -> Evaluation:
-        gap = theta[first] - theta[second]
-        slope = wins - votes * sigmoid(gap)
-        bend = votes * sigmoid(gap) * sigmoid(-gap)
-        information = np.zeros((size, size))
-        information[first, second] = -bend
-        information[second, first] = -bend
-        information[np.diag_indices(size)] = precision - information.sum(axis=1)
+        found = slopes(counts, theta, 0.0, model)
+        information = laplacian(counts.first, counts.second, found.bend, size)
+        information[np.diag_indices(size)] += precision
         return Evaluation(
-            value=float(wins @ log_sigmoid(gap) + (votes - wins) @ log_sigmoid(-gap))
+            value=log_likelihood(counts, theta, 0.0, model)
             - 0.5 * precision * float(theta @ theta),
-            gradient=np.bincount(first, slope, size) - np.bincount(second, slope, size)
-            - precision * theta,
+            gradient=found.gradient - precision * theta,
             information=information,
-        )  # fmt: skip
+        )
 
     optimum = maximise(evaluate, start, NewtonConfig(tolerance=1e-10))
     return Strengths(

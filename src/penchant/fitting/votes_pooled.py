@@ -17,11 +17,8 @@ from penchant.fitting.interval_kinds import FEW_VOTERS
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_prior import (
-    WEAK_SCALE,
-    StrengthPrior,
-    normal_prior,
+    prior_for,
     prior_sentences,
-    weak_prior,
 )
 from penchant.fitting.vote_density import VoteDensity, deviations
 from penchant.fitting.vote_rows import Ties, VoteRows, vote_rows
@@ -164,10 +161,7 @@ def prepare(
     num = rows.num_items + len(item) + rows.covariates.shape[1] + num_own
     precision = np.zeros(num)
     notes = describe(found, votes.items)
-    if config.prior_scale is not None:
-        prior: StrengthPrior | None = normal_prior(config.prior_scale, found)
-    else:
-        prior = weak_prior(WEAK_SCALE[config.model.link], found)
+    prior = prior_for(config.prior_scale, config.model.link, found)
     notes += prior_sentences(votes.items, prior, config.model.link)
     density = VoteDensity(
         rows=rows,
