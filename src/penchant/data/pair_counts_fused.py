@@ -36,7 +36,8 @@ def _compiled(function: Callable[..., Any]) -> Any:
 
 
 class TableTally:
-    """Votes of few items, block by block, in a table of (wins, losses, ties) by pair."""
+    """Votes of few items, block by block, in a table of (wins, losses) by pair, then one of ties:
+    apart, since few votes or none are ties, and what is written at random should be small."""
 
     def __init__(self, num_items: int, has_weight: bool) -> None:
         self.num_items, self.has_weight = num_items, has_weight
@@ -116,9 +117,9 @@ def _clipped(values: Array, most: int, kind: type) -> Array:
 
 
 def _columns(count: int) -> tuple[Array, Array, Array, Array, Array]:
-    low, high = (np.empty(count, dtype=np.int32) for _ in range(2))
-    wins, losses, ties = (np.empty(count) for _ in range(3))
-    return low, high, wins, losses, ties
+    # In two pieces: the larger a piece, the likelier the system maps it in few large pages.
+    places, amounts = np.empty((2, count), dtype=np.int32), np.empty((3, count))
+    return places[0], places[1], amounts[0], amounts[1], amounts[2]
 
 
 @_compiled
@@ -135,14 +136,15 @@ def _turned(i: Any, j: Any, o: Any) -> Any:
 
 @_compiled
 def _cells(N: Any, first: Array, second: Array, outcome: Array, cell: Array) -> Any:
-    bad = np.uint32(0)
+    bad, ties = np.uint32(0), N * (N - np.uint32(1))
     for b in range(len(first)):
         i, j, o = np.uint32(first[b]), np.uint32(second[b]), np.uint32(outcome[b])
         bad |= _is_bad(N, i, j, o)
         low, high = min(i, j), max(i, j)
         row = (low * (np.uint32(2) * N - low - np.uint32(1))) >> np.uint32(1)
         pair = row + high - low - np.uint32(1)
-        cell[b] = np.uint32(3) * pair + _turned(i, j, o)
+        decided = np.uint32(2) * pair + (o ^ np.uint32(i > j))
+        cell[b] = ties + pair if o == np.uint32(2) else decided
     return bad
 
 
@@ -164,9 +166,9 @@ def _add_to_table(
 
 @_compiled
 def _count_met(table: Array) -> int:
-    count = 0
-    for q in range(len(table) // 3):
-        count += (table[3 * q] > 0) | (table[3 * q + 1] > 0) | (table[3 * q + 2] > 0)
+    count, pairs = 0, len(table) // 3
+    for q in range(pairs):
+        count += (table[2 * q] > 0) | (table[2 * q + 1] > 0) | (table[2 * pairs + q] > 0)
     return count
 
 
@@ -174,11 +176,11 @@ def _count_met(table: Array) -> int:
 def _read_table(
     N: int, table: Array, low: Array, high: Array, wins: Array, losses: Array, ties: Array
 ) -> None:
-    q, cell = 0, 0
+    q, pair, pairs = 0, 0, len(table) // 3
     for i in range(N):
         for j in range(i + 1, N):
-            a, b, c = table[cell], table[cell + 1], table[cell + 2]
-            cell += 3
+            a, b, c = table[2 * pair], table[2 * pair + 1], table[2 * pairs + pair]
+            pair += 1
             if a > 0 or b > 0 or c > 0:
                 low[q], high[q], wins[q], losses[q], ties[q] = i, j, a, b, c
                 q += 1
