@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError
+from penchant.evaluation import leaderboard_page as page_module
 from penchant.evaluation.beats_graph import beats_graph, covering, layers
 from penchant.evaluation.leaderboard_page import (
     _calibration,
     _lead,
     _met,
+    _Sure,
     _sure,
     _win_probability,
     leaderboard_page,
@@ -132,11 +134,43 @@ def test_who_is_surely_better_is_what_the_places_count(seed, num_votes):
     board = Leaderboard().fit(votes)
     rows = board.standings_
     place = {name: i for i, name in enumerate(votes.items)}
-    sure = _sure(board, np.array([place[row.name] for row in rows]))
+    found = _sure(board, np.array([place[row.name] for row in rows]))
+    everybody = np.arange(len(rows))
+    sure = found.of(everybody[:, None], everybody)
+    assert found.num_settled(everybody) == sure.sum()
     assert (1 + sure.sum(axis=0)).tolist() == [row.rank_low for row in rows]
     assert (len(rows) - sure.sum(axis=1)).tolist() == [row.rank_high for row in rows]
-    told = _lead(rows, sure)[0]
+    told = _lead(rows, found)[0]
     assert ("no other item is surely worse" in told) == (rows[0].rank_high == len(rows))
+
+
+def test_a_board_without_a_matrix_counts_pairs_by_its_places():
+    rows = (
+        Leaderboard().fit(simulate([1.5, 0.6, 0.5, -0.6, -2.0], num_votes=400, seed=1)).standings_
+    )
+    fields = {"rank_low": [], "rank_high": [], "island": []}
+    for row in rows:
+        for name, values in fields.items():
+            values.append(getattr(row, name))
+    found = _Sure(above=None, **{name: np.array(v) for name, v in fields.items()})
+    places = np.arange(len(rows))
+    apart = found.of(places[:, None], places)
+    wanted = [[a.rank_high < b.rank_low for b in rows] for a in rows]
+    assert apart.tolist() == wanted
+    assert found.num_settled(places) == np.sum(wanted)
+
+
+def test_a_page_of_very_many_items_makes_no_matrix_of_them(monkeypatch):
+    """Of a million items one would take seven terabytes."""
+    first = np.arange(0, 5000, 2)
+    names = tuple(f"item {i}" for i in range(5000))
+    votes = Votes.from_outcomes(names, first, first + 1, first % 4 // 2)
+    board = Leaderboard().fit(votes)
+    monkeypatch.setattr(page_module, "_win_probability", None)
+    page = leaderboard_page(board, votes)
+    assert page.num_items == 5000
+    assert page.matrix == ()
+    assert board.above_ is None
 
 
 @pytest.mark.parametrize("num_votes", [200, 2000])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings
@@ -136,10 +136,11 @@ def leaderboard_page(
     votes = observed if isinstance(observed, Votes) else None
     place = {name: i for i, name in enumerate(observed.items)}
     order = np.array([place[row.name] for row in rows])
-    probability = _win_probability(board, order)
     sure = _sure(board, order)
     met = None if counts is None else _met(counts, order)
-    voters, voters_takeaway = _voter_lines(votes, board, probability, order)
+    probability = np.zeros((0, 0)) if met is None else _win_probability(board, order)
+    voters, voters_takeaway = _voter_lines(votes, board)
+    nodes = np.arange(min(len(rows), MOST_NODES))
     return LeaderboardPage(
         title=title,
         subtitle=_subtitle(board, observed, counts),
@@ -149,7 +150,7 @@ def leaderboard_page(
         level=board.level,
         matrix_names=tuple(row.name for row in rows[:MOST_CELLS]) if met is not None else (),
         matrix=() if met is None else _cells(met, probability),
-        graph=beats_graph([row.name for row in rows[:MOST_NODES]], sure[:MOST_NODES, :MOST_NODES]),
+        graph=beats_graph([rows[i].name for i in nodes], sure.of(nodes[:, None], nodes)),
         graph_takeaway=_graph_takeaway(rows, sure),
         calibration=None
         if met is None
@@ -158,7 +159,7 @@ def leaderboard_page(
         voters_takeaway=voters_takeaway,
         context=_context_view(board, rows),
         cycles=None if counts is None else _cycle_view(counts, board.random_state),
-        warnings=(*board.warnings_, *_first_shown_sentence(votes, probability, order)),
+        warnings=(*board.warnings_, *_first_shown_sentence(votes, board)),
         facts=_facts(board),
     )
 
@@ -194,8 +195,11 @@ def _counts(observed: Votes | PairCounts | Rankings) -> PairCounts | None:
 
 def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
     """p(row's item is preferred to the column's | one of them is), items in the board's order."""
-    strengths = board.fit_.strengths[order[: max(MOST_LINES, len(order))]]
-    gap = strengths[:, None] - strengths
+    strengths = board.fit_.strengths[order]
+    return _preferred(board, strengths[:, None] - strengths)
+
+
+def _preferred(board: Leaderboard, gap: Float[Array, "..."]) -> Float[Array, "..."]:
     if board.model == "thurstone":
         from scipy.special import ndtr
 
@@ -203,15 +207,40 @@ def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
     return sigmoid(gap)
 
 
-def _sure(board: Leaderboard, order: Array) -> Bool[Array, "N N"]:
-    """Whom each item beats for sure: what its rank counts or, of very many items, whose ranks all
-    lie below its own."""
-    if board.above_ is not None:
-        return board.above_[np.ix_(order, order)]
-    low = np.array([row.rank_low for row in board.standings_])
-    high = np.array([row.rank_high for row in board.standings_])
-    island = np.array([row.island for row in board.standings_])
-    return (high[:, None] < low[None, :]) & (island[:, None] == island)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sure:
+    """Whom each item beats for sure, by places on the board: what its rank counts or, of very many
+    items, whose ranks all lie below its own (`above` is then None: there is no N by N matrix)."""
+
+    above: Bool[Array, "N N"] | None
+    rank_low: Int[Array, " N"]
+    rank_high: Int[Array, " N"]
+    island: Int[Array, " N"]
+
+    def of(self, first: Array, second: Array) -> Array:
+        """Whether the first are surely above the second."""
+        if self.above is not None:
+            return np.asarray(self.above[first, second])
+        is_apart = self.rank_high[first] < self.rank_low[second]
+        return np.asarray(is_apart & (self.island[first] == self.island[second]))
+
+    def num_settled(self, inside: Int[Array, " A"]) -> int:
+        """Pairs among items of one island of which one is surely above the other."""
+        if self.above is not None:
+            return int(self.above[np.ix_(inside, inside)].sum())
+        lows = np.sort(self.rank_low[inside])
+        behind = len(inside) - np.searchsorted(lows, self.rank_high[inside], side="right")
+        return int(behind.sum())
+
+
+def _sure(board: Leaderboard, order: Array) -> _Sure:
+    rows = board.standings_
+    return _Sure(
+        above=None if board.above_ is None else board.above_[np.ix_(order, order)],
+        rank_low=np.array([row.rank_low for row in rows]),
+        rank_high=np.array([row.rank_high for row in rows]),
+        island=np.array([row.island for row in rows]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -299,12 +328,12 @@ def _subtitle(
     return told + (f"; {percent(ties / counts.votes)} of the votes are ties" if ties else "")
 
 
-def _lead(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> tuple[str, ...]:
+def _lead(rows: tuple[Standing, ...], sure: _Sure) -> tuple[str, ...]:
     """Who leads, who cannot be told from the leader, and who is last."""
-    mine = [place for place, row in enumerate(rows) if row.island == 0]
+    mine = np.array([place for place, row in enumerate(rows) if row.island == 0], dtype=np.int64)
     if len(mine) < 2:
         return ()
-    rivals = [rows[place].name for place in mine[1:] if not sure[0, place]]
+    rivals = [rows[place].name for place in mine[1:][~sure.of(np.int64(0), mine[1:])]]
     first = rows[0].name
     if rows[0].strength - rows[mine[-1]].strength < 1e-9:
         return ("All items have the same score: these votes prefer none of them.",)
@@ -316,22 +345,22 @@ def _lead(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> tuple[str, ..
         some = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
         told = f"{first} leads; {some} may be as good."
     pairs = len(mine) * (len(mine) - 1) // 2
-    settled = int(sure[np.ix_(mine, mine)].sum())
+    settled = sure.num_settled(mine)
     lead = (
         told,
         f"Of the {pairs:,} pairs, {percent(settled / pairs)} are settled: one of the two is surely "
         "preferred.",
     )
     last = rows[mine[-1]]
-    doomed = [rows[p].name for p in mine[:-1] if not sure[p, mine[-1]]]
-    if not doomed:
+    if sure.of(mine[:-1], mine[-1]).all():
         return (*lead, f"{last.name} is surely last.")
     return lead
 
 
-def _graph_takeaway(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> str:
+def _graph_takeaway(rows: tuple[Standing, ...], sure: _Sure) -> str:
     shown = min(len(rows), MOST_NODES)
-    open_pairs = int((~(sure | sure.T))[:shown, :shown].sum() - shown) // 2
+    first, second = np.triu_indices(shown, 1)
+    open_pairs = int((~(sure.of(first, second) | sure.of(second, first))).sum())
     whole = "" if shown == len(rows) else f"The best {shown} items. "
     if not open_pairs:
         return f"{whole}All pairs among them are settled: one line from first to last."
@@ -346,9 +375,7 @@ def _graph_takeaway(rows: tuple[Standing, ...], sure: Bool[Array, "N N"]) -> str
     )
 
 
-def _voter_lines(
-    votes: Votes | None, board: Leaderboard, probability: Array, order: Array
-) -> tuple[tuple[VoterLine, ...], str]:
+def _voter_lines(votes: Votes | None, board: Leaderboard) -> tuple[tuple[VoterLine, ...], str]:
     """The busiest voters, and whoever agrees with the order far less than the scores foretell."""
     if votes is None or votes.voter is None or len(votes.voters) < 2:
         return (), ""
@@ -393,16 +420,16 @@ def _voter_lines(
     return lines, told
 
 
-def _first_shown_sentence(votes: Votes | None, probability: Array, order: Array) -> tuple[str, ...]:
+def _first_shown_sentence(votes: Votes | None, board: Leaderboard) -> tuple[str, ...]:
     """Whether what is shown first wins more often than the scores explain."""
     if votes is None:
         return ()
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
     decided = ~votes.tie & ((votes.share == 0) | (votes.share == 1))
     if decided.sum() < 50:
         return ()
-    p = probability[place[votes.first[decided]], place[votes.second[decided]]]
+    strengths = board.fit_.strengths
+    gap = strengths[votes.first[decided]] - strengths[votes.second[decided]]
+    p = _preferred(board, gap)
     weight, won = votes.weight[decided], votes.share[decided]
     seen, foretold = weight @ won / weight.sum(), weight @ p / weight.sum()
     error = np.sqrt(weight**2 @ (p * (1 - p))) / weight.sum()
