@@ -101,15 +101,17 @@ def check_start(value: float, gradient: Float[Array, " M"]) -> None:
 
 
 def with_prior(
-    evaluate: Callable[[Float[Array, " M"]], Evaluation], precision: Float[Array, " M"]
+    evaluate: Callable[[Float[Array, " M"]], Evaluation],
+    precision: Float[Array, " M"],
+    centre: Float[Array, " M"] | float = 0.0,
 ) -> Callable[[Float[Array, " M"]], Evaluation]:
-    """A log-likelihood and its derivatives, with a normal prior around zero added."""
+    """A log-likelihood and its derivatives, with a normal prior around `centre` added."""
 
     def added(theta: Float[Array, " M"]) -> Evaluation:
-        data = evaluate(theta)
+        data, apart = evaluate(theta), theta - centre
         return Evaluation(
-            value=data.value - 0.5 * float(precision @ theta**2),
-            gradient=data.gradient - precision * theta,
+            value=data.value - 0.5 * float(precision @ apart**2),
+            gradient=data.gradient - precision * apart,
             information=data.information + np.diag(precision),
         )
 

@@ -50,7 +50,7 @@ class PanelDensity:
     not average out; with as many blocks as people each has draws of their own. is_single: work in
     single precision, three times faster; sums over people are double in any case. proposals: where
     each person's draws are taken; from the population itself if there are none. They do not move
-    with theta, so that the density stays smooth.
+    with theta, so that the density stays smooth. precision, centre: of the normal prior.
     """
 
     choices: PanelChoices
@@ -61,6 +61,7 @@ class PanelDensity:
     is_single: bool = True
     num_threads: int = 1
     proposals: Proposals | None = None
+    centre: Float[Array, " M"] | float = 0.0
 
     @classmethod
     def build(
@@ -70,6 +71,7 @@ class PanelDensity:
         *,
         num_blocks: int,
         precision: Float[Array, " M"] | None = None,
+        centre: Float[Array, " M"] | float = 0.0,
         num_threads: int = 1,
     ) -> "PanelDensity":
         """Draws for `population.num_draws` tastes per person, in at most `num_blocks` blocks."""
@@ -87,6 +89,7 @@ class PanelDensity:
             base=_padded(population.base_draws(num_blocks)),
             block=np.arange(num_groups) * num_blocks // num_groups,
             precision=np.zeros(size) if precision is None else precision,
+            centre=centre,
             num_threads=num_threads,
         )
 
@@ -141,11 +144,11 @@ class PanelDensity:
             part = self._pass(chunk)
             log_likelihood[chunk.people], scores[chunk.people] = part.log_likelihood, part.scores
         weight = self.choices.weight
-        total = float(weight @ log_likelihood)
+        total, apart = float(weight @ log_likelihood), theta - self.centre
         return SimulatedValue(
-            value=total - 0.5 * float(self.precision @ theta**2),
+            value=total - 0.5 * float(self.precision @ apart**2),
             log_likelihood=total,
-            gradient=weight @ scores - self.precision * theta,
+            gradient=weight @ scores - self.precision * apart,
             scores=scores,
         )
 

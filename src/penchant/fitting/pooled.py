@@ -8,7 +8,7 @@ G groups (people).
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Literal
 
@@ -58,6 +58,7 @@ def fit_pooled(
     channels: tuple[Channel, ...] = (Choice(),),
     prior_scale: float | None = None,
     shrinkage: Shrinkage | None = None,
+    anchors: Mapping[int, tuple[float, float]] | None = None,
     start: Float[Array, " M"] | None = None,
     config: NewtonConfig | None = None,
     encoder: Encoder | None = None,
@@ -71,10 +72,11 @@ def fit_pooled(
     deviation of its feature within menus. None fits without a prior unless the data push a
     parameter to infinity (or do not identify it); then a weak prior on the parameters concerned
     is turned on and `report.warnings` says so. shrinkage: families of parameters shrunk to zero by
-    an amount that the data tell. method: "newton"; "lbfgs", to the same optimum without a matrix
-    on the way; "auto" takes L-BFGS beyond `MOST_DENSE` parameters. Up to so many parameters either
-    ends with a covariance; beyond, there is none, and the belief says so when asked for doubt.
-    checkpoint keeps the rounds in which shrinkage is learned; a single climb has none.
+    an amount that the data tell. anchors: of tastes by their places, mean and standard deviation
+    of a normal prior, in their own unit. method: "newton"; "lbfgs", to the same optimum without a
+    matrix on the way; "auto" takes L-BFGS beyond `MOST_DENSE` parameters. Up to so many parameters
+    either ends with a covariance; beyond, there is none, and the belief says so when asked for
+    doubt. checkpoint keeps the rounds in which shrinkage is learned; a single climb has none.
 
     Raises `DataError` for a batch without observations or with a kind that no channel serves,
     `ConfigError` for shrinkage of more than `MOST_DENSE` parameters.
@@ -85,6 +87,7 @@ def fit_pooled(
         utility or Linear(),
         channels,
         prior_scale=prior_scale,
+        anchors=anchors,
         start=start,
         on_step=on_step,
         has_matrix=True if method == "newton" else None,
@@ -121,7 +124,7 @@ def _climb_with_matrix(
         start = plain.warm_start(start, precision + weak_precision(scales))
 
     def climb(precision: Float[Array, " M"], theta: Float[Array, " M"]) -> Optimum:
-        evaluate = with_prior(pass_over_data, precision)
+        evaluate = with_prior(pass_over_data, precision, task.centre)
         if method == "newton":
             return maximise(evaluate, theta, config, on_step=task.on_step)
         summit = _by_lbfgs(task, precision, theta)
@@ -183,10 +186,10 @@ def _by_lbfgs(
     density = task.density
 
     def slope(theta: Float[Array, " M"]) -> Slope:
-        data = density.slope(theta)
+        data, apart = density.slope(theta), theta - task.centre
         return Slope(
-            value=data.value - 0.5 * float(precision @ theta**2),
-            gradient=data.gradient - precision * theta,
+            value=data.value - 0.5 * float(precision @ apart**2),
+            gradient=data.gradient - precision * apart,
         )
 
     def information_times(theta: Float[Array, " M"], v: Float[Array, " M"]) -> Float[Array, " M"]:

@@ -3,7 +3,7 @@
 Legend: B observations, M parameters (tastes, then each channel's own), G groups (people).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,7 +45,8 @@ OnStep = Callable[[int, Float[Array, " M"], float], None]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PooledTask:
     """What is to be fitted, from where. initial: worths of zero, where nothing is known yet;
-    start: where the caller knows a better one; plain: the same density, faster, where it is one."""
+    start: where the caller knows a better one; plain: the same density, faster, where it is one;
+    centre: of the normal prior."""
 
     density: PooledDensity
     plain: PlainLogit | None
@@ -55,6 +56,7 @@ class PooledTask:
     names: tuple[str, ...]
     prior: str | None
     on_step: OnStep | None
+    centre: Float[Array, " M"] | float = 0.0
 
 
 def prepare(
@@ -63,6 +65,7 @@ def prepare(
     channels: tuple[Channel, ...],
     *,
     prior_scale: float | None = None,
+    anchors: Mapping[int, tuple[float, float]] | None = None,
     start: Float[Array, " M"] | None = None,
     on_step: OnStep | None = None,
     has_matrix: bool | None = None,
@@ -102,6 +105,11 @@ def prepare(
     if prior_scale is not None:
         precision[: len(taste_names)] = (scales[: len(taste_names)] / prior_scale) ** 2
         prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
+    centre = np.zeros(len(initial))
+    for place, (mean, sd) in (anchors or {}).items():
+        centre[place], precision[place] = mean, sd**-2.0
+        said = f"normal around {mean:g}, standard deviation {sd:g}, on {taste_names[place]}"
+        prior = said if prior is None else f"{prior}; {said}"
     density = PooledDensity(
         batch=batch,
         utility=utility,
@@ -118,6 +126,7 @@ def prepare(
         names=names,
         prior=prior,
         on_step=on_step,
+        centre=centre,
     )
 
 
@@ -195,7 +204,8 @@ def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds:
         has_unknown_doubt=covariance is None,
         fingerprint=batch.fingerprint,
         report=FitReport(
-            log_likelihood=optimum.value + 0.5 * float(climb.precision @ optimum.theta**2),
+            log_likelihood=optimum.value
+            + 0.5 * float(climb.precision @ (optimum.theta - task.centre) ** 2),
             null_log_likelihood=climb.null,
             rows=batch.num_observations,
             people=num_people,

@@ -4,6 +4,7 @@ Legend: G groups (people), D features, P spreads, M = D + P parameters.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -83,6 +84,7 @@ def fit_simulated(
     *,
     prior_scale: float | Float[Array, " M"] | None = None,
     shrinkage: Shrinkage | None = None,
+    anchors: Mapping[int, tuple[float, float]] | None = None,
     start: Float[Array, " M"] | None = None,
     config: SimulatedConfig | None = None,
     encoder: Encoder | None = None,
@@ -96,9 +98,10 @@ def fit_simulated(
     in its own unit. None fits without a prior unless the data push a parameter to infinity, then a
     weak one on the parameters concerned is turned on and `report.warnings` says so. shrinkage:
     families of features whose locations are shrunk to zero by an amount that the data tell.
-    start: climb from there; what `on_step(iteration, theta, value)` recorded takes up an
-    interrupted fit. checkpoint keeps the stages of the climb that are finished; taken up, the fit
-    ends as it would have. The same seed gives the same bits.
+    anchors: of features by their places, mean and standard deviation of a normal prior on their
+    location, in its own unit. start: climb from there; what `on_step(iteration, theta, value)`
+    recorded takes up an interrupted fit. checkpoint keeps the stages of the climb that are
+    finished; taken up, the fit ends as it would have. The same seed gives the same bits.
 
     Raises `DataError` for a batch without choices, or people whose rows have different weights.
     """
@@ -122,11 +125,17 @@ def fit_simulated(
     # A prior so tight that the location stays at zero to eight digits.
     centred = list(population.centred)
     precision[centred] = 1e10 * np.maximum(scales[centred], 1e-8) ** 2
+    centre = np.zeros(len(scales))
+    for place, (mean, sd) in (anchors or {}).items():
+        centre[place], precision[place] = mean, sd**-2.0
+        said = f"normal around {mean:g}, standard deviation {sd:g}, on {batch.feature_names[place]}"
+        prior = said if prior is None else f"{prior}; {said}"
     density = PanelDensity.build(
         PanelChoices.from_flat(flat),
         population,
         num_blocks=config.num_blocks,
         precision=precision,
+        centre=centre,
         num_threads=config.num_threads,
     )
     if shrinkage is not None:

@@ -29,6 +29,7 @@ from penchant.models.reward_head import (
     of_named,
     with_usual_ignorance,
 )
+from penchant.models.reward_weight import weighed
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
@@ -70,7 +71,9 @@ class RewardModel(Estimator):
     Two stages: a ridge-penalised head on all feedback, its penalty chosen by the evidence, then a
     panel mixed logit over (first, second, tie) on what heads say of pairs that they have not seen
     (cross-fitted in five parts; Stone 1974), so that its weight on the reward is what the reward is
-    worth on new pairs. A new judge's posterior takes few answers.
+    worth on new pairs: N(1, 1) before any data, and never below zero, so that a head that learnt
+    nothing cannot turn rewards round; `report.warnings` says where that cannot be ruled out. A new
+    judge's posterior takes few answers.
 
     The head hears pairs (Davidson 1970), edits (the edited text against the proposal), choices,
     rankings, grades, ratings (each rater's own thresholds), clicks and numbers together, each kind
@@ -122,15 +125,16 @@ class RewardModel(Estimator):
                 random=places, distributions=("normal",) * len(places), correlated=self.correlated,
                 num_draws=self.num_draws, seed=self.random_state,
             )  # fmt: skip
-            belief = fit_simulated(
+            belief = weighed(lambda anchors: fit_simulated(
                 choices, population, config=SimulatedConfig(max_steps=200, tolerance=1e-6),
-                encoder=whole.encoder,
-            )  # fmt: skip
-        elif choices.blocks:
-            belief = fit_pooled(choices, encoder=whole.encoder)
+                encoder=whole.encoder, anchors=anchors,
+            ))  # fmt: skip
         else:
-            channels = (*joint_channels(batch), Choice())
-            belief = fit_pooled(batch, channels=channels, encoder=whole.encoder)
+            heard = choices if choices.blocks else batch
+            channels = (Choice(),) if choices.blocks else (*joint_channels(batch), Choice())
+            belief = weighed(lambda anchors: fit_pooled(
+                heard, channels=channels, encoder=whole.encoder, anchors=anchors
+            ))  # fmt: skip
         belief = _told(belief, whole.fitted, [part.fitted for part in parts])
         alone = alone if self.personal else ()
         self.belief_ = _noted(belief, (*lessons.remarks(), *alone))
