@@ -136,6 +136,21 @@ def test_what_cannot_be_scored_ends_with_a_reason(folder, tmp_path):
     assert done.returncode == 3
 
 
+def test_where_nothing_can_be_written_nothing_is_scored(folder, tmp_path):
+    model, pairs = folder / "m", folder / "pairs.jsonl"
+    for out, reason in (
+        (tmp_path / "x.csv", "which .csv has no way to write"),
+        (tmp_path / "x.xlsx", "has the ending '.xlsx'"),
+        (tmp_path / "no" / "x.jsonl", "which is no folder"),
+    ):
+        # The second line is no JSON: whoever reads on to it has scored too much.
+        text = pairs.read_text().splitlines()[0] + "\n{nonsense"
+        done = penchant("score", "-", "--belief", model, "--out", out, text=text)
+        assert done.returncode == 2
+        assert reason in " ".join(done.stderr.replace("│", " ").split())
+        assert not out.exists()
+
+
 def test_options_that_would_change_nothing_are_refused(folder):
     file = folder / "pairs.parquet"
     done = penchant("fit", file, "--model", "reward", "--formula", "time")
@@ -156,7 +171,10 @@ def test_the_service_answers_until_it_is_interrupted(folder):
         said = process.stderr.readline()
         port = int(said.split(":")[2].split("/")[0])
         body = json.dumps({"text": "x", "embedding": [1.0, 0, 0]}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/score", body, timeout=30) as answer:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/score", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["reward"] > 0
     finally:
         process.send_signal(signal.SIGINT)

@@ -61,3 +61,30 @@ def test_a_text_with_two_embeddings_is_named(layout, other):
     lists[5] = other
     with pytest.raises(DataError, match="the text 'a' has different embeddings"):
         EmbeddingColumn().embed(records_of(lists, layout))
+
+
+def asked(prompts, lists):
+    records = records_of(lists, "lists")
+    return records.with_columns(rows={"prompt": prompts})
+
+
+def test_embeddings_made_after_a_prompt_differ_between_prompts():
+    lists = [[1.0, 0], [2, 0], [3.0, 0], [4, 0], [4, 0], [5.0, 0]]
+    made = EmbeddingColumn().embed(asked(["eat?", "run?", "run?"], lists))
+    assert [made.texts[at] for at in made.of_option] == TEXTS
+    np.testing.assert_array_equal(made.vectors[made.of_option], np.array(lists))
+    # `c` has one embedding at one prompt: it is one text there.
+    assert len(made.texts) == 5
+
+
+def test_two_embeddings_at_one_prompt_are_refused_all_the_same():
+    lists = [[1.0, 0], [2, 0], [3.0, 0], [4, 0], [9, 0], [5.0, 0]]
+    with pytest.raises(DataError, match=r"the text 'c' has different embeddings .*one prompt"):
+        EmbeddingColumn().embed(asked(["eat?", "run?", "run?"], lists))
+    with pytest.raises(DataError, match="different embeddings"):
+        EmbeddingColumn(prompt=None).embed(asked(["eat?", "run?", "run?"], lists))
+
+
+def test_a_text_that_is_the_same_at_all_prompts_stays_one():
+    lists = [VECTORS[text] for text in TEXTS]
+    assert EmbeddingColumn().embed(asked(["eat?", "run?", None], lists)).texts == ("a", "b", "c")

@@ -1,6 +1,9 @@
 """Texts through a frozen embedding: distinct texts once, a cache by content, clear refusals."""
 
 import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +84,63 @@ def test_models_do_not_read_each_others_cache(tmp_path):
     embed_once(["yes"], CountingEmbedding(), "one", tmp_path)
     other = embed_once(["yes"], lambda texts: np.full((len(texts), 3), 7.0), "two", tmp_path)
     np.testing.assert_array_equal(other.vectors, [[7.0, 7.0, 7.0]])
+
+
+class Folder(SentenceModel):
+    """What the model's only file says, in place of a real model."""
+
+    def __call__(self, texts):
+        weight = float((Path(self.name) / "weights").read_text())
+        return np.full((len(texts), 2), weight)
+
+    def is_cut(self, texts):
+        return np.zeros(len(texts), bool)
+
+
+def test_models_that_lie_in_folders_are_told_apart_by_what_is_in_them(tmp_path, monkeypatch):
+    def embedded(name):
+        return embed_once(["yes"], Folder(name), name, tmp_path / "cache").vectors[0, 0]
+
+    for place, weight in (("ann", "1.5"), ("bob", "2.5")):
+        (tmp_path / place / "model").mkdir(parents=True)
+        (tmp_path / place / "model" / "weights").write_text(weight)
+        monkeypatch.chdir(tmp_path / place)
+        assert embedded("./model") == float(weight)
+    (tmp_path / "bob" / "model").rename(tmp_path / "moved")
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "__call__", lambda self, texts: pytest.fail("it only moved"))
+        assert embedded(str(tmp_path / "moved")) == 2.5
+    (tmp_path / "moved" / "weights").write_text("3.25")
+    assert embedded(str(tmp_path / "moved")) == 3.25
+
+
+def test_a_model_is_loaded_once_whoever_asks(tmp_path, monkeypatch):
+    loads = []
+
+    class Loaded:
+        max_seq_length = None
+        tokenizer = staticmethod(lambda texts, **_: {"input_ids": [[0]] * len(texts)})
+
+        def __init__(self, place, local_files_only):
+            loads.append(place)
+
+        def encode(self, texts, show_progress_bar):
+            return np.ones((len(texts), 2))
+
+    bars = SimpleNamespace(is_progress_bar_enabled=lambda: False, disable_progress_bar=lambda: None)
+    fake = {
+        "sentence_transformers": SimpleNamespace(SentenceTransformer=Loaded),
+        "transformers.utils": SimpleNamespace(logging=bars),
+    }  # fmt: skip
+    for name, module in fake.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    (tmp_path / "config").write_text("one")
+    for text in ("a", "b"):
+        embed_once([text], SentenceModel(str(tmp_path)), str(tmp_path), None)
+    assert len(loads) == 1
+    (tmp_path / "config").write_text("other")
+    embed_once(["c"], SentenceModel(str(tmp_path)), str(tmp_path), None)
+    assert len(loads) == 2
 
 
 @pytest.mark.skipif(

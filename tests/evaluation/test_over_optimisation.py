@@ -24,6 +24,19 @@ def test_best_of_n_is_what_drawing_gives():
     assert np.all(np.diff(found.proxy) > 0)
 
 
+def test_candidates_of_one_proxy_are_drawn_alike():
+    gold = np.arange(10.0)[None]
+    found = best_of_n_curve(np.ones((1, 10)), gold, [1, 64])
+    np.testing.assert_allclose(found.gold, [4.5, 4.5])
+    # Neither the order of the candidates nor what other prompts tie at counts.
+    proxy = np.array([[1.0, 2, 2, 3, 3, 3], [3, 3, 3, 3, 3, 3]])
+    gold = np.random.default_rng(3).normal(size=(2, 6))
+    turned = best_of_n_curve(proxy[:, ::-1], gold[:, ::-1], [1, 3, 500])
+    again = best_of_n_curve(proxy, gold, [1, 3, 500])
+    np.testing.assert_allclose(turned.gold, again.gold)
+    assert again.gold[-1] == pytest.approx((gold[0, 3:].mean() + gold[1].mean()) / 2)
+
+
 def test_the_tilted_policy_is_the_best_for_its_beta():
     proxy = np.random.default_rng(1).normal(size=(1, 6))
 

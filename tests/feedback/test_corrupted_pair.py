@@ -45,6 +45,27 @@ def test_a_label_that_cannot_be_true_pulls_a_soft_target_and_not_a_flip():
     assert corrupted_pair.flipped_log_prob(far, np.array([0.1]))[0] == pytest.approx(np.log(0.1))
 
 
+@pytest.mark.parametrize("gap", [-800.0, -40.0, 0.0, 40.0, 800.0])
+def test_without_flips_the_tails_are_those_of_a_sure_label(gap):
+    far, none, all_of_them = np.array([gap]), np.zeros(1), np.ones(1)
+    for flipped, soft in (
+        (corrupted_pair.flipped_log_prob, corrupted_pair.soft_log_prob),
+        (corrupted_pair.flipped_score, corrupted_pair.soft_score),
+    ):
+        np.testing.assert_allclose(flipped(far, none), soft(far, all_of_them), 1e-12, 1e-15)
+        np.testing.assert_allclose(flipped(far, all_of_them), soft(far, none), 1e-12, 1e-15)
+
+
+def test_slopes_of_flips_are_those_of_autograd_in_the_tails():
+    torch = pytest.importorskip("torch")
+    gaps = torch.tensor([-800.0, -30.0, 0.0, 30.0, 800.0], dtype=torch.float64, requires_grad=True)
+    for rate in (0.0, 1e-12, 0.2):
+        rates = torch.full((5,), rate, dtype=torch.float64)
+        (slope,) = torch.autograd.grad(corrupted_pair.flipped_log_prob(gaps, rates).sum(), gaps)
+        ours = corrupted_pair.flipped_score(gaps.detach().numpy(), rates.numpy())
+        np.testing.assert_allclose(ours, slope.numpy(), rtol=1e-9, atol=1e-300)
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.7, 3.0])
 def test_the_margin_is_that_of_the_reward_loss_in_trl_by_its_formula(margin):
     """TRL: -logsigmoid(rewards_chosen - rewards_rejected - margin).mean(); its text, in torch."""

@@ -159,9 +159,9 @@ def test_many_lines_flow_without_waiting_for_the_last(scorer):
 
 
 def test_unusable_lines_are_named(scorer):
-    with pytest.raises(DataError, match="row 1 has no 'text'; it has prompt"):
+    with pytest.raises(DataError, match="row 2 has no 'text'; it has prompt"):
         list(score_lines(scorer, [rows([1])[0], {"prompt": "why?"}]))
-    with pytest.raises(DataError, match="row 1 has no 'embedding' where others have one"):
+    with pytest.raises(DataError, match="row 2 has no 'embedding' where others have one"):
         list(score_lines(scorer, [rows([1])[0], {"text": "no numbers"}]))
     with pytest.raises(DataError, match="came without embeddings"):
         list(score_lines(scorer, [{"text": "no numbers"}]))
@@ -245,7 +245,10 @@ def server(scorer):
 
 def post(server, body, path="/score"):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}{path}", data=data)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.server_port}{path}", data=data,
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, json.load(answer)
@@ -272,7 +275,7 @@ def test_requests_that_make_no_sense_are_answered_with_the_reason(server):
     assert post(server, b"{not json")[0] == 400
     status, said = post(server, {"prompt": "only"})
     assert status == 400
-    assert "row 0 has no 'text'" in said["error"]
+    assert "row 1 has no 'text'" in said["error"]
     assert post(server, "a string")[0] == 400
     assert post(server, rows([1]), path="/other")[0] == 404
     # And the service lives.

@@ -108,6 +108,13 @@ def test_length_is_judged_against_what_was_right_at_the_same_prompt():
     np.testing.assert_allclose(found, [[0.0, -0.25, -0.5, 0.0], [0.0] * 4])
 
 
+def test_a_length_that_is_missing_is_missing_and_touches_no_other():
+    length = np.array([[100.0, 150.0, NAN, NAN], [NAN, 20.0, 30.0, 40.0]])
+    correct = np.array([[True, False, True, False], [False] * 4])
+    found = compose.length_penalty(length, correct, tolerance=1.0, largest=0.5)
+    np.testing.assert_allclose(found, [[0.0, -0.25, NAN, NAN], [NAN, 0.0, 0.0, 0.0]])
+
+
 def test_a_truncated_answer_is_covered_but_does_not_cover():
     rng = np.random.default_rng(0)
     answer = rng.normal(size=(12, 30))

@@ -2,7 +2,8 @@
 
 A dataclass is written as {"class": "penchant.module:Name", "fields": {..}}, a tuple as
 {"tuple": [..]}, a mapping as {"map": [[key, value], ..]}, an array as {"array": "key"} with the
-array itself in a dict that goes to safetensors.
+array itself in a dict that goes to safetensors. A field with `metadata={"travels": False}`, such as
+a folder of one machine, is neither written nor read: it has its default again.
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ def to_plain(value: Plain, arrays: dict[str, np.ndarray], key: str = "") -> Plai
             "fields": {
                 field.name: to_plain(getattr(value, field.name), arrays, f"{key}.{field.name}")
                 for field in dataclasses.fields(value)
-                if field.init
+                if field.init and _travels(field)
             },
         }
     if isinstance(value, np.ndarray):
@@ -60,6 +61,8 @@ def from_plain(plain: Plain, arrays: Mapping[str, np.ndarray]) -> Plain:
     if "class" in plain:
         kind = _own_dataclass(plain["class"])
         known = {field.name for field in dataclasses.fields(kind) if field.init}
+        # Older versions wrote them: they spoke of the machine that fitted.
+        stays = {field.name for field in dataclasses.fields(kind) if not _travels(field)}
         fields = plain.get("fields")
         if not isinstance(fields, dict) or set(fields) - known:
             raise BeliefError(
@@ -68,7 +71,8 @@ def from_plain(plain: Plain, arrays: Mapping[str, np.ndarray]) -> Plain:
                 "written by another version of penchant: fit again, or install that version."
             )
         try:
-            return kind(**{name: from_plain(item, arrays) for name, item in fields.items()})
+            kept = {name: item for name, item in fields.items() if name not in stays}
+            return kind(**{name: from_plain(item, arrays) for name, item in kept.items()})
         except (TypeError, ValueError) as error:
             raise BeliefError(
                 f"the belief's {plain['class']} cannot be rebuilt ({error}). The folder is damaged "
@@ -91,6 +95,10 @@ def from_plain(plain: Plain, arrays: Mapping[str, np.ndarray]) -> Plain:
         f"belief.json holds an object with keys {sorted(plain)}; expected one of class, array, "
         "tuple, map, float. The file was edited or is damaged."
     )
+
+
+def _travels(field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata.get("travels", True))
 
 
 def _own_dataclass(path: str) -> type:

@@ -13,6 +13,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.errors import MissingExtraError
+from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from penchant.cli.demo_models import Settings, Study
@@ -270,7 +271,7 @@ def _recorded(model: str) -> "Iterator[LadderRow]":
 
 
 def _write_ladder(path: Path, rows: "Sequence[LadderRow]") -> None:
-    text = json.dumps(shell.finite([asdict(row) for row in rows]), indent=1, ensure_ascii=False)
+    text = json.dumps(finite([asdict(row) for row in rows]), indent=1, ensure_ascii=False)
     # Written beside and moved into place: an interruption leaves the last whole file.
     partial = path.with_suffix(".part")
     partial.write_text(text + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.errors import DataError
+from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from penchant.cli.estimators import ModelOptions
@@ -139,7 +140,7 @@ def evaluate(
     if out is not None:
         import json as json_module
 
-        text = json_module.dumps(shell.finite(document), indent=2, ensure_ascii=False)
+        text = json_module.dumps(finite(document), indent=2, ensure_ascii=False)
         out.write_text(text + "\n", encoding="utf-8")
     if json:
         shell.print_json(document)

@@ -7,6 +7,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.errors import ConfigError
+from penchant.serving.plain_json import finite
 
 COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
 
@@ -254,7 +255,7 @@ def _write(out: Path, document: dict[str, Any], text: str, worths: list[Any]) ->
     from dataclasses import asdict
 
     def dump(name: str, content: Any) -> None:
-        plain = json.dumps(shell.finite(content), indent=2, ensure_ascii=False)
+        plain = json.dumps(finite(content), indent=2, ensure_ascii=False)
         (out / name).write_text(plain + "\n", encoding="utf-8")
 
     dump("fit.json", document)

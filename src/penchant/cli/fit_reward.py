@@ -9,6 +9,7 @@ import typer
 
 from penchant.cli import shell
 from penchant.errors import ConfigError
+from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from penchant.data.records import Records
@@ -183,7 +184,7 @@ def _report(
             title=f"A reward model of {file.stem}", seed=wanted.seed,
         )  # fmt: skip
     write_reward_page(page, out / "report.html")
-    plain = dumps(shell.finite(page.plain()), indent=1, ensure_ascii=False)
+    plain = dumps(finite(page.plain()), indent=1, ensure_ascii=False)
     (out / "report.json").write_text(plain + "\n", encoding="utf-8")
     for sentence in page.lead:
         shell.note(sentence, json)
@@ -209,6 +210,6 @@ def _write(model: "RewardModel", document: dict[str, Any], text: str, out: Path)
 
     weights = json_weights(RewardScorer.of(model.belief_))
     for name, content in (("fit.json", document), ("weights.json", weights)):
-        plain = dumps(shell.finite(content), indent=1, ensure_ascii=False)
+        plain = dumps(finite(content), indent=1, ensure_ascii=False)
         (out / name).write_text(plain + "\n", encoding="utf-8")
     (out / "fit.txt").write_text(text + "\n", encoding="utf-8")

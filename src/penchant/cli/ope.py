@@ -7,6 +7,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.errors import ConfigError
+from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from penchant.data.decisions import Decisions
@@ -260,7 +261,7 @@ def _write(document: dict[str, Any], report: "OffPolicyReport", out: Path, title
     if out.is_file():
         raise ConfigError(f"--out is {out}, which is a file; expected a folder.")
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(shell.finite(document), indent=2, ensure_ascii=False)
+    text = json.dumps(finite(document), indent=2, ensure_ascii=False)
     (out / "ope.json").write_text(text + "\n", encoding="utf-8")
     (out / "ope.html").write_text(render_off_policy(report, title), encoding="utf-8")
 

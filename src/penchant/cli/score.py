@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penchant.cli import options, shell
+from penchant.serving.plain_json import finite, parsed
 
 if TYPE_CHECKING:
     from penchant.models.reward_scorer import RewardScorer
@@ -57,14 +58,20 @@ def score(
     with `chosen` and `rejected` (TRL's format) comes back with margin, low, high, soft_label and
     weight: a preference data set that a trainer can use.
     """
+    from penchant.cli.fit_reward import cache_folder
+    from penchant.data.readers.table import check_writable
     from penchant.serving.lines import Names, score_lines
 
-    scorer = load_scorer(belief, history, description)
+    if out is not None:
+        check_writable(out)
+    scorer = load_scorer(belief, history, description, cache_folder())
     rows = _lines(file)
     kept: list[dict[str, Any]] = []
 
     def taken() -> Iterator[dict[str, Any]]:
         for row in rows:
+            if out is not None:
+                check_writable(out, any(isinstance(each, list | dict) for each in row.values()))
             kept.append(row)
             yield row
 
@@ -82,19 +89,38 @@ def score(
 def serve(
     belief: ModelFolder,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, help="Port to listen on; 0 for a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")
+    ] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name under which clients reach it, besides its address; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps the embedding of every text ever posted; without it none is "
+            "kept.",
+            show_default=False,
+        ),
+    ] = None,
     history: options.HistoryFile = None,
     description: options.DescriptionFile = None,
     debug: options.Debug = False,
 ) -> None:
     """Answer rewards over HTTP: POST {"text": ...}, a list of such, or {"rows": [...]} to /score.
 
-    There is no password: listen on other addresses than your own only behind something that has
-    one.
+    Requests say Content-Type: application/json, and address the server by its address, localhost
+    or a --name. There is no password: listen on other addresses than your own only behind something
+    that has one.
     """
     from penchant.serving.scorer_http import ScorerServer
 
-    server = ScorerServer(load_scorer(belief, history, description), host, port)
+    scorer = load_scorer(belief, history, description, cache)
+    server = ScorerServer(scorer, host, port, name or ())
     shell.note(f"Rewards on http://{host}:{server.server_port}/score; Ctrl-C ends.")
     try:
         server.serve_forever()
@@ -102,16 +128,17 @@ def serve(
         server.server_close()
 
 
-def load_scorer(belief: Path, history: Path | None, description: Path | None) -> "RewardScorer":
-    """The model of a folder, with whom `history` makes known."""
-    from penchant.cli.fit_reward import cache_folder
+def load_scorer(
+    belief: Path, history: Path | None, description: Path | None, cache: Path | None
+) -> "RewardScorer":
+    """The model of a folder, with whom `history` makes known; `cache` keeps embeddings."""
     from penchant.cli.reading import read_file
     from penchant.models.reward_scorer import RewardScorer
 
     known = None
     if history is not None:
         known = read_file(history, description, belief=belief).records
-    return RewardScorer.load(belief, known, cache_folder())
+    return RewardScorer.load(belief, known, cache)
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
@@ -135,19 +162,12 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parsed(lines: Any, name: str) -> Iterator[dict[str, Any]]:
-    import json
-
     from penchant.errors import DataError
 
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"line {number} of {name} is no JSON ({error}); expected one object a line."
-            ) from error
+        row = parsed(line, f"line {number} of {name}")
         if not isinstance(row, dict):
             raise DataError(
                 f"line {number} of {name} is a {type(row).__name__}; expected one object a line."
@@ -163,7 +183,7 @@ def _stream(rows: Iterator[dict[str, Any]], out: Path | None) -> int:
     with contextlib.ExitStack() as stack:
         target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
         for row in rows:
-            target.write(json.dumps(shell.finite(row), ensure_ascii=False, default=str) + "\n")
+            target.write(json.dumps(finite(row), ensure_ascii=False, default=str) + "\n")
             count += 1
         target.flush()
     return count

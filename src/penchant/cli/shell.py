@@ -20,6 +20,7 @@ from penchant.errors import (
     MissingExtraError,
     PenchantError,
 )
+from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,7 +137,9 @@ def _panel(error: Exception) -> None:
         # What is an argument in Python is an option here.
         message = str(error).replace('on_bad_rows="quarantine"', "--on-bad-rows quarantine")
         if isinstance(error, OSError) and not isinstance(error, PenchantError):
-            message = f"{error.strerror or error} ({error.filename}). Check the path."
+            message = f"{error.strerror or error}."
+            if error.filename is not None:
+                message = f"{error.strerror or error} ({error.filename}). Check the path."
     console = errors()
     console.print(Panel(Text(message), title=title, border_style="red", title_align="left"))
 
@@ -152,17 +155,6 @@ def json_text(document: Any) -> str:
     parts = document.values() if isinstance(document, Mapping) else [document]
     is_long = any(isinstance(part, list) and len(part) > _MOST_SET for part in parts)
     return json.dumps(finite(document), indent=None if is_long else 2, ensure_ascii=False)
-
-
-def finite(value: Any) -> Any:
-    """The same document with NaN and infinities as None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(entry) for entry in value]
-    return value
 
 
 def span(low: float, high: float, form: str) -> str:

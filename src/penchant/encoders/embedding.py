@@ -47,15 +47,18 @@ class Embedding(Protocol):
 class EmbeddingColumn:
     """Numbers that the data bring along: a column of lists beside the column of texts.
 
-    One text has one embedding: lines that repeat a text repeat its numbers, or have none.
+    One text has one embedding: lines that repeat a text repeat its numbers, or have none. Where
+    they differ, the embedding was made after the prompt (a column of the rows): one text at one
+    prompt then has one.
     """
 
     column: str = "embedding"
     text: str = "text"
+    prompt: str | None = "prompt"
 
     def embed(self, records: Records) -> Embedded:
         """Raises `DataError` where a text or its embedding is missing, lengths differ, or one text
-        has two embeddings."""
+        (at one prompt) has two embeddings."""
         texts, of_option = distinct_texts(records, self.text)
         if self.column not in records.options.column_names:
             raise DataError(
@@ -63,45 +66,38 @@ class EmbeddingColumn:
                 f"{', '.join(records.options.column_names)}. Name the column, or embed the texts "
                 "with `TextEmbedding(model=...)`."
             )
-        _, first = np.unique(of_option, return_index=True)
         column = one_chunk(records.options[self.column])
-        vectors = self._vectors(_lists(column, first), texts)
-        self._check_repeats(column, vectors, texts, of_option, first)
         notes = text_notes(records, texts, of_option)
+        vectors, odd = self._read(column, texts, of_option)
+        if odd is not None and self.prompt in records.rows.column_names:
+            texts, of_option = self._at_prompts(records, texts, of_option)
+            vectors, odd = self._read(column, texts, of_option)
+        if odd is not None:
+            raise DataError(
+                f"the text {texts[of_option[odd]][:60]!r} has different embeddings in column "
+                f"{self.column!r} on different lines; expected one embedding for one text (at one "
+                "prompt). Embed each text once, all with one model, or tell the texts apart."
+            )
         return Embedded(texts=texts, vectors=vectors, of_option=of_option, notes=notes)
 
-    def _check_repeats(
-        self,
-        column: Column,
-        vectors: Float32[Array, "T E"],
-        texts: tuple[str, ...],
-        of_option: Int[Array, " N"],
-        first: Int[Array, " T"],
-    ) -> None:
-        """A text with two embeddings would be judged by whichever line came first."""
-        repeats = np.setdiff1d(np.arange(len(of_option)), first, assume_unique=True)
-        if pa.types.is_dictionary(column.type):
-            # Equal codes are equal lists: only what differs is looked at, each text and code once.
-            codes = to_ints(column.indices)
-            repeats = repeats[codes[repeats] != codes[first[of_option[repeats]]]]
-            both = combine_codes(of_option[repeats], codes[repeats])
-            repeats = repeats[np.unique(both, return_index=True)[1]]
-        for at in range(0, len(repeats), _CHUNK):
-            lines = repeats[at : at + _CHUNK]
-            lists = _lists(column, lines)
-            lines, lists = lines[np.asarray(lists.is_valid())], lists.drop_null()
-            same = to_ints(pc.list_value_length(lists)) == vectors.shape[1]
-            if same.all():
-                told = vectors[of_option[lines]]
-                found = _numbers(lists).reshape(told.shape)
-                same = ((found == told) | (np.isnan(found) & np.isnan(told))).all(axis=1)
-            if not same.all():
-                text = texts[of_option[lines[np.argmin(same)]]]
-                raise DataError(
-                    f"the text {text[:60]!r} has different embeddings in column {self.column!r} on "
-                    "different lines; expected one embedding for one text. Embed each text once, "
-                    "all with one model, or tell the texts apart."
-                )
+    def _at_prompts(
+        self, records: Records, texts: tuple[str, ...], of_option: Int[Array, " N"]
+    ) -> tuple[tuple[str, ...], Int[Array, " N"]]:
+        """The texts told apart by their prompts too."""
+        prompts = one_chunk(records.rows[self.prompt])
+        if not is_text(prompts.type):
+            prompts = pa.array([None if one is None else str(one) for one in prompts.to_pylist()])
+        both = combine_codes(of_option, to_codes(prompts)[0][records.row_of_option] + 1)
+        _, first, of_pair = np.unique(both, return_index=True, return_inverse=True)
+        return tuple(texts[t] for t in of_option[first]), of_pair.reshape(-1)
+
+    def _read(
+        self, column: Column, texts: tuple[str, ...], of_option: Int[Array, " N"]
+    ) -> tuple[Float32[Array, "T E"], int | None]:
+        """Each text's numbers, and a line that has others."""
+        _, first = np.unique(of_option, return_index=True)
+        vectors = self._vectors(_lists(column, first), texts)
+        return vectors, _odd_line(column, vectors, of_option, first)
 
     def _vectors(self, lists: pa.Array, texts: tuple[str, ...]) -> Float32[Array, "T E"]:
         kind = lists.type
@@ -119,6 +115,34 @@ class EmbeddingColumn:
                 "all texts with one model."
             )
         return _numbers(lists).reshape(len(lists), -1)
+
+
+def _odd_line(
+    column: Column,
+    vectors: Float32[Array, "T E"],
+    of_option: Int[Array, " N"],
+    first: Int[Array, " T"],
+) -> int | None:
+    """A line whose numbers are not its text's: it would be judged by whichever line came first."""
+    repeats = np.setdiff1d(np.arange(len(of_option)), first, assume_unique=True)
+    if pa.types.is_dictionary(column.type):
+        # Equal codes are equal lists: only what differs is looked at, each text and code once.
+        codes = to_ints(column.indices)
+        repeats = repeats[codes[repeats] != codes[first[of_option[repeats]]]]
+        both = combine_codes(of_option[repeats], codes[repeats])
+        repeats = repeats[np.unique(both, return_index=True)[1]]
+    for at in range(0, len(repeats), _CHUNK):
+        lines = repeats[at : at + _CHUNK]
+        lists = _lists(column, lines)
+        lines, lists = lines[np.asarray(lists.is_valid())], lists.drop_null()
+        same = to_ints(pc.list_value_length(lists)) == vectors.shape[1]
+        if same.all():
+            told = vectors[of_option[lines]]
+            found = _numbers(lists).reshape(told.shape)
+            same = ((found == told) | (np.isnan(found) & np.isnan(told))).all(axis=1)
+        if not same.all():
+            return int(lines[np.argmin(same)])
+    return None
 
 
 def _lists(column: Column, lines: Int[Array, " L"]) -> Any:

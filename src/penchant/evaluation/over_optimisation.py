@@ -33,7 +33,8 @@ def best_of_n_curve(
 ) -> ProxyGoldCurve:
     """The candidate of highest proxy among n drawn with replacement, in expectation, exactly.
 
-    The r-th lowest of K is the best of n draws with probability (r / K)^n - ((r - 1) / K)^n.
+    The r-th lowest of K is the best of n draws with probability (r / K)^n - ((r - 1) / K)^n;
+    candidates of one proxy share their probabilities, since nothing tells them apart.
     kl is log n - (n - 1) / n, which it is for n far below K (Gao, Schulman and Hilton 2023).
 
     Raises `ConfigError` for sizes below one.
@@ -41,7 +42,8 @@ def best_of_n_curve(
     if min(sizes) < 1:
         raise ConfigError(f"got sizes {list(sizes)}; expected one candidate or more.")
     order = np.argsort(proxy, axis=1, kind="stable")
-    ranked = [np.take_along_axis(reward, order, axis=1).mean(axis=0) for reward in (proxy, gold)]
+    climbing, paid = (np.take_along_axis(reward, order, axis=1) for reward in (proxy, gold))
+    ranked = [climbing.mean(axis=0), _shared_by_ties(climbing, paid).mean(axis=0)]
     upper = np.arange(1, proxy.shape[1] + 1) / proxy.shape[1]
     lower = upper - 1.0 / proxy.shape[1]
     share = np.array([upper**n - lower**n for n in sizes])
@@ -50,6 +52,17 @@ def best_of_n_curve(
         setting=size, kl=np.log(size) - (size - 1) / size, proxy=share @ ranked[0],
         gold=share @ ranked[1],
     )  # fmt: skip
+
+
+def _shared_by_ties(
+    climbing: Float[Array, "P K"], paid: Float[Array, "P K"]
+) -> Float[Array, "P K"]:
+    """The mean of `paid` over the candidates of the prompt whose sorted proxy is the same."""
+    starts = np.ones(climbing.shape, dtype=bool)
+    starts[:, 1:] = climbing[:, 1:] != climbing[:, :-1]
+    tie = np.cumsum(starts.ravel()) - 1
+    mean = np.bincount(tie, weights=paid.ravel()) / np.bincount(tie)
+    return mean[tie].reshape(paid.shape)
 
 
 def tilted_curve(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, log_sigmoid, namespace, sigmoid
+from penchant.numerics.arrays import Array, log_sigmoid, log_sum_exp, namespace, sigmoid, stack
 
 
 def soft_log_prob(gap: Float[Array, "*B"], target: Float[Array, "*#B"]) -> Float[Array, "*B"]:
@@ -43,13 +43,32 @@ def flipped_log_prob(gap: Float[Array, "*B"], rate: Float[Array, "*#B"]) -> Floa
 
     Unlike a soft target it is bounded below by log e: a label that cannot be true stops pulling.
     """
-    return namespace(gap).log((1.0 - rate) * sigmoid(gap) + rate * sigmoid(-gap))
+    return log_sum_exp(stack(_log_shares(gap, rate), axis=-1), axis=-1)
 
 
 def flipped_score(gap: Float[Array, "*B"], rate: Float[Array, "*#B"]) -> Float[Array, "*B"]:
-    """d/d gap: (1 - 2 e) sigma (1 - sigma) / p."""
-    won = sigmoid(gap)
-    return (1.0 - 2.0 * rate) * won * (1.0 - won) / ((1.0 - rate) * won + rate * (1.0 - won))
+    """d/d gap: h (1 - sigma) - (1 - h) sigma, h the chance that this label was held, not flipped.
+
+    Equal to (1 - 2 e) sigma (1 - sigma) / p, which is 0 / 0 where sigma is 0 in floats.
+    """
+    xp = namespace(gap)
+    held, turned = _log_shares(gap, rate)
+    whole = log_sum_exp(stack([held, turned], axis=-1), axis=-1)
+    return xp.exp(held - whole) * sigmoid(-gap) - xp.exp(turned - whole) * sigmoid(gap)
+
+
+def _log_shares(gap: Float[Array, "*B"], rate: Float[Array, "*#B"]) -> list[Float[Array, "*B"]]:
+    """log (1 - e) sigmoid(gap) and log e sigmoid(-gap): labels held, and turned round.
+
+    In logs, so that neither vanishes before the other can stand in for it.
+    """
+    return [_log(1.0 - rate) + log_sigmoid(gap), _log(rate) + log_sigmoid(-gap)]
+
+
+def _log(share: Float[Array, "*B"]) -> Float[Array, "*B"]:
+    """log, minus infinity at 0 without a warning."""
+    xp = namespace(share)
+    return xp.where(share > 0.0, xp.log(xp.where(share > 0.0, share, 1.0)), -xp.inf)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

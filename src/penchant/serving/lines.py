@@ -40,9 +40,9 @@ def score_lines(
     minus rejected), low, high, soft_label, weight (1 - ignorance: less where the model guesses),
     unfamiliar, knows_person; rows in TRL's format become a labelled data set that way.
 
-    Raises `DataError` where a row has no text, naming it.
+    Raises `DataError` where a row has no text, naming it; the first row is row 1.
     """
-    names, rest, done = names or Names(), iter(rows), 0
+    names, rest, done = names or Names(), iter(rows), 1
     while part := list(islice(rest, _AT_ONCE)):
         yield from _score(scorer, part, names, done)
         done += len(part)
@@ -95,7 +95,7 @@ def _texts(rows: Sequence[tuple[int, Row]], names: Names, side: str | None) -> T
 def _numbers(vectors: Sequence[Any], first: int, name: str) -> Any:
     try:
         return np.array(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"the {name!r} of rows from {first} on are not lists of numbers of one length; "
             "expected one list a row."
@@ -106,14 +106,26 @@ def _plain(text: Any, number: int, key: str) -> str:
     """A string, or chat messages written out."""
     if text is None:
         return ""
-    if isinstance(text, str):
-        return text
     if isinstance(text, list | tuple) and all(isinstance(m, Mapping) for m in text):
-        return plain_chat(list(text))
+        text = plain_chat(list(text))
+    if isinstance(text, str):
+        return _encodable(text, number, key)
     raise DataError(
         f"row {number} has a {type(text).__name__} for {key!r}; expected a text, or a list of "
         "messages with role and content."
     )
+
+
+def _encodable(text: str, number: int, key: str) -> str:
+    """The text; JSON may name half a character, which no model reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"row {number} has half a pair of surrogates in {key!r} (at {error.start}), which is "
+            "no character; expected text. Write the character whole, or leave it out."
+        ) from error
+    return text
 
 
 def _said_of_text(scores: Scores, at: int) -> dict[str, Any]:

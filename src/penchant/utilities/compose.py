@@ -125,16 +125,19 @@ def length_penalty(
     """-largest min(1, (length / mean length of the group's correct - 1) / tolerance), 0 if shorter.
 
     Relative to correct samples of the same prompt, so that a hard prompt may take its length;
-    where none is correct there is nothing to be longer than, and no penalty. After HARMO (2025),
-    whose caps are known and whose form is inferred.
+    where none is correct there is nothing to be longer than, and no penalty. A length that is
+    missing leaves its own penalty missing and is no part of the mean. After HARMO (2025), whose
+    caps are known and whose form is inferred.
     """
     xp = namespace(length)
-    one = xp.astype(correct, length.dtype)
-    count = xp.sum(one, axis=1)
-    mean = xp.sum(one * length, axis=1) / xp.where(count > 0.0, count, 1.0)
+    there = ~xp.isnan(length)
+    counted = correct & there
+    count = xp.sum(xp.astype(counted, length.dtype), axis=1)
+    mean = xp.sum(xp.where(counted, length, 0.0), axis=1) / xp.where(count > 0.0, count, 1.0)
     over = length / xp.where(mean > 0.0, mean, 1.0)[:, None] - 1.0
     size = xp.clip(over / tolerance, 0.0, 1.0)
-    return xp.where((mean > 0.0)[:, None], -largest * size, 0.0)
+    penalty = xp.where((mean > 0.0)[:, None], -largest * size, 0.0)
+    return xp.where(there, penalty, xp.nan)
 
 
 def mutual_match(first: Float[Array, "T E"], second: Float[Array, "U E"]) -> Float[Array, ""]:

@@ -192,6 +192,31 @@ def _read_json_lines(path: Path) -> pa.Table:
         ) from None
 
 
+_ENDINGS = (".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+def check_writable(path: str | Path, has_lists: bool = False) -> None:
+    """Whether `write_table` can write there, asked before the work that makes the table.
+
+    Raises `ConfigError` for an ending that it does not know, a folder that is not there, and for
+    lists or structures (`has_lists`) in CSV, which has no way to write them.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in _ENDINGS:
+        raise ConfigError(
+            f"{path} has the ending {ending!r}; expected .parquet, .csv, .tsv or .jsonl. Choose "
+            "one of these."
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} would lie in {path.parent}, which is no folder. Make it first.")
+    if has_lists and ending in (".csv", ".tsv"):
+        raise ConfigError(
+            f"the rows hold lists or structures (messages, embeddings), which {ending} has no way "
+            f"to write ({path}). Write .parquet or .jsonl instead."
+        )
+
+
 def write_table(table: pa.Table, path: str | Path) -> None:
     """The table as Parquet, CSV or JSONL, by the ending of the path."""
     ending = Path(path).suffix.lower()
