@@ -130,7 +130,8 @@ def test_answers_of_a_judge_tell_who_tosses_coins(trials):
 def test_new_topics_are_flagged_and_doubted_more_than_new_judges(trials):
     strangers, _, topics = trials
     assert strangers.is_unfamiliar.mean() < 0.03
-    assert topics.is_unfamiliar.mean() > 0.9
+    # More ignorant than of 99 in 100 pairs of left-out texts of the topics that were met.
+    assert topics.is_unfamiliar.mean() > 0.8
     width = [(trial.high - trial.low).mean() for trial in (strangers, topics)]
     assert width[1] > 1.5 * width[0]
     assert topics.ignorance.mean() > 2 * strangers.ignorance.mean()

@@ -7,13 +7,15 @@ first. Davidson's ties are a third option half-way between the two, so that a ju
 conditional logit over (first, second, tie).
 
 Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the embedding,
-C attributes, F features.
+C attributes, F features, H texts that were met.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, UInt64
 
 from penchant.data.batch import Batch, Block
 from penchant.data.batch_builder import build_batch, groups_of
@@ -49,8 +51,10 @@ class RewardEncoder:
     differences within pairs. doubt: a root of the covariance of the weights, which were N(0,
     prior_scale^2) before any data. has_ties: whether a tie is an answer. has_position: whether the
     order shown is known; it is not where the winner always stands first, as in TRL's files.
-    usual_ignorance: the share of the prior variance that is left of the gap in 99 of 100 pairs like
-    those learned from; usual_text_ignorance: of a text beside the mean of all.
+    usual_ignorance: the share of the prior variance that is left of the gap in 99 of 100 pairs of
+    texts that were left out; usual_text_ignorance: of a text beside the mean of all.
+    new_text_share: what the content of a text that the head has not met counts for, beside that of
+    those it has, whose keys are known_texts (empty where the share is 1).
     Features of an option: `reward`, each attribute, `shown_first` and `tie`.
     """
 
@@ -67,6 +71,8 @@ class RewardEncoder:
     has_position: bool = True
     usual_ignorance: float = np.inf
     usual_text_ignorance: float = np.inf
+    new_text_share: float = 1.0
+    known_texts: UInt64[Array, " H"] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -77,7 +83,14 @@ class RewardEncoder:
     def rewards(self, embedded: Embedded) -> Float[Array, " T"]:
         """What each text is worth to the average judge, in logits."""
         content = (embedded.vectors - self.mean) @ self.weights
-        return content + self.form(embedded) @ self.coefficients
+        return self.familiarity(embedded) * content + self.form(embedded) @ self.coefficients
+
+    def familiarity(self, embedded: Embedded) -> Float[Array, " T"]:
+        """1 for texts that the head has met, `new_text_share` for others."""
+        if not len(self.known_texts):
+            return np.ones(len(embedded.texts))
+        is_known = np.isin(text_keys(embedded.texts), self.known_texts)
+        return np.where(is_known, 1.0, self.new_text_share)
 
     def form(self, embedded: Embedded) -> Float[Array, "T C"]:
         """The attributes in units of the spread of their differences."""
@@ -169,6 +182,12 @@ class RewardEncoder:
             fingerprint=records.fingerprint,
             notes=records.notes,
         )
+
+
+def text_keys(texts: Sequence[str]) -> UInt64[Array, " T"]:
+    """A number by which a text is known again, the same on every machine."""
+    digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def pair_rows(records: Records) -> Bool[Array, " B"]:

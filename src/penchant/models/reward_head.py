@@ -71,6 +71,28 @@ class Lessons:
         padded[np.arange(padded.shape[1]) < sizes[:, None]] = self.embedded.of_option
         return np.unique(np.sort(padded, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
+    def touches(self, chosen: Bool[Array, " T"]) -> Bool[Array, " B"]:
+        """Which observations show one of these texts."""
+        return np.logical_or.reduceat(
+            chosen[self.embedded.of_option], self.records.offsets[:-1].astype(np.int64)
+        )
+
+    def connected(self, told: Bool[Array, " B"]) -> Int[Array, " T"]:
+        """A number for each group of texts that these observations connect, -1 for texts that
+        they do not show."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        mine = np.repeat(told, self.records.menu_sizes)
+        text = self.embedded.of_option
+        first = np.repeat(text[self.records.offsets[:-1]], self.records.menu_sizes)
+        size = len(self.embedded.texts)
+        edges = coo_array((np.ones(int(mine.sum())), (first[mine], text[mine])), shape=(size, size))
+        group = connected_components(edges, directed=False)[1].astype(np.int64)
+        met = np.zeros(size, dtype=bool)
+        met[text[mine]] = True
+        return np.where(met, group, -1)
+
     def why_one_judge(self, choices: Batch) -> tuple[str, ...]:
         """Why judges cannot be told apart by these answers, in a sentence; empty where they can."""
         if not choices.blocks:
@@ -217,29 +239,6 @@ def of_named(records: Records, group_by: str) -> Records:
         return records
     codes, _ = to_codes(records.rows[group_by])
     return records if (codes >= 0).all() else records.take(np.flatnonzero(codes >= 0))
-
-
-def with_usual_ignorance(encoder: RewardEncoder, lessons: Lessons) -> RewardEncoder:
-    """The encoder with the ignorance that new pairs of known kinds of texts have at most, in 99 of
-    100: that of each pair had it been left out, v / (1 - h v) with h its curvature (Sherman and
-    Morrison 1950), at most 1/4 in logits."""
-    rows = np.flatnonzero(lessons.is_pair)
-    texts = _left_out(*encoder.text_variances(lessons.embedded))
-    pairs = texts
-    if len(rows):
-        pairs = _left_out(*encoder.gap_variances(lessons.pairs(rows)))
-    return replace(encoder, usual_ignorance=_most(pairs), usual_text_ignorance=_most(texts))
-
-
-def _left_out(now: Float[Array, " B"], before: Float[Array, " B"]) -> Float[Array, " _"]:
-    """Pairs of one text with itself leave nothing to know, and do not count."""
-    told = before > 0
-    without = now[told] / np.maximum(1.0 - 0.25 * now[told], 1e-9)
-    return np.minimum(without / before[told], 1.0)
-
-
-def _most(ignorance: Float[Array, " _"]) -> float:
-    return float(np.quantile(ignorance, 0.99)) if len(ignorance) else np.inf
 
 
 def _spread(apart: Float[Array, "_ C"]) -> Float[Array, " C"]:

@@ -27,8 +27,8 @@ from penchant.models.reward_head import (
     Lessons,
     RewardHead,
     of_named,
-    with_usual_ignorance,
 )
+from penchant.models.reward_new_texts import left_out_texts, with_new_texts
 from penchant.models.reward_weight import weighed
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
@@ -50,8 +50,8 @@ class Judgements:
     the average judge (logits), low and high its 95 % interval: our doubt about the head, which
     shrinks with data. ignorance: the share of the prior variance of the gap that the data left, 1
     where nothing was learned of such texts. is_unfamiliar: whether that is more than of 99 in 100
-    pairs like those learned from: texts of a kind that the model does not know. knows_person:
-    whether the judge's own answers were used.
+    pairs of texts that were left out whole, or above 0.95: texts of a kind that the model does not
+    know. knows_person: whether the judge's own answers were used.
     """
 
     probabilities: Float[Array, "B A"]
@@ -116,8 +116,9 @@ class RewardModel(Estimator):
         whole = lessons.fit(np.ones(len(data), dtype=bool), self.prior_scale)
         self._refuse_unknown_names(whole.encoder.feature_names)
         batch, parts = self._unseen(lessons, whole)
-        whole = replace(whole, encoder=with_usual_ignorance(whole.encoder, lessons))
-        choices = replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
+        choices = _choices(batch)
+        encoder, of_new = self._of_new_texts(lessons, whole, choices)
+        whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
         if places:
@@ -137,7 +138,7 @@ class RewardModel(Estimator):
             ))  # fmt: skip
         belief = _told(belief, whole.fitted, [part.fitted for part in parts])
         alone = alone if self.personal else ()
-        self.belief_ = _noted(belief, (*lessons.remarks(), *alone))
+        self.belief_ = _noted(belief, (*of_new, *lessons.remarks(), *alone))
         return self
 
     def judge(self, data: Records, history: Records | None = None) -> Judgements:
@@ -249,6 +250,21 @@ class RewardModel(Estimator):
         blocks = tuple(replace(b, features=f) for b, f in zip(batch.blocks, features))
         return replace(batch, blocks=blocks), parts
 
+    def _of_new_texts(
+        self, lessons: Lessons, whole: RewardHead, seen: Batch
+    ) -> tuple[RewardEncoder, tuple[str, ...]]:
+        """The encoder with what heads that have not met whole texts tell of them."""
+        told = np.zeros(len(lessons.weight), dtype=bool)
+        batch = _encode(lessons, whole.encoder)
+        for block in batch.blocks:
+            told[block.row] = True
+        parts = left_out_texts(lessons, told, whole.encoder.prior_scale, self.random_state)
+        return with_new_texts(
+            whole.encoder, lessons, parts, seen,
+            lambda encoder: _choices(_encode(lessons, encoder)),
+            lambda heard: weighed(lambda anchors: fit_pooled(heard, anchors=anchors)),
+        )  # fmt: skip
+
     def _refuse_unknown_names(self, names: tuple[str, ...]) -> None:
         asked = () if isinstance(self.personal, bool) else self.personal
         unknown = [name for name in asked if name not in (*names, *HABITS)]
@@ -265,6 +281,10 @@ class RewardModel(Estimator):
         encoder = self._belief().encoder
         assert isinstance(encoder, RewardEncoder)
         return encoder
+
+
+def _choices(batch: Batch) -> Batch:
+    return replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
 
 
 def _encode(lessons: Lessons, encoder: RewardEncoder) -> Batch:

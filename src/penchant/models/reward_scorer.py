@@ -42,7 +42,7 @@ class Scores:
     """reward in logits: a text a unit better is preferred e : 1, against any other; only
     differences mean something. low, high: its 95 % interval beside the mean text. ignorance: the
     share of what could be known of such a text that is not, from 0 to 1; is_unfamiliar: more than
-    of 99 in 100 texts learned from. knows_person: whether that person's own answers were used."""
+    of 99 in 100 texts left out whole. knows_person: whether that person's own answers were used."""
 
     reward: Float[Array, " N"]
     low: Float[Array, " N"]
@@ -122,7 +122,7 @@ class RewardScorer:
         embedded = self._embedded(asked)
         tastes, known = self._tastes(asked.people, len(asked))
         at = embedded.of_option
-        reward = self._rewards(embedded.vectors[at], self.encoder.form(embedded)[at], tastes)
+        reward = self._rewards(embedded, tastes)
         now, before = (variance[at] for variance in self.encoder.text_variances(embedded))
         reach = Z95 * np.abs(tastes[:, 0]) * np.sqrt(now)
         ignorance = _share(now, before)
@@ -144,8 +144,7 @@ class RewardScorer:
         embedded = self._embedded(_joined(first, second))
         tastes, known = self._tastes(first.people, size)
         at = embedded.of_option
-        form = self.encoder.form(embedded)[at]
-        reward = self._rewards(embedded.vectors[at], form, np.concatenate([tastes, tastes]))
+        reward = self._rewards(embedded, np.concatenate([tastes, tastes]))
         pairs = Pairs(
             embedded=embedded, first=at[:size], second=at[size:],
             outcome=np.full(size, -1), weight=np.ones(size),
@@ -182,11 +181,10 @@ class RewardScorer:
             )
         return embedding.embed(_rows_of(asked, embedding))
 
-    def _rewards(self, vectors: Array, form: Array, tastes: Array) -> Float[Array, " N"]:
-        encoder = self.encoder
-        common = (vectors - encoder.mean) @ encoder.weights + form @ encoder.coefficients
-        own = tastes[:, 1 : 1 + form.shape[1]]
-        return tastes[:, 0] * common + np.einsum("nc,nc->n", form, own)
+    def _rewards(self, embedded: Embedded, tastes: Float[Array, "N F"]) -> Float[Array, " N"]:
+        at, form = embedded.of_option, self.encoder.form(embedded)
+        common, own = self.encoder.rewards(embedded)[at], tastes[:, 1 : 1 + form.shape[1]]
+        return tastes[:, 0] * common + np.einsum("nc,nc->n", form[at], own)
 
     def _tastes(
         self, people: Sequence[str | None] | None, size: int

@@ -17,12 +17,13 @@ def json_weights(scorer: RewardScorer) -> dict[str, Any]:
     """reward = bias + w' f + sum_c b_c a_c for anybody, ready for `json.dump`.
 
     Attributes are those of `penchant.encoders.text_attributes`: length is log(1 + words), and so
-    on. Our doubt is not in it: a line of E x E numbers a model would need is in the model's folder.
+    on. Texts count as ones that the model has not met (`new_text_share`). Our doubt is not in it:
+    the E x E numbers that it needs are in the model's folder.
     """
     encoder, counts = scorer.encoder, scorer.average[0]
     embedding = encoder.embedding
     own = scorer.average[1 : 1 + len(encoder.attributes)]
-    weights = counts * encoder.weights
+    weights = counts * encoder.new_text_share * encoder.weights
     told = (counts * encoder.coefficients + own) / encoder.spread
     return {
         "format": "penchant linear reward 1",
