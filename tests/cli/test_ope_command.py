@@ -127,6 +127,9 @@ def test_a_log_of_what_was_shown_alone_is_judged_by_weights_or_with_menus_comple
     assert {e["estimator"] for e in document["policies"][0]["estimates"]} == {
         "ips", "clipped ips", "snips",
     }  # fmt: skip
+    alone = penchant("ope", tmp_path / "shown.parquet", "--policy", "uniform")
+    assert alone.returncode == 3
+    assert "--menu seen" in " ".join(alone.stderr.replace("│", " ").split())
     whole = penchant("ope", tmp_path / "shown.parquet", "--policy", "uniform", "--menu", "seen",
                      "--json", "--formula", "option + x + option:x")  # fmt: skip
     same = penchant("ope", log, "--policy", "uniform", "--json", "--formula",

@@ -21,6 +21,7 @@ import penchant
 from penchant.cli.main import app
 from penchant.data import samples
 from penchant.data.description import Description, load
+from penchant.data.guess import guess
 from penchant.data.readers.write import write
 from penchant.data.votes import Votes
 from penchant.models import hierarchical_logit
@@ -144,6 +145,10 @@ def write_files(folder):
     # The first is whole; those after it are keys to add to one.
     toml = blocks(ROOT / "docs" / "data.md", "toml")[0]
     (folder / "trips.toml").write_text(toml)
+    # A log of decisions and its description, whole.
+    page = ROOT / "docs" / "off_policy.md"
+    for ending in ("csv", "toml"):
+        (folder / f"rounds.{ending}").write_text(blocks(page, ending)[0])
     profiles = samples.conjoint()
     profiles = profiles.with_columns(rows={"age": 20 + np.arange(len(profiles)) // 5 % 50})
     write(profiles, folder / "profiles.csv", as_lines(*profiles.columns("feature")))
@@ -208,6 +213,10 @@ def test_the_description_on_the_page_about_data_is_one(tmp_path):
     toml = blocks(ROOT / "docs" / "data.md", "toml")[0]
     (tmp_path / "trips.toml").write_text(toml)
     assert load(tmp_path / "trips.toml").labels["purpose"] == {"1": "commuter", "2": "business"}
+
+
+def test_the_log_on_the_page_about_policies_is_guessed_as_its_description_says(desk):
+    assert guess("rounds.csv").description == load("rounds.toml")
 
 
 def test_the_document_on_the_page_about_commands_has_the_keys_of_a_fit(desk):

@@ -213,6 +213,27 @@ def test_the_page_holds_every_estimate_and_loads_nothing():
     assert "<script" not in page
 
 
+def test_a_policy_that_takes_nothing_logged_is_told_and_left_out_of_the_comparison():
+    log = draw(num=300)
+    never = np.zeros(len(log.propensities))
+    never[log.records.offsets[:-1] + (log.taken - log.records.offsets[:-1] + 1) % 4] = 1.0
+    policies = {**TARGET, "never": lambda _: never, "uniform": Uniform()}
+    for formula in ("", RIGHT):
+        report = evaluate_policies(log, policies, OffPolicyConfig(formula=formula))
+        one = report.policies[1]
+        said = {f.name: f.verdict for f in one.findings}
+        assert (said["overlap"], said["mean weight"]) == ("wrong", "wrong")
+        assert all(np.isnan(e.low) for e in one.estimates if e.estimator != "direct")
+        choice = report.choice
+        np.testing.assert_array_equal(np.isnan(choice.low), [False, True, False])
+        assert not choice.may_be_best[1]
+        assert not choice.beats_logged[1]
+        assert choice.best in (0, 2)
+        render_off_policy(report, "log")
+    two = evaluate_policies(log, {"never": lambda _: never, **TARGET})
+    assert two.choice is None
+
+
 def test_what_cannot_be_asked_is_refused():
     log = draw(num=100)
     with pytest.raises(ConfigError, match="no policy"):

@@ -28,8 +28,26 @@ def test_the_mean_weight_is_tested_over_people_not_rounds():
 
 def test_mass_where_the_log_has_none_is_counted_and_not_known_where_propensities_are_not():
     target, logged = np.array([0.5, 0.5, 0.1, 0.9]), np.array([1.0, 0.0, 0.5, 0.5])
-    assert unsupported_mass(target, logged, 2) == pytest.approx(0.25)
-    assert np.isnan(unsupported_mass(target, np.array([1.0, np.nan, 0.5, 0.5]), 2))
+    row = np.array([0, 0, 1, 1])
+    assert unsupported_mass(target, logged, row) == pytest.approx(0.25)
+    assert np.isnan(unsupported_mass(target, np.array([1.0, np.nan, 0.5, 0.5]), row))
+    # What the menus leave out the logging policy did as well.
+    assert np.isnan(unsupported_mass(target, np.array([1.0, 0.0, 0.5, 0.3]), row))
+
+
+def test_weights_that_are_all_alike_and_not_one_are_infinitely_far_from_it():
+    each = np.arange(50)
+    assert overlap(np.zeros(50), each).mean_z == -np.inf
+    assert overlap(np.full(50, 0.3), each).mean_z == -np.inf
+    assert overlap(np.full(50, 1.5), each).mean_z == np.inf
+    assert overlap(np.ones(50) + 1e-15, each).mean_z == 0.0
+    assert overlap(np.full(50, 1 / 6 / 0.1667), each).mean_z == 0.0
+    # Neither a heavy weight nor a long log makes a distance look like rounding.
+    rng = np.random.default_rng(0)
+    assert overlap(1.005 + 0.5 * rng.normal(size=1_000_000), np.arange(1_000_000)).mean_z > 5
+    heavy = np.r_[400.0, np.full(999, 0.5)]
+    assert overlap(heavy, np.arange(1000)).mean_z == pytest.approx(-0.25, abs=0.01)
+    assert np.isnan(overlap(np.full(50, 0.3), np.zeros(50, dtype=int)).mean_z)
 
 
 def log(said, true, num=3000, seed=0):

@@ -1,6 +1,7 @@
 """Policies as probabilities: they add up, and say what they are called."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from penchant.data.records import Records
@@ -62,6 +63,31 @@ def test_greedy_takes_the_best_and_shares_among_equals(menus, belief):
     np.testing.assert_allclose(Greedy(belief)(tied), Uniform()(menus))
     mixed = EpsilonGreedy(belief, 0.3)(menus)
     np.testing.assert_allclose(mixed, 0.7 * greedy + 0.3 * Uniform()(menus))
+
+
+def test_over_menus_of_what_was_shown_alone_no_policy_of_menus_is_told(menus, belief):
+    first = menus.offsets[:-1]
+    shown = Records.from_arrays(
+        options={"option": menus.options["option"].take(first), "propensity": np.full(60, 1 / 6),
+                 "success": np.ones(60, dtype=int), "x": menus.options["x"].take(first)},
+        menu_sizes=np.ones(60, dtype=np.int64), rows={"pi": np.full(60, 0.3)}, kind="binary",
+    )  # fmt: skip
+    for policy in (Uniform(), Greedy(belief), EpsilonGreedy(belief), Softmax(belief)):
+        with pytest.raises(DataError, match="--menu seen"):
+            policy(shown)
+    # What was certain was no choice: there one option is the whole menu.
+    certain = shown.with_columns(options={"propensity": np.ones(60)})
+    np.testing.assert_array_equal(Uniform()(certain), 1.0)
+    np.testing.assert_array_equal(Column("pi")(shown), 0.3)
+
+
+def test_a_column_of_lists_beside_the_menus_is_a_policy_too(menus):
+    share = menus.options["share"].to_numpy(zero_copy_only=False)
+    lists = [part.tolist() for part in np.split(share, menus.offsets[1:-1])]
+    beside = menus.with_columns(rows={"pi": pa.array(lists)})
+    np.testing.assert_array_equal(Column("pi")(beside), share)
+    with pytest.raises(DataError, match="no column 'chosen' of options"):
+        Column("chosen")(menus)
 
 
 def test_what_cannot_be_a_policy_is_refused(menus, belief):

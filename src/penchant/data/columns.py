@@ -39,6 +39,11 @@ def is_text(kind: Any) -> bool:
     )
 
 
+def is_list(kind: Any) -> bool:
+    """Whether this Arrow type holds lists of any length."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def is_number(kind: Any) -> bool:
     """Whether this Arrow type holds numbers or truth values."""
     return bool(

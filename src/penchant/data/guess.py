@@ -15,6 +15,7 @@ import numpy as np
 from penchant.data.columns import (
     is_number,
     is_text,
+    to_floats,
 )
 from penchant.data.description import Description
 from penchant.data.guess_pairs import guess_pairs
@@ -75,7 +76,8 @@ def guess(data: Any) -> Guess:
     columns = SeenColumns(table)
     found = (
         _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
-        or _decisions(columns) or _long(columns) or _ratings(columns) or guess_wide(columns)
+        or _whole_menus(columns) or _decisions(columns) or _long(columns) or _ratings(columns)
+        or guess_wide(columns)
     )  # fmt: skip
     if found is None:
         found = (
@@ -172,6 +174,56 @@ def _best_worst(columns: SeenColumns) -> tuple[Description, str] | None:
             )  # fmt: skip
             return said, f"{overall[0]} and {overall[1]} name one of {', '.join(menu)}."
     return None
+
+
+def _whole_menus(columns: SeenColumns) -> tuple[Description, str] | None:
+    """Decisions in long form: a line an option, a reward on the line of the one taken."""
+    propensity, reward = columns.first(_PROPENSITY), columns.first(_REWARD)
+    option, task = columns.first(("action", "item_id", "arm", *_ITEM)), columns.situation()
+    if propensity is None or reward is None or option is None or task is None:
+        return None
+    numbers = {name: columns.table[name].type for name in (propensity, reward)}
+    if not all(is_number(kind) for kind in numbers.values()):
+        return None
+    # Rounds may be numbered for everybody, or within a person.
+    person = columns.person()
+    tried = [[task]] if person is None else [[task], [person, task]]
+    keys = next((k for k in tried if _adds_up(columns, propensity, columns.key_of(k))), None)
+    if keys is None:
+        return None
+    key = columns.key_of(keys)
+    rewards = to_floats(columns.table[reward])
+    given = ~np.isnan(rewards)
+    if np.bincount(columns.codes(key)[0], given).max() > 1:
+        return None
+    features = tuple(
+        name for name in columns.names
+        if name not in (*keys, person, option, propensity, reward)
+        and (is_number(columns.table[name].type) or is_text(columns.table[name].type))
+        and not columns.is_constant_within(name, key)
+        # Probabilities of another policy tell nothing of what an option is.
+        and not (is_number(columns.table[name].type) and _adds_up(columns, name, key))
+    )  # fmt: skip
+    is_binary = bool(np.isin(rewards[given], (0.0, 1.0)).all())
+    said = Description(
+        layout="long", kind="binary" if is_binary else "outcome", person=person,
+        situation=(task,), option=option, propensity=propensity, features=features, answer=reward,
+        allow_missing=tuple(n for n in features if columns.table[n].null_count),
+    )  # fmt: skip
+    return said, (
+        f"{propensity} adds up to 1 over the lines of one {' and '.join(keys)}, which are whole "
+        f"menus; {reward} stands on the line of what was taken."
+    )
+
+
+def _adds_up(columns: SeenColumns, name: str, key: str) -> bool:
+    """Whether a column holds probabilities over menus of several lines."""
+    code, share = columns.codes(key)[0], to_floats(columns.table[name])
+    if not len(code) or code.min() < 0 or not ((share >= 0) & (share <= 1.001)).all():
+        return False
+    total, sizes = np.bincount(code, share), np.bincount(code)
+    # Propensities are often logged in single precision, or rounded.
+    return bool(sizes.max() > 1 and np.abs(total - 1.0)[sizes > 0].max() < 2e-2)
 
 
 def _decisions(columns: SeenColumns) -> tuple[Description, str] | None:

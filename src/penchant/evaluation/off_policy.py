@@ -143,22 +143,37 @@ def evaluate_policies(
         for m, (name, target) in enumerate(targets.items())
     )
     rng = np.random.default_rng(config.seed)
-    choice = None
-    if len(found) > 1:
-        choice = choose_policy(
-            np.stack([one.best.terms for one in found]),
-            decisions.reward,
-            decisions.cluster,
-            rng,
-            weight=decisions.weight,
-            level=config.level,
-        )
+    choice = _choice(decisions, found, config, rng)
     return OffPolicyReport(
         rounds=len(decisions), clusters=decisions.num_clusters,
         logged=clustered_mean(decisions.reward, decisions.cluster, decisions.weight, config.level),
         policies=found, choice=choice,
         findings=findings_of_log(decisions, is_estimated=bool(config.propensity_formula)),
         notes=decisions.notes,
+    )  # fmt: skip
+
+
+def _choice(
+    decisions: Decisions,
+    found: Sequence[PolicyValue],
+    config: OffPolicyConfig,
+    rng: np.random.Generator,
+) -> PolicyChoice | None:
+    """All policies that the log can speak of, compared; those it cannot have NaN ends."""
+    told = np.array([one.overlap.effective > 0 for one in found])
+    if told.sum() < 2:
+        return None
+    few = choose_policy(
+        np.stack([one.best.terms for one in found if one.overlap.effective > 0]),
+        decisions.reward, decisions.cluster, rng, weight=decisions.weight, level=config.level,
+    )  # fmt: skip
+    value, low, high = np.full((3, len(found)), np.nan)
+    value[told], low[told], high[told] = few.value, few.low, few.high
+    may_be_best, beats_logged = np.zeros((2, len(found)), dtype=bool)
+    may_be_best[told], beats_logged[told] = few.may_be_best, few.beats_logged
+    return PolicyChoice(
+        value=value, low=low, high=high, may_be_best=may_be_best, beats_logged=beats_logged,
+        best=int(np.flatnonzero(told)[few.best]),
     )  # fmt: skip
 
 
@@ -200,12 +215,19 @@ def _value(
             f"{decisions.propensity[row]:.6g} ({int((~np.isfinite(weight)).sum())} rounds are like "
             "this); expected a propensity above 0 for what was taken. Mend the log."
         )
+    overlaps = overlap(
+        weight, decisions.cluster,
+        unsupported_mass(target, decisions.propensities, decisions.records.row_of_option),
+    )  # fmt: skip
     rng = np.random.default_rng(config.seed)
     settled = _terms(decisions, target, weight, model, config)
     reaches = _bounds(decisions, target)
     estimates = []
     for estimator, (terms, setting) in settled.items():
         interval = _interval(decisions, terms, reaches.get(estimator), config, rng)
+        if overlaps.effective == 0 and estimator != "direct":
+            # All terms are alike because nothing was seen, not because all is known.
+            interval = Interval(interval.estimate, np.nan, np.nan)
         error = _error(decisions, terms)
         estimates.append(
             ValueEstimate(
@@ -219,10 +241,6 @@ def _value(
             )
         )
     quoted = next(one for one in TO_QUOTE if one in settled)
-    overlaps = overlap(
-        weight, decisions.cluster,
-        unsupported_mass(target, decisions.propensities, len(decisions)),
-    )  # fmt: skip
     return PolicyValue(
         policy=name, estimates=tuple(estimates), quoted=quoted,
         gain=clustered_mean(settled[quoted][0] - decisions.reward, decisions.cluster,
@@ -275,11 +293,12 @@ def _model_terms(
     switch = off_policy_tuning.switch_threshold(weight, reward - own, value, influence)
     shrink = off_policy_tuning.shrinkage(weight, reward - own, value, influence)
     inputs = (weight, reward, own, value)
+    whole = np.average(weight, weights=decisions.weight)
     plain = {
         "doubly robust": (off_policy.doubly_robust(*inputs), weight, np.nan),
         "self-normalised doubly robust": (
             off_policy.self_normalised_doubly_robust(*inputs, decisions.weight),
-            weight / np.average(weight, weights=decisions.weight), np.nan,
+            weight / (whole or np.nan), np.nan,
         ),
         "switch doubly robust": (
             off_policy.switch_doubly_robust(*inputs, switch),

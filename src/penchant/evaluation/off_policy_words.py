@@ -8,8 +8,7 @@ from jaxtyping import Float
 
 from penchant.data.columns import to_codes, to_floats
 from penchant.data.decisions import Decisions
-from penchant.metrics.importance import Overlap, drift_p_value, propensity_test
-from penchant.metrics.intervals import clustered_mean
+from penchant.metrics.importance import Overlap, drift_p_value, errors_from, propensity_test
 from penchant.numerics.arrays import Array
 
 # Seen by chance once in a thousand logs.
@@ -121,6 +120,14 @@ def _drift(decisions: Decisions, is_estimated: bool) -> Finding:
 
 
 def _effective(overlap: Overlap) -> Finding:
+    if overlap.effective == 0:
+        return Finding(
+            "overlap",
+            "wrong",
+            f"This policy takes none of the {overlap.rounds:,} logged actions: no weight can tell "
+            "what it would earn, so that it is not compared with others. Log some rounds in which "
+            "it decides.",
+        )
     share = overlap.effective / max(overlap.rounds, 1)
     text = (
         f"The {overlap.rounds:,} rounds are worth {overlap.effective:,.0f} ({share:.1%}) decided "
@@ -154,6 +161,14 @@ def _mean_weight(overlap: Overlap) -> Finding:
         f"Weights average {overlap.mean_weight:.3f}, {abs(overlap.mean_z):.1f} standard errors "
         "from 1"
     )
+    if np.isnan(overlap.mean_z):
+        return Finding(
+            "mean weight", "care",
+            f"Weights average {overlap.mean_weight:.3f}; of one person alone nobody knows how far "
+            "from 1 that may be by chance.",
+        )  # fmt: skip
+    if np.isinf(overlap.mean_z):
+        said = f"Weights are all {overlap.mean_weight:.3f} and should average 1"
     if abs(overlap.mean_z) < SURPRISING_Z:
         return Finding("mean weight", "fine", f"{said}, as they should.")
     return Finding(
@@ -200,6 +215,4 @@ def _balance(
 
 
 def _z(decisions: Decisions, terms: Float[Array, " B"]) -> float:
-    one = clustered_mean(terms, decisions.cluster, decisions.weight, level=0.6826894921370859)
-    error = (one.high - one.low) / 2
-    return one.estimate / error if error > 0 else 0.0
+    return errors_from(terms, 0.0, decisions.cluster, decisions.weight)

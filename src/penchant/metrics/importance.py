@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 from penchant.metrics.intervals import clustered_mean
 from penchant.numerics.arrays import Array
 
+# Propensities are often logged with few digits: 1/6 as 0.1667 is no false one.
+_ROUNDED = 1e-3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
@@ -18,7 +21,8 @@ class Overlap:
 
     effective: Kish's effective number of rounds, (sum w)^2 / sum w^2. max_weight, mean_weight: of
     the importance weights, whose mean is 1 if propensities are true and cover the target.
-    mean_z: standard errors between that mean and 1. heaviest: share of all weight on the heaviest
+    mean_z: standard errors between that mean and 1; infinite where all weights are alike and not
+    1, NaN where there is one person only. heaviest: share of all weight on the heaviest
     1 % of rounds. agreeing: share of rounds whose action the target might have taken.
     unsupported: the target's mean probability of actions that the logging policy never takes;
     NaN where only the taken action's propensity is known.
@@ -42,27 +46,56 @@ def overlap(
     squares = float((weight**2).sum())
     num_heavy = max(1, len(weight) // 100)
     heavy = np.partition(weight, len(weight) - num_heavy)[-num_heavy:] if len(weight) else weight
-    mean = clustered_mean(weight, cluster, level=0.6826894921370859)
-    error = (mean.high - mean.low) / 2
     return Overlap(
         rounds=len(weight),
         effective=total**2 / squares if squares > 0 else 0.0,
         max_weight=float(weight.max(initial=0.0)),
-        mean_weight=mean.estimate,
-        mean_z=(mean.estimate - 1.0) / error if error > 0 else 0.0,
+        mean_weight=float(weight.mean()) if len(weight) else np.nan,
+        mean_z=errors_from(weight, 1.0, cluster, tolerance=_ROUNDED),
         heaviest=float(heavy.sum()) / total if total > 0 else np.nan,
         agreeing=float((weight > 0).mean()) if len(weight) else np.nan,
         unsupported=unsupported,
     )
 
 
-def unsupported_mass(
-    target: Float[Array, " N"], propensity: Float[Array, " N"], num_rounds: int
+def errors_from(
+    values: Float[Array, " B"],
+    expected: float,
+    cluster: Int[Array, " B"],
+    weight: Float[Array, " B"] | None = None,
+    tolerance: float = 0.0,
 ) -> float:
-    """The target's mean probability of actions with propensity 0; NaN where any is unknown."""
+    """Standard errors, clustered, from what was expected to the mean of the values.
+
+    A distance and an error both below `tolerance` are rounding, of sums or of what was logged.
+
+    Values that are all alike have no error: any distance from what was expected is then infinitely
+    many. NaN for the values of a single cluster, whose error nobody knows.
+    """
+    mean = clustered_mean(values, cluster, weight, level=0.6826894921370859)
+    error, apart = (mean.high - mean.low) / 2, mean.estimate - expected
+    digits = 1e-12 * max(float(np.abs(values).max(initial=0.0)), abs(expected))
+    if np.isnan(error):
+        return np.nan
+    if max(error, abs(apart)) <= max(tolerance, digits):
+        return 0.0
+    return float(apart / error) if error > digits else float(np.copysign(np.inf, apart))
+
+
+def unsupported_mass(
+    target: Float[Array, " N"], propensity: Float[Array, " N"], row: Int[Array, " N"]
+) -> float:
+    """The target's mean probability of actions with propensity 0.
+
+    `row` is the round of each line. NaN where a propensity is unknown, and where those of a menu do
+    not add up to 1: what is missing from it the logging policy did too.
+    """
     if np.isnan(propensity).any() or np.isnan(target).any():
         return np.nan
-    return float(target[propensity <= 0].sum()) / num_rounds
+    total = np.bincount(row, propensity)
+    if not np.allclose(total, 1.0, atol=1e-3):
+        return np.nan
+    return float(target[propensity <= 0].sum()) / len(total)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow.compute as pc
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief
-from penchant.data.columns import to_floats
+from penchant.data.columns import is_list, is_number, one_chunk, to_floats, to_ints
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
@@ -33,6 +34,7 @@ class Uniform:
     """Every option of the menu alike."""
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
+        refuse_what_was_shown_alone(records)
         return 1.0 / np.repeat(records.menu_sizes, records.menu_sizes)
 
 
@@ -48,17 +50,13 @@ class Logged:
 
 @dataclass(frozen=True)
 class Column:
-    """Probabilities that stand in a column of the options."""
+    """Probabilities that stand in a column: of the options, whatever its role; of rows that hold a
+    list, one number an option, or a number where every round shows one option."""
 
     name: str
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
-        if self.name not in records.options.column_names:
-            raise DataError(
-                f"there is no column {self.name!r} of options; expected one with the policy's "
-                f"probability of each. There are {', '.join(records.options.column_names)}."
-            )
-        found = to_floats(records.options[self.name])
+        found = _of_each_option(records, self.name)
         total = np.add.reduceat(found, records.offsets[:-1])
         bad = ~((found >= 0) & (found <= 1 + _SUM_TOLERANCE))
         # One option a round says nothing of the others, so that nothing need add up.
@@ -81,6 +79,7 @@ class Greedy:
     belief: Belief
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
+        refuse_what_was_shown_alone(records)
         worth = expected_worth(self.belief, records)
         best = np.maximum.reduceat(worth, records.offsets[:-1])
         is_best = (worth == np.repeat(best, records.menu_sizes)).astype(np.float64)
@@ -118,10 +117,51 @@ class Softmax:
             )
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
+        refuse_what_was_shown_alone(records)
         worth = expected_worth(self.belief, records) / self.temperature
         top = np.maximum.reduceat(worth, records.offsets[:-1])
         power = np.exp(worth - np.repeat(top, records.menu_sizes))
         return power / np.repeat(np.add.reduceat(power, records.offsets[:-1]), records.menu_sizes)
+
+
+def _of_each_option(records: Records, name: str) -> Float[Array, " N"]:
+    if name in records.options.column_names:
+        return to_floats(records.options[name])
+    if name in records.rows.column_names:
+        column = one_chunk(records.rows[name])
+        if is_list(column.type):
+            lengths = to_ints(pc.list_value_length(column), missing=-1)
+            if np.array_equal(lengths, records.menu_sizes):
+                return to_floats(pc.list_flatten(column))
+        elif is_number(column.type) and (records.menu_sizes == 1).all():
+            return to_floats(column)
+    raise DataError(
+        f"there is no column {name!r} of options; expected one with the policy's probability of "
+        f"each (in rows: a list as long as the menu). There are "
+        f"{', '.join(records.options.column_names)}."
+    )
+
+
+def refuse_what_was_shown_alone(records: Records) -> None:
+    """Raises DataError for menus of one option that was shown with a probability below 1.
+
+    Such a log holds what was shown and not what else could have been: over its menus every policy
+    would take the one option surely, which is true of none.
+    """
+    if "propensity" not in records.options.column_names:
+        return
+    shown = to_floats(records.options["propensity"])
+    alone = np.repeat(records.menu_sizes == 1, records.menu_sizes) & (shown < 1 - _SUM_TOLERANCE)
+    if alone.any():
+        line = int(np.argmax(alone))
+        raise DataError(
+            f"round {int(records.row_of_option[line])} holds one option alone, shown with "
+            f"probability {shown[line]:.6g} ({int(alone.sum()):,} of {len(records):,} rounds are "
+            "like this); expected whole menus, as what else could have been shown decides how "
+            "likely a policy takes what was. Log whole menus, or complete them with all options "
+            "of the log: `--menu seen`, in Python "
+            "`penchant.data.decisions.with_whole_menus(records)`."
+        )
 
 
 def expected_worth(belief: Belief, records: Records) -> Float[Array, " N"]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import (
     from_codes,
+    is_list,
     is_number,
     numbers_with_nulls,
     one_chunk,
@@ -40,7 +41,7 @@ def to_records(source: Source) -> Records:
             '`option = "COLUMN"` under [options].'
         )
     kind = said.kind or _kind_of(source)
-    if _is_list(source.table[said.option].type):
+    if is_list(source.table[said.option].type):
         return _whole_menus(source, kind)
     return one_option_each(source, kind)
 
@@ -51,10 +52,6 @@ def _kind_of(source: Source) -> str:
         return "binary"
     values = to_floats(source.table[answer])
     return "binary" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "outcome"
-
-
-def _is_list(kind: Any) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _whole_menus(source: Source, kind: str) -> Records:
@@ -106,7 +103,7 @@ def _whole_menus(source: Source, kind: str) -> Records:
 
 
 def _lengths(column: Any) -> Array:
-    if not _is_list(column.type):
+    if not is_list(column.type):
         return np.full(len(column), -1)
     return to_ints(pc.list_value_length(column), missing=0)
 
