@@ -1,13 +1,14 @@
 """Resolve the context, then judge: Pitis et al. (2024), context-aware preference modeling (CARM).
 
-Theirs: on pairs that two contexts reverse, any reward that ignores the context is right in exactly
-50 % of them, one that reads it is to reach 95 %, shuffled contexts 50 % again, and a negated
-context must flip 90 % of decisions; their fine-tuned 7B beats GPT-4 on context-specific sets, which
-could not be had here. Ours: options of 12 dimensions, contexts of 16 of which 8 say what counts,
-truth bilinear in both; 4,000 reversed pairs to learn from, contexts of the test never seen; the
-bilinear head of `encoders/crossed.py`, fitted as a linear one; 5 seeds, low ends of 95 % intervals.
-Nonsense contexts (only the 8 idle dimensions) must bring it back to no opinion: `nonsense` is the
-mean distance of its probabilities from one half, beside that under true contexts. `real` (with
+Theirs: a fine-tuned 7B that beats GPT-4 on context-specific sets, which could not be had here.
+Compared is what our own method notes ask of a simulation: on pairs that two contexts reverse, a
+reward that reads the context is to reach 95 %, shuffled contexts 50 %, a negated context is to flip
+90 % of decisions (whatever ignores the context is right in exactly 50 %: told, not claimed). Ours:
+options of 12 dimensions, contexts of 16 of which 8 say what counts, truth bilinear in both; 4,000
+reversed pairs to learn from, contexts of the test never seen; the bilinear head of
+`encoders/crossed.py`, fitted as a linear one; 5 seeds, low ends of 95 % intervals. Nonsense
+contexts (only the 8 idle dimensions) must bring it back to no opinion: `nonsense` is the mean
+distance of its probabilities from one half, beside that under true contexts. `real` (with
 PENCHANT_DATA and the extra `text`): 1,000 stated preferences of prefeval, written by a language
 model: which of four answers fits, topics held out. Tiny: 1 seed, 600 pairs, no real data. 10 s.
 """
@@ -32,7 +33,7 @@ from penchant.metrics.intervals import Z95, clustered_mean
 from penchant.metrics.reversals import flip_rate, pair_accuracy
 from penchant.numerics.arrays import sigmoid
 
-SOURCE = "abstract and data card, as simulated"
+SOURCE = "our method notes, as asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,6 @@ def main(config: Config) -> dict[str, Any]:
         return Claim(what=what, theirs=0.5, ours=mean[what], low=low, high=high, source=SOURCE)
 
     claims = [
-        half("context ignored, both contexts scored", 1e-12),
         no_worse("with context, low end", 0.95, mean["with context"] - reach["with context"],
                  source=SOURCE),
         half("shuffled contexts", 0.03),

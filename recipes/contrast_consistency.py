@@ -1,14 +1,15 @@
 """Rewards across prompts: Shen et al. (2023), the trickle-down impact of reward (in)consistency.
 
-Pairs within a prompt leave whatever the prompt adds to all its answers free. Theirs (a small
-simulation: an answer should match M x, small network): an answer is worth more under its own prompt
-than under another in 0.97 of far prompts and 0.87 of near ones; with cross-prompt pairs as well
-0.99 and 0.91, and 0.98 within prompts as before. Standard reward models fail the contrast badly
-beside humans; their texts and models could not be had. Ours: worth -|y - M x|^2 / 2 as a linear
-head on prompt times answer, squares of the answer and of the prompt; 3,000 pairs within prompts,
-1,000 across, 5 seeds. Within prompts alone our head knows nothing of what a prompt adds (0.52 near,
-where their network half guesses it); `longer` prompts differ mostly in that, and there it is always
-wrong. Tiny: 1 seed, 800 pairs. 5 s on one core. No data.
+Pairs within a prompt leave whatever the prompt adds to all its answers free. Theirs: standard
+reward models fail the contrast badly beside humans; their texts and models could not be had.
+Compared are figures of a simulation in our own method notes (an answer should match M x, small
+network): an answer is worth more under its own prompt than under another in 0.97 of far prompts and
+0.87 of near ones; with cross-prompt pairs as well 0.99 and 0.91, and 0.98 within prompts as before.
+Ours: worth -|y - M x|^2 / 2 as a linear head on prompt times answer, squares of the answer and of
+the prompt; 3,000 pairs within prompts, 1,000 across, 5 seeds. Not met: the two figures without
+cross-prompt pairs. Our head then knows nothing of what a prompt adds (0.52 near, where the network
+half guesses it); `longer` prompts differ mostly in that, and there it is always wrong. Tiny: 1
+seed, 800 pairs. 5 s on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from penchant.fitting.linear_head import fit_linear_head
 from penchant.metrics.reversals import contrast, pair_accuracy
 from penchant.numerics.arrays import sigmoid
 
-SOURCE = "simulation of the paper's claim"
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +55,15 @@ def main(config: Config) -> dict[str, Any]:
     compared = [
         ("far prompts, cross-prompt pairs added", 0.99, told["far, across"], 0.02),
         ("near prompts, cross-prompt pairs added", 0.91, told["near, across"], 0.02),
-        ("gained on near prompts", 0.04, gained["near"], 0.0),
         ("gained more where prompts differ in length", 0.0, gained["longer"] - gained["far"], 0.0),
         ("accuracy within prompts, change", 0.0, gained["right"], 0.005),
     ]
     claims = [no_worse(what, theirs, ours, slack=slack, source=SOURCE)
               for what, theirs, ours, slack in compared]  # fmt: skip
-    return results(claims, **{name: round(value, 4) for name, value in told.items()})
+    alone = [no_worse(f"{where} prompts, pairs within alone", theirs, told[f"{where}, within"],
+                      slack=0.02, source=SOURCE)
+             for where, theirs in (("far", 0.97), ("near", 0.87))]  # fmt: skip
+    return results(claims, not_met=alone, **{name: round(value, 4) for name, value in told.items()})
 
 
 def head_of(better: np.ndarray, worse: np.ndarray) -> np.ndarray:

@@ -1,15 +1,15 @@
 """A person's answers as context, meta-learned over people: Singh et al. (2025), FSPO.
 
 Theirs: few labelled comparisons in the prompt of a 3B model, trained on a million synthetic
-preferences: 87 % win rate with synthetic users, 72 % with real ones, which could not be had. A
-small simulation of the analogue (two types at right angles) has 0.75, 0.84, 0.88, 0.94, 0.97 for a
-new user after 0, 1, 2, 5, 10 labels, and says that users who contradict themselves destroy it.
-Ours: a head on (answers so far) times option, fitted over 500 synthetic people of 20 pairs each,
-with 0 to 10 of them as history; right before noise; 5 seeds. After 5 and 10 labels it stays behind
-(`types`: 0.90, 0.93; prototypes in the same world have 0.93 and 0.96): a head that is linear in the
-history, and in its bends along two directions, is not as certain of a type as Bayes' rule. `normal`
-are people with tastes of their own. `inconsistent` people are of another type for each answer while
-they are learned from. Tiny: 1 seed, 80 people. 5 s on one core. No data.
+preferences: 87 % win rate with synthetic users, 72 % with real ones, which could not be had.
+Compared are figures of a simulation in our own method notes (two types at right angles): 0.75,
+0.84, 0.88, 0.94, 0.97 for a new user after 0, 1, 2, 5, 10 labels; users who contradict themselves
+destroy it. Ours: a head on (answers so far) times option, fitted over 500 synthetic people of 20
+pairs each, with 0 to 10 of them as history; right before noise; 5 seeds. Not met: 0.94 and 0.97
+after 5 and 10 labels (`types`: 0.90, 0.93; prototypes in the same world have 0.93 and 0.96): a head
+that is linear in the history, and in its bends along two directions, is not as certain of a type as
+Bayes' rule. `normal` are people with tastes of their own. `inconsistent` people are of another type
+for each answer while they are learned from. Tiny: 1 seed, 80 people. 5 s on one core. No data.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ from penchant.fitting.linear_head import fit_linear_head
 from penchant.simulation.judgements import JudgedPairs, judge_pairs, two_tastes
 
 LABELS = (0, 1, 2, 5, 10)
-CURVE = (0.75, 0.84, 0.88)
-SOURCE = "simulation of the paper's analogue"
+CURVE = (0.75, 0.84, 0.88, 0.94, 0.97)
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,9 @@ def main(config: Config) -> dict[str, Any]:
     ours = {name: np.mean(values, axis=0) for name, values in curves.items()}
     claims = [
         no_worse(f"accuracy after {labels} labels", theirs, float(mean), slack=0.03, source=SOURCE)
-        for labels, theirs, mean in zip(LABELS[:3], CURVE, ours["types"])
+        for labels, theirs, mean in zip(LABELS, CURVE, ours["types"])
     ]
+    claims, behind = claims[:3], claims[3:]
     rises = float(np.diff(ours["types"]).min())
     spoilt = float(ours["inconsistent"][-1])
     claims += [
@@ -73,7 +74,9 @@ def main(config: Config) -> dict[str, Any]:
         Claim(what="inconsistent people, after 10", theirs=0.75, ours=spoilt, low=spoilt - 0.04,
               high=spoilt + 0.04, source=SOURCE),
     ]  # fmt: skip
-    return results(claims, **{name: mean.round(4).tolist() for name, mean in ours.items()})
+    return results(
+        claims, not_met=behind, **{name: mean.round(4).tolist() for name, mean in ours.items()}
+    )
 
 
 def curve(made: JudgedPairs, new: JudgedPairs, rng: np.random.Generator) -> list[float]:

@@ -26,7 +26,7 @@ from penchant.evaluation.recipes import results, run_recipe
 from penchant.fitting.skew_head import SkewHeadConfig, SkewPairs, fit_skew_head, skew_log_likelihood
 from penchant.utilities.intransitive import hodge_split
 
-SOURCE = "simulation of the paper's construction"
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from penchant.fitting.linear_head import fit_linear_head
 from penchant.fitting.skew_head import SkewHeadConfig, SkewPairs, fit_skew_head
 from penchant.utilities.priority import preferred_by_priority
 
-SOURCE = "simulation of the paper's labels"
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)

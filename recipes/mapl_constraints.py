@@ -1,14 +1,16 @@
 """The same answer under two prompts: Multi-level Aware Preference Learning (2025), MAPL.
 
 Theirs: pairs of an answer under a prompt that it satisfies and under one that it violates (the
-paper's intra-sample pairs) teach a reward model to follow several instructions; gains on
-benchmarks of language models, none of which could be had. In a small simulation of the analogue
-they raised how often an answer is worth more under its own prompt by 0.04 (0.87 to 0.91), with
-accuracy within prompts unchanged, and more for constraint combinations never seen. Ours: prompts
+paper's intra-sample pairs) teach a reward model to follow several instructions; gains on benchmarks
+of language models, none of which could be had, nor do our method notes have a figure of their own
+(0.87 to 0.91 there is of `recipes/contrast_consistency.py`, another world). Compared is what the
+notes ask as an order: such pairs raise how often an answer is worth more under its own prompt, more
+so for constraint combinations never seen, and accuracy within prompts is unchanged. Ours: prompts
 ask for some of 10 constraints, answers meet some, worth is minus the constraints broken; a linear
 head on prompt, answer and their product; 3,000 pairs within prompts, with and without pairs across;
-5 seeds. Without them what a prompt asks of all answers is free (I1) and the head calls most such
-contrasts a tie. Tiny: 1 seed, 600 pairs. 3 s on one core. No data.
+5 seeds, low ends of 95 % intervals. Not met: that combinations never seen gain more (0.02 more,
+-0.07 to 0.12). Without them what a prompt asks of all answers is free (I1) and the head calls most
+such contrasts a tie. Tiny: 1 seed, 600 pairs. 3 s on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -21,10 +23,11 @@ from penchant.evaluation.recipes import results, run_recipe
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import winners
 from penchant.fitting.linear_head import fit_linear_head
+from penchant.metrics.intervals import Z95
 from penchant.metrics.reversals import pair_accuracy
 from penchant.numerics.arrays import sigmoid
 
-SOURCE = "simulation of the paper's analogue"
+SOURCE = "our method notes, as an order"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +49,24 @@ def main(config: Config) -> dict[str, Any]:
     runs = [one_run(config, np.random.default_rng((config.seed, k)))
             for k in range(config.num_seeds)]  # fmt: skip
     told = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
-    gained = {what: told[f"{what}, across"] - told[f"{what}, within"]
+    gained = {what: np.array([run[f"{what}, across"] - run[f"{what}, within"] for run in runs])
               for what in ("seen", "never seen", "accuracy")}  # fmt: skip
     claims = [
-        no_worse("own prompt worth more, with pairs across", 0.91, told["seen, across"],
+        no_worse("gained by pairs across, low end", 0.0, low_end(gained["seen"]), source=SOURCE),
+        no_worse("gained on combinations never seen, low end", 0.0, low_end(gained["never seen"]),
                  source=SOURCE),
-        no_worse("gained by pairs across", 0.04, gained["seen"], source=SOURCE),
-        no_worse("gained on combinations never seen", 0.04, gained["never seen"], source=SOURCE),
-        no_worse("accuracy within prompts, change", 0.0, gained["accuracy"], slack=0.005,
-                 source=SOURCE),
+        no_worse("accuracy within prompts, change", 0.0, float(gained["accuracy"].mean()),
+                 slack=0.005, source=SOURCE),
     ]  # fmt: skip
-    return results(claims, **{name: round(value, 4) for name, value in told.items()})
+    behind = [no_worse("gained more on combinations never seen, low end", 0.0,
+                       low_end(gained["never seen"] - gained["seen"]), source=SOURCE)]  # fmt: skip
+    facts = {name: round(value, 4) for name, value in told.items()}
+    return results(claims, not_met=behind, **facts)
+
+
+def low_end(values: np.ndarray) -> float:
+    reach = Z95 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return float(values.mean() - reach)
 
 
 def worth(asked: np.ndarray, met: np.ndarray) -> np.ndarray:

@@ -1,16 +1,16 @@
 """Leaning on a proxy: Moskovitz et al. (2024), Confronting reward model over-optimization with
 constrained RLHF; and weights by doubt after Zhang et al. (2025), Ctrl-U.
 
-Theirs are language models and image generators. A simulation of the first (gold = r1 + r2 less the
-squared overshoot of either beyond its own point, a linear policy in 20 dimensions) found that free
-ascent passes the peak and falls far below it, ascent held at the points by multipliers does not;
-required is 90 % of the peak. Ours: the same, with multipliers of sigmoid form that also answer to
-the present overshoot (by its sum alone they swing), 10 seeds. For the second, a proxy without
-shrinkage from few pairs of embeddings, gold known: what best-of-n and the policy of closed form pay
-with the proxy, with the proxy less its own doubt (1.5 sd of each candidate's reward), and with the
-one whose ridge the evidence chose. A tenth more was asked of doubt, and not found (-3 to 1 %, see
-the curves): in a linear world the mean of a posterior that is right cannot be leant on too far. The
-ridge brings it, and more; that is what is claimed.
+Theirs are language models and image generators. Compared is what our own method notes ask of a
+simulation of the first (gold = r1 + r2 less the squared overshoot of either beyond its own point, a
+linear policy in 20 dimensions): that free ascent passes the peak and falls far below it, ascent
+held at the points by multipliers does not; required is 90 % of the peak. Ours: the same, with
+multipliers of sigmoid form that also answer to the present overshoot (by its sum alone they swing),
+10 seeds. For the second, a proxy without shrinkage from few pairs of embeddings, gold known: what
+best-of-n and the policy of closed form pay with the proxy, with the proxy less its own doubt (1.5
+sd of each candidate's reward), and with the one whose ridge the evidence chose. Not met: a tenth
+more was asked of doubt (-3 to 1 %, see the curves): in a linear world the mean of a posterior that
+is right cannot be leant on too far. The ridge brings it, and more; that is what is claimed.
 Tiny: 3 seeds. 10 s on one core. No data.
 """
 
@@ -27,7 +27,7 @@ from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import fit_linear_head
 from penchant.numerics.arrays import sigmoid
 
-SOURCE = "asked of a simulation"
+SOURCE = "our method notes, as asked"
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 BETAS = (10.0, 3.0, 1.0, 0.5, 0.25, 0.12, 0.06)
 
@@ -64,9 +64,12 @@ def main(config: Config) -> dict[str, Any]:
                    end[f"{way}, shrunk"] / end[f"{way}, plain"] - 1.0, source="asked of doubt")
           for way in ("best of n", "closed form")),
     ]  # fmt: skip
+    behind = [no_worse(f"gold at the end of {way}: gain by doubt", 0.1,
+                       end[f"{way}, with doubt"] / end[f"{way}, plain"] - 1.0, source=SOURCE)
+              for way in ("best of n", "closed form")]  # fmt: skip
     gold = {name: curve.round(3).tolist() for name, curve in told.items()}
     paths = {"peak": peak.tolist(), "free": free.tolist(), "held": held.tolist()}
-    return results(claims, ascent=paths, sizes=SIZES, betas=BETAS, gold=gold)
+    return results(claims, not_met=behind, ascent=paths, sizes=SIZES, betas=BETAS, gold=gold)
 
 
 def ascent(config: Config, index: int) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from penchant.fitting.prompt_weights import fit_prompt_weights, preferred_weight
 
 THEIRS = {300: (0.75, 0.80, 0.96), 3000: (0.75, 0.80, 0.99)}
 NAMES = ("constant", "preferred answers", "pairs")
-SOURCE = "simulation of the paper's construction"
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def main(config: Config) -> dict[str, Any]:
             no_worse(f"pairs less constant, {count}", theirs[2] - theirs[0], paired - constant,
                      slack=0.03, source=SOURCE),
             no_worse(f"pairs less preferred answers, {count}", 0.1, paired - shrunken,
-                     source="order, simulated"),
+                     source="our method notes, as an order"),
             no_worse(f"accuracy by pairs, {count}", theirs[2], paired, slack=0.03, source=SOURCE),
         ]  # fmt: skip
     return results(claims, accuracy=told)

@@ -1,14 +1,16 @@
 """Which labels to doubt, by an ensemble's votes: Wang et al. (2024), Secrets of RLHF II.
 
 Their figures are of 7B models: agreement with another judge's labels 0.956 among the 500 pairs held
-with most, 0.164 among the 500 held with least. A simulation of the procedure (3,000 pairs, 30
-features, 30 % of labels turned round, networks trained far too long) gave shares of wrong labels
-from 0.91 in the lowest tenth of strength to 0.01 in the highest, and accuracies on clean pairs of
-0.66 for labels as they are, 0.69 with adaptive margins, 0.80 with the lowest fifth turned round, as
-much with it left out, 0.81 with soft targets; with early stopping all but nothing is left of the
-gain (0.812 to 0.826). Its digits depend on truth and epochs, so that its order is what is claimed.
-Ours: the same, truth a sum of saturating attributes, votes of 10 networks of 5 epochs. And 20 % of
-labels poisoned, which is what this is for: the flips of a fixed rate as a fourth remedy.
+with most, 0.164 among the 500 held with least. Compared are figures of a simulation in our own
+method notes (3,000 pairs, 30 features, 30 % of labels turned round, networks trained far too long):
+shares of wrong labels from 0.91 in the lowest tenth of strength to 0.01 in the highest, and
+accuracies on clean pairs of 0.66 for labels as they are, 0.69 with adaptive margins, 0.80 with the
+lowest fifth turned round, as much with it left out, 0.81 with soft targets; with early stopping all
+but nothing is left of the gain (0.812 to 0.826). Its digits depend on truth and epochs, so that its
+order is what is claimed. Ours: the same, truth a sum of saturating attributes, votes of 10 networks
+of 5 epochs. And 20 % of labels poisoned, which is what this is for: the flips of a fixed rate as a
+fourth remedy. Stopping early alone brings what turning round brings (0.68 to 0.82, both together
+0.86).
 Tiny: 600 pairs, 4 networks, 2 seeds. 25 s on one core. No data.
 """
 
@@ -29,7 +31,7 @@ from penchant.fitting.reward_network import (
 from penchant.fitting.sgd import TrainConfig
 from penchant.metrics.intervals import Z95
 
-SOURCE = "simulation of the paper's procedure"
+SOURCE, ORDER = "our method notes' simulation", "our method notes, as an order"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ def main(config: Config) -> dict[str, Any]:
                  source=SOURCE),
         no_worse("right labels among the highest tenth", 0.99, float(1 - tenths[-1]), slack=0.01,
                  source=SOURCE),
-        *(no_worse(f"low end of the gain: {a} over {b}", 0.0, gain(a, b), source="order, simulated")
+        *(no_worse(f"low end of the gain: {a} over {b}", 0.0, gain(a, b), source=ORDER)
           for a, b in (("margin", "as they are"), ("turned round", "margin"),
                        ("left out", "margin"), ("soft", "margin"))),
         no_worse("gain of turning round, trained too long", 0.14,

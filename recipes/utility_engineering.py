@@ -28,7 +28,7 @@ from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import ndtr
 
 THEIRS = {0.5: (0.957, 0.935), 1.0: (0.978, 0.961), 2.0: (0.981, 0.987)}
-SOURCE = "simulation of the paper's procedure"
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,13 @@
 """A latent person read from their answers: Poddar et al. (2024), variational preference learning.
 
-Theirs: four orthogonal types in 8 dimensions, a single head 0.67; told by 1, 2, 4, 8 comparisons
-0.71, 0.75, 0.81, 0.90 with 3 latent dimensions at work where the fit term is the sum over the pairs
-encoded and the KL weight 1 (the ELBO); full collapse, 0 at work and 0.67, where it is their mean (a
-small simulation; their release has KL weights of 1e-4 and less). Headline: higher accuracy than
-single heads on pluralistic sets of language models, which could not be had. Ours:
-`fit_variational`, 2,000 people with 8 pairs, right before noise, 3 seeds. After 4 and 8 comparisons
-ours stays behind (`after`: 0.78, 0.82; exact inference under our decoder, linear in z, has 0.78 and
-0.85): theirs decodes by a network, and their sizes are not known. `asked` and `random`: four
+Theirs: higher accuracy than single heads on pluralistic sets of language models, which could not be
+had. Compared are figures of a simulation in our own method notes: four orthogonal types in 8
+dimensions, a single head 0.67; told by 1, 2, 4, 8 comparisons 0.71, 0.75, 0.81, 0.90 with 3 latent
+dimensions at work where the fit term is the sum over the pairs encoded and the KL weight 1 (the
+ELBO); full collapse, 0 at work and 0.67, where it is their mean (their release has KL weights of
+1e-4 and less). Ours: `fit_variational`, 2,000 people with 8 pairs, right before noise, 3 seeds. Not
+met: 0.81 and 0.90 after 4 and 8 comparisons (`after`: 0.78, 0.83; exact inference under our
+decoder, linear in z, has 0.78 and 0.85; theirs decodes by a network). `asked` and `random`: four
 questions chosen by information gain out of 30 for each new person, or at random. Tiny: 1 seed, 150
 people, 3 epochs. 30 s on one core. Needs torch.
 """
@@ -24,8 +24,8 @@ from penchant.fitting.variational import VariationalConfig, VariationalFit, fit_
 from penchant.metrics.intervals import Z95
 from penchant.simulation.judgements import JudgedPairs, judge_pairs
 
-THEIRS = {0: 0.67, 1: 0.71, 2: 0.75}
-SOURCE = "simulation of the paper's claim"
+THEIRS = {0: 0.67, 1: 0.71, 2: 0.75, 4: 0.81, 8: 0.90}
+SOURCE = "our method notes' simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ def main(config: Config) -> dict[str, Any]:
     reach = Z95 * more.std(ddof=1) / len(more) ** 0.5 if len(more) > 1 else 0.0
     claims = [no_worse(f"accuracy after {k} comparisons", theirs, float(ours[k]), slack=0.03,
                        source=SOURCE) for k, theirs in THEIRS.items()]  # fmt: skip
+    claims, behind = claims[:3], claims[3:]
     collapsed = float(np.mean(flat))
     claims += [
         Claim(what="mean over pairs, after 8 comparisons", theirs=0.67, ours=collapsed,
@@ -74,7 +75,7 @@ def main(config: Config) -> dict[str, Any]:
         no_worse("four chosen questions over random ones, low end", 0.0,
                  float(more.mean() - reach), source="ours"),
     ]  # fmt: skip
-    return results(claims, after={k: round(float(v), 4) for k, v in ours.items()},
+    return results(claims, not_met=behind, after={k: round(float(v), 4) for k, v in ours.items()},
                    asked=round(float(np.mean(asked, axis=0)[0]), 4), active=active,
                    random=round(float(np.mean(asked, axis=0)[1]), 4))  # fmt: skip
 

@@ -107,6 +107,66 @@ def test_pairs_come_back_labelled_for_a_trainer(folder):
     np.testing.assert_allclose(np.asarray(pq.read_table(table)["margin"]), margins, atol=1e-6)
 
 
+def test_what_fit_took_score_takes(folder, tmp_path):
+    from penchant.data.readers.native import save
+    from penchant.data.readers.read import read
+
+    records = read(folder / "pairs.parquet").records
+    second = np.arange(len(records)) % 3 == 0
+    rows = {"outcome": np.where(second, 1, 0), "person": [f"p{b}" for b in range(len(records))]}
+    save(records.with_columns(rows=rows).take(np.arange(30)), tmp_path / "kept.parquet")
+    done = penchant("score", tmp_path / "kept.parquet", "--belief", folder / "m")
+    assert done.returncode == 0, done.stderr
+    said = lines(done.stdout)
+    plain = penchant("score", folder / "pairs.jsonl", "--belief", folder / "m")
+    given = lines(plain.stdout)[:30]
+    assert [row["first"] for row in said] == [row["chosen"] for row in given]
+    assert [row["answer"] for row in said[:4]] == ["second", "first", "first", "second"]
+    assert said[7]["observation"] == 8
+    assert said[7]["person"] == "p7"
+    for one, other in zip(said, given):
+        assert one["margin"] == pytest.approx(other["margin"], abs=1e-5)
+        apart = one["reward_first"] - one["reward_second"]
+        assert one["margin"] == pytest.approx(apart, abs=1e-4)
+        assert "embedding" not in str(one.keys())
+
+
+def test_a_described_file_is_fitted_and_scored_alike(folder, tmp_path):
+    given = lines((folder / "pairs.jsonl").read_text())[:40]
+    table = pa.Table.from_pylist([
+        {"vote": b, "who": f"p{b % 4}", "argument": row[side], "won": int(side == "chosen"),
+         "embedding": row[f"{side}_embedding"]}
+        for b, row in enumerate(given) for side in ("rejected", "chosen")
+    ])  # fmt: skip
+    pq.write_table(table, tmp_path / "votes.parquet")
+    (tmp_path / "votes.toml").write_text(
+        'layout = "long"\n[rows]\nperson = "who"\nsituation = "vote"\n'
+        '[options]\ntext = "argument"\n[answer]\nkind = "choice"\ncolumn = "won"\n'
+    )
+    model = tmp_path / "m"
+    done = penchant(
+        "fit", tmp_path / "votes.parquet", "--model", "reward", "--out", model, "--folds", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    done = penchant("score", tmp_path / "votes.parquet", "--belief", model)
+    assert done.returncode == 0, done.stderr
+    said = lines(done.stdout)
+    assert [(row["first"], row["second"]) for row in said] == [
+        (row["rejected"], row["chosen"]) for row in given
+    ]
+    assert {row["answer"] for row in said} == {"second"}
+    plain = penchant("score", folder / "pairs.jsonl", "--belief", model)
+    expected = [-row["margin"] for row in lines(plain.stdout)[:40]]
+    np.testing.assert_allclose([row["margin"] for row in said], expected, atol=1e-4)
+
+
+def test_a_file_of_trl_brings_no_remark_about_its_own_columns(folder):
+    said = (folder / "said.txt").read_text()
+    assert "is called" not in said
+    shown = penchant("describe", folder / "pairs.jsonl").stdout
+    assert '"chosen"' not in shown
+
+
 def test_texts_are_scored_from_a_pipe_line_by_line(folder):
     rows = [{"text": "x", "embedding": [1.0, 0, 0]}, {"text": "x", "embedding": [0, 1.0, 0]}]
     text = "\n".join(json.dumps(row) for row in rows)

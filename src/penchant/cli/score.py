@@ -12,6 +12,7 @@ from penchant.serving.plain_json import finite, parsed
 
 if TYPE_CHECKING:
     from penchant.models.reward_scorer import RewardScorer
+    from penchant.serving.lines import Names
 
 ModelFolder = Annotated[
     Path,
@@ -56,7 +57,9 @@ def score(
 
     Every line comes back with reward, low, high, ignorance, unfamiliar and knows_person. A line
     with `chosen` and `rejected` (TRL's format) comes back with margin, low, high, soft_label and
-    weight: a preference data set that a trainer can use.
+    weight: a preference data set that a trainer can use. Another file that `penchant fit` takes is
+    read by its description and gives a line for each pair (first, second, their rewards, the margin
+    of the first) and for each text of other menus.
     """
     from penchant.cli.fit_reward import cache_folder
     from penchant.data.readers.table import check_writable
@@ -65,6 +68,14 @@ def score(
     if out is not None:
         check_writable(out)
     scorer = load_scorer(belief, history, description, cache_folder())
+    names = Names(text=text, prompt=prompt, person=person)
+    if is_described(file, names):
+        from penchant.cli.reading import read_file
+        from penchant.serving.described import score_records
+
+        records = read_file(file, description, belief=belief).records
+        _write(score_records(scorer, records, names), out)
+        return
     rows = _lines(file)
     kept: list[dict[str, Any]] = []
 
@@ -75,8 +86,28 @@ def score(
             kept.append(row)
             yield row
 
-    said = score_lines(scorer, taken(), Names(text=text, prompt=prompt, person=person))
-    whole = ({**kept.pop(0), **each} for each in said)
+    said = score_lines(scorer, taken(), names)
+    _write(({**kept.pop(0), **each} for each in said), out)
+
+
+def is_described(file: Path, names: "Names") -> bool:
+    """Whether a description has to say where FILE's texts are: penchant kept the file, or its lines
+    have no text under the name in `names` or under one of TRL's. Bare embeddings need no text, but
+    beside a description they have one."""
+    if str(file) == "-" or not file.is_file():
+        return False
+    from penchant.data.readers.native import is_nested
+
+    if is_nested(file):
+        return True
+    first = next(_lines(file), {})
+    texts = {names.text, "completion"}
+    if not file.with_suffix(".toml").is_file():
+        texts.add(names.embedding)
+    return bool(first) and not (texts & set(first) or {"chosen", "rejected"} <= set(first))
+
+
+def _write(whole: Iterator[dict[str, Any]], out: Path | None) -> None:
     if out is None or out.suffix.lower() == ".jsonl":
         count = _stream(whole, out)
     else:

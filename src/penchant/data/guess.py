@@ -20,7 +20,7 @@ from penchant.data.columns import (
 from penchant.data.description import Description
 from penchant.data.guess_pairs import guess_pairs
 from penchant.data.guess_wide import ANSWERS, guess_wide
-from penchant.data.readers import dsjson, vw
+from penchant.data.readers import chat, dsjson, vw
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
 from penchant.data.seen_columns import SeenColumns
@@ -87,6 +87,9 @@ def guess(data: Any) -> Guess:
     description, reason = found
     description = replace(description, encoding=file.encoding, delimiter=file.delimiter)
     description = columns.with_people(description)
+    if description.layout == "trl":
+        own = tuple(name for name in description.context if name not in chat.OWN_COLUMNS)
+        description = replace(description, context=own)
     return Guess(description=description, seen=columns.seen(), reasons=(*reasons, reason))
 
 

@@ -25,9 +25,18 @@ PACKAGES = ("penchant", "numpy", "scipy", "numba", "pyarrow")
 NO_DATA = 3
 
 
-def results(claims: Sequence[Claim], **facts: Any) -> dict[str, Any]:
-    """What a recipe's `main` returns: its claims and whatever else is worth keeping, as JSON."""
-    return {"claims": [claim.plain() for claim in claims], **facts}
+def results(
+    claims: Sequence[Claim], *, not_met: Sequence[Claim] = (), **facts: Any
+) -> dict[str, Any]:
+    """What a recipe's `main` returns: its claims and whatever else is worth keeping, as JSON.
+
+    not_met: figures that were looked for as well and are not ours; they are printed and kept beside
+    the claims, so that nobody has to guess what was tried.
+    """
+    told: dict[str, Any] = {"claims": [claim.plain() for claim in claims]}
+    if not_met:
+        told["not_met"] = [claim.plain() for claim in not_met]
+    return {**told, **facts}
 
 
 def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any]]) -> None:
@@ -56,6 +65,9 @@ def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     print(f"{path.stem}\n")
     print(claims_table([_claim(plain) for plain in found["claims"]]))
+    if found.get("not_met"):
+        print("\nLooked for, and not met:\n")
+        print(claims_table([_claim(plain) for plain in found["not_met"]]))
     print(f"\n{wall:.1f} s ({cpu:.1f} s of one core)")
     if said.out is not None:
         document = {

@@ -3,7 +3,7 @@
 Legend: B lines, N tokens (bytes or messages) over all lines.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,11 @@ from penchant.data.records import RESERVED_OPTIONS, Records
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
+# What TRL's formats mean themselves; no column of the user's own.
+OWN_COLUMNS = (
+    "prompt", "chosen", "rejected", "completion", "label", "chosen_embedding", "rejected_embedding",
+)  # fmt: skip
+
 
 def to_records(source: Source) -> Records:
     """Records of prompt, chosen and rejected (the chosen text first), or of one labelled answer.
@@ -32,6 +37,9 @@ def to_records(source: Source) -> Records:
     `rejected_embedding` become the texts' extra `embedding`.
     """
     names = source.table.column_names
+    said = source.description
+    own_context = tuple(name for name in said.context if name not in OWN_COLUMNS)
+    source.description = replace(said, context=own_context)
     if "chosen" in names and "rejected" in names:
         return _paired(source)
     if "completion" in names:
