@@ -114,6 +114,21 @@ def test_the_probability_of_being_best_is_that_of_many_draws(seed):
     np.testing.assert_allclose(found, share, atol=0.008)
 
 
+@pytest.mark.parametrize("num_wide", [12, 14, 20])
+@pytest.mark.parametrize("num_narrow", [2, 80])
+def test_many_doubtful_arms_do_not_hide_a_few_that_are_known(num_wide, num_narrow):
+    rng = np.random.default_rng(num_wide + num_narrow)
+    mean = np.concatenate([np.zeros(num_wide), np.linspace(1.9, 1.5, num_narrow)])
+    spread = np.concatenate([np.ones(num_wide), np.full(num_narrow, 0.01)])
+    drawn = (mean + spread * rng.normal(size=(50_000, len(mean)))).argmax(axis=1)
+    share = np.bincount(drawn, minlength=len(mean)) / len(drawn)
+    found = best_probability(mean, spread, np.ones(len(mean), dtype=bool))
+    np.testing.assert_allclose(found, share, atol=0.012)
+    out = np.empty(len(mean))
+    rules_fused.thompson(mean, spread, np.ones(len(mean), dtype=bool), 1.0, 0.0, 0.5, out)
+    np.testing.assert_allclose(out, found, atol=1e-9)
+
+
 def test_arms_without_doubt_are_ordered_by_their_means():
     found = best_probability(np.array([1.0, 2.0, 0.0]), np.zeros(3), np.ones(3, dtype=bool))
     np.testing.assert_allclose(found, [0, 1, 0], atol=1e-9)

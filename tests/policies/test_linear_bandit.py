@@ -1,11 +1,12 @@
 """A bandit decides, is paid and learns; bad input is refused in so many words."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.play import play
-from penchant.fitting import online_linear_plain
 from penchant.policies.bandits.linear import LinearBandit, expected_share
 from penchant.policies.bandits.rules import (
     EpsilonGreedy,
@@ -31,22 +32,24 @@ RULES = [
 
 def in_numpy(bandit):
     """The same bandit without compiled loops."""
-    bandit._loops = None
-    bandit._weights.loops = online_linear_plain
+    bandit._is_compiled = False
+    bandit._weights.is_compiled = False
     return bandit
 
 
 @pytest.mark.parametrize("is_binary", [False, True])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 def test_a_bandit_in_loops_is_the_bandit_in_numpy(rule, is_binary):
-    world = linear_arms(
-        4, 3, 150, np.random.default_rng(1), law="binary" if is_binary else "normal"
-    )
+    # Rewards of 0 or 1 where a rule counts in losses.
+    is_share = is_binary or isinstance(rule, InverseGapLoss)
+    world = linear_arms(4, 3, 150, np.random.default_rng(1), law="binary" if is_share else "normal")
     noise = {} if is_binary else {"noise": 0.3}
     make = lambda: LinearBandit("abcd", 3, rule=rule, is_binary=is_binary, **noise)  # noqa: E731
     fast, slow = play(make(), world), play(in_numpy(make()), world)
     np.testing.assert_array_equal(fast.arm, slow.arm)
-    np.testing.assert_allclose(fast.probability, slow.probability, atol=1e-8)
+    # The last digit of a mean may move a point of Thompson's integral across an arm's edge.
+    near = 1e-4 if isinstance(rule, Thompson) else 1e-8
+    np.testing.assert_allclose(fast.probability, slow.probability, atol=near)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,8 @@ def test_a_bandit_in_loops_is_the_bandit_in_numpy(rule, is_binary):
 )
 @pytest.mark.parametrize("law", ["normal", "binary"])
 def test_every_rule_beats_chance_in_every_world(rule, law):
+    if isinstance(rule, InverseGapLoss) and law == "normal":
+        pytest.skip("counts in losses of 0 to 1")
     chance, found = [], []
     for seed in range(3):
         world = linear_arms(5, 4, 1500, np.random.default_rng(seed), law=law)
@@ -100,6 +105,42 @@ def test_only_what_is_offered_is_played_and_late_answers_count():
     assert belief.arms == ("left", "right", "up")
     assert belief.rounds.sum() == 50
     assert belief.moments(np.ones((1, 2)))[0].argmax() == 2
+
+
+def test_an_array_used_again_does_not_change_what_was_decided_on():
+    bandit, context = LinearBandit("ab", 2), np.array([1.0, 0.0])
+    decision = bandit.decide(context)
+    context[:] = [0.0, 1.0]
+    bandit.update(decision, 2.0)
+    mean = bandit.belief_.mean[decision.place]
+    np.testing.assert_allclose(mean, [1.0, 0.0])
+
+
+def test_a_bandit_can_be_put_away_and_taken_up_again():
+    world = linear_arms(3, 2, 60, np.random.default_rng(0))
+    bandit = LinearBandit("abc", 2, rule=Thompson())
+    play(bandit, world)
+    again = pickle.loads(pickle.dumps(bandit))
+    np.testing.assert_array_equal(play(bandit, world).arm, play(again, world).arm)
+
+
+@pytest.mark.parametrize("rule", [UpperConfidence(), Thompson()])
+def test_an_arm_that_got_better_is_found_again_where_the_past_is_forgotten(rule):
+    rng, found = np.random.default_rng(0), []
+    bandit = LinearBandit("ab", 1, rule=rule, noise=0.1, prior_precision=0.01, forgetting=0.97)
+    for t in range(1200):
+        decision = bandit.decide(np.ones(1))
+        worth = {"a": 0.0 if t < 400 else 1.0, "b": 0.5}[decision.arm]
+        bandit.update(decision, worth + 0.1 * rng.normal())
+        found.append(decision.arm)
+    assert found[300:400].count("b") > 80
+    assert found[-300:].count("a") > 250
+
+
+def test_inverse_gaps_in_losses_want_rewards_that_are_shares():
+    bandit = LinearBandit("ab", 2, rule=InverseGapLoss())
+    with pytest.raises(DataError, match="Rescale"):
+        bandit.learn(np.ones(2), "a", 5.0)
 
 
 def test_an_answer_that_never_comes_teaches_nothing():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -41,6 +41,7 @@ def test_relabelling_options_relabels_the_winner(seed, size, levels):
 
 
 @given(seeds, st.integers(2, 6))
+@example(seed=314727, size=6)
 def test_a_clone_takes_nothing_from_the_others(seed, size):
     preference = preferences(seed, size)
     cloned = np.pad(preference, (0, 1), mode="edge")

@@ -3,6 +3,7 @@
 Legend: A arms, D features.
 """
 
+import functools
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -23,8 +24,8 @@ class OnlineLinear:
 
     Rewards with normal noise: ridge regression, precision_a = prior_precision I + sum_t f^(T-t)
     weight_t x_t x_t', mean_a = precision_a^-1 sum_t f^(T-t) weight_t r_t x_t, where f is
-    `forgetting` and T counts the rewards of arm a; the inverse is updated by Sherman and Morrison
-    (1950). Answers yes or no (`is_binary`): logistic regression, each answer by Laplace's
+    `forgetting` and T counts the rewards of all arms; the inverse is updated by Sherman and
+    Morrison (1950). Answers yes or no (`is_binary`): logistic regression, each answer by Laplace's
     approximation to normal belief times likelihood (Spiegelhalter and Lauritzen 1990). The prior
     itself is never forgotten: directions no longer seen return to it (Russac, Vernade and Cappé
     2019).
@@ -37,7 +38,7 @@ class OnlineLinear:
     prior_precision: float
     forgetting: float
     is_binary: bool
-    loops: ModuleType
+    is_compiled: bool = True
 
     @classmethod
     def empty(
@@ -65,13 +66,17 @@ class OnlineLinear:
             prior_precision=prior_precision,
             forgetting=forgetting,
             is_binary=is_binary,
-            loops=_loops(),
         )
 
     @property
     def num_arms(self) -> int:
         """How many arms have weights."""
         return len(self.rounds)
+
+    @property
+    def loops(self) -> ModuleType:
+        """Compiled where numba is and `is_compiled`; looked up, so that a learner can be copied."""
+        return _loops(self.is_compiled)
 
     def moments(
         self, x: Float[Array, " D"], mean: Float[Array, " A"], spread: Float[Array, " A"]
@@ -80,10 +85,12 @@ class OnlineLinear:
         self.loops.moments(self.inverse, self.mean, x, mean, spread)
 
     def learn(self, arm: int, x: Float[Array, " D"], reward: float, weight: float) -> None:
-        """One reward. weight: it counts as so many."""
+        """One reward. weight: it counts as so many; nothing happens with 0."""
+        if weight == 0.0:
+            return
         if self.forgetting < 1.0:
             self.loops.forget(
-                self.precision, self.inverse, self.mean, arm, self.forgetting, self.prior_precision
+                self.precision, self.inverse, self.mean, self.forgetting, self.prior_precision
             )
         elif self.rounds[arm] % _REFRESH == _REFRESH - 1:
             self.inverse[arm] = np.linalg.inv(self.precision[arm])
@@ -115,11 +122,15 @@ class OnlineLinear:
         )
 
 
-def _loops() -> ModuleType:
-    try:
-        from penchant.fitting import online_linear_fused
-    except ImportError:
-        from penchant.fitting import online_linear_plain
+@functools.cache
+def _loops(is_compiled: bool) -> ModuleType:
+    if is_compiled:
+        try:
+            from penchant.fitting import online_linear_fused
+        except ImportError:
+            pass
+        else:
+            return online_linear_fused
+    from penchant.fitting import online_linear_plain
 
-        return online_linear_plain
-    return online_linear_fused
+    return online_linear_plain

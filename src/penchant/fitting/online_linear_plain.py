@@ -45,19 +45,18 @@ def forget(
     precision: Float[Array, "A D D"],
     inverse: Float[Array, "A D D"],
     weights: Float[Array, "A D"],
-    arm: int,
     forgetting: float,
     prior_precision: float,
 ) -> None:
-    """All that was learnt counts less, the prior as much as ever.
+    """All that was learnt of every arm counts less, the prior as much as ever.
 
     precision <- f precision + (1 - f) prior I, and precision w falls to f precision w.
     """
-    moment = forgetting * (precision[arm] @ weights[arm])
-    precision[arm] *= forgetting
-    precision[arm].flat[:: len(moment) + 1] += (1.0 - forgetting) * prior_precision
-    inverse[arm] = np.linalg.inv(precision[arm])
-    weights[arm] = inverse[arm] @ moment
+    moment = forgetting * np.einsum("ade,ae->ad", precision, weights)
+    precision *= forgetting
+    precision += (1.0 - forgetting) * prior_precision * np.eye(weights.shape[1])
+    inverse[:] = np.linalg.inv(precision)
+    weights[:] = np.einsum("ade,ae->ad", inverse, moment)
 
 
 def learn_answer(

@@ -3,6 +3,7 @@
 Legend: A arms, D features.
 """
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from penchant.beliefs.linear_weights import LinearWeights
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.online_linear import OnlineLinear
 from penchant.numerics.arrays import Array, sigmoid
-from penchant.policies.bandits.rules import Rule, UpperConfidence
+from penchant.policies.bandits.rules import InverseGapLoss, Rule, UpperConfidence
 
 
 @dataclass(slots=True, eq=False)
 class Decision:
     """What was played, and with what probability: all that a log needs.
 
-    arm: its name, the `place`-th of the bandit's. probabilities: of every arm. context: as given.
+    arm: its name, the `place`-th of the bandit's. probabilities: of every arm. context: a copy.
     """
 
     arm: str
@@ -44,7 +45,8 @@ class LinearBandit:
     is_binary: rewards are yes (1), no (0) or a share between, and log-odds are linear (logistic
     regression). noise: standard deviation of a reward around its mean; spreads are in its units.
     prior_precision: of each weight, in units of 1 / noise^2. forgetting: how much each earlier
-    reward of an arm counts when one more arrives (1: as much as ever). Features of some unit size
+    reward counts when one more arrives, of whatever arm (1: as much as ever); below 1 every reward
+    takes A D^3 operations. Features of some unit size
     suit the prior.
 
     Raises `ConfigError` for fewer than two arms, doubled names, or numbers out of range.
@@ -84,7 +86,7 @@ class LinearBandit:
             forgetting=forgetting,
             is_binary=is_binary,
         )
-        self._loops = _loops()
+        self._is_compiled = True
         self.add_arms(arms)
         if len(self._places) < 2:
             raise ConfigError(
@@ -166,6 +168,11 @@ class LinearBandit:
                 f"the reward of {arm!r} is {reward} with weight {weight}; expected finite numbers, "
                 "the weight not below 0. A missing reward is left out, not given as NaN."
             )
+        if isinstance(self.rule, InverseGapLoss) and not 0.0 <= reward <= 1.0:
+            raise DataError(
+                f"the reward of {arm!r} is {reward}; expected 0 to 1, since InverseGapLoss counts "
+                "in losses 1 - reward. Rescale rewards, or take InverseGap."
+            )
         if self.is_binary and not 0.0 <= reward <= 1.0:
             raise DataError(
                 f"the reward of {arm!r} is {reward}; expected yes (1), no (0) or a share between, "
@@ -176,15 +183,15 @@ class LinearBandit:
         self, x: Float[Array, " D"], is_offered: Bool[Array, " A"], out: Float[Array, " A"]
     ) -> int:
         """Fills `out` with the probability of each arm, NaN for a context with bad numbers."""
-        in_loops = None if self._loops is None else self.rule.in_loops(self._step)
+        loops = _loops() if self._is_compiled else None
+        in_loops = None if loops is None else self.rule.in_loops(self._step)
         is_share = self.is_binary and self.rule.in_reward
         chance = self._chance()
-        if in_loops is not None:
-            assert self._loops is not None
+        if loops is not None and in_loops is not None:
             name, first, second = in_loops
-            return int(self._loops.decide(
+            return int(loops.decide(
                 self._weights.inverse, self._weights.mean, x, self.noise, is_share, is_offered,
-                self._loops.RULES.index(name), first, second, chance, out,
+                loops.RULES.index(name), first, second, chance, out,
             ))  # fmt: skip
         mean, spread = np.empty(len(out)), np.empty(len(out))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -205,7 +212,8 @@ class LinearBandit:
         return self._chances.pop()
 
     def _checked(self, context: Float[Array, " D"]) -> Float[Array, " D"]:
-        x = np.ascontiguousarray(context, dtype=np.float64)
+        # A copy: answers come late, and callers use their arrays again.
+        x = np.array(context, dtype=np.float64)
         if x.shape != (self.num_features,):
             raise DataError(
                 f"the context has shape {x.shape}; expected ({self.num_features},), one number a "
@@ -226,7 +234,7 @@ class LinearBandit:
 
 
 def expected_share(mean: Float[Array, " K"], spread: Float[Array, " K"]) -> Float[Array, " K"]:
-    """E sigmoid(l) for l ~ N(mean, spread^2), to 0.01: sigmoid(mean / sqrt(1 + pi spread^2 / 8)),
+    """E sigmoid(l) for l ~ N(mean, spread^2), to 0.02: sigmoid(mean / sqrt(1 + pi spread^2 / 8)),
     MacKay 1992."""
     return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * spread**2))
 
@@ -237,6 +245,7 @@ def pick(probabilities: Float[Array, " K"], chance: float) -> int:
     return min(place, int(np.flatnonzero(probabilities > 0)[-1]))
 
 
+@functools.cache
 def _loops() -> ModuleType | None:
     try:
         from penchant.policies.bandits import rules_fused

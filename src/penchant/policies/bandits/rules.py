@@ -18,11 +18,11 @@ from penchant.numerics.arrays import Array, ndtr
 
 # Means closer than this share of their own size are equal: rounding must not choose.
 _EQUAL = 1e-12
-# Where each arm's law is cut for the probability of being best: standard deviations from its mean.
-_CUTS_ABOVE = np.array([0.15, 0.55, 1.05, 1.6, 2.25, 3.0, 4.0])
-CUTS = np.concatenate([-_CUTS_ABOVE[::-1], _CUTS_ABOVE])
-# Arms that share out the cuts: the others are almost never best, and their own steps are small.
-CUTTING_ARMS = 12
+# Beyond so many standard deviations from its mean an arm's law is left out: 3 in a million.
+REACH = 4.5
+# Steps along the line, in standard deviations of the narrowest arm there. Compiled loops keep the
+# value that they were compiled with: delete their __pycache__ after a change.
+STRIDE = 0.35
 
 
 @runtime_checkable
@@ -330,19 +330,21 @@ def best_probability(
     """P(arm k is the largest) for independent normal arms.
 
     The integral of prod_{j != k} Phi((t - mean_j) / spread_j) against the law of arm k, by the
-    trapezoid rule in that law's own probability: however narrow an arm, its mass lies in some cell.
-    Points are where the laws of the most promising arms have theirs, and the sum is made 1. Within
-    0.01 of the truth, mostly within 0.002.
+    trapezoid rule in that law's own probability, along points a third of a standard deviation of
+    the narrowest arm apart. It begins where some arm has all but 3 in a million of its law above,
+    and ends with the sum made 1; what lies wholly below the beginning is never best. Within 0.01 of
+    the truth, mostly within 0.002.
     """
     place = np.flatnonzero(offered)
     found = np.zeros(len(mean))
-    if len(place) == 1:
-        found[place] = 1.0
-        return found
+    s = np.maximum(spread[place], _EQUAL * max(1.0, float(np.abs(mean[place]).max())))
+    begin = float((mean[place] - REACH * s).max())
+    is_possible = mean[place] + REACH * s > begin
+    place, s = place[is_possible], s[is_possible]
     m = mean[place]
-    s = np.maximum(spread[place], _EQUAL * max(1.0, float(np.abs(m).max())))
-    line = _points(m, s)
-    below = ndtr((line[:, None] - m) / s)
+    below = ndtr((_points(m, s, begin)[:, None] - m) / s)
+    # Below the first point lies next to nothing; each arm's share of it belongs to no other cell.
+    below[0] = 0.0
     # The product of the others, from both sides: dividing by what may be 0 is no way.
     others = np.ones_like(below)
     others[:, 1:] = np.cumprod(below, axis=1)[:, :-1]
@@ -353,12 +355,19 @@ def best_probability(
     return found
 
 
-def _points(mean: Float[Array, " K"], spread: Float[Array, " K"]) -> Float[Array, " N"]:
-    order = np.argsort(-(mean + 2.0 * spread), kind="stable")[:CUTTING_ARMS]
-    inner = (mean[order, None] + spread[order, None] * CUTS).reshape(-1)
-    # Ends where every arm has all its mass between them.
-    low, high = (mean - 9.0 * spread).min(), (mean + 9.0 * spread).max()
-    return np.sort(np.concatenate([inner, [low, high]]))
+def _points(
+    mean: Float[Array, " K"], spread: Float[Array, " K"], begin: float
+) -> Float[Array, " N"]:
+    """From `begin` to where no arm reaches, no step across the beginning of a narrower arm."""
+    line, end = [begin], float((mean + REACH * spread).max())
+    first, last = mean - REACH * spread, mean + REACH * spread
+    while line[-1] < end:
+        t = line[-1]
+        is_here = (first <= t) & (t < last)
+        ahead = first[first > t]
+        step = STRIDE * spread[is_here].min() if is_here.any() else np.inf
+        line.append(min(t + step, float(ahead.min()) if len(ahead) else np.inf, end))
+    return np.array(line)
 
 
 def _rest_to(top: Array, share: Float[Array, "B K"]) -> Float[Array, "B K"]:

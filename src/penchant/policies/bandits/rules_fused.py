@@ -16,7 +16,7 @@ from numba import njit
 
 from penchant.fitting.online_linear_fused import moments
 from penchant.numerics.arrays import Array
-from penchant.policies.bandits.rules import CUTS, CUTTING_ARMS
+from penchant.policies.bandits.rules import REACH, STRIDE
 
 # In the order in which `decide` numbers them.
 RULES = ("upper_confidence", "inverse_gap", "inverse_gap_loss", "softmax", "thompson")
@@ -119,48 +119,48 @@ def thompson(
     chance: float, out: Array,
 ) -> int:  # fmt: skip
     """The probability of each arm to be best, as `rules.best_probability` takes it."""
-    K, num, size = len(mean), 0, 1.0
-    place = np.empty(K, dtype=np.int64)
+    K, size, begin = len(mean), 1.0, -math.inf
     for k in range(K):
         out[k] = 0.0
         if offered[k]:
-            place[num] = k
-            num += 1
             size = max(size, abs(mean[k]))
+    for k in range(K):
+        if offered[k]:
+            begin = max(begin, mean[k] - REACH * max(width * spread[k], 1e-12 * size))
+    place, m, s, num = np.empty(K, dtype=np.int64), np.empty(K), np.empty(K), 0
+    end = begin
+    for k in range(K):
+        if offered[k]:
+            s[num] = max(width * spread[k], 1e-12 * size)
+            if mean[k] + REACH * s[num] > begin:
+                place[num], m[num] = k, mean[k]
+                end = max(end, m[num] + REACH * s[num])
+                num += 1
+    below, others = np.zeros((2, num)), np.zeros((2, num))
     if num == 1:
-        out[place[0]] = 1.0 if math.isfinite(mean[place[0]]) else math.nan
-        return int(place[0])
-    m, s = np.empty(num), np.empty(num)
-    low, high = math.inf, -math.inf
-    for i in range(num):
-        m[i] = mean[place[i]]
-        s[i] = max(width * spread[place[i]], 1e-12 * size)
-        low, high = min(low, m[i] - 9.0 * s[i]), max(high, m[i] + 9.0 * s[i])
-    order = np.argsort(-(m + 2.0 * s), kind="mergesort")[: min(num, CUTTING_ARMS)]
-    line = np.empty(len(order) * len(CUTS) + 2)
-    for i in range(len(order)):
-        for c in range(len(CUTS)):
-            line[i * len(CUTS) + c] = m[order[i]] + s[order[i]] * CUTS[c]
-    line[len(line) - 2], line[len(line) - 1] = low, high
-    line.sort()
-    below, others = np.empty((2, num)), np.empty((2, num))
-    total, share = 0.0, np.zeros(num)
-    for n in range(len(line)):
-        now, before = n % 2, (n + 1) % 2
-        product = 1.0
+        others[0, 0] = 1.0
+    t, total, now, share = begin, 0.0, 0, np.zeros(num)
+    while t < end:
+        after, step = end, math.inf
         for i in range(num):
-            below[now, i] = _below((line[n] - m[i]) / s[i])
+            if m[i] - REACH * s[i] > t:
+                after = min(after, m[i] - REACH * s[i])
+            elif t < m[i] + REACH * s[i]:
+                step = min(step, STRIDE * s[i])
+        t = min(t + step, after)
+        now, before, product = 1 - now, now, 1.0
+        for i in range(num):
+            below[now, i] = _below((t - m[i]) / s[i])
             others[now, i] = product
             product *= below[now, i]
         product = 1.0
         for i in range(num - 1, -1, -1):
             others[now, i] *= product
             product *= below[now, i]
-            if n > 0:
-                step = 0.5 * (others[now, i] + others[before, i])
-                step *= below[now, i] - below[before, i]
-                share[i] += step
-                total += step
+            added = 0.5 * (others[now, i] + others[before, i])
+            added *= below[now, i] - below[before, i]
+            share[i] += added
+            total += added
     for i in range(num):
         out[place[i]] = share[i] / total
     return _pick(out, chance)

@@ -130,7 +130,14 @@ def _most_even(game: Float[Array, "N N"]) -> Float[Array, " N"]:
     target = np.concatenate([np.zeros(size - 1), [1.0]])
     answer, _ = nnls(system, target, maxiter=100 * system.shape[1])
     residual = system @ answer - target
-    return np.asarray(1 / size + basis @ (-residual[:-1] / residual[-1]))
+    x = -residual[:-1] / residual[-1]
+    # The slack that the search wants moves flat corners by its root; of the constraints that it
+    # found to hold with equality the nearest point is a solution of least norm, without slack.
+    is_equal = answer > 0
+    exact = np.linalg.lstsq(rows[is_equal], needed[is_equal], rcond=None)[0]
+    if (rows @ exact >= needed - _SLACK).all():
+        x = exact
+    return np.asarray(1 / size + basis @ x)
 
 
 def _tidied(probability: Float[Array, " N"]) -> Float[Array, " N"]:
