@@ -25,8 +25,8 @@ def linear(world: World, *, rule: str, settings: dict | None = None) -> Fit:
             contexts.shape[1],
             rule=getattr(rules, rule)(**(settings or {})),
             noise=0.1 / 8.0,
-            # Weights of some 1 / (8 sqrt(D)), in units of the noise.
-            prior_precision=0.1,
+            # The level of rewards is some 40 noises away from 0.
+            prior_precision=0.001,
         )
         played = np.zeros(len(contexts), dtype=np.int64)
         for t in range(len(contexts)):
