@@ -1,15 +1,15 @@
 """Preferences that go round: Zhang et al. (2024), General preference modeling (GPM).
 
 Theirs: on four sets of cyclic preferences Bradley-Terry reaches 62.4, 61.6, 50.0 and 62.9 %, the
-skew form 100 %; a language model embeds the answers, which is not repeated here. A simulation of
-the construction, on frozen features and contexts that were not seen, gave 0.50 and 1.00. Ours: the
-same: three kinds of answer a context, each beating the next, features noisy, a linear skew head
-with one plane; over 5 seeds. On an order in place of a cycle it may not lose more than half a point
-to Bradley-Terry, with the share of its comparisons' energy that is called cyclic. Facts: a cycle
-whose direction the context decides, with and without gates; and the bundled judgements of
-arguments, nats a judgement on pairs held out, without planes, with one and two. They gain there,
-yet what they say of pairs that met is an order within each debate to 96 %: a plane also says that
-worth depends on the debate. Taste that goes round is not what was found.
+skew form 100 %; a language model embeds the answers, which is not repeated here. Compared is a
+simulation of the construction in our own method notes, on frozen features and contexts that were
+not seen: 0.50 and 1.00. Ours: the same: three kinds of answer a context, each beating the next,
+features noisy, a linear skew head with one plane; over 5 seeds. On an order in place of a cycle it
+may not lose more than half a point to Bradley-Terry, with the share of its comparisons' energy that
+is called cyclic. Facts: a cycle whose direction the context decides, with and without gates; and
+the bundled judgements of arguments, nats a judgement on pairs held out, without planes, with one
+and two. They gain there, yet what they say of pairs that met is an order within each debate to 96
+%: a plane also says that worth depends on the debate. Taste that goes round is not what was found.
 Tiny: 60 contexts, 2 seeds, fewer judgements. 20 s on one core. No data to fetch.
 """
 

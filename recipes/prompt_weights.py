@@ -1,10 +1,11 @@
 """Objectives weighed by the prompt: Preference Orchestrator (2025), PRO.
 
 Theirs: an adapter that reads the prompt and weighs objectives beats any fixed weights; the figures
-known to us are of a simulation (three objectives, true weights softmax(x' B), 300 and 3,000 pairs):
-accuracy of the best constant weights 0.75 and 0.75, of the adapter trained on scores of preferred
-answers 0.80 and 0.80, as it is a shrunken picture of the weights, of the same adapter trained on
-the pairs 0.96 and 0.99. Ours: the same over 10 seeds. Tiny: 3 seeds. 10 s on one core. No data.
+compared are of a simulation in our own method notes (three objectives, true weights softmax(x' B),
+300 and 3,000 pairs): accuracy of the best constant weights 0.75 and 0.75, of the adapter trained on
+scores of preferred answers 0.80 and 0.80, as it is a shrunken picture of the weights, of the same
+adapter trained on the pairs 0.96 and 0.99. Ours: the same over 10 seeds. Tiny: 3 seeds. 10 s on one
+core. No data.
 """
 
 from dataclasses import dataclass

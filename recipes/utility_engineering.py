@@ -1,14 +1,14 @@
 """Utilities of an answering machine by chosen edges: Mazeika et al. (2025), Utility Engineering.
 
-Their published figures are of hosted language models, whose comparisons could not be had. Theirs
-below are those of a small simulation of their procedure: 100 items, 10 answers in each order, held
-out pairs predicted with accuracy 0.957 (edges chosen) and 0.935 (at random) at half of N log2 N
-edges, 0.978 and 0.961 at N log2 N, 0.981 and 0.987 at their default of twice that: choosing pays
-only where edges are scarce. Ours: 30 simulated agents with a mean and a noise for each outcome and
-a lean to the option shown first, which both orders cancel; their noise is not known. So the digits
-are not repeated, only that accuracy is no lower, and that choosing gains where edges are scarce and
-less where they are not (0.009 against their 0.022 at the fewest). `coherence` asks about lotteries
-and amounts: one mind takes expected utility, one overweighs small chances.
+Their published figures are of hosted language models, whose comparisons could not be had. Compared
+are those of a simulation of their procedure in our own method notes: 100 items, 10 answers in each
+order, held out pairs predicted with accuracy 0.957 (edges chosen) and 0.935 (at random) at half of
+N log2 N edges, 0.978 and 0.961 at N log2 N, 0.981 and 0.987 at their default of twice that:
+choosing pays only where edges are scarce. Ours: 30 simulated agents with a mean and a noise for
+each outcome and a lean to the option shown first, which both orders cancel; their noise is not
+known. So the digits are not repeated, only that accuracy is no lower, and that choosing gains where
+edges are scarce and less where they are not (0.009 against their 0.022 at the fewest). `coherence`
+asks about lotteries and amounts: one mind takes expected utility, one overweighs small chances.
 Tiny: 24 items, 3 agents. 12 s on one core. No data.
 """
 

@@ -177,6 +177,16 @@ def test_texts_are_scored_from_a_pipe_line_by_line(folder):
     assert good["low"] < good["reward"] < good["high"]
 
 
+def test_half_a_character_in_another_column_goes_through_and_in_a_text_is_named(folder):
+    row = '{"text": "%s", "embedding": [1.0, 0, 0], "note": "%s \u00e9"}'
+    done = penchant("score", "-", "--belief", folder / "m", text=row % ("x", "\\ud800"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["note"] == "\ud800 \u00e9"
+    done = penchant("score", "-", "--belief", folder / "m", text=row % ("\\ud800", "x"))
+    assert done.returncode == 3
+    assert "row 1 has half a pair of surrogates in 'text'" in done.stderr
+
+
 def test_what_cannot_be_scored_ends_with_a_reason(folder, tmp_path):
     model = folder / "m"
     done = penchant("score", "-", "--belief", model, text='{"text": "no numbers"}')

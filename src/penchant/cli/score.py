@@ -208,16 +208,27 @@ def _parsed(lines: Any, name: str) -> Iterator[dict[str, Any]]:
 
 def _stream(rows: Iterator[dict[str, Any]], out: Path | None) -> int:
     import contextlib
-    import json
 
     count = 0
     with contextlib.ExitStack() as stack:
         target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
         for row in rows:
-            target.write(json.dumps(finite(row), ensure_ascii=False, default=str) + "\n")
+            target.write(_line(finite(row)) + "\n")
             count += 1
         target.flush()
     return count
+
+
+def _line(row: Any) -> str:
+    """JSON for eyes; escaped where a column holds half a pair of surrogates, which no file does."""
+    import json
+
+    line = json.dumps(row, ensure_ascii=False, default=str)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(row, default=str)
+    return line
 
 
 def _table(rows: Iterator[dict[str, Any]], out: Path) -> int:
