@@ -155,8 +155,11 @@ def test_a_described_file_is_fitted_and_scored_alike(folder, tmp_path):
         (row["rejected"], row["chosen"]) for row in given
     ]
     assert {row["answer"] for row in said} == {"second"}
-    plain = penchant("score", folder / "pairs.jsonl", "--belief", model)
-    expected = [-row["margin"] for row in lines(plain.stdout)[:40]]
+    # The model knows its judges, whichever file they come in.
+    named = [json.dumps({**row, "person": f"p{b % 4}"}) for b, row in enumerate(given)]
+    (tmp_path / "named.jsonl").write_text("\n".join(named))
+    plain = penchant("score", tmp_path / "named.jsonl", "--belief", model)
+    expected = [-row["margin"] for row in lines(plain.stdout)]
     np.testing.assert_allclose([row["margin"] for row in said], expected, atol=1e-4)
 
 

@@ -7,7 +7,7 @@ first. Davidson's ties are a third option half-way between the two, so that a ju
 conditional logit over (first, second, tie).
 
 Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the embedding,
-C attributes, F features, H texts that were met.
+C attributes, F features, H texts that were met, P people.
 """
 
 from collections.abc import Sequence
@@ -44,6 +44,16 @@ class Pairs:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class KnownPeople:
+    """Judges whose own answers were heard: the mean and the covariance of what is known of each
+    one's weights on the features."""
+
+    names: tuple[str, ...]
+    mean: Float[Array, "P F"]
+    covariance: Float[Array, "P F F"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RewardEncoder:
     """weights, coefficients: the head, per dimension and per attribute (in units of `spread`).
 
@@ -55,6 +65,9 @@ class RewardEncoder:
     texts that were left out; usual_text_ignorance: of a text beside the mean of all.
     new_text_share: what the content of a text that the head has not met counts for, beside that of
     those it has, whose keys are known_texts (empty where the share is 1).
+    form_doubt: the further rows of that root, the coefficients beside the weights. form_seen: the
+    least, the mean and the greatest of each attribute over the texts of the fit, in units of
+    `spread`. people: the judges of the fit whose tastes are known.
     Features of an option: `reward`, each attribute, `shown_first` and `tie`.
     """
 
@@ -72,6 +85,9 @@ class RewardEncoder:
     usual_ignorance: float = np.inf
     usual_text_ignorance: float = np.inf
     new_text_share: float = 1.0
+    form_doubt: Float32[Array, "C _"] | None = None
+    form_seen: Float[Array, "3 C"] | None = None
+    people: "KnownPeople | None" = None
     known_texts: UInt64[Array, " H"] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
@@ -95,6 +111,40 @@ class RewardEncoder:
     def form(self, embedded: Embedded) -> Float[Array, "T C"]:
         """The attributes in units of the spread of their differences."""
         return text_attributes(embedded.texts, self.attributes) / self.spread
+
+    def gap_doubt(self, pairs: "Pairs") -> Float[Array, " B"]:
+        """The variance of each gap in reward by our doubt about the head, attributes counted in."""
+        form = self.form(pairs.embedded)
+        told, left = self._rooted(pairs.embedded.vectors, form)
+        first, second = pairs.first, pairs.second
+        return _squares(told[first] - told[second]) + _squares(left[first] - left[second])
+
+    def text_doubt(self, embedded: Embedded) -> Float[Array, " T"]:
+        """The same of each text beside the mean of the texts that the head was fitted on."""
+        told, left = self._rooted(embedded.vectors - self.mean, self.form_apart(embedded))
+        return _squares(told) + _squares(left)
+
+    def form_apart(self, embedded: Embedded) -> Float[Array, "T C"]:
+        """The attributes beside those of the mean text of the fit."""
+        form = self.form(embedded)
+        return form if self.form_seen is None else form - self.form_seen[1]
+
+    def out_of_form(self, embedded: Embedded) -> Bool[Array, " T"]:
+        """Whether an attribute lies further beyond what the fit has seen than texts of one pair
+        lie apart."""
+        form = self.form(embedded)
+        if self.form_seen is None:
+            return np.zeros(len(form), dtype=bool)
+        low, _, high = self.form_seen
+        return ((form < low - 1.0) | (form > high + 1.0)).any(axis=1)
+
+    def _rooted(self, vectors: Array, form: Float[Array, "T C"]) -> tuple[Array, Array]:
+        told = vectors.astype(np.float32) @ self.doubt
+        if self.form_doubt is None:
+            return told, np.zeros((len(told), 0))
+        size = len(self.weights)
+        rows = self.form_doubt.astype(np.float64)
+        return told + form @ rows[:, :size], form @ rows[:, size:]
 
     def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
         """The variance of what the embeddings say of each gap, now and before any data."""
@@ -182,6 +232,10 @@ class RewardEncoder:
             fingerprint=records.fingerprint,
             notes=records.notes,
         )
+
+
+def _squares(rooted: Float[Array, "B _"]) -> Float[Array, " B"]:
+    return (rooted.astype(np.float64) ** 2).sum(axis=1)
 
 
 def text_keys(texts: Sequence[str]) -> UInt64[Array, " T"]:

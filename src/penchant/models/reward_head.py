@@ -137,7 +137,9 @@ class Lessons:
         else:
             fitted, spread = self._from_all(embedded.vectors - mean, form, kept, prior_scale)
         assert fitted.covariance is not None
-        size = len(fitted.weights)
+        size, whole = len(fitted.weights), len(fitted.weights) + form.shape[1]
+        root = np.linalg.cholesky(fitted.covariance[:whole, :whole]).astype(np.float32)
+        scaled = form / spread
         encoder = RewardEncoder(
             embedding=settings.embedding,
             mean=mean,
@@ -145,7 +147,9 @@ class Lessons:
             attributes=settings.attributes,
             spread=spread,
             coefficients=fitted.coefficients[: form.shape[1]],
-            doubt=np.linalg.cholesky(fitted.covariance[:size, :size]).astype(np.float32),
+            doubt=root[:size, :size],
+            form_doubt=root[size:],
+            form_seen=np.stack([scaled.min(axis=0), scaled.mean(axis=0), scaled.max(axis=0)]),
             prior_scale=fitted.prior_scale,
             has_ties=settings.has_ties,
             group_by=settings.group_by,

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
+from penchant.data.batch_builder import groups_of
 from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
@@ -20,7 +21,6 @@ from penchant.fitting.channel_head import joint_channels
 from penchant.fitting.linear_head import LinearHead
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
-from penchant.metrics.intervals import Z95
 from penchant.models.estimator import Estimator, answered, encoded
 from penchant.models.reward_head import (
     HeadSettings,
@@ -29,6 +29,7 @@ from penchant.models.reward_head import (
     of_named,
 )
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
+from penchant.models.reward_scorer import RewardScorer, people_of
 from penchant.models.reward_weight import weighed
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
@@ -47,11 +48,12 @@ class Judgements:
     """What is foretold of each pair.
 
     probabilities: that the first wins, the second, a tie. gap: first's reward minus second's to
-    the average judge (logits), low and high its 95 % interval: our doubt about the head, which
-    shrinks with data. ignorance: the share of the prior variance of the gap that the data left, 1
-    where nothing was learned of such texts. is_unfamiliar: whether that is more than of 99 in 100
-    pairs of texts that were left out whole, or above 0.95: texts of a kind that the model does not
-    know. knows_person: whether the judge's own answers were used.
+    the average judge (logits), low and high its 95 % interval: our doubt about the head and about
+    what it and each attribute count for, which shrinks with data. ignorance: the share of the
+    prior variance of the head's gap that the data left, 1 where nothing was learned of such texts.
+    is_unfamiliar: whether that is more than of 99 in 100 pairs of texts that were left out whole,
+    or above 0.95, or an attribute lies beyond what the fit has seen: texts of a kind that the
+    model does not know. knows_person: whether the judge's own answers were used.
     """
 
     probabilities: Float[Array, "B A"]
@@ -137,6 +139,10 @@ class RewardModel(Estimator):
                 heard, channels=channels, encoder=whole.encoder, anchors=anchors
             ))  # fmt: skip
         belief = _told(belief, whole.fitted, [part.fitted for part in parts])
+        if places:
+            named = set(groups_of(of_named(data, self.group_by), self.group_by).names)
+            people = people_of(belief, choices, named)
+            belief = replace(belief, encoder=replace(encoder, people=people))
         alone = alone if self.personal else ()
         self.belief_ = _noted(belief, (*of_new, *lessons.remarks(), *alone))
         return self
@@ -151,26 +157,22 @@ class RewardModel(Estimator):
         named = None if history is None else of_named(history, encoder.group_by)
         known = encoded(belief, named) if named is not None and len(named) else None
         probabilities = np.full((batch.num_rows, len(batch.option_names)), np.nan)
-        for block, said in zip(batch.blocks, belief.predict_proba(batch, known)):
-            probabilities[block.row] = said
-        rewards = encoder.rewards(pairs.embedded)
-        gap = rewards[pairs.first] - rewards[pairs.second]
-        posterior, prior = encoder.gap_variances(pairs)
-        reach = Z95 * np.sqrt(posterior)
+        for block, shares in zip(batch.blocks, belief.predict_proba(batch, known)):
+            probabilities[block.row] = shares
+        said = RewardScorer.of(belief).margins(pairs)
         names: set[str] = set()
         if known is not None and not isinstance(belief.population, Pooled):
             names = _answered_names(known)
         group = np.empty(batch.num_rows, dtype=object)
         for block in batch.blocks:
             group[block.row] = np.asarray(batch.group_names, dtype=object)[block.group]
-        ignorance = np.clip(posterior / np.where(prior > 0, prior, 1.0), 0.0, 1.0)
         return Judgements(
             probabilities=probabilities,
-            gap=gap,
-            low=gap - reach,
-            high=gap + reach,
-            ignorance=ignorance,
-            is_unfamiliar=ignorance > encoder.usual_ignorance,
+            gap=said.margin,
+            low=said.low,
+            high=said.high,
+            ignorance=said.ignorance,
+            is_unfamiliar=said.is_unfamiliar,
             knows_person=np.array([name in names for name in group], dtype=bool),
         )
 

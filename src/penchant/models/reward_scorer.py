@@ -1,9 +1,9 @@
 """A fitted reward model as a function from texts to rewards, for whoever is known or for anybody.
 
-Legend: N texts, F features of the second stage, C attributes, A pairs.
+Legend: N texts, F features of the second stage, D of them reward and attributes, A pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,14 +12,16 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from penchant.beliefs.belief import Belief
+from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
-from penchant.encoders.reward import Pairs, RewardEncoder
+from penchant.encoders.reward import KnownPeople, Pairs, RewardEncoder
 from penchant.encoders.text_embedding import TextEmbedding
 from penchant.errors import BeliefError, DataError
 from penchant.metrics.intervals import Z95
 from penchant.models.reward_head import of_named
 from penchant.numerics.arrays import Array, sigmoid
+from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
 
 
@@ -56,7 +58,7 @@ class Scores:
 class Margins:
     """Of each pair the reward of the first minus the second's, its 95 % interval, ignorance and
     flags as in `Scores`; soft_label: the probability that the first is preferred by whoever prefers
-    one, our doubt averaged over."""
+    one, averaged over our doubt and, where the judge is not known, over judges."""
 
     margin: Float[Array, " A"]
     low: Float[Array, " A"]
@@ -70,15 +72,20 @@ class Margins:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RewardScorer:
     """average: what the reward and each attribute count for with anybody; people: with whom we
-    know. Both are rows of the second stage's features."""
+    know. Both are rows of the second stage's features. doubt: our covariance of the average;
+    differing: how people's own differ from it; doubt_of: our covariance of each known one's."""
 
     encoder: RewardEncoder
     average: Float[Array, " F"]
     people: Mapping[str, Float[Array, " F"]] = field(default_factory=dict)
+    doubt: Float[Array, "F F"] | None = None
+    differing: Float[Array, "F F"] | None = None
+    doubt_of: Mapping[str, Float[Array, "F F"]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, belief: Belief, history: Records | None = None) -> "RewardScorer":
-        """history: answers of the people who are to be known.
+        """history: answers of the people who are to be known, beside those whom the fit knew; of
+        somebody of both, the history counts.
 
         Raises `BeliefError` for a belief that is no reward model's.
         """
@@ -88,15 +95,23 @@ class RewardScorer:
                 f"the belief was fitted by another model ({type(encoder).__name__}); expected a "
                 "reward model's, as `penchant fit --model reward` leaves it."
             )
-        known: dict[str, Array] = {}
+        known, covariance_of = _known(encoder.people)
         everybody = belief.population.tastes(belief.population_theta, np.zeros((1, 0)))
         average = everybody.mean()[0]
         if history is not None and not isinstance(belief.population, Pooled):
             named = of_named(history, encoder.group_by)
             if len(named):
                 batch = belief.encode(named)
-                known = dict(zip(batch.group_names, belief.mean_tastes(batch, batch)))
-        return cls(encoder=encoder, average=average, people=known)
+                told, doubts = _known(people_of(belief, batch, set(batch.group_names)))
+                known, covariance_of = {**known, **told}, {**covariance_of, **doubts}
+        size, differing = len(average), None
+        if isinstance(belief.population, Normal):
+            differing = belief.population.taste_covariance(belief.population_theta)
+        return cls(
+            encoder=encoder, average=average, people=known, differing=differing,
+            doubt=None if belief.covariance is None else belief.covariance[:size, :size],
+            doubt_of=covariance_of,
+        )  # fmt: skip
 
     @classmethod
     def load(
@@ -123,12 +138,19 @@ class RewardScorer:
         tastes, known = self._tastes(asked.people, len(asked))
         at = embedded.of_option
         reward = self._rewards(embedded, tastes)
-        now, before = (variance[at] for variance in self.encoder.text_variances(embedded))
-        reach = Z95 * np.abs(tastes[:, 0]) * np.sqrt(now)
-        ignorance = _share(now, before)
+        encoder = self.encoder
+        now, before = (variance[at] for variance in encoder.text_variances(embedded))
+        form = encoder.form_apart(embedded)
+        common = encoder.rewards(embedded) - encoder.form(embedded) @ encoder.coefficients
+        apart = np.column_stack([common + form @ encoder.coefficients, form])[at]
+        doubts, _ = self._covariances(asked.people, known)
+        variance = _doubt(apart, encoder.text_doubt(embedded)[at], tastes, doubts)
+        reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
         return Scores(
             reward=reward, low=reward - reach, high=reward + reach, ignorance=ignorance,
-            is_unfamiliar=ignorance > self.encoder.usual_text_ignorance, knows_person=known,
+            is_unfamiliar=(ignorance > encoder.usual_text_ignorance)
+            | encoder.out_of_form(embedded)[at],
+            knows_person=known,
         )  # fmt: skip
 
     def compare(self, first: Texts, second: Texts) -> Margins:
@@ -142,21 +164,34 @@ class RewardScorer:
             )
         size = len(first)
         embedded = self._embedded(_joined(first, second))
-        tastes, known = self._tastes(first.people, size)
         at = embedded.of_option
-        reward = self._rewards(embedded, np.concatenate([tastes, tastes]))
         pairs = Pairs(
             embedded=embedded, first=at[:size], second=at[size:],
             outcome=np.full(size, -1), weight=np.ones(size),
         )  # fmt: skip
-        now, before = self.encoder.gap_variances(pairs)
-        margin, variance = reward[:size] - reward[size:], tastes[:, 0] ** 2 * now
+        return self.margins(pairs, first.people)
+
+    def margins(self, pairs: Pairs, people: Sequence[str | None] | None = None) -> Margins:
+        """Pairs of embedded texts, each judged by the person of its place, else by anybody."""
+        encoder, size = self.encoder, len(pairs.first)
+        tastes, known = self._tastes(people, size)
+        form, rewards = encoder.form(pairs.embedded), encoder.rewards(pairs.embedded)
+        of_text = np.column_stack([rewards, form])
+        apart = of_text[pairs.first] - of_text[pairs.second]
+        margin = np.einsum("nf,nf->n", apart, tastes[:, : apart.shape[1]])
+        doubts, differing = self._covariances(people, known)
+        variance = _doubt(apart, encoder.gap_doubt(pairs), tastes, doubts)
+        over_people = variance + _quadratic(apart, differing)
+        now, before = encoder.gap_variances(pairs)
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
+        strange = encoder.out_of_form(pairs.embedded)
         return Margins(
             margin=margin, low=margin - reach, high=margin + reach,
             # MacKay's (1992) approximation to the average of a sigmoid over normal doubt.
-            soft_label=sigmoid(margin / np.sqrt(1.0 + np.pi * variance / 8.0)),
-            ignorance=ignorance, is_unfamiliar=ignorance > self.encoder.usual_ignorance,
+            soft_label=sigmoid(margin / np.sqrt(1.0 + np.pi * over_people / 8.0)),
+            ignorance=ignorance,
+            is_unfamiliar=(ignorance > encoder.usual_ignorance)
+            | strange[pairs.first] | strange[pairs.second],
             knows_person=known,
         )  # fmt: skip
 
@@ -186,6 +221,22 @@ class RewardScorer:
         common, own = self.encoder.rewards(embedded)[at], tastes[:, 1 : 1 + form.shape[1]]
         return tastes[:, 0] * common + np.einsum("nc,nc->n", form[at], own)
 
+    def _covariances(
+        self, people: Sequence[str | None] | None, known: Bool[Array, " N"]
+    ) -> tuple[Float[Array, "N D D"], Float[Array, "N D D"]]:
+        """Of the weights on reward and attributes: our doubt about each judge's, and how judges
+        differ where this one is not known."""
+        end = 1 + len(self.encoder.attributes)
+        nothing = np.zeros((end, end))
+        doubt = nothing if self.doubt is None else self.doubt[:end, :end]
+        differing = nothing if self.differing is None else self.differing[:end, :end]
+        doubts = np.broadcast_to(doubt, (len(known), end, end)).copy()
+        between = np.where(known[:, None, None], nothing, differing)
+        for place in np.flatnonzero(known).tolist():
+            own = self.doubt_of.get(str((people or ())[place]))
+            doubts[place] = nothing if own is None else own[:end, :end]
+        return doubts, between
+
     def _tastes(
         self, people: Sequence[str | None] | None, size: int
     ) -> tuple[Float[Array, "N F"], Bool[Array, " N"]]:
@@ -196,6 +247,45 @@ class RewardScorer:
             if taste is not None:
                 tastes[place], known[place] = taste, True
         return tastes, known
+
+
+def people_of(belief: Belief, answers: Batch, named: Collection[str]) -> KnownPeople:
+    """What their answers tell of the weights of each of these people."""
+    mean, covariance = [], []
+    for part, _ in belief.in_parts(answers, answers):
+        tastes = belief.tastes(part, answers)
+        weights = np.exp(tastes.log_weights)
+        centre = np.einsum("gs,gsd->gd", weights, tastes.values)
+        apart = tastes.values - centre[:, None]
+        mean.append(centre)
+        covariance.append(np.einsum("gs,gsd,gse->gde", weights, apart, apart, optimize=True))
+    kept = [place for place, name in enumerate(answers.group_names) if name in named]
+    return KnownPeople(
+        names=tuple(answers.group_names[place] for place in kept),
+        mean=np.concatenate(mean)[kept],
+        covariance=np.concatenate(covariance)[kept],
+    )
+
+
+def _known(people: KnownPeople | None) -> tuple[dict[str, Array], dict[str, Array]]:
+    if people is None:
+        return {}, {}
+    return dict(zip(people.names, people.mean)), dict(zip(people.names, people.covariance))
+
+
+def _doubt(
+    apart: Float[Array, "N D"],
+    head: Float[Array, " N"],
+    tastes: Float[Array, "N F"],
+    doubts: Float[Array, "N D D"],
+) -> Float[Array, " N"]:
+    """The variance of apart' taste where the reward, its first column, has the variance `head` and
+    the taste the covariance `doubts` (delta method, with the product of both)."""
+    return (tastes[:, 0] ** 2 + doubts[:, 0, 0]) * head + _quadratic(apart, doubts)
+
+
+def _quadratic(apart: Float[Array, "N D"], matrix: Float[Array, "N D D"]) -> Float[Array, " N"]:
+    return np.einsum("nd,nde,ne->n", apart, matrix, apart, optimize=True)
 
 
 def _share(now: Float[Array, " N"], before: Float[Array, " N"]) -> Float[Array, " N"]:
