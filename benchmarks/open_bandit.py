@@ -4,9 +4,10 @@ PENCHANT_DATA=FOLDER python benchmarks/open_bandit.py [--peers-python PATH] [--o
 
 Relative error |estimate - earned| / earned, where `earned` is the other log's click rate and itself
 in doubt (its standard error is printed beside it). Open Bandit Pipeline gets the same propensities,
-target probabilities and reward model. Thompson sampling's probabilities of an item at a place are
-the mean over its own log; items that it never showed there count as impossible and the rest is
-scaled to 1.
+target probabilities and reward model. Thompson sampling's probability of an item at a place is how
+often its own log shows it there (the mean of the logged propensities would count only the rounds in
+which the item was drawn, most often those in which it was likely); items that it never showed there
+count as impossible.
 """
 
 import argparse
@@ -63,12 +64,8 @@ def cells(log):
 
 
 def thompson(bts, log):
-    """The mean propensity in the Thompson log of an item at a place, on another log's menus."""
-    known, taken = cells(bts)[bts.taken], bts.propensity
-    size = 10_000
-    count = np.bincount(known, minlength=size)
-    mean = np.bincount(known, taken, minlength=size) / np.maximum(count, 1)
-    found = mean[cells(log)]
+    """How often the Thompson log shows an item at a place, on another log's menus."""
+    found = np.bincount(cells(bts)[bts.taken], minlength=10_000)[cells(log)].astype(float)
     return found / np.repeat(log.total(found), log.records.menu_sizes)
 
 

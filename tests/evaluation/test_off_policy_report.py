@@ -11,6 +11,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.evaluation.cross_fitting import cross_fit_reward
 from penchant.evaluation.off_policy import OffPolicyConfig, evaluate_policies
 from penchant.evaluation.off_policy_page import lead, render_off_policy
+from penchant.metrics.sequences import asymptotic_sequence
 from penchant.policies.policy import Column, Logged, Uniform
 from penchant.simulation.decisions import DecisionWorld
 
@@ -181,11 +182,53 @@ def test_the_logged_policy_earned_what_it_earned():
 def test_other_intervals_agree_with_the_normal_one_or_are_wider(kind):
     log = draw(num=1000)
     config = OffPolicyConfig(formula=RIGHT)
-    normal = evaluate_policies(log, TARGET, config).policies[0].best
-    other = evaluate_policies(log, TARGET, replace(config, interval=kind)).policies[0].best
-    ratio = (other.high - other.low) / (normal.high - normal.low)
-    assert (0.9 < ratio < 1.1) if kind == "bootstrap" else (ratio > 1.3)
-    assert other.value == pytest.approx(normal.value)
+    normal = evaluate_policies(log, TARGET, config).policies[0]
+    other = evaluate_policies(log, TARGET, replace(config, interval=kind))
+    assert other.interval == kind
+    best = other.policies[0].best
+    same = normal.estimate(best.estimator)
+    for one, two in ((best, same), (other.policies[0].gain, normal.gain)):
+        ratio = (one.high - one.low) / (two.high - two.low)
+        assert (0.85 < ratio < 1.15) if kind == "bootstrap" else (ratio > 1.3)
+    assert best.value == pytest.approx(same.value)
+    assert best.estimator == ("ips" if kind == "bernstein" else "doubly robust")
+
+
+def test_bernstein_bounds_small_logs_by_weights_alone_and_within_what_can_be_earned():
+    world, hits = DecisionWorld(), 0
+    config = OffPolicyConfig(formula=RIGHT, interval="bernstein", prior_scale=1.0)
+    for seed in range(30):
+        one = evaluate_policies(draw(world, 40, seed), TARGET, config).policies[0]
+        assert 0 <= one.best.low < one.best.high <= 1
+        assert -1 <= one.gain.low < one.gain.high <= 1
+        hits += one.best.low <= world.true_value() <= one.best.high
+        assert np.isnan(one.estimate("doubly robust").low)
+        assert np.isnan(one.estimate("clipped ips").low)
+    assert hits == 30
+    said = evaluate_policies(draw(world, 40), TARGET, replace(config, clip=2.0)).policies[0]
+    assert 0 <= said.estimate("clipped ips").low < said.estimate("clipped ips").high <= 1
+
+
+def test_rewards_that_happen_to_be_0_and_1_have_no_ends_unless_declared():
+    log = draw(num=200)
+    values = log.records.options["success"].cast("float64")
+    amounts = replace(log.records, rows=log.records.rows, options=log.records.options.append_column(
+        "value", values)).with_columns(rows={"kind": np.repeat("outcome", 200)})  # fmt: skip
+    with pytest.raises(DataError, match="rewards of the kind binary"):
+        evaluate_policies(decisions_of(amounts), TARGET, OffPolicyConfig(interval="bernstein"))
+
+
+def test_a_look_at_a_growing_log_is_the_one_of_the_shorter_log():
+    log = draw(num=900)
+    config = OffPolicyConfig(interval="anytime")
+    early = evaluate_policies(decisions_of(log.records.take(np.arange(300))), TARGET, config)
+    terms = evaluate_policies(log, TARGET, config).policies[0].estimate("ips").terms
+    low, high = asymptotic_sequence(terms)
+    one = early.policies[0].estimate("ips")
+    assert (one.low, one.high) == pytest.approx((low[299], high[299]))
+    wider = evaluate_policies(log, TARGET, replace(config, tightest_at=20.0)).policies[0].best
+    best = evaluate_policies(log, TARGET, config).policies[0].best
+    assert wider.high - wider.low > 1.05 * (best.high - best.low)
 
 
 def test_weights_of_rounds_count_as_so_many_rounds():
@@ -234,12 +277,30 @@ def test_a_policy_that_takes_nothing_logged_is_told_and_left_out_of_the_comparis
     assert two.choice is None
 
 
+def test_the_page_tells_the_log_from_a_policy_called_logged_and_by_what_policies_are_compared():
+    log = draw(num=300)
+    policies = {"logged": Logged(), "uniform": Uniform()}
+    for kind in ("normal", "anytime"):
+        page = render_off_policy(
+            evaluate_policies(log, policies, OffPolicyConfig(interval=kind)), "log.csv"
+        )
+        assert page.count(">the log<") == 1
+        assert page.count("not by anytime ones") == (2 if kind == "anytime" else 0)
+
+
 def test_what_cannot_be_asked_is_refused():
     log = draw(num=100)
     with pytest.raises(ConfigError, match="no policy"):
         evaluate_policies(log, {})
     with pytest.raises(ConfigError, match="the level is 95"):
         OffPolicyConfig(level=95.0)
+    for clip in (0.0, -1.0, np.nan):
+        with pytest.raises(ConfigError, match="above 0, such as 10"):
+            OffPolicyConfig(clip=clip)
+    with pytest.raises(ConfigError, match="tightest_at 0"):
+        OffPolicyConfig(tightest_at=0)
+    with pytest.raises(ConfigError, match="one of the two"):
+        OffPolicyConfig(interval="bernstein", propensity_formula="option")
     impossible = log.propensities.copy()
     impossible[log.taken[5]] = 0.0
     with pytest.raises(DataError, match="no finite weight in round 5"):

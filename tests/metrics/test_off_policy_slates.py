@@ -129,6 +129,18 @@ def test_the_pseudo_inverse_needs_only_the_reward_of_the_whole_slate(world):
     assert exact(mass, ones**2) < exact(mass, whole**2)
 
 
+def test_slates_whose_parts_the_log_never_takes_apart_are_refused():
+    # The log shows (a, b) or (b, a), each half of the time; the target a at both places: every
+    # part of it stands in the log, the whole follows from no sum of what the log shows.
+    logged = np.array([[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
+    gamma = (logged.T @ logged / 2)[None]
+    shown = logged[:1].reshape(1, 2, 2)
+    with pytest.raises(DataError, match="never takes apart"):
+        slates.pseudo_inverse(np.array([[[1.0, 0.0], [1.0, 0.0]]]), shown, gamma, np.ones(1))
+    mixed = np.array([[[0.8, 0.2], [0.2, 0.8]]])
+    np.testing.assert_allclose(slates.pseudo_inverse(mixed, shown, gamma, np.ones(1)), 1.6)
+
+
 def test_second_moments_are_those_of_what_they_describe():
     flat = marks(ORDERS).reshape(len(ORDERS), -1)
     np.testing.assert_allclose(

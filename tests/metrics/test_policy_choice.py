@@ -37,6 +37,23 @@ def test_a_better_policy_is_found_and_its_low_end_is_lower_than_alone():
     assert found.best_low < alone.low < alone.high < found.high[4]
 
 
+def test_among_few_people_little_is_surely_best():
+    # With normal quantiles 45 of these worlds had a false end and 17 a false winner.
+    rng = np.random.default_rng(4)
+    people, worlds_with_false_ends, false_better = np.repeat(np.arange(5), 30), 0, 0
+    for _ in range(200):
+        own = rng.normal(size=(4, 5))[:, people]
+        found = choose_policy(own, np.zeros(150), people, rng)
+        worlds_with_false_ends += bool(((found.low > 0) | (found.high < 0)).any())
+        false_better += bool(found.beats_logged.any())
+    assert worlds_with_false_ends <= 0.085 * 200
+    assert false_better <= 0.085 * 200
+    alone = choose_policy(own, np.zeros(150), np.zeros(150, dtype=int), rng)
+    assert np.isnan(alone.low).all()
+    assert alone.may_be_best.all()
+    assert not alone.beats_logged.any()
+
+
 def test_equal_terms_are_never_called_different():
     rng = np.random.default_rng(2)
     terms = np.tile(rng.normal(size=400), (3, 1))

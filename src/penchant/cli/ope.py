@@ -51,10 +51,17 @@ def ope(
     interval: Annotated[
         str,
         typer.Option(
-            help="normal (clustered by person), bootstrap, bernstein (any sample size), anytime "
-            "(may be looked at as the log grows)."
+            help="normal (clustered by person), bootstrap, bernstein (any sample size; weights "
+            "alone), anytime (may be looked at as the log grows)."
         ),
     ] = "normal",
+    tightest_at: Annotated[
+        float,
+        typer.Option(
+            help="Number of people at which an anytime interval is narrowest; the same at every "
+            "look."
+        ),
+    ] = 1000.0,
     level: Annotated[float, typer.Option(help="How often an interval holds.")] = 0.95,
     folds: Annotated[int, typer.Option(min=2, help="Parts for cross-fitting.")] = 2,
     propensity_formula: Annotated[
@@ -105,6 +112,7 @@ def ope(
         formula=_formula(formula, decisions, json), num_folds=folds,
         interval=interval, level=level,  # type: ignore[arg-type]  # the config refuses other words
         propensity_formula=propensity_formula, embedding=tuple(embedding or ()), seed=seed,
+        tightest_at=tightest_at,
     )  # fmt: skip
     with shell.waiting(f"Judging {len(policies)} policies on {len(decisions):,} rounds", json):
         report = evaluate_policies(decisions, policies, config)
@@ -205,6 +213,7 @@ def as_document(report: "OffPolicyReport", formula: str) -> dict[str, Any]:
     return {
         "rounds": report.rounds,
         "people": report.clusters,
+        "interval": report.interval,
         "logged": _interval(report.logged),
         "reward_formula": formula,
         "policies": [
@@ -232,6 +241,8 @@ def as_document(report: "OffPolicyReport", formula: str) -> dict[str, Any]:
         if choice is None
         else {
             "best": report.policies[choice.best].policy,
+            # Whatever the interval of the values, policies are compared by this one.
+            "interval": "normal",
             "together": [
                 {"policy": one.policy, "low": float(choice.low[m]), "high": float(choice.high[m]),
                  "may_be_best": bool(choice.may_be_best[m]),
@@ -306,13 +317,15 @@ def _print_findings(findings: Any) -> None:
 
 
 def _print_choice(report: "OffPolicyReport") -> None:
+    from penchant.evaluation.off_policy_words import together
+
     choice = report.choice
     if choice is None:
         return
     console, names = shell.output(), [one.policy for one in report.policies]
     best = [name for name, may in zip(names, choice.may_be_best) if may]
     better = [name for name, beats in zip(names, choice.beats_logged) if beats]
-    console.print("all policies together, corrected for looking at each", style="bold")
+    console.print(f"all policies together, {together(report.interval)}", style="bold")
     console.print(
         f"  {names[choice.best]} has the highest estimate and surely earns at least "
         f"{choice.best_low:.4f}."

@@ -51,6 +51,11 @@ class Decisions:
         return bool(np.isin(self.reward, (0.0, 1.0)).all())
 
     @property
+    def reward_kind(self) -> str:
+        """What rewards were declared to be: "binary" for 0 and 1, "outcome" for any number."""
+        return str(self.records.kinds[self.records.kind_codes[0]])
+
+    @property
     def num_clusters(self) -> int:
         return int(self.cluster.max(initial=-1)) + 1
 

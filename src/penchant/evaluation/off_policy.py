@@ -6,27 +6,34 @@ Legend: B rounds, N options over all menus, M policies.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from penchant.data.columns import combine_codes, to_codes
 from penchant.data.decisions import Decisions
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.cross_fitting import RewardModel, cross_fit_reward, estimated_propensities
-from penchant.evaluation.off_policy_words import Finding, findings_of_log, findings_of_policy
+from penchant.evaluation.off_policy_intervals import (
+    IntervalConfig,
+    IntervalKind,
+    ends_of_terms,
+    interval_of,
+)
+from penchant.evaluation.off_policy_words import (
+    Finding,
+    finding_of_interval,
+    findings_of_log,
+    findings_of_policy,
+)
 from penchant.metrics import off_policy, off_policy_tuning
 from penchant.metrics.importance import Overlap, overlap, unsupported_mass
-from penchant.metrics.intervals import Interval, bootstrap_mean, clustered_mean, dense_codes
+from penchant.metrics.intervals import Interval, clustered_mean, dense_codes
 from penchant.metrics.off_policy_embeddings import marginalised_weights
 from penchant.metrics.policy_choice import PolicyChoice, choose_policy
-from penchant.metrics.sequences import asymptotic_sequence, empirical_bernstein
 from penchant.numerics.arrays import Array
 from penchant.policies.policy import Policy
 
-IntervalKind = Literal["normal", "bootstrap", "bernstein", "anytime"]
-INTERVALS = ("normal", "bootstrap", "bernstein", "anytime")
 # Best first: the first of these that a log allows is the one to quote.
 TO_QUOTE = ("doubly robust", "snips", "ips")
 
@@ -34,9 +41,9 @@ TO_QUOTE = ("doubly robust", "snips", "ips")
 @dataclass(frozen=True, kw_only=True)
 class OffPolicyConfig:
     """formula: features of the reward model; empty for none, and for estimates by weights alone.
-    num_folds: parts for cross-fitting. interval: "normal" (clustered by person), "bootstrap" (over
-    people), "bernstein" (holds at any size; needs whole propensities), "anytime" (may be looked at
-    as the log grows). propensity_formula: estimate propensities by a conditional logit of what was
+    num_folds: parts for cross-fitting. interval, level, num_draws, tightest_at: `IntervalConfig`,
+    of values and gains; policies are compared by Student's law whatever the interval.
+    propensity_formula: estimate propensities by a conditional logit of what was
     taken, in place of the log's. embedding: columns of options that say all that matters of an
     option, for marginalised weights. clip: largest weight of clipped IPS; None picks it, as it
     picks the thresholds of the other compromises. prior_scale: of the reward model's
@@ -52,15 +59,28 @@ class OffPolicyConfig:
     clip: float | None = None
     prior_scale: float | None = None
     num_draws: int = 1000
+    tightest_at: float = 1000.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.interval not in INTERVALS:
+        if self.intervals.kind == "bernstein" and self.propensity_formula:
             raise ConfigError(
-                f"the interval is {self.interval!r}; expected one of {', '.join(INTERVALS)}."
+                "bernstein intervals hold at any size only with the propensities that were used, "
+                "and a propensity formula was given; expected one of the two. Leave out the "
+                "formula, or take normal intervals."
             )
-        if not 0 < self.level < 1:
-            raise ConfigError(f"the level is {self.level}; expected a share such as 0.95.")
+        if self.clip is not None and not self.clip > 0:
+            raise ConfigError(
+                f"clip is {self.clip}; expected a weight above 0, such as 10, or None to have it "
+                "picked."
+            )
+
+    @property
+    def intervals(self) -> IntervalConfig:
+        return IntervalConfig(
+            kind=self.interval, level=self.level, num_draws=self.num_draws,
+            tightest_at=self.tightest_at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,10 +126,12 @@ class PolicyValue:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OffPolicyReport:
-    """logged: mean reward of the log. choice: all policies compared, where there are several."""
+    """logged: mean reward of the log. interval: the kind of its, the values' and the gains'.
+    choice: all policies compared, where there are several, by Student's law at this size."""
 
     rounds: int
     clusters: int
+    interval: IntervalKind
     logged: Interval
     policies: tuple[PolicyValue, ...]
     choice: PolicyChoice | None
@@ -145,7 +167,7 @@ def evaluate_policies(
     rng = np.random.default_rng(config.seed)
     choice = _choice(decisions, found, config, rng)
     return OffPolicyReport(
-        rounds=len(decisions), clusters=decisions.num_clusters,
+        rounds=len(decisions), clusters=decisions.num_clusters, interval=config.interval,
         logged=clustered_mean(decisions.reward, decisions.cluster, decisions.weight, config.level),
         policies=found, choice=choice,
         findings=findings_of_log(decisions, is_estimated=bool(config.propensity_formula)),
@@ -221,10 +243,17 @@ def _value(
     )  # fmt: skip
     rng = np.random.default_rng(config.seed)
     settled = _terms(decisions, target, weight, model, config)
-    reaches = _bounds(decisions, target)
+    ends = ends_of_terms(decisions, target, config.clip)
+    is_bernstein = config.interval == "bernstein"
+    if is_bernstein and not ends:
+        raise DataError(
+            f"bernstein intervals of policy {name!r} need ends that no reward and no weight can "
+            "pass; expected rewards of the kind binary and propensities of whole menus. Declare "
+            "and log them, or take normal intervals."
+        )
     estimates = []
     for estimator, (terms, setting) in settled.items():
-        interval = _interval(decisions, terms, reaches.get(estimator), config, rng)
+        interval = interval_of(decisions, terms, ends.get(estimator), config.intervals, rng)
         if overlaps.effective == 0 and estimator != "direct":
             # All terms are alike because nothing was seen, not because all is known.
             interval = Interval(interval.estimate, np.nan, np.nan)
@@ -240,15 +269,18 @@ def _value(
                 terms=terms,
             )
         )
-    quoted = next(one for one in TO_QUOTE if one in settled)
+    quoted = "ips" if is_bernstein else next(one for one in TO_QUOTE if one in settled)
     return PolicyValue(
         policy=name, estimates=tuple(estimates), quoted=quoted,
-        gain=clustered_mean(settled[quoted][0] - decisions.reward, decisions.cluster,
-                            decisions.weight, config.level),
+        gain=interval_of(decisions, settled[quoted][0] - decisions.reward, ends.get("gain"),
+                         config.intervals, rng),
         overlap=overlaps,
-        findings=findings_of_policy(
-            decisions, overlaps, weight, target,
-            model[0].predicted if model is not None and "direct" in settled else None,
+        findings=(
+            *finding_of_interval(config.interval, config.tightest_at),
+            *findings_of_policy(
+                decisions, overlaps, weight, target,
+                model[0].predicted if model is not None and "direct" in settled else None,
+            ),
         ),
     )  # fmt: skip
 
@@ -262,7 +294,7 @@ def _terms(
 ) -> dict[str, tuple[Float[Array, " B"], float]]:
     """The terms of every estimator, and the threshold where it has one."""
     reward, none = decisions.reward, np.nan
-    clip = config.clip or off_policy_tuning.clip(weight, reward)
+    clip = off_policy_tuning.clip(weight, reward) if config.clip is None else config.clip
     found = {
         "ips": (off_policy.ips(weight, reward), none),
         "clipped ips": (off_policy.clipped_ips(weight, reward, clip), clip),
@@ -335,52 +367,6 @@ def _marginal_weights(
     row = decisions.records.row_of_option
     kind = dense_codes(kind)[0]
     return marginalised_weights(target, decisions.propensities, kind, row, decisions.taken)
-
-
-def _bounds(decisions: Decisions, target: Float[Array, " N"]) -> dict[str, tuple[float, float]]:
-    """Ends that the terms of unbiased estimators cannot pass; rewards 0 and 1 only."""
-    if not decisions.is_binary or not decisions.has_whole_propensities or np.isnan(target).any():
-        return {}
-    possible = decisions.propensities > 0
-    most = float((target[possible] / decisions.propensities[possible]).max(initial=0.0))
-    return {"ips": (0.0, most), "doubly robust": (-most, 1.0 + most)}
-
-
-def _interval(
-    decisions: Decisions,
-    terms: Float[Array, " B"],
-    bounds: tuple[float, float] | None,
-    config: OffPolicyConfig,
-    rng: np.random.Generator,
-) -> Interval:
-    cluster, weight, level = decisions.cluster, decisions.weight, config.level
-    if config.interval == "normal":
-        return clustered_mean(terms, cluster, weight, level)
-    if config.interval == "bootstrap":
-        return bootstrap_mean(terms, cluster, rng, weight, level, config.num_draws)
-    units, sizes = _units(terms, cluster, weight)
-    mean = float(np.average(terms, weights=weight))
-    if config.interval == "bernstein":
-        if bounds is None:
-            return Interval(mean, np.nan, np.nan)
-        ends = np.outer(bounds, sizes)
-        found = empirical_bernstein(units, min(ends.min(), 0.0), float(ends.max()), level)
-        return Interval(mean, found.low, found.high)
-    low, high = asymptotic_sequence(units, level)
-    return Interval(mean, float(low[-1]), float(high[-1]))
-
-
-def _units(
-    terms: Float[Array, " B"], cluster: Int[Array, " B"], weight: Float[Array, " B"]
-) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
-    """One term a person, in order of appearance, whose mean is that of the rounds; and the weight
-    of each person beside the mean one."""
-    first = np.unique(cluster, return_index=True)[1]
-    order = np.argsort(first, kind="stable")
-    mean = weight.sum() / len(first)
-    return np.bincount(cluster, weight * terms)[order] / mean, np.bincount(cluster, weight)[
-        order
-    ] / mean
 
 
 def _error(decisions: Decisions, terms: Float[Array, " B"]) -> float:

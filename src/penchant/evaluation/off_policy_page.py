@@ -1,6 +1,7 @@
 """The page of an off-policy evaluation: what each policy would have earned, and what to doubt."""
 
 from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue
+from penchant.evaluation.off_policy_words import together
 from penchant.evaluation.report import Estimate
 
 QUOTED = " (quoted)"
@@ -16,7 +17,8 @@ def render_off_policy(report: OffPolicyReport, title: str) -> str:
         .get_template("off_policy.html")
         .render(
             data=report, title=title, lead=lead(report), forest=_policies(report),
-            estimates=_estimates, charts=report_charts, words=report_words,
+            estimates=_estimates, together=together(report.interval), charts=report_charts,
+            words=report_words,
         )
     )  # fmt: skip
 
@@ -42,7 +44,7 @@ def lead(report: OffPolicyReport) -> tuple[str, ...]:
     if report.choice is not None:
         name = report.policies[report.choice.best].policy
         sentences.append(
-            f"Of all, corrected for looking at each, {name} has the highest estimate and surely "
+            f"Of all, {together(report.interval)}, {name} has the highest estimate and surely "
             f"earns at least {report.choice.best_low:.4f}."
         )
     return tuple(sentences)
@@ -50,7 +52,7 @@ def lead(report: OffPolicyReport) -> tuple[str, ...]:
 
 def _policies(report: OffPolicyReport) -> tuple[Estimate, ...]:
     logged = report.logged
-    first = Estimate(label="logged", value=logged.estimate, low=logged.low, high=logged.high)
+    first = Estimate(label="the log", value=logged.estimate, low=logged.low, high=logged.high)
     return (
         first,
         *(

@@ -78,6 +78,38 @@ def findings_of_policy(
     return tuple(found)
 
 
+def finding_of_interval(interval: str, tightest_at: float) -> tuple[Finding, ...]:
+    """What an interval of a kind with conditions holds for."""
+    if interval == "bernstein":
+        return (
+            Finding(
+                "interval", "fine",
+                "Bernstein's intervals hold at any size, of estimates by weights alone, whose "
+                "terms have ends: ips is quoted, others have none.",
+            ),
+        )  # fmt: skip
+    if interval == "anytime":
+        return (
+            Finding(
+                "interval", "fine",
+                "Intervals may be looked at as the log grows, if from the first look on they are "
+                f"narrowest at the same number of people (tightest_at, {tightest_at:g}); they "
+                "hold from some hundred people on, as they rest on the spread seen.",
+            ),
+        )  # fmt: skip
+    return ()
+
+
+def together(interval: str) -> str:
+    """What holds of a comparison of all policies, for the head of it."""
+    if interval == "normal":
+        return "corrected for looking at each"
+    return (
+        "corrected for looking at each, by normal intervals for a log of this size (not by "
+        f"{interval} ones)"
+    )
+
+
 def _calibration(decisions: Decisions) -> Finding:
     codes, names = to_codes(decisions.records.options["option"])
     test = propensity_test(

@@ -15,6 +15,9 @@ from jaxtyping import Float
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
+# Probabilities are often logged in single precision.
+_RANGE_TOLERANCE = 1e-5
+
 
 def slate_ips(weight: Float[Array, "B L"], reward: Float[Array, "B L"]) -> Float[Array, " B"]:
     """prod_l w_l sum_l r_l: a place's reward may depend on the whole slate."""
@@ -63,18 +66,23 @@ def pseudo_inverse(
     slate, parts need not be seen (Swaminathan et al. 2017, equation 5). Weights grow with the
     number of places times items, not with its power.
 
-    Raises DataError where the target shows an item at a place where the log never does.
+    Raises DataError where q is no combination of what the log shows, that is outside the range of
+    Gamma: an item at a place where it never stands, or slates whose parts the log never takes
+    apart.
     """
     num = len(reward)
     wanted, seen = target.reshape(num, -1), shown.reshape(num, -1)
     solved = np.linalg.pinv(second_moment, hermitian=True) @ wanted[:, :, None]
-    never = (np.diagonal(second_moment, axis1=1, axis2=2) <= 0) & (wanted > 0)
+    # Outside the range the pseudo-inverse answers for the nearest policy within, without a word.
+    apart = np.abs((second_moment @ solved)[:, :, 0] - wanted).max(axis=1)
+    never = apart > _RANGE_TOLERANCE
     if never.any():
-        row = int(np.argmax(never.any(axis=1)))
+        row = int(np.argmax(never))
         raise DataError(
             f"in round {row} the target shows an item at a place where the logging policy never "
-            f"does ({int(never.any(axis=1).sum())} rounds are like this); expected a positive "
-            "probability in the log. Leave these rounds out, or use a reward model."
+            "does, or items together whose parts it never takes apart "
+            f"({int(never.sum())} rounds are like this); expected slates that combine those of the "
+            "log. Leave these rounds out, or use a reward model."
         )
     return reward * (solved[:, :, 0] * seen).sum(axis=1)
 

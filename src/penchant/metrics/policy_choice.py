@@ -45,27 +45,46 @@ def choose_policy(
 ) -> PolicyChoice:
     """Compare estimates by their terms (`metrics/off_policy.py`) on the same rounds.
 
-    Values hold together by the `level` quantile of the largest |t| under the joint normal law of
-    the estimates; which policies beat which, and the logged reward, by the same maximum over
-    differences, stepped down (Romano and Wolf 2005; `simultaneous_ranks`). `logged` is the reward
-    of each round.
+    Values hold together by the `level` quantile of the largest |t| under Student's joint law of
+    the estimates with C - 1 degrees of freedom; which policies beat which, and the logged reward,
+    by the same maximum over differences, stepped down (Romano and Wolf 2005;
+    `simultaneous_ranks`). `logged` is the reward of each round. Of one cluster nobody knows a
+    spread: no end is known and nothing is told apart.
     """
     everyone = np.vstack([terms, logged])
     value, covariance = joint_mean(everyone, cluster, weight)
+    degrees = dense_codes(cluster)[1] - 1
+    if degrees < 1:
+        return _nothing_known(value[:-1])
     errors = np.sqrt(np.diag(covariance))[:-1]
     drawn = generator.multivariate_normal(
         np.zeros(len(terms)), covariance[:-1, :-1], size=_DRAWS, method="svd"
     )
+    # Few clusters know their spread badly, all policies together: one denominator for all.
+    drawn /= np.sqrt(generator.chisquare(degrees, size=(_DRAWS, 1)) / degrees)
     with np.errstate(invalid="ignore", divide="ignore"):
         largest = np.nan_to_num(np.abs(drawn) / errors).max(axis=1)
     reach = float(np.quantile(largest, level)) * errors
-    places = simultaneous_ranks(value[:-1], covariance[:-1, :-1], generator, level=level)
-    against = simultaneous_ranks(value, covariance, generator, level=level)
+    student = np.full(len(value), float(degrees))
+    places = simultaneous_ranks(
+        value[:-1], covariance[:-1, :-1], generator, level=level, degrees_of_freedom=student[:-1]
+    )
+    against = simultaneous_ranks(
+        value, covariance, generator, level=level, degrees_of_freedom=student
+    )
     assert against.above is not None
     return PolicyChoice(
         value=value[:-1], low=value[:-1] - reach, high=value[:-1] + reach,
         may_be_best=places.low == 1, beats_logged=against.above[:-1, -1],
         best=int(np.argmax(value[:-1])),
+    )  # fmt: skip
+
+
+def _nothing_known(value: Float[Array, " M"]) -> PolicyChoice:
+    unknown = np.full(len(value), np.nan)
+    return PolicyChoice(
+        value=value, low=unknown, high=unknown, may_be_best=np.ones(len(value), dtype=bool),
+        beats_logged=np.zeros(len(value), dtype=bool), best=int(np.argmax(value)),
     )  # fmt: skip
 
 
