@@ -1,6 +1,6 @@
 """The page of a reward model: how right, for whom, how sure, and what it does not know.
 
-Everything is told of pairs that the models had not seen. Legend: R judged pairs.
+Everything is told of judges (or topics) that the models had not seen. Legend: R judged pairs.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from penchant.encoders.embedding import distinct_texts
 from penchant.encoders.text_attributes import text_attributes
 from penchant.encoders.text_embedding import plain_texts, with_plain_texts
 from penchant.errors import ConfigError
-from penchant.evaluation.few_shot import few_shot_points
+from penchant.evaluation.few_shot import few_shot_gains, few_shot_points
 from penchant.evaluation.report import (
     Calibration,
     CalibrationBin,
@@ -25,15 +25,19 @@ from penchant.evaluation.report import (
     FewShotCurve,
     WorstSubgroups,
 )
-from penchant.evaluation.report_words import percent
+from penchant.evaluation.report_words import few_shot_takeaway, percent
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.evaluation.subgroups import losses_by_subgroup
-from penchant.metrics.intervals import Z95, clustered_mean
+from penchant.metrics.calibration import clustered_share
+from penchant.metrics.intervals import Z95
 from penchant.models.reward_model import RewardModel
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, sigmoid
 
 _COVERAGES = (1.0, 0.8, 0.6, 0.4, 0.2)
 _LENGTH_BINS, _MOST_GROUPS, _EXAMPLES, _EXCERPT = 6, 12, 4, 220
+# Decided answers of one pair from which its judges are seen to disagree, and how many such pairs
+# there are at least: the four most divided of a handful need not be divided.
+_FEW_VOTES, _ENOUGH_PAIRS = 5, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +85,15 @@ class TopicGap:
 
 @dataclass(frozen=True, kw_only=True)
 class RewardPage:
-    """Everything the page shows; empty parts leave no trace."""
+    """Everything the page shows; empty parts leave no trace. has_votes: whether judges were seen
+    to disagree about `disagreed`, by several votes of each pair, or the model foretells it."""
 
     title: str
     subtitle: str
     lead: tuple[str, ...]
     calibration: Calibration
     few_shot: FewShotCurve | None
+    few_shot_words: str
     worst_subgroups: WorstSubgroups | None
     biases: tuple[Bias, ...]
     selective: tuple[Estimate, ...]
@@ -95,6 +101,7 @@ class RewardPage:
     chance: float
     doubt: float
     disagreed: tuple[Example, ...]
+    has_votes: bool
     ignorant: tuple[Example, ...]
     topics: tuple[TopicGap, ...]
     warnings: tuple[str, ...]
@@ -125,12 +132,14 @@ def reward_page(
     accuracy = trial.accuracy()
     sd = (trial.high - trial.low) / (2 * Z95)
     p = trial.first_wins
+    disagreement, has_votes = _disagreement(trial, texts)
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
     return RewardPage(
         title=title,
         subtitle=f"{len(trial):,} judged pairs of {predictions.num_people:,} judges; every figure "
-        "is of pairs and judges that the model had not met.",
-        lead=_lead(trial, accuracy, nll.estimate),
+        f"is of judges that the model had not met. Of {percent(_met(trial, texts))} of the pairs "
+        "it had met both texts, in the judgements of others.",
+        lead=_lead(trial, accuracy, model),
         calibration=Calibration(
             model="the reward model", ece=table.error,
             bins=tuple(
@@ -139,13 +148,15 @@ def reward_page(
             ),
         ),
         few_shot=_few_shot(shots),
+        few_shot_words=_few_shot_words(shots),
         worst_subgroups=_subgroups(trial, records, tuple(by), nll.estimate, seed),
         biases=_biases(trial, texts, model),
         selective=_selective(trial),
         by_length=_by_length(trial, texts),
         chance=float(np.mean(2 * p * (1 - p))),
         doubt=float(np.mean(p * (1 - p) * sd)),
-        disagreed=_examples(trial, texts, np.where(_is_sure(trial), 2 * p * (1 - p), -1.0)),
+        disagreed=_examples(trial, texts, disagreement),
+        has_votes=has_votes,
         ignorant=_examples(trial, texts, sd),
         topics=() if topics is None else (
             _topic_gap("topics it has met", trial), _topic_gap("new topics", topics)
@@ -205,7 +216,15 @@ class _Texts:
         return self.of_option[self.offsets[row]], self.of_option[self.offsets[row] + 1]
 
 
-def _lead(trial: RewardTrial, accuracy: Any, nll: float) -> tuple[str, ...]:
+def _met(trial: RewardTrial, texts: _Texts) -> float:
+    """The share of pairs whose texts both were shown to another judge, too."""
+    first, second = texts.pair(trial.row)
+    shown = np.unique(np.stack([np.r_[first, second], np.r_[trial.person, trial.person]]), axis=1)
+    judges = np.bincount(shown[0], minlength=len(texts.words))
+    return float(((judges[first] > 1) & (judges[second] > 1)).mean())
+
+
+def _lead(trial: RewardTrial, accuracy: Any, model: RewardModel) -> tuple[str, ...]:
     sure = trial.take(np.argsort(-np.abs(trial.first_wins - 0.5))[: max(len(trial) // 2, 1)])
     half = sure.accuracy().estimate
     said: tuple[str, ...] = (
@@ -213,6 +232,12 @@ def _lead(trial: RewardTrial, accuracy: Any, nll: float) -> tuple[str, ...]:
         f"({percent(accuracy.low, 1)} to {percent(accuracy.high, 1)}), and in {percent(half, 1)} "
         "of the half that it is surest of.",
     )
+    share = getattr(model.belief_.encoder, "new_text_share", 1.0)
+    if share <= 0.9:
+        said += (
+            "Of texts that it has not met it knows less than these figures say: there its word "
+            f"counts for {share:.2f} of what it counts for here.",
+        )
     unfamiliar = float(trial.is_unfamiliar.mean())
     if unfamiliar > 0.03:
         said += (
@@ -231,6 +256,22 @@ def _few_shot(shots: Sequence[tuple[int, RewardTrial]]) -> FewShotCurve | None:
         for (k, _), point in zip(shots, points)
     ]
     return FewShotCurve(model="the reward model", points=tuple(placed))
+
+
+def _few_shot_words(shots: Sequence[tuple[int, RewardTrial]]) -> str:
+    """What answers bring, compared pair by pair; the curve's own intervals hold what makes a pair
+    hard, too."""
+    curve = _few_shot(shots)
+    if curve is None:
+        return ""
+    gain = few_shot_gains([trial.predictions() for _, trial in shots])[-1]
+    if gain.high < 0:
+        return few_shot_takeaway(curve)
+    return (
+        f"{shots[-1][0]} answers of a new judge change the error on their next ones by "
+        f"{gain.estimate:+.3f} nats ({gain.low:+.3f} to {gain.high:+.3f}): no gain that can be "
+        "told from chance."
+    )
 
 
 def _subgroups(
@@ -287,7 +328,7 @@ def _bias(name: str, trial: RewardTrial, side: Float[Array, " R"]) -> Bias | Non
         return None
     won = np.where(side > 0, trial.outcome == 0, trial.outcome == 1)[mine]
     said = np.where(side > 0, trial.first_wins, 1 - trial.first_wins)[mine]
-    seen = clustered_mean(won.astype(np.float64), trial.person[mine])
+    seen = clustered_share(won.astype(np.float64), trial.person[mine])
     return Bias(name=name, seen=seen.estimate, low=seen.low, high=seen.high,
                 said=float(said.mean()), pairs=int(mine.sum()))  # fmt: skip
 
@@ -295,7 +336,10 @@ def _bias(name: str, trial: RewardTrial, side: Float[Array, " R"]) -> Bias | Non
 def _selective(trial: RewardTrial) -> tuple[Estimate, ...]:
     """Accuracy of the surest share of decided pairs, our doubt counted in."""
     decided = trial.take(np.flatnonzero(trial.decided))
-    order = np.argsort(-np.abs(decided.first_wins - 0.5), kind="stable")
+    variance = ((decided.high - decided.low) / (2 * Z95)) ** 2
+    # MacKay's (1992) approximation: odds that rest on little are drawn in.
+    averaged = _log_odds(decided.first_wins) / np.sqrt(1.0 + np.pi * variance / 8.0)
+    order = np.argsort(-np.abs(averaged), kind="stable")
     made = []
     for share in _COVERAGES:
         kept = decided.take(order[: max(round(share * len(order)), 1)])
@@ -326,6 +370,29 @@ def _by_length(trial: RewardTrial, texts: _Texts) -> tuple[Estimate, ...]:
     return tuple(made)
 
 
+def _disagreement(trial: RewardTrial, texts: _Texts) -> tuple[Float[Array, " R"], bool]:
+    """How often two judges of each pair differ: as they were seen to where pairs have several
+    votes, else as the model foretells of pairs that it knows well."""
+    first, second = texts.pair(trial.row)
+    both = np.stack([np.minimum(first, second), np.maximum(first, second)])
+    _, pair = np.unique(both, axis=1, return_inverse=True)
+    pair = pair.reshape(-1)
+    lower = (np.where(trial.outcome == 0, first, second) == both[0]) & trial.decided
+    votes = np.bincount(pair, trial.decided)[pair]
+    share = np.bincount(pair, lower)[pair] / np.maximum(votes, 1)
+    if len(np.unique(pair[votes >= _FEW_VOTES])) >= _ENOUGH_PAIRS:
+        # Three of five may be chance: of pairs as divided, those of many votes come first.
+        told = 2 * share * (1 - share) * votes / (votes + _FEW_VOTES)
+        return np.where(votes >= _FEW_VOTES, told, -1.0), True
+    p = trial.first_wins
+    return np.where(_is_sure(trial), 2 * p * (1 - p), -1.0), False
+
+
+def _log_odds(share: Float[Array, "*N"]) -> Float[Array, "*N"]:
+    inside = np.clip(share, 1e-12, 1 - 1e-12)
+    return np.log(inside) - np.log1p(-inside)
+
+
 def _is_sure(trial: RewardTrial) -> Bool[Array, " R"]:
     """Where the model knows as much as of the better half of pairs."""
     width = trial.high - trial.low
@@ -347,9 +414,8 @@ def _examples(
         shown.add(both)
         same = (lower == both[0]) & (upper == both[1]) & trial.decided
         won = np.where(first[same] == first[at], trial.outcome[same] == 0, trial.outcome[same] == 1)
-        centre = np.log(trial.first_wins[at]) - np.log1p(-trial.first_wins[at])
-        ends = centre + np.array([trial.low[at], trial.high[at]]) - trial.gap[at]
-        low, high = 1 / (1 + np.exp(-ends))
+        centre = _log_odds(trial.first_wins[at : at + 1])
+        low, high = sigmoid(centre + np.array([trial.low[at], trial.high[at]]) - trial.gap[at])
         made.append(
             Example(
                 first=_excerpt(texts.words[first[at]]), second=_excerpt(texts.words[second[at]]),

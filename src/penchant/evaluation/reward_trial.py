@@ -14,7 +14,8 @@ from penchant.data.records import Records
 from penchant.encoders.reward import pair_outcomes
 from penchant.errors import DataError
 from penchant.evaluation.predictions import Predictions
-from penchant.metrics.intervals import Interval, clustered_mean
+from penchant.metrics.calibration import clustered_share
+from penchant.metrics.intervals import Interval
 from penchant.models.reward_model import RewardModel
 from penchant.numerics.arrays import Array
 
@@ -63,7 +64,7 @@ class RewardTrial:
     def accuracy(self, keep: Bool[Array, " R"] | None = None) -> Interval:
         """Share of decided pairs whose likelier side won, with an interval over judges."""
         mine = self.decided if keep is None else self.decided & keep
-        return clustered_mean(self.hits[mine], self.person[mine])
+        return clustered_share(self.hits[mine], self.person[mine])
 
     def predictions(self) -> Predictions:
         """The same as probabilities of (first, second, tie), for all that judges those."""

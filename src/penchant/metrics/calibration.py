@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import Z95, Interval, clustered_mean
 from penchant.metrics.scoring import chosen_indicator
 from penchant.numerics.arrays import Array
 
@@ -107,6 +107,22 @@ def calibration_floor(
         outcomes = chosen_indicator(offsets, np.clip(place, 0, sizes - 1))
         errors.append(expected_calibration_error(probabilities, outcomes, None, num_bins))
     return float(np.mean(errors))
+
+
+def clustered_share(hits: Float[Array, " B"], cluster: Int[Array, " B"]) -> Interval:
+    """A share of observations of people, with Wilson's interval, which stays in [0, 1].
+
+    The observations count for as many independent ones as `clustered_mean`'s error says,
+    p (1 - p) / error^2 (Kish 1965); where that says nothing, for as many as there are people.
+    """
+    mean = clustered_mean(hits, cluster)
+    num = len(np.unique(cluster))
+    if not np.isfinite(mean.estimate) or num < 2:
+        return mean
+    p, reach = mean.estimate, mean.high - mean.estimate
+    counted = p * (1.0 - p) * (Z95 / reach) ** 2 if reach > 0 and 0 < p < 1 else float(num)
+    low, high = wilson(np.array([p]), np.array([counted]))
+    return Interval(p, float(low[0]), float(high[0]))
 
 
 def wilson(share: Float[Array, " Z"], num: Float[Array, " Z"]) -> tuple[Array, Array]:
