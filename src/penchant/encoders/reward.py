@@ -142,9 +142,9 @@ class RewardEncoder:
         told = vectors.astype(np.float32) @ self.doubt
         if self.form_doubt is None:
             return told, np.zeros((len(told), 0))
-        size = len(self.weights)
-        rows = self.form_doubt.astype(np.float64)
-        return told + form @ rows[:, :size], form @ rows[:, size:]
+        size, narrow = len(self.weights), form.astype(np.float32)
+        told += narrow @ self.form_doubt[:, :size]
+        return told, narrow @ self.form_doubt[:, size:]
 
     def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
         """The variance of what the embeddings say of each gap, now and before any data."""
@@ -235,7 +235,7 @@ class RewardEncoder:
 
 
 def _squares(rooted: Float[Array, "B _"]) -> Float[Array, " B"]:
-    return (rooted.astype(np.float64) ** 2).sum(axis=1)
+    return np.einsum("be,be->b", rooted, rooted).astype(np.float64)
 
 
 def text_keys(texts: Sequence[str]) -> UInt64[Array, " T"]:
