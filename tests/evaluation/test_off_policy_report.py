@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from penchant.data.decisions import decisions_of
+from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.cross_fitting import cross_fit_reward
 from penchant.evaluation.off_policy import OffPolicyConfig, evaluate_policies
 from penchant.evaluation.off_policy_page import lead, render_off_policy
+from penchant.evaluation.off_policy_words import finding_of_learning
+from penchant.feedback.channel_option import Binary
+from penchant.fitting.pooled import fit_pooled
 from penchant.metrics.sequences import asymptotic_sequence
-from penchant.policies.policy import Column, Logged, Uniform
+from penchant.policies.policy import Column, Greedy, Logged, Uniform
 from penchant.simulation.decisions import DecisionWorld
 
 RIGHT = "option + x + option:x"
@@ -275,6 +279,33 @@ def test_a_policy_that_takes_nothing_logged_is_told_and_left_out_of_the_comparis
         render_off_policy(report, "log")
     two = evaluate_policies(log, {"never": lambda _: never, **TARGET})
     assert two.choice is None
+
+
+def test_a_policy_learnt_from_the_log_that_judges_it_is_told():
+    log = draw(num=300)
+    records = log.records
+    learnt = fit_pooled(
+        (encoder := TableEncoder("option").fit(records)).encode(records),
+        channels=(Binary(),), encoder=encoder,
+    )  # fmt: skip
+    policies = {"greedy": Greedy(learnt), "uniform": Uniform()}
+    said = [{f.name: f.verdict for f in one.findings}
+            for one in evaluate_policies(log, policies).policies]  # fmt: skip
+    assert said[0]["learning"] == "wrong"
+    assert "learning" not in said[1]
+    other = evaluate_policies(draw(num=300, seed=1), policies).policies[0]
+    assert {f.name: f.verdict for f in other.findings}["learning"] == "fine"
+    # Rounds without a reward were there to be fitted, though they do not judge.
+    part = replace(log, records=records.take(np.arange(299)), log=records)
+    assert finding_of_learning(part, policies["greedy"])[0].verdict == "wrong"
+
+
+def test_poor_overlap_is_told_and_good_overlap_is_not():
+    hard = DecisionWorld(logged_by=(0.7, 0.7, 0.0, -1.4))
+    for world, verdict in ((hard, "care"), (DecisionWorld(), "fine")):
+        said = [verdicts(evaluate_policies(draw(world, seed=s), TARGET)) for s in range(6)]
+        assert [one["overlap"] for one in said].count(verdict) >= 5
+        assert ["heavy weights" in one for one in said].count(verdict == "care") >= 5
 
 
 def test_the_page_tells_the_log_from_a_policy_called_logged_and_by_what_policies_are_compared():

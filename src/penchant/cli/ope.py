@@ -1,5 +1,6 @@
 """`penchant ope`: what another policy would have earned on a log of decisions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,8 +107,9 @@ def ope(
     from penchant.evaluation.off_policy import OffPolicyConfig, evaluate_policies
 
     policies, folder = _policies(policy)
-    records = _completed(_read(log, description, on_bad_rows, folder, json), menu)
-    decisions = decisions_of(records)
+    records = _read(log, description, on_bad_rows, folder, json)
+    # Whether a policy was learnt from this log is told by the log as it stands in the file.
+    decisions = replace(decisions_of(_completed(records, menu)), log=records)
     config = OffPolicyConfig(
         formula=_formula(formula, decisions, json), num_folds=folds,
         interval=interval, level=level,  # type: ignore[arg-type]  # the config refuses other words

@@ -27,7 +27,7 @@ class Decisions:
 
     records: of these rounds. taken: the line of `records.options` that was taken. propensities: of
     all lines, NaN where not logged. cluster: whose round it is, from 0 (each its own where nobody
-    is named). notes: what was left out.
+    is named). notes: what was left out. log: the records as they were given, where these are not.
     """
 
     records: Records
@@ -37,6 +37,7 @@ class Decisions:
     cluster: Int[Array, " B"]
     weight: Float[Array, " B"]
     notes: tuple[str, ...] = ()
+    log: Records | None = None
 
     def __len__(self) -> int:
         return len(self.taken)
@@ -115,7 +116,7 @@ def decisions_of(records: Records) -> Decisions:
             "no round of the log has a reward; expected one for the action taken. Name its column "
             "under [answer] in the description."
         )
-    notes = []
+    notes, log = [], records
     if not count.all():
         notes.append(f"{int((count == 0).sum()):,} rounds without a reward were left out")
         kept = np.flatnonzero(count == 1)
@@ -126,7 +127,7 @@ def decisions_of(records: Records) -> Decisions:
     return Decisions(
         records=records, taken=taken, reward=answer[taken],
         propensities=_propensities(records), cluster=_clusters(records),
-        weight=to_floats(records.rows["weight"]), notes=tuple(notes),
+        weight=to_floats(records.rows["weight"]), notes=tuple(notes), log=log,
     )  # fmt: skip
 
 

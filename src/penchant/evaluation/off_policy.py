@@ -23,6 +23,7 @@ from penchant.evaluation.off_policy_intervals import (
 from penchant.evaluation.off_policy_words import (
     Finding,
     finding_of_interval,
+    finding_of_learning,
     findings_of_log,
     findings_of_policy,
 )
@@ -163,6 +164,10 @@ def evaluate_policies(
     found = tuple(
         _value(decisions, name, target, None if model is None else (model, m), config)
         for m, (name, target) in enumerate(targets.items())
+    )
+    found = tuple(
+        replace(one, findings=(*one.findings, *finding_of_learning(decisions, policy)))
+        for one, policy in zip(found, policies.values())
     )
     rng = np.random.default_rng(config.seed)
     choice = _choice(decisions, found, config, rng)
