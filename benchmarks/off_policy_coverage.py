@@ -3,9 +3,9 @@
 python benchmarks/off_policy_coverage.py [--replications 500] [--rounds 1500] [--out FILE]
 
 Logs are simulated (`DecisionWorld`), so that the truth is known by quadrature. Where assumptions
-hold and overlap is good, 93 to 97 of 100 nominal 95 % intervals should. Three worlds of poor overlap
-show how far intervals by weights alone fall short, two break an assumption each, to show who misses
-and what is said about it.
+hold and overlap is good, 93 to 97 of 100 nominal 95 % intervals should. Three worlds of poor
+overlap show how far intervals by weights alone fall short, two break an assumption each, to show
+who misses and what is said about it.
 """
 
 import argparse

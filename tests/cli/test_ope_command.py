@@ -138,6 +138,17 @@ def test_a_log_of_what_was_shown_alone_is_judged_by_weights_or_with_menus_comple
     assert one == pytest.approx(two, abs=1e-6)
 
 
+def test_a_column_that_no_description_names_is_a_policy_all_the_same(log, tmp_path):
+    said = tmp_path / "less.toml"
+    said.write_text(DESCRIPTION.replace('features = ["target"]\n', ""))
+    arguments = ("ope", log, "--policy", "column:target", "--formula", "none", "--json")
+    one, two = (
+        json.loads(penchant(*arguments, *more).stdout)
+        for more in ((), ("--description", said))
+    )  # fmt: skip
+    assert one["policies"] == two["policies"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
