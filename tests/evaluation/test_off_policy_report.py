@@ -207,6 +207,7 @@ def test_bernstein_bounds_small_logs_by_weights_alone_and_within_what_can_be_ear
         assert -1 <= one.gain.low < one.gain.high <= 1
         hits += one.best.low <= world.true_value() <= one.best.high
         assert np.isnan(one.estimate("doubly robust").low)
+        assert one.estimate("doubly robust").error > 0
         assert np.isnan(one.estimate("clipped ips").low)
     assert hits == 30
     said = evaluate_policies(draw(world, 40), TARGET, replace(config, clip=2.0)).policies[0]
@@ -276,7 +277,11 @@ def test_a_policy_that_takes_nothing_logged_is_told_and_left_out_of_the_comparis
         assert not choice.may_be_best[1]
         assert not choice.beats_logged[1]
         assert choice.best in (0, 2)
-        render_off_policy(report, "log")
+        assert np.isnan(one.estimate("ips").value)
+        assert "What never would have earned is not known: This policy takes" in lead(report)[1]
+        page = render_off_policy(report, "log")
+        assert "nan" not in page.replace("nance", "")
+        assert page.count("<td>not known</td>") == 2
     two = evaluate_policies(log, {"never": lambda _: never, **TARGET})
     assert two.choice is None
 

@@ -295,13 +295,15 @@ def _print(report: "OffPolicyReport") -> None:
         for e in one.estimates:
             mark = " *" if e.estimator == one.quoted else ""
             ends = f"{e.low:.4f} to {e.high:.4f}" if e.low == e.low else "not known"
+            value, error = (f"{x:.4f}" if x == x else "" for x in (e.value, e.error))
             setting = f"{e.setting:.4g}" if e.setting == e.setting else ""
-            table.add_row(e.estimator + mark, f"{e.value:.4f}", ends, f"{e.error:.4f}", setting)
+            table.add_row(e.estimator + mark, value, ends, error, setting)
         console.print(table)
         gain = one.gain
+        told = f"{gain.estimate:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+        known = gain.low == gain.low and one.best.low == one.best.low
         console.print(
-            f"* the one to quote; beside what was logged {gain.estimate:+.4f} "
-            f"({gain.low:+.4f} to {gain.high:+.4f})"
+            f"* the one to quote; beside what was logged {told if known else 'not known'}"
         )
         _print_findings(one.findings)
     if report.findings:

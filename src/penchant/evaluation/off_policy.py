@@ -259,10 +259,13 @@ def _value(
     estimates = []
     for estimator, (terms, setting) in settled.items():
         interval = interval_of(decisions, terms, ends.get(estimator), config.intervals, rng)
-        if overlaps.effective == 0 and estimator != "direct":
-            # All terms are alike because nothing was seen, not because all is known.
-            interval = Interval(interval.estimate, np.nan, np.nan)
-        error = _error(decisions, terms)
+        is_unseen = overlaps.effective == 0 and estimator != "direct"
+        if is_unseen:
+            # All terms are alike because nothing was seen, not because all is known; without a
+            # reward model there is not even a guess.
+            alone = estimator in ("ips", "clipped ips", "marginalised ips")
+            interval = Interval(np.nan if alone else interval.estimate, np.nan, np.nan)
+        error = np.nan if is_unseen else _error(decisions, terms)
         estimates.append(
             ValueEstimate(
                 estimator=estimator,

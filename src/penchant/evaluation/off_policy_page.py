@@ -37,6 +37,10 @@ def lead(report: OffPolicyReport) -> tuple[str, ...]:
         else:
             verdict = "which cannot be told from what was logged."
         best = one.best
+        if best.low != best.low:
+            sentences.append(f"What {one.policy} would have earned is not known: {wrong[0].text}"
+                             if wrong else f"{one.policy}: {verdict}")  # fmt: skip
+            continue
         sentences.append(
             f"{one.policy} would have earned {best.value:.4f} a round ({best.low:.4f} to "
             f"{best.high:.4f}), {verdict}"
