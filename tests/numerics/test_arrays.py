@@ -3,12 +3,13 @@
 import subprocess
 import sys
 
-import mpmath
 import numpy as np
 import pytest
-import torch
 
 from penchant.numerics import arrays
+
+mpmath = pytest.importorskip("mpmath")
+torch = pytest.importorskip("torch")
 
 GRID = np.concatenate([-np.logspace(4, -300, 60), [0.0], np.logspace(-300, 4, 60)])
 BACKENDS = [np.asarray, torch.as_tensor]

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penchant.errors import ConfigError
 from penchant.utilities import compose
+
+torch = pytest.importorskip("torch")
 
 SCORES = hnp.arrays(np.float64, (4, 3, 5), elements=st.floats(-10, 10))
 HOLES = hnp.arrays(bool, (4, 3, 5))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,8 @@ from penchant.utilities.intransitive import (
     skew_matrix,
     strongest_cycles,
 )
+
+torch = pytest.importorskip("torch")
 
 seeds, sizes = st.integers(0, 10**6), st.integers(2, 8)
 
