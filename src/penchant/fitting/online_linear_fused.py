@@ -50,23 +50,10 @@ def learn(
     weight: float,
 ) -> None:
     """One reward by Sherman and Morrison's formula."""
-    D = len(x)
-    v = np.zeros(D)
-    for d in range(D):
-        for e in range(D):
-            v[d] += inverse[arm, d, e] * x[e]
-    quadratic, expected = 0.0, 0.0
-    for d in range(D):
-        quadratic += v[d] * x[d]
-        expected += weights[arm, d] * x[d]
-    gain = weight / (1.0 + weight * quadratic)
-    step = gain * (reward - expected)
-    for d in range(D):
-        weights[arm, d] += step * v[d]
-        gained, added = gain * v[d], weight * x[d]
-        for e in range(D):
-            inverse[arm, d, e] -= gained * v[e]
-            precision[arm, d, e] += added * x[e]
+    v = np.empty(len(x))
+    expected, variance = _along(inverse, weights, arm, x, v)
+    gain = weight / (1.0 + weight * variance)
+    _add(precision, inverse, weights, arm, x, v, gain * (reward - expected), weight, gain)
 
 
 # One scalar formula, compiled from where it stands.
@@ -84,19 +71,36 @@ def learn_answer(
     weight: float,
 ) -> None:
     """One answer, yes or no, by a Newton step on its log-likelihood."""
-    D = len(x)
-    v = np.zeros(D)
-    for d in range(D):
-        for e in range(D):
-            v[d] += inverse[arm, d, e] * x[e]
-    variance, before = 0.0, 0.0
-    for d in range(D):
-        variance += v[d] * x[d]
-        before += weights[arm, d] * x[d]
+    v = np.empty(len(x))
+    before, variance = _along(inverse, weights, arm, x, v)
     step = logistic_step(before, variance, reward, weight)
     p = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, before + step * variance))))
     information = weight * p * (1.0 - p)
     gain = information / (1.0 + information * variance)
+    _add(precision, inverse, weights, arm, x, v, step, information, gain)
+
+
+@_compiled
+def _along(inverse: Array, weights: Array, arm: int, x: Array, v: Array) -> Any:
+    """Fills v with inverse x; gives x' w and x' v."""
+    D, expected, variance = len(x), 0.0, 0.0
+    for d in range(D):
+        total = 0.0
+        for e in range(D):
+            total += inverse[arm, d, e] * x[e]
+        v[d] = total
+        expected += weights[arm, d] * x[d]
+        variance += total * x[d]
+    return expected, variance
+
+
+@_compiled
+def _add(
+    precision: Array, inverse: Array, weights: Array, arm: int, x: Array, v: Array,
+    step: float, information: float, gain: float,
+) -> None:  # fmt: skip
+    """weights + step v, precision + information x x', inverse - gain v v'."""
+    D = len(x)
     for d in range(D):
         weights[arm, d] += step * v[d]
         gained, added = gain * v[d], information * x[d]

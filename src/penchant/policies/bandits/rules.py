@@ -8,7 +8,7 @@ Legend: B decisions, K arms, N points.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -58,6 +58,8 @@ class Rule(Protocol):
 class Greedy:
     """The arm with the largest mean, without exploring; a baseline that wins short horizons."""
 
+    in_reward: ClassVar[bool] = False
+
     def probabilities(
         self,
         mean: Float[Array, "B K"],
@@ -67,11 +69,6 @@ class Greedy:
     ) -> Float[Array, "B K"]:
         """Equal means share evenly."""
         return best(mean, offered)
-
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return False
 
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
@@ -86,6 +83,7 @@ class EpsilonGreedy:
     grows as t^(2/3).
     """
 
+    in_reward: ClassVar[bool] = False
     epsilon: float = 0.1
     decay: float = 0.0
 
@@ -108,11 +106,6 @@ class EpsilonGreedy:
     def _share(self, step: int) -> float:
         return float(min(1.0, self.epsilon * step**-self.decay))
 
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return False
-
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "upper_confidence", 0.0, self._share(step)
@@ -122,6 +115,7 @@ class EpsilonGreedy:
 class Softmax:
     """p_k in proportion to exp(mean_k / temperature): Luce 1959, Boltzmann exploration."""
 
+    in_reward: ClassVar[bool] = True
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
@@ -139,11 +133,6 @@ class Softmax:
         weight = np.exp(logits - logits.max(axis=1, keepdims=True))
         return weight / weight.sum(axis=1, keepdims=True)
 
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return True
-
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "softmax", self.temperature, 0.0
@@ -157,6 +146,7 @@ class UpperConfidence:
     the log can be evaluated; without it a rule that never plays an arm leaves no trace of it.
     """
 
+    in_reward: ClassVar[bool] = False
     width: float = 1.0
     floor: float = 0.0
 
@@ -177,11 +167,6 @@ class UpperConfidence:
             mean + self.width * spread, offered
         ) + self.floor * anything
 
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return False
-
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "upper_confidence", self.width, self.floor
@@ -197,6 +182,7 @@ class Thompson:
     probabilities that came out, so what is logged is what was done.
     """
 
+    in_reward: ClassVar[bool] = False
     width: float = 1.0
 
     def __post_init__(self) -> None:
@@ -214,11 +200,6 @@ class Thompson:
             [best_probability(m, self.width * s, o) for m, s, o in zip(mean, spread, offered)]
         ).reshape(mean.shape)
 
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return False
-
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "thompson", self.width, 0.0
@@ -232,6 +213,7 @@ class InverseGap:
     gamma_t = gamma t^growth. Spreads are not used.
     """
 
+    in_reward: ClassVar[bool] = True
     gamma: float = 30.0
     growth: float = 0.5
 
@@ -248,11 +230,6 @@ class InverseGap:
         """Of all that are offered each is played at times."""
         return inverse_gap(mean, offered, self.gamma * step**self.growth)
 
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return True
-
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "inverse_gap", float(self.gamma * step**self.growth), 0.0
@@ -267,6 +244,7 @@ class InverseGapLoss:
     than `InverseGap`: its regret grows with the best arm's total loss, not with time.
     """
 
+    in_reward: ClassVar[bool] = True
     gamma: float = 100.0
 
     def __post_init__(self) -> None:
@@ -281,11 +259,6 @@ class InverseGapLoss:
     ) -> Float[Array, "B K"]:
         """Rewards outside 0 to 1 are taken for 0 or 1."""
         return inverse_gap_loss(1.0 - np.clip(mean, 0.0, 1.0), offered, self.gamma)
-
-    @property
-    def in_reward(self) -> bool:
-        """See `Rule`."""
-        return True
 
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
