@@ -188,14 +188,16 @@ def as_batch(world: World, *, panel: bool = True):
     rows, options, attributes = world.features.shape
     group = world.person if panel else np.arange(rows)
     people = world.num_people if panel else rows
-    offered = world.offered
-    if offered is None:
-        offered = np.ones((rows, options), dtype=bool)
+    option = np.broadcast_to(np.arange(options), (rows, options))
+    if world.offered is None:
+        offered = np.broadcast_to(True, (rows, options))
+    else:
+        offered, option = world.offered, np.where(world.offered, option, -1)
     block = Block(
         kind="choice",
         features=world.features,
         offered=offered,
-        option=np.where(offered, np.arange(options), -1),
+        option=option,
         row=np.arange(rows),
         group=group,
         weight=np.ones(rows),

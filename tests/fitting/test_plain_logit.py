@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penchant.feedback import choice_flat, choice_fused
 from penchant.fitting import plain_logit
-from penchant.fitting.newton import maximise
+from penchant.fitting.newton import NewtonConfig, maximise
 from penchant.fitting.plain_logit import PlainLogit
 from penchant.fitting.pooled import fit_pooled
 from penchant.simulation.choices import SimulationConfig, simulate_choices
@@ -41,6 +41,17 @@ def test_a_climb_begun_on_parts_ends_where_the_one_from_zero_ends(seed, loops):
     assert warm_passes < cold_passes
     assert warm.value == pytest.approx(cold.value, rel=1e-12)
     np.testing.assert_allclose(warm.theta, cold.theta, atol=1e-7)
+
+
+@pytest.mark.parametrize("num_steps", [0, 1, 2])
+def test_scores_left_out_on_the_way_are_there_where_a_climb_ends(num_steps, monkeypatch):
+    monkeypatch.setattr(plain_logit, "MANY_CHOICES", 1000)
+    logit, plain = PlainLogit.of(choices()), PlainLogit.of(choices())
+    start = logit.warm_start(np.zeros(3), np.full(3, 0.04))
+    end = maximise(logit.evaluate, start, NewtonConfig(max_steps=num_steps))
+    np.testing.assert_allclose(end.gradient, plain.evaluate(end.theta).gradient, rtol=1e-9)
+    scores = plain.group_scores(end.theta)
+    np.testing.assert_allclose(logit.group_scores(end.theta), scores, rtol=1e-9, atol=1e-12)
 
 
 def test_little_data_is_climbed_from_zero_without_compiled_loops():
