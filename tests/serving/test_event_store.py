@@ -1,0 +1,289 @@
+"""The log of decisions: durable, idempotent, the same whatever the order in which things arrive."""
+
+import itertools
+import json
+import sqlite3
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import ConfigError, DataError
+from penchant.serving.event_store import RANK, Entry, EventStore, path_of
+from penchant.serving.group_commit import GroupCommit
+
+
+def rank(event, person="ann", tenant="t", asked=None):
+    body = json.dumps(asked or {"event_id": event}).encode()
+    return Entry(tenant, event, "", RANK, person, body, b"answer to " + event.encode())
+
+
+def feedback(event, name, value=1.0, tenant="t"):
+    body = json.dumps({"kind": "reward", "value": value}).encode()
+    return Entry(tenant, event, name, "reward", None, body)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with_file = EventStore(tmp_path / "log.db")
+    yield with_file
+    with_file.close()
+
+
+def pairs(store, tenant="t"):
+    return [(j.event_id, j.entry_id, j.feedback, j.asked, j.answered) for j in store.joined(tenant)]
+
+
+ENTRIES = [rank(e, p) for e, p in (("a", "ann"), ("b", None), ("ü\u2028", "bob"))] + [
+    feedback(e, n, v) for e, n, v in (("a", "1", 1.0), ("a", "2", 0.0), ("b", "1", 0.5),
+                                      ("ü\u2028", "x", 2.0), ("never", "1", 1.0))
+]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_however_entries_arrive_the_joined_log_is_the_same(tmp_path_factory, data):
+    order = data.draw(st.permutations(ENTRIES + data.draw(st.lists(st.sampled_from(ENTRIES)))))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    store = EventStore(tmp_path_factory.mktemp("log") / "log.db")
+    receipts = []
+    for low, high in itertools.pairwise([0, *cuts, len(order)]):
+        receipts += store.append(order[low:high])
+    # Each is new exactly once, whatever stood in one transaction with it.
+    assert sum(receipt.is_new for receipt in receipts) == len(ENTRIES)
+    assert all(receipt.is_same for receipt in receipts)
+    assert all(r.answer == e.answer for r, e in zip(receipts, order))
+    assert sorted(pairs(store)) == sorted(
+        (f.event_id, f.entry_id, f.body, e.body, e.answer)
+        for f in ENTRIES for e in ENTRIES
+        if f.kind != RANK and e.kind == RANK and e.event_id == f.event_id
+    )  # fmt: skip
+    assert store.waiting("t") == 1
+    # In pieces it is the same log: what a learner reads step by step is what it reads at once.
+    last = store.position("t").seq
+    middle = data.draw(st.integers(0, last))
+    assert [*store.joined("t", upto=middle), *store.joined("t", after=middle)] == [
+        *store.joined("t")
+    ]
+    store.close()
+
+
+def test_a_rank_that_is_repeated_gets_the_answer_of_the_first_time(store):
+    store.append([rank("a")])
+    again = Entry("t", "a", "", RANK, "ann", rank("a").body, b"another draw")
+    (receipt,) = store.append([again])
+    assert not receipt.is_new
+    assert receipt.is_same
+    assert receipt.answer == b"answer to a"
+
+
+def test_the_same_name_with_other_content_is_told_and_not_kept(store):
+    store.append([feedback("a", "1", 1.0), rank("a")])
+    changed, reordered = store.append(
+        [feedback("a", "1", 0.0), Entry("t", "a", "1", "reward", None,
+                                        b'{"value": 1.0,   "kind": "reward"}')]
+    )  # fmt: skip
+    assert not changed.is_same
+    assert not changed.is_new
+    assert reordered.is_same
+    assert json.loads(next(store.joined("t")).feedback)["value"] == 1.0
+
+
+def test_tenants_with_the_same_names_never_meet(store):
+    store.append([rank("a", tenant="t"), feedback("a", "1", tenant="other")])
+    assert not pairs(store)
+    assert not pairs(store, "other")
+    assert store.waiting("other") == 1
+    assert store.tenants() == ["other", "t"]
+
+
+def test_whoever_is_erased_leaves_nothing_in_the_file(tmp_path):
+    path = tmp_path / "log.db"
+    store = EventStore(path)
+    store.append([rank("a", "ann", asked={"secret": "ann likes figs"}), rank("b", "bob")])
+    store.append([feedback("a", "1"), feedback("b", "1")])
+    before = store.position("t")
+    assert store.erase_person("t", "ann") == 2
+    assert [event for event, *_ in pairs(store)] == ["b"]
+    assert store.position("t").epoch == before.epoch + 1
+    assert store.erase_person("t", "ann") == 0
+    assert store.position("t").epoch == before.epoch + 1
+    store.close()
+    left = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert b"figs" not in left
+
+
+def test_erasing_somebody_leaves_another_tenants_person_of_that_name(store):
+    store.append([rank("a", "ann", "t"), rank("a", "ann", "other"), feedback("a", "1", tenant="t")])
+    store.append([feedback("a", "1", tenant="other")])
+    store.erase_person("t", "ann")
+    assert len(pairs(store, "other")) == 1
+    assert store.position("other").epoch == 0
+
+
+def test_a_corrected_feedback_says_the_new_value_and_begins_an_epoch(store):
+    store.append([rank("a"), feedback("a", "1", 1.0)])
+    assert store.correct("t", "a", "1", feedback("a", "1", 0.0).body)
+    assert json.loads(next(store.joined("t")).feedback)["value"] == 0.0
+    assert store.position("t").epoch == 1
+    assert not store.correct("t", "a", "", b"{}")
+    assert not store.correct("other", "a", "1", b"{}")
+
+
+def test_numbers_are_never_given_twice_even_after_an_erasure(store):
+    store.append([rank("a")])
+    store.erase_person("t", "ann")
+    store.append([rank("b"), feedback("b", "1")])
+    assert next(store.joined("t")).place == 3
+
+
+def test_a_clock_that_runs_backwards_changes_no_order(tmp_path):
+    clock = iter([9.0, 5.0, 1.0])
+    store = EventStore(tmp_path / "log.db", now=lambda: next(clock))
+    for entry in (rank("a"), feedback("a", "1"), feedback("a", "2")):
+        store.append([entry])
+    assert [joined.entry_id for joined in store.joined("t")] == ["1", "2"]
+    store.close()
+
+
+def test_everything_acknowledged_is_synchronised(store):
+    (mode,), (level,) = store.fetch("PRAGMA journal_mode")[0], store.fetch("PRAGMA synchronous")[0]
+    assert (mode, level) == ("wal", 2)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 300, None])
+def test_files_that_are_no_log_are_refused_and_left_alone(tmp_path, content):
+    path = tmp_path / "other.db"
+    if content is None:
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE mine (x)")
+        other.commit()
+        other.close()
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"another program|damaged"):
+        EventStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_a_newer_penchant_is_refused(tmp_path):
+    path = tmp_path / "log.db"
+    EventStore(path).close()
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(DataError, match="newer penchant"):
+        EventStore(path)
+
+
+def test_a_damaged_page_is_found_at_the_start(tmp_path):
+    path = tmp_path / "log.db"
+    store = EventStore(path)
+    for number in range(200):
+        store.append([rank(f"event {number}")])
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[-4096:] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        EventStore(path)
+
+
+def test_a_torn_end_of_the_write_ahead_log_loses_nothing_that_was_acknowledged(tmp_path):
+    path = tmp_path / "log.db"
+    store = EventStore(path)
+    store.append([rank("a"), feedback("a", "1")])
+    # What a machine leaves that died while a later transaction was being written.
+    copy = tmp_path / "after"
+    copy.mkdir()
+    (copy / "log.db").write_bytes(path.read_bytes())
+    written = (tmp_path / "log.db-wal").read_bytes()
+    store.append([rank("b")])
+    torn = (tmp_path / "log.db-wal").read_bytes()[: len(written) + 1000]
+    (copy / "log.db-wal").write_bytes(torn[:-10] + b"\x00" * 10)
+    store.close()
+    recovered = EventStore(copy / "log.db")
+    assert len(pairs(recovered)) == 1
+    assert recovered.append([rank("b")])[0].is_new
+    recovered.close()
+
+
+def test_a_failed_transaction_keeps_nothing_and_the_store_lives_on(tmp_path):
+    store = EventStore(tmp_path / "log.db")
+    store.append([rank("a")])
+    store.execute("PRAGMA max_page_count = 40")
+    big = Entry("t", "big", "", RANK, None, b'"' + b"x" * 300_000 + b'"')
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.append([rank("b"), big])
+    assert store.append([rank("c")])[0].is_new
+    assert {event for (event,) in store.fetch("SELECT event_id FROM entries")} == {"a", "c"}
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["log.db", "sqlite://log.db", "sqlite:///", "postgresql://h/d"])
+def test_addresses_that_name_no_sqlite_file_are_refused(name):
+    with pytest.raises(ConfigError, match="sqlite:///FILE"):
+        path_of(name)
+
+
+def test_addresses_name_files_from_here_and_from_the_root():
+    assert str(path_of("sqlite:///log.db")) == "log.db"
+    assert str(path_of("sqlite:////var/log.db")) == "/var/log.db"
+
+
+def test_ten_clients_that_send_the_same_feedback_are_told_once_that_it_is_new(tmp_path):
+    commit = GroupCommit(lambda: EventStore(tmp_path / "log.db"))
+    receipts, start = [], threading.Barrier(10)
+
+    def client():
+        start.wait()
+        receipts.append(commit.append(feedback("a", "1")))
+
+    threads = [threading.Thread(target=client) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    commit.close()
+    assert sum(receipt.is_new for receipt in receipts) == 1
+    assert len(receipts) == 10
+
+
+def test_what_arrives_together_is_one_transaction_and_each_caller_is_told(tmp_path):
+    delivered, told = [], []
+
+    def deliver(calls):
+        delivered.append(len(calls))
+        for call in calls:
+            call()
+
+    opened = threading.Event()
+
+    def open_store():
+        store = EventStore(tmp_path / "log.db")
+        append = store.append
+        # The first transaction holds the writer until all others have come.
+        store.append = lambda entries: (opened.wait(), append(entries))[1]
+        return store
+
+    commit = GroupCommit(open_store, deliver=deliver)
+    for number in range(50):
+        commit.submit(rank(f"{number}"), lambda said, n=number: told.append((n, said.is_new)))
+    opened.set()
+    commit.close()
+    assert sorted(told) == [(n, True) for n in range(50)]
+    assert len(delivered) <= 3
+    assert commit.num_transactions == len(delivered)
+
+
+def test_callers_of_a_failed_transaction_are_told_and_later_ones_are_served(tmp_path):
+    path = tmp_path / "log.db"
+    EventStore(path).close()
+    commit = GroupCommit(lambda: EventStore(path))
+    commit._store.execute("PRAGMA max_page_count = 40")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        commit.append(Entry("t", "big", "", RANK, None, b'"' + b"x" * 300_000 + b'"'))
+    assert commit.append(rank("a")).is_new
+    commit.close()
