@@ -52,6 +52,22 @@ def test_a_bandit_in_loops_is_the_bandit_in_numpy(rule, is_binary):
     np.testing.assert_allclose(fast.probability, slow.probability, atol=near)
 
 
+@pytest.mark.parametrize("width", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("kind", [UpperConfidence, Thompson])
+def test_arms_left_out_by_a_bound_of_their_spread_would_not_have_been_played(kind, width):
+    """Of forty arms most are far from the best; the belief's own moments know of no bound."""
+    world, rule = linear_arms(40, 6, 400, np.random.default_rng(2)), kind(width=width)
+    bandit = LinearBandit([str(a) for a in range(40)], 6, rule=rule, noise=0.1)
+    rng = np.random.default_rng(3)
+    for t, context in enumerate(world.contexts):
+        is_offered = rng.random(40) < 0.7
+        mean, spread = bandit.belief_.moments(context[None])
+        slow = rule.probabilities(mean, spread, is_offered[None], t + 1)[0]
+        decision = bandit.decide(context, [str(a) for a in np.flatnonzero(is_offered)])
+        np.testing.assert_allclose(decision.probabilities, slow, atol=1e-6)
+        bandit.update(decision, float(world.paid[t, decision.place]))
+
+
 @pytest.mark.parametrize(
     "rule", [r for r in RULES if not isinstance(r, Softmax)], ids=lambda r: type(r).__name__
 )

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from penchant.beliefs.linear_weights import LinearWeights
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
-
-# Rank-one updates of an inverse gather rounding; from the precision it is made anew.
-_REFRESH = 2000
 
 
 @dataclass(kw_only=True, eq=False)
@@ -24,17 +21,18 @@ class OnlineLinear:
 
     Rewards with normal noise: ridge regression, precision_a = prior_precision I + sum_t f^(T-t)
     weight_t x_t x_t', mean_a = precision_a^-1 sum_t f^(T-t) weight_t r_t x_t, where f is
-    `forgetting` and T counts the rewards of all arms; the inverse is updated by Sherman and
-    Morrison (1950). Answers yes or no (`is_binary`): logistic regression, each answer by Laplace's
-    approximation to normal belief times likelihood (Spiegelhalter and Lauritzen 1990). The prior
-    itself is never forgotten: directions no longer seen return to it (Russac, Vernade and Cappé
-    2019).
+    `forgetting` and T counts the rewards of all arms. Kept is the root of the inverse, root' root,
+    changed as in Carlson (1973), which keeps its digits however alike features are. Answers yes or
+    no (`is_binary`): logistic regression, each answer by Laplace's approximation to normal belief
+    times likelihood (Spiegelhalter and Lauritzen 1990). The prior itself is never forgotten:
+    directions no longer seen return to it (Russac, Vernade and Cappé 2019). size: of each arm the
+    trace of root' root.
     """
 
-    precision: Float[Array, "A D D"]
-    inverse: Float[Array, "A D D"]
+    root: Float[Array, "A D D"]
     mean: Float[Array, "A D"]
-    rounds: Int[Array, " A"]
+    size: Float[Array, " A"]
+    rounds: list[int]
     prior_precision: float
     forgetting: float
     is_binary: bool
@@ -59,10 +57,10 @@ class OnlineLinear:
             )
         eye = np.broadcast_to(np.eye(num_features), (num_arms, num_features, num_features))
         return cls(
-            precision=prior_precision * eye,
-            inverse=eye / prior_precision,
+            root=eye / np.sqrt(prior_precision),
             mean=np.zeros((num_arms, num_features)),
-            rounds=np.zeros(num_arms, dtype=np.int64),
+            size=np.full(num_arms, num_features / prior_precision),
+            rounds=[0] * num_arms,
             prior_precision=prior_precision,
             forgetting=forgetting,
             is_binary=is_binary,
@@ -74,6 +72,11 @@ class OnlineLinear:
         return len(self.rounds)
 
     @property
+    def covariance(self) -> Float[Array, "A D D"]:
+        """Of each arm's weights, in units of the noise's variance."""
+        return np.einsum("aed,aef->adf", self.root, self.root)
+
+    @property
     def loops(self) -> ModuleType:
         """Compiled where numba is and `is_compiled`; looked up, so that a learner can be copied."""
         return _loops(self.is_compiled)
@@ -82,7 +85,7 @@ class OnlineLinear:
         self, x: Float[Array, " D"], mean: Float[Array, " A"], spread: Float[Array, " A"]
     ) -> None:
         """Fills each arm's mean, x' w, and sqrt(x' precision^-1 x)."""
-        self.loops.moments(self.inverse, self.mean, x, mean, spread)
+        self.loops.moments(self.root, self.mean, x, mean, spread)
 
     def learn(self, arm: int, x: Float[Array, " D"], reward: float, weight: float) -> None:
         """One reward. weight: it counts as so many; nothing happens with 0."""
@@ -90,12 +93,10 @@ class OnlineLinear:
             return
         if self.forgetting < 1.0:
             self.loops.forget(
-                self.precision, self.inverse, self.mean, self.forgetting, self.prior_precision
+                self.root, self.mean, self.size, self.forgetting, self.prior_precision
             )
-        elif self.rounds[arm] % _REFRESH == _REFRESH - 1:
-            self.inverse[arm] = np.linalg.inv(self.precision[arm])
         learn = self.loops.learn_answer if self.is_binary else self.loops.learn
-        learn(self.precision, self.inverse, self.mean, arm, x, reward, weight)
+        learn(self.root, self.mean, self.size, arm, x, reward, weight)
         self.rounds[arm] += 1
 
     def add_arms(self, num: int) -> None:
@@ -107,18 +108,19 @@ class OnlineLinear:
             forgetting=self.forgetting,
             is_binary=self.is_binary,
         )
-        for name in ("precision", "inverse", "mean", "rounds"):
+        for name in ("root", "mean", "size"):
             setattr(self, name, np.concatenate([getattr(self, name), getattr(further, name)]))
+        self.rounds += further.rounds
 
     def belief(self, arms: tuple[str, ...], noise: float) -> LinearWeights:
         """What is known now, as a value that later rewards do not change."""
         return LinearWeights(
             arms=arms,
             mean=self.mean.copy(),
-            covariance=self.inverse.copy(),
+            covariance=self.covariance,
             noise=noise,
             is_binary=self.is_binary,
-            rounds=self.rounds.copy(),
+            rounds=np.array(self.rounds, dtype=np.int64),
         )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit
 
 from penchant.fitting import online_linear_plain
-from penchant.fitting.online_linear_plain import forget as forget  # bound by its inverse
 from penchant.numerics.arrays import Array
 
 
@@ -23,87 +22,95 @@ def _compiled(function: Callable[..., Any]) -> Any:
     return njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(inspect.unwrap(function))
 
 
+# Formulas that loops do not make faster, compiled from where they stand.
+logistic_step = _compiled(online_linear_plain.logistic_step)
+forget = _compiled(online_linear_plain.forget)
+
+
 @_compiled
-def moments(inverse: Array, weights: Array, x: Array, mean: Array, spread: Array) -> None:
-    """Fills mean with x' w_a and spread with sqrt(x' inverse_a x)."""
-    A, D = weights.shape
-    for a in range(A):
-        expected, variance = 0.0, 0.0
-        for d in range(D):
-            row = 0.0
-            for e in range(D):
-                row += inverse[a, d, e] * x[e]
-            expected += weights[a, d] * x[d]
-            variance += row * x[d]
-        mean[a] = expected
-        spread[a] = math.sqrt(max(variance, 0.0))
+def moments(root: Array, weights: Array, x: Array, mean: Array, spread: Array) -> None:
+    """Fills mean with x' w_a and spread with |root_a x|."""
+    means(weights, x, mean)
+    for a in range(len(mean)):
+        spread[a] = spread_of(root, a, x)
+
+
+@_compiled
+def means(weights: Array, x: Array, mean: Array) -> None:
+    """Fills mean with x' w_a."""
+    for a in range(len(mean)):
+        total = 0.0
+        for d in range(len(x)):
+            total += weights[a, d] * x[d]
+        mean[a] = total
+
+
+@_compiled
+def spread_of(root: Array, arm: int, x: Array) -> float:
+    """|root x|: the triangle takes half the products of x' covariance x."""
+    variance = 0.0
+    for d in range(len(x)):
+        total = 0.0
+        for e in range(d + 1):
+            total += root[arm, d, e] * x[e]
+        variance += total * total
+    return math.sqrt(variance)
 
 
 @_compiled
 def learn(
-    precision: Array,
-    inverse: Array,
-    weights: Array,
-    arm: int,
-    x: Array,
-    reward: float,
-    weight: float,
+    root: Array, weights: Array, size: Array, arm: int, x: Array, reward: float, weight: float
 ) -> None:
-    """One reward by Sherman and Morrison's formula."""
-    v = np.empty(len(x))
-    expected, variance = _along(inverse, weights, arm, x, v)
-    gain = weight / (1.0 + weight * variance)
-    _add(precision, inverse, weights, arm, x, v, gain * (reward - expected), weight, gain)
-
-
-# One scalar formula, compiled from where it stands.
-logistic_step = _compiled(online_linear_plain.logistic_step)
+    """One reward."""
+    f = np.empty(len(x))
+    expected, variance = _along(root, weights, arm, x, f)
+    _add(root, weights, size, arm, f, weight / (1.0 + weight * variance) * (reward - expected),
+         weight)  # fmt: skip
 
 
 @_compiled
 def learn_answer(
-    precision: Array,
-    inverse: Array,
-    weights: Array,
-    arm: int,
-    x: Array,
-    reward: float,
-    weight: float,
+    root: Array, weights: Array, size: Array, arm: int, x: Array, reward: float, weight: float
 ) -> None:
     """One answer, yes or no, by a Newton step on its log-likelihood."""
-    v = np.empty(len(x))
-    before, variance = _along(inverse, weights, arm, x, v)
+    f = np.empty(len(x))
+    before, variance = _along(root, weights, arm, x, f)
     step = logistic_step(before, variance, reward, weight)
     p = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, before + step * variance))))
-    information = weight * p * (1.0 - p)
-    gain = information / (1.0 + information * variance)
-    _add(precision, inverse, weights, arm, x, v, step, information, gain)
+    _add(root, weights, size, arm, f, step, weight * p * (1.0 - p))
 
 
 @_compiled
-def _along(inverse: Array, weights: Array, arm: int, x: Array, v: Array) -> Any:
-    """Fills v with inverse x; gives x' w and x' v."""
-    D, expected, variance = len(x), 0.0, 0.0
-    for d in range(D):
+def _along(root: Array, weights: Array, arm: int, x: Array, f: Array) -> Any:
+    """Fills f with root x; gives x' w and |root x|^2."""
+    expected, variance = 0.0, 0.0
+    for d in range(len(x)):
         total = 0.0
-        for e in range(D):
-            total += inverse[arm, d, e] * x[e]
-        v[d] = total
+        for e in range(d + 1):
+            total += root[arm, d, e] * x[e]
+        f[d] = total
         expected += weights[arm, d] * x[d]
-        variance += total * x[d]
+        variance += total * total
     return expected, variance
 
 
 @_compiled
 def _add(
-    precision: Array, inverse: Array, weights: Array, arm: int, x: Array, v: Array,
-    step: float, information: float, gain: float,
-) -> None:  # fmt: skip
-    """weights + step v, precision + information x x', inverse - gain v v'."""
-    D = len(x)
+    root: Array, weights: Array, size: Array, arm: int, f: Array, step: float, information: float
+) -> None:
+    """weights + step root' f, and the root narrowed, in one pass over its rows."""
+    D, before, squares = len(f), 1.0, 0.0
+    passed = np.zeros(D)
     for d in range(D):
-        weights[arm, d] += step * v[d]
-        gained, added = gain * v[d], information * x[d]
-        for e in range(D):
-            inverse[arm, d, e] -= gained * v[e]
-            precision[arm, d, e] += added * x[e]
+        after = before + information * f[d] * f[d]
+        shrink, back = math.sqrt(before / after), information * f[d] / before
+        for e in range(d + 1):
+            old = root[arm, d, e]
+            new = shrink * (old - back * passed[e])
+            passed[e] += f[d] * old
+            squares += new * new
+            root[arm, d, e] = new
+        before = after
+    for d in range(D):
+        weights[arm, d] += step * passed[d]
+    size[arm] = squares

@@ -127,7 +127,7 @@ class LinearBandit:
         is_offered = self._all if offered is None else self._mask(offered)
         probabilities = np.empty(len(self._names))
         place = self._play(x, is_offered, probabilities)
-        probability = float(probabilities[place])
+        probability: float = probabilities.item(place)
         # Any number that is none ends here, without a look at each on the way.
         if not probability > 0.0:
             raise DataError(
@@ -186,13 +186,14 @@ class LinearBandit:
         loops = _loops() if self._is_compiled else None
         in_loops = None if loops is None else self.rule.in_loops(self._step)
         is_share = self.is_binary and self.rule.in_reward
-        chance = self._chance()
         if loops is not None and in_loops is not None:
             name, first, second = in_loops
-            return int(loops.decide(
-                self._weights.inverse, self._weights.mean, x, self.noise, is_share, is_offered,
-                loops.RULES.index(name), first, second, chance, out,
-            ))  # fmt: skip
+            weights = self._weights
+            place: int = loops.decide(
+                weights.root, weights.mean, weights.size, x, self.noise, is_share, is_offered,
+                loops.PLACE[name], first, second, self._chance(), out,
+            )  # fmt: skip
+            return place
         mean, spread = np.empty(len(out)), np.empty(len(out))
         with np.errstate(over="ignore", invalid="ignore"):
             self._weights.moments(x, mean, spread)
@@ -203,7 +204,7 @@ class LinearBandit:
         if is_share:
             mean = expected_share(mean, spread)
         out[:] = self.rule.probabilities(mean[None], spread[None], is_offered[None], self._step)[0]
-        return pick(out, chance)
+        return pick(out, self._chance())
 
     def _chance(self) -> float:
         """Uniform numbers are drawn by the hundred: one by one they take longer than a decision."""

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from penchant.fitting.online_linear_fused import moments
+from penchant.fitting.online_linear_fused import means, spread_of
 from penchant.numerics.arrays import Array
 from penchant.policies.bandits.rules import REACH, STRIDE
 
 # In the order in which `decide` numbers them.
 RULES = ("upper_confidence", "inverse_gap", "inverse_gap_loss", "softmax", "thompson")
+PLACE = {name: place for place, name in enumerate(RULES)}
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -168,24 +169,33 @@ def thompson(
 
 @_compiled
 def decide(
-    inverse: Array, weights: Array, x: Array, noise: float, is_share: bool, offered: Array,
-    rule: int, first: float, second: float, chance: float, out: Array,
+    root: Array, weights: Array, size: Array, x: Array, noise: float, is_share: bool,
+    offered: Array, rule: int, first: float, second: float, chance: float, out: Array,
 ) -> int:  # fmt: skip
     """What is believed of each arm in a context, then the rule: `rule` counts in `RULES`.
 
     is_share: turn log-odds into expected shares first, for rules that count in units of reward.
     All probabilities are NaN for a context with bad numbers.
     """
-    mean, spread = np.empty(len(out)), np.empty(len(out))
-    moments(inverse, weights, x, mean, spread)
+    mean, spread = np.empty(len(out)), np.zeros(len(out))
+    means(weights, x, mean)
+    length, total = 0.0, 0.0
+    for d in range(len(x)):
+        length += x[d] * x[d]
     for k in range(len(out)):
-        if not (math.isfinite(mean[k]) and math.isfinite(spread[k])):
-            out[:] = math.nan
-            return 0
-        spread[k] *= noise
-        if is_share:
-            mean[k] /= math.sqrt(1.0 + math.pi / 8.0 * spread[k] * spread[k])
-            mean[k] = 1.0 / (1.0 + math.exp(-mean[k]))
+        total += mean[k]
+    if not (math.isfinite(length) and math.isfinite(total)):
+        out[:] = math.nan
+        return 0
+    # How far beyond its mean an arm must reach to matter, in standard deviations; 0: not at all.
+    reach = first if rule == 0 else REACH * first if rule == 4 else 0.0
+    if is_share:
+        for k in range(len(out)):
+            s = noise * spread_of(root, k, x)
+            mean[k] = 1.0 / (1.0 + math.exp(-mean[k] / math.sqrt(1.0 + math.pi / 8.0 * s * s)))
+    elif reach > 0.0:
+        _spreads(root, size, x, noise, offered, reach, reach if rule == 0 else -reach,
+                 math.sqrt(length), mean, spread)  # fmt: skip
     if rule == 0:
         return upper_confidence(mean, spread, offered, first, second, chance, out)
     if rule == 1:
@@ -195,6 +205,31 @@ def decide(
     if rule == 3:
         return softmax(mean, spread, offered, first, second, chance, out)
     return thompson(mean, spread, offered, first, second, chance, out)
+
+
+@_compiled
+def _spreads(
+    root: Array, size: Array, x: Array, noise: float, offered: Array, reach: float, least: float,
+    length: float, mean: Array, spread: Array,
+) -> None:  # fmt: skip
+    """Fills spread, with an upper bound for arms that cannot matter.
+
+    |root x| is at most |x| times the root of the covariance's trace. An arm whose mean plus reach
+    of that stays below mean plus `least` spreads of the arm with the largest mean is not best under
+    optimism, nor possibly best for Thompson; nor would it be with its own, smaller spread.
+    """
+    top = -1
+    for k in range(len(mean)):
+        if offered[k] and (top < 0 or mean[k] > mean[top]):
+            top = k
+    spread[top] = noise * spread_of(root, top, x)
+    bar = mean[top] + least * spread[top]
+    for k in range(len(mean)):
+        if k != top and offered[k]:
+            # A little more than the bound, for rounding.
+            spread[k] = 1.000001 * noise * length * math.sqrt(size[k])
+            if mean[k] + reach * spread[k] >= bar - 1e-9 * abs(bar):
+                spread[k] = noise * spread_of(root, k, x)
 
 
 @_compiled
