@@ -1,6 +1,7 @@
 """Five rules on real people's wishes, and who would lose by each: figures for docs/aggregation.md.
 
     python benchmarks/aggregation.py     # prints tables, writes docs/images/losses_*.svg
+                                         # and results/aggregation.json
 
 chatbot_ratings: 100 people rated how well each of five statements on chatbot personalisation says
 what they think, 0 to 4 (statement_votes/). game_platforms: 75 students ranked six platforms; a
@@ -10,17 +11,20 @@ from four classes of voters (a mixture of multinomials by EM), and draws of the 
 give intervals. "No rule" has the worth 0 there: losing is against it.
 """
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 
+from measure import circumstances
 from penchant.evaluation.loss_charts import losses_picture
 from penchant.policies.oneshot.consequences import Verdict, compare_rules
 from penchant.policies.oneshot.social_choice import Rule
 
 DATA = Path(os.environ["PENCHANT_DATA"])
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+RESULTS = Path(__file__).resolve().parent / "results" / "aggregation.json"
 
 
 def table(name: str):
@@ -29,7 +33,8 @@ def table(name: str):
     return pq.read_table(DATA / f"{name}.parquet").to_pandas()
 
 
-def show(name: str, title: str, options: list[str], verdicts: dict[Rule, Verdict]) -> None:
+def show(name: str, title: str, options: list[str], verdicts: dict[Rule, Verdict]) -> dict:
+    """Print the tables, draw the picture, and return what a results file keeps of both."""
     heads = [f"{loss.group} ({loss.voters}) losing" for loss in verdicts["sum"].losses]
     print(f"\n## {title}\n\n| rule | first | {' | '.join(heads)} |")
     print("|---" * (2 + len(verdicts["sum"].losses)) + "|")
@@ -50,9 +55,27 @@ def show(name: str, title: str, options: list[str], verdicts: dict[Rule, Verdict
             f"{verdict.choice.rank[k]} {options[k][:50]} [{verdict.rank_low[k]:g}-"
             f"{verdict.rank_high[k]:g}]" for k in order))  # fmt: skip
     (IMAGES / f"losses_{name}.svg").write_text(losses_picture(verdicts, title) + "\n")
+    return {
+        rule: {
+            "lottery": {options[k]: round(float(verdict.choice.lottery[k]), 4)
+                        for k in np.flatnonzero(verdict.choice.lottery > 1e-9)},
+            "losses": [
+                {"group": loss.group, "voters": loss.voters, "losing": _number(loss.losing),
+                 "losing_low": _number(loss.losing_low), "losing_high": _number(loss.losing_high),
+                 "mean_loss": _number(loss.mean_loss)}
+                for loss in verdict.losses
+            ],
+        }
+        for rule, verdict in verdicts.items()
+    }  # fmt: skip
 
 
-def chatbot() -> None:
+def _number(value: float) -> float | None:
+    """Rounded; nothing where there is none, as an interval without draws."""
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def chatbot() -> dict:
     ratings = table("statement_votes/chatbot_ratings")
     wide = ratings[ratings["sample"] == "validation"].pivot(
         index="participant", columns="statement", values="rating_numeric"
@@ -61,10 +84,10 @@ def chatbot() -> None:
         print(f"S{index + 1}: {statement[:110]}")
     options = [f"S{index + 1}" for index in range(wide.shape[1])]
     verdicts = compare_rules(wide.to_numpy(float), disagreement=np.full(len(wide), -1.0))
-    show("chatbot", "Which statement speaks for 100 people?", options, verdicts)
+    return show("chatbot", "Which statement speaks for 100 people?", options, verdicts)
 
 
-def games() -> None:
+def games() -> dict:
     ranks = table("rankings/game_platforms")
     wide = ranks.pivot(index="respondent_id", columns="platform", values="rank")
     hours = ranks.groupby("respondent_id").hours_per_week.first().loc[wide.index].to_numpy()
@@ -73,10 +96,10 @@ def games() -> None:
         (6.0 - wide.to_numpy(float)) / 5.0, group=group,
         group_names=("never plays", "up to 3 hours a week", "more"),
     )  # fmt: skip
-    show("games", "One platform for 75 students", list(wide.columns), verdicts)
+    return show("games", "One platform for 75 students", list(wide.columns), verdicts)
 
 
-def constitution(num_classes: int = 4, num_options: int = 20, num_draws: int = 100) -> None:
+def constitution(num_classes: int = 4, num_options: int = 20, num_draws: int = 100) -> dict:
     rng = np.random.default_rng(0)
     votes = table("statement_votes/votes").query("conversation == 'ai-constitution-us'")
     texts = table("statement_votes/statements").query(
@@ -110,7 +133,7 @@ def constitution(num_classes: int = 4, num_options: int = 20, num_draws: int = 1
         group=share.argmax(axis=1), group_names=[f"class {k + 1}" for k in range(num_classes)],
         margin=0.05,
     )  # fmt: skip
-    show(
+    return show(
         "constitution",
         "A rule for an AI, from the 20 most divided, for 1,002 people",
         names,
@@ -142,6 +165,5 @@ def classes(
 
 
 if __name__ == "__main__":
-    chatbot()
-    games()
-    constitution()
+    found = {"chatbot": chatbot(), "games": games(), "constitution": constitution()}
+    RESULTS.write_text(json.dumps({**circumstances(None), **found}, indent=1) + "\n")
