@@ -56,13 +56,13 @@ def bradley_terry_strings(world: World) -> Fit:
 
 def bradley_terry_lists(world: World) -> Fit:
     """From Python's lists of names, as evalica takes them."""
-    import pyarrow as pa
+    from penchant.data.readers.table import load_table
 
     names = np.array(_names(world), dtype=object)
     left, right = names[world.first].tolist(), names[world.second].tolist()
     winner = np.array(["model_a", "model_b"], dtype=object)[world.outcome].tolist()
     return lambda: _from_table(
-        world, pa.table({"model_a": left, "model_b": right, "winner": winner})
+        world, load_table({"model_a": left, "model_b": right, "winner": winner}).table
     )
 
 

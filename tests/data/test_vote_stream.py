@@ -139,3 +139,17 @@ def test_names_that_look_like_numbers_stay_names(tmp_path, names, answer):
     assert votes.share.tolist() == [expected[i % 2] for i in range(20)]
     streamed = vote_stream.count_file(path, said).counts
     assert by_name(streamed) == by_name(votes.counts())
+
+
+def test_bad_lines_of_several_blocks_have_the_numbers_of_the_file(tmp_path, small_blocks):
+    table = made()
+    winner = table["winner"].to_pylist()
+    for place in (0, 411, 876):
+        winner[place] = "nobody"
+    path = tmp_path / "votes.csv"
+    pyarrow.csv.write_csv(table.set_column(3, "winner", pa.array(winner)), path)
+    aside = vote_stream.count_file(path, SAID, on_bad_rows="quarantine").quarantined
+    whole = read_votes(path, SAID, on_bad_rows="quarantine").quarantined
+    assert aside["row_number"].to_pylist() == [1, 412, 877]
+    assert aside["reason"].to_pylist() == whole["reason"].to_pylist()
+    assert aside["winner"].to_pylist() == ["nobody"] * 3

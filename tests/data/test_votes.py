@@ -1,5 +1,7 @@
 """Votes: what they keep, how they add up, and how tables and records become votes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from penchant.data.description import Description
 from penchant.data.readers.read import read
 from penchant.data.readers.source import prepare
+from penchant.data.readers.table import load_table
 from penchant.data.readers.votes import (
     VoteColumns,
     counts_from_columns,
@@ -224,3 +227,24 @@ def test_votes_of_two_sets_are_matched_by_name():
     np.testing.assert_array_equal(both.second, [1, 0, 2])
     np.testing.assert_array_equal(both.voter, [0, 0, -1])
     np.testing.assert_array_equal(both.tie, [False, False, True])
+
+
+def test_columns_may_come_as_lists_by_name():
+    columns = {name: table()[name].to_pylist() for name in ("left", "right", "winner")}
+    columns["weight"] = [1.0, 2.0, None]
+    columns["voter"] = ["ann", None, "bob"]
+    said = replace(PAIRS, weight=None, person="voter")
+    votes = read_votes(columns, said).votes
+    plain = read_votes(pa.table(columns), said).votes
+    assert counts_of(votes) == counts_of(plain)
+    assert votes.voter.tolist() == plain.voter.tolist() == [0, -1, 1]
+    assert pa.types.is_dictionary(load_table(columns).table["left"].type)
+    assert load_table({"a": [1, 2], "b": ["x", "y"]}).table["a"].type == pa.int64()
+
+
+@pytest.mark.parametrize(
+    "columns", [{"a": ["x", "y"], "b": ["x"]}, {"a": ["x", 3.5], "b": ["x", "y"]}, {"a": 3}]
+)
+def test_lists_that_make_no_table_are_told_by_their_lengths(columns):
+    with pytest.raises(DataError, match=r"make no table .*: a \(.*expected lists of equal length"):
+        load_table(columns)

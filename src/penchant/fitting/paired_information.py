@@ -21,6 +21,7 @@ from penchant.fitting.paired_terms import Link, OutcomeTerms, Ties, outcome_term
 from penchant.numerics.arrays import Array
 
 _PAIRS_AT_ONCE = 1 << 15  # their terms stay in the cache
+_ROWS_AT_ONCE = 128  # of a matrix that is turned over: two such blocks stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +42,12 @@ class PairedPoint:
     @cached_property
     def information(self) -> "PairedInformation":
         """Minus the Hessian of the log-posterior here."""
+        if self.link == "logit" and (self.ties == "half" or not np.isfinite(self.tie_parameter)):
+            return PairedInformation(
+                first=self.counts.first, second=self.counts.second, weight=self._logit_weight(),
+                cross=np.zeros(self.counts.num_pairs), tie_curvature=0.0, prior=self.prior,
+                island=self.island,
+            )  # fmt: skip
         weight, cross, tie = self.summed(lambda terms: (terms.curvature, terms.cross,
                                                         terms.tie_curvature))  # fmt: skip
         return PairedInformation(
@@ -65,6 +72,17 @@ class PairedPoint:
         if not parts:
             return tuple(np.zeros(0) for _ in pick(self._terms(slice(0))))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _logit_weight(self) -> Float[Array, " Q"]:
+        """n p (1 - p), the same for every outcome: a quarter of what all terms cost."""
+        counts, weight = self.counts, np.empty(self.counts.num_pairs)
+        for start in range(0, counts.num_pairs, _PAIRS_AT_ONCE):
+            rows = slice(start, start + _PAIRS_AT_ONCE)
+            gap = self.strengths[counts.first[rows]] - self.strengths[counts.second[rows]]
+            small = np.exp(-np.abs(gap))
+            votes = counts.first_wins[rows] + counts.second_wins[rows] + counts.ties[rows]
+            weight[rows] = votes * small / (1.0 + small) ** 2
+        return weight
 
     def _votes(self, rows: slice) -> Float[Array, "3 A"]:
         counts = self.counts
@@ -110,9 +128,13 @@ class PairedInformation:
     @cached_property
     def diagonal(self) -> Float[Array, " N"]:
         """Of the information with the tie parameter profiled out."""
-        degree = per_item(self.weight, self.weight, self.first, self.second, self.num_items)
-        degree -= self.border * self.tie_response
+        degree = self.degree - self.border * self.tie_response
         return degree if self.prior is None else degree + self.prior.diagonal()
+
+    @cached_property
+    def degree(self) -> Float[Array, " N"]:
+        """The weights of the pairs of each item, added up."""
+        return per_item(self.weight, self.weight, self.first, self.second, self.num_items)
 
     @cached_property
     def inverse(self) -> Float[Array, "N N"]:
@@ -179,7 +201,9 @@ def dense_covariance(information: PairedInformation) -> Float[Array, "N N"]:
     from scipy.linalg import lapack
 
     N = information.num_items
-    matrix = laplacian(information.first, information.second, information.weight, N)
+    # Only the half above the diagonal is read.
+    matrix = _upper(information.first, information.second, -information.weight, N)
+    np.einsum("ii->i", matrix)[:] = information.degree
     if information.tie_curvature > 0.0:
         matrix -= np.outer(information.border, information.tie_response)
     if information.prior is not None:
@@ -195,19 +219,35 @@ def dense_covariance(information: PairedInformation) -> Float[Array, "N N"]:
             "no standard errors. Fit with a weak prior (`prior_scale`), which bounds them."
         )
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    inverse = np.tril(inverse)
-    inverse += np.tril(inverse, -1).T
+    # Column by column in memory, as LAPACK has it: its transpose is filled from above.
+    _mirror_upper(inverse.T)
     return information.in_gauge(information.in_gauge(inverse).T)
+
+
+def _mirror_upper(matrix: Float[Array, "N N"]) -> None:
+    """What stands above the diagonal is written below it, in place and block by block."""
+    for start in range(0, len(matrix), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        block = np.triu(matrix[rows, rows])
+        matrix[rows, rows] = block + np.triu(block, 1).T
+        matrix[start + _ROWS_AT_ONCE :, rows] = matrix[rows, start + _ROWS_AT_ONCE :].T
 
 
 def laplacian(
     first: Int[Array, " Q"], second: Int[Array, " Q"], weight: Float[Array, " Q"], num_items: int
 ) -> Float[Array, "N N"]:
     """sum over pairs of weight (e_first - e_second) (e_first - e_second)'."""
-    matrix = np.zeros((num_items, num_items))
-    matrix[first, second] = -weight
+    matrix = _upper(first, second, -weight, num_items)
     matrix += matrix.T
     matrix[np.diag_indices(num_items)] = per_item(weight, weight, first, second, num_items)
+    return matrix
+
+
+def _upper(
+    first: Int[Array, " Q"], second: Int[Array, " Q"], weight: Float[Array, " Q"], num_items: int
+) -> Float[Array, "N N"]:
+    matrix = np.zeros((num_items, num_items))
+    matrix[first, second] = weight
     return matrix
 
 

@@ -155,8 +155,7 @@ def _leave_out_unoffered(source: Source) -> None:
     keep = offered | source.bad.bad
     source.notes.append(f"{int((~keep).sum())} of {len(keep)} lines were not on offer")
     source.table = source.table.filter(pa.array(keep))
-    for name in ("line", "bad", "reason"):
-        setattr(source.bad, name, getattr(source.bad, name)[keep])
+    source.bad.leave(keep)
 
 
 def _menus(source: Source) -> _Menus:

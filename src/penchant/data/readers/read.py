@@ -211,10 +211,10 @@ def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     if bad.bad.any():
         place = np.flatnonzero(bad.bad)
         # The file's own lines, before replacements and labels: nothing of them is lost.
-        at = place if source.description.layout in _WHOLE_FILES else bad.line[place] - 1
+        at = place if source.description.layout in _WHOLE_FILES else bad.numbers(place) - 1
         lines = loaded.table.take(pa.array(at))
-        lines = lines.add_column(0, "reason", pa.array(bad.reason[place], pa.string()))
-        parts.append(lines.add_column(0, "row_number", pa.array(bad.line[place])))
+        lines = lines.add_column(0, "reason", bad.reasons(place))
+        parts.append(lines.add_column(0, "row_number", pa.array(bad.numbers(place))))
     if loaded.unparsed:
         numbers, texts, reasons = zip(*loaded.unparsed, strict=True)
         parts.append(

@@ -36,19 +36,30 @@ _MOSTLY_NUMBERS = 0.9
 class BadLines:
     """Which lines cannot be used and why: the first one is raised, or all are set aside.
 
-    `line` holds each line's number in the file, from 1 (the header of a CSV not counted).
+    `line` holds each line's number in the file, from 1 (the header of a CSV not counted); a range,
+    where none was left out, takes no room. `begin` is how many lines of the file came before.
     """
 
     name: str
-    line: Int[Array, " B"]
+    line: Int[Array, " B"] | range
     raises: bool
     header: int = 0
+    begin: int = 0
     bad: Array = field(init=False)
-    reason: Array = field(init=False)
+    # Ten million sound lines need no room for reasons.
+    _reason: Array | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.bad = np.zeros(len(self.line), dtype=bool)
-        self.reason = np.full(len(self.line), None, dtype=object)
+
+    def numbers(self, place: Int[Array, " A"]) -> Int[Array, " A"]:
+        """The numbers in the file of the lines at these places."""
+        here = self.line.start + place if isinstance(self.line, range) else self.line[place]
+        return self.begin + here
+
+    def reasons(self, place: Int[Array, " A"]) -> Any:
+        """Why each of these lines cannot be used, None for a sound one."""
+        return pa.array(self._reasons()[place], pa.string())
 
     def add(
         self, mask: Bool[Array, " B"], column: str, values: Any, expected: str, mend: str
@@ -67,17 +78,28 @@ class BadLines:
         fresh = np.flatnonzero(mask & ~self.bad)
         words = pc.fill_null(_words(values.take(pa.array(fresh))), "missing")
         said = pc.binary_join_element_wise(f"{column} is ", words, f"; expected {expected}", "")
-        self.reason[fresh] = np.asarray(said, dtype=object)
+        self._reasons()[fresh] = np.asarray(said, dtype=object)
         self.bad |= mask
 
     def add_companions(self, mask: Bool[Array, " B"], reason: str) -> None:
         """Marks lines that are sound, but belong to an observation with a bad one."""
         fresh = mask & ~self.bad
-        self.reason[fresh] = reason
+        if fresh.any():
+            self._reasons()[fresh] = reason
         self.bad |= mask
 
+    def leave(self, kept: Bool[Array, " B"]) -> None:
+        """Forgets the lines that are not kept, which are no bad ones."""
+        self.line, self.bad = np.asarray(self.line)[kept], self.bad[kept]
+        self._reason = None if self._reason is None else self._reason[kept]
+
+    def _reasons(self) -> Array:
+        if self._reason is None:
+            self._reason = np.full(len(self.line), None, dtype=object)
+        return self._reason
+
     def place(self, index: int) -> str:
-        number = int(self.line[index])
+        number = self.begin + int(self.line[index])
         at = f" (line {number + self.header} of the file)" if self.header else ""
         return f"row {number}{at}"
 
@@ -224,7 +246,7 @@ def prepare(
     """The table after drops, replacements and labels, with every change noted and counted."""
     description.check_columns(table.column_names, name)
     notes: list[str] = []
-    line = np.arange(1, table.num_rows + 1)
+    line: Array | range = range(1, table.num_rows + 1)
     for rule in description.drop:
         hit = _holds(table[rule.column], rule.values)
         if hit.any():
@@ -234,7 +256,7 @@ def prepare(
                 f"{list(rule.values)}{because})"
             )
             table = table.filter(pa.array(~hit))
-            line = line[~hit]
+            line = np.asarray(line)[~hit]
     for change in description.replace:
         hit = _holds(table[change.where], change.equals)
         because = f": {change.reason}" if change.reason else ""

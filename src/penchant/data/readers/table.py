@@ -1,7 +1,7 @@
 """Files and frames as Arrow tables: Parquet, CSV, JSONL, pandas, Hugging Face datasets."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ def load_table(
     raises: bool = True,
     words: Collection[str] = (),
 ) -> Loaded:
-    """The table in a file, a pandas DataFrame, an Arrow table or a Hugging Face dataset.
+    """The table in a file, a pandas DataFrame, an Arrow table, a Hugging Face dataset, or columns
+    as lists by name.
 
     Lines of a CSV with too few or too many cells raise DataError, or are listed in `unparsed`.
     Columns of a CSV named in `words` are read as they are written: 007 is not 7.
@@ -43,6 +44,8 @@ def load_table(
         return _load_file(Path(data), description or Description(layout="long"), raises, words)
     if isinstance(data, pa.Table):
         return Loaded(table=data, name="the table")
+    if isinstance(data, Mapping):
+        return Loaded(table=_of_lists(data), name="the table")
     if hasattr(data, "to_parquet") and hasattr(data, "iloc"):
         # An index with a name is a column too; a mere row number is not.
         named = any(name is not None for name in data.index.names)
@@ -54,8 +57,34 @@ def load_table(
         return Loaded(table=pa.table(data), name="the table")  # polars, DuckDB and others
     raise DataError(
         f"data of type {type(data).__name__} cannot be read; expected a path, a pandas DataFrame, "
-        "an Arrow table or a Hugging Face dataset. Turn it into one of these first."
+        "an Arrow table, a Hugging Face dataset, or a dict of columns. Turn it into one of these "
+        "first."
     )
+
+
+def _of_lists(columns: Mapping[str, Any]) -> pa.Table:
+    """Columns as lists or arrays by name."""
+    try:
+        return pa.table({str(name): _of_list(values) for name, values in columns.items()})
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
+        found = ", ".join(
+            f"{name} ({len(values) if hasattr(values, '__len__') else type(values).__name__})"
+            for name, values in list(columns.items())[:8]
+        )
+        raise DataError(
+            f"these columns make no table ({_first_sentence(error)}): {found}; expected lists of "
+            "equal length, each of one type. Fill the gaps with None."
+        ) from None
+
+
+def _of_list(values: Any) -> Any:
+    if isinstance(values, list) and isinstance(next(iter(values), None), str):
+        try:
+            # Looked up as they are read: half the time of writing all words out before.
+            return pa.array(values, type=DICTIONARY)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass  # words and something else, of which Arrow says more
+    return pa.array(values)
 
 
 def _load_file(

@@ -74,10 +74,8 @@ def count_file(
     for table, part in _blocks(file, said):
         header = 0 if file.name.lower().endswith(PARQUET) else 1
         source = prepare(table, said, file.name, on_bad_rows == "error", header)
-        source.bad.line = source.bad.line + total.num_lines
+        source.bad.begin = total.num_lines
         total.add(counts_from_columns(source))
-        # Lines are counted from the start of the file, their places from that of the block.
-        source.bad.line = source.bad.line - total.num_lines
         aside = set_aside(Loaded(table=table, name=file.name), source)
         total.put_aside(aside)
         total.num_lines += table.num_rows
@@ -120,8 +118,7 @@ class _Total:
             return
         self.num_bad += table.num_rows
         if sum(part.num_rows for part in self.aside) < _MOST_ASIDE:
-            shifted = pa.array(np.asarray(table["row_number"]) + self.num_lines)
-            self.aside.append(table.set_column(0, "row_number", shifted))
+            self.aside.append(table)
 
     def note(self, notes: Sequence[str]) -> None:
         self.notes |= dict.fromkeys(notes) if len(self.notes) < 100 else {}

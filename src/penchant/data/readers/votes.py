@@ -103,9 +103,10 @@ def set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     place = np.flatnonzero(source.bad.bad)
     if not len(place):
         return None
-    lines = loaded.table.take(pa.array(source.bad.line[place] - 1))
-    lines = lines.add_column(0, "reason", pa.array(source.bad.reason[place], pa.string()))
-    return lines.add_column(0, "row_number", pa.array(source.bad.line[place]))
+    number = source.bad.numbers(place)
+    lines = loaded.table.take(pa.array(number - source.bad.begin - 1))
+    lines = lines.add_column(0, "reason", source.bad.reasons(place))
+    return lines.add_column(0, "row_number", pa.array(number))
 
 
 def vote_description(description: Description, present: Sequence[str]) -> Description:
