@@ -1,0 +1,1 @@
+"""A language model acts on preferences: axes of pure functions, of which methods are made."""

@@ -1,0 +1,122 @@
+"""Losses of a language policy: sums over tokens of weight times what a component says of them.
+
+L = sum over components of sum_{b,t} scale[b,t] weight[b,t] l[b,t], the scale from `aggregation.py`
+with its normaliser, the weight any constant (importance, masks by entropy). A method is a choice of
+credit, ratio and scale, not a trainer. Every loss is to be minimised.
+
+Legend: B rows, T tokens, U units, R rollouts.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array, add_rows, constant, namespace
+from penchant.policies.language.aggregation import aggregate
+from penchant.policies.language.divergence import Estimator, divergence
+from penchant.policies.language.ratio import Level, clipped, log_ratio, truncated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surrogate:
+    """What of the ratio a gradient may use.
+
+    level: one ratio for each token, or for all tokens of a unit (their geometric mean). form:
+    "clipped" (PPO), "plain" (ratio times advantage), "truncated" (the ratio a bounded constant).
+    low, high: how far below and above 1 a ratio counts; worst: `ratio.clipped`.
+    """
+
+    level: Level = "token"
+    form: Literal["clipped", "plain", "truncated"] = "clipped"
+    low: float = 0.2
+    high: float = 0.28
+    worst: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.low <= 1.0 and self.high >= 0.0):
+            raise ConfigError(
+                f"got clipping bounds low={self.low} and high={self.high}; expected low between 0 "
+                "and 1 and high of 0 or more: ratios count from 1 - low to 1 + high."
+            )
+
+
+def to_tokens(values: Float[Array, " U"], unit_of: Int[Array, "B T"]) -> Float[Array, "B T"]:
+    """Each token gets what its unit has; 0 where a token belongs to none."""
+    padded = np.append(values, 0.0)
+    return padded[np.where(unit_of >= 0, unit_of, len(values))]
+
+
+def policy_gradient_loss(
+    logp: Float[Array, "B T"],
+    against: Float[Array, "B T"],
+    advantage: Float[Array, "B T"],
+    unit_of: Int[Array, "B T"],
+    scale: Float[Array, "B T"],
+    config: Surrogate,
+    weight: Float[Array, "B T"] | None = None,
+) -> Float[Array, ""]:
+    """-sum scale weight g(rho, A), rho against the denominator of each row (`ratio.denominator`).
+
+    With no ratio far from 1 its gradient is the score function's, -sum scale weight A grad log pi.
+    """
+    xp = namespace(logp)
+    there = constant(unit_of, logp) >= 0
+    logp = xp.where(there, logp, 0.0)
+    rho = xp.exp(log_ratio(logp, against, constant(unit_of, logp), config.level))
+    credit = constant(advantage, logp)
+    if config.form == "clipped":
+        gain = clipped(rho, credit, config.low, config.high, config.worst)
+    elif config.form == "plain":
+        gain = rho * credit
+    else:
+        gain = truncated(logp, rho, credit, config.high)
+    return aggregate(-gain if weight is None else -gain * constant(weight, logp), scale)
+
+
+def likelihood_loss(
+    logp: Float[Array, "B T"],
+    scale: Float[Array, "B T"],
+    weight: Float[Array, "B T"] | None = None,
+) -> Float[Array, ""]:
+    """-sum scale weight log pi: imitation, anchors to an answer that should stay."""
+    return aggregate(-logp if weight is None else -logp * constant(weight, logp), scale)
+
+
+def divergence_loss(
+    logp: Float[Array, "B T"],
+    other: Float[Array, "B T"],
+    scale: Float[Array, "B T"],
+    estimator: Estimator,
+    weight: Float[Array, "B T"] | None = None,
+) -> Float[Array, ""]:
+    """sum scale weight k(log pi - log pi_other), token by token; see `divergence.py` for what its
+    gradient is and is not."""
+    apart = divergence(logp, other, estimator)
+    return aggregate(apart if weight is None else apart * constant(weight, logp), scale)
+
+
+def regression_loss(
+    logp: Float[Array, "B T"],
+    start: Float[Array, "B T"],
+    advantage: Float[Array, " R"],
+    rollout_of: Int[Array, "B T"],
+    temperature: float,
+) -> Float[Array, ""]:
+    """-mean over rollouts of A log pi - (tau / 2) (log pi - log pi_start)^2, log pi of a response.
+
+    Mirror descent with a squared anchor in place of a ratio (Kimi k1.5, 2025): off-policy steps on
+    one batch stay near where they began. rollout_of: -1 where a token is not trained.
+    """
+    xp = namespace(logp)
+    place = constant(rollout_of, logp)
+    there = place >= 0
+    # One place more than rollouts takes the tokens that belong to none.
+    nothing = constant(np.zeros(len(advantage) + 1), logp)
+    inside = xp.where(there, place, len(advantage)).reshape(-1)
+    total = add_rows(nothing, inside, xp.where(there, logp, 0.0).reshape(-1))[:-1]
+    began = add_rows(nothing, inside, xp.where(there, start, 0.0).reshape(-1))[:-1]
+    credit = constant(advantage, logp)
+    return -xp.mean(credit * total - 0.5 * temperature * (total - began) ** 2)
