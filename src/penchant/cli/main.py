@@ -13,11 +13,13 @@ from penchant.cli.effects import effects
 from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
+from penchant.cli.keys import keys
 from penchant.cli.ope import ope
 from penchant.cli.predict import predict
 from penchant.cli.rank import rank
 from penchant.cli.report import report
-from penchant.cli.score import score, serve
+from penchant.cli.score import score
+from penchant.cli.serve import serve
 from penchant.cli.what_if import what_if
 
 app = typer.Typer(
@@ -55,6 +57,7 @@ app.command()(ope)
 app.command()(report)
 app.command()(score)
 app.command()(serve)
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`penchant score` and `penchant serve`: a reward model's word on texts, as files or over HTTP."""
+"""`penchant score`: a reward model's word on texts, file in, lines out."""
 
 import sys
 from collections.abc import Iterator
@@ -114,49 +114,6 @@ def _write(whole: Iterator[dict[str, Any]], out: Path | None) -> None:
         count = _table(whole, out)
     if out is not None:
         shell.note(f"{count:,} lines written to {out}.")
-
-
-@shell.guarded
-def serve(
-    belief: ModelFolder,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")
-    ] = 8000,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Name under which clients reach it, besides its address; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that keeps the embedding of every text ever posted; without it none is "
-            "kept.",
-            show_default=False,
-        ),
-    ] = None,
-    history: options.HistoryFile = None,
-    description: options.DescriptionFile = None,
-    debug: options.Debug = False,
-) -> None:
-    """Answer rewards over HTTP: POST {"text": ...}, a list of such, or {"rows": [...]} to /score.
-
-    Requests say Content-Type: application/json, and address the server by its address, localhost
-    or a --name. There is no password: listen on other addresses than your own only behind something
-    that has one.
-    """
-    from penchant.serving.scorer_http import ScorerServer
-
-    scorer = load_scorer(belief, history, description, cache)
-    server = ScorerServer(scorer, host, port, name or ())
-    shell.note(f"Rewards on http://{host}:{server.server_port}/score; Ctrl-C ends.")
-    try:
-        server.serve_forever()
-    finally:
-        server.server_close()
 
 
 def load_scorer(

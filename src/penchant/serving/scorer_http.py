@@ -1,7 +1,6 @@
 """Rewards over HTTP with nothing but the standard library: JSON in, JSON out, one text or many."""
 
 import contextlib
-import ipaddress
 import json
 import threading
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from penchant.errors import ConfigError, DataError, PenchantError
 from penchant.models.reward_scorer import RewardScorer
+from penchant.serving.hosts import is_ip, is_loopback
 from penchant.serving.lines import score_lines
 from penchant.serving.plain_json import finite, parsed
 
@@ -49,7 +49,7 @@ class ScorerServer(ThreadingHTTPServer):
         self.turn = threading.Lock()
         self.places = threading.BoundedSemaphore(MOST_AT_ONCE)
         self.names = {"localhost", host.lower(), *(name.lower() for name in names)}
-        self.is_private = _is_loopback(host)
+        self.is_private = is_loopback(host)
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -86,7 +86,7 @@ class ScorerServer(ThreadingHTTPServer):
             name = urlsplit(f"//{authority}").hostname or ""
         except ValueError:
             return False
-        return name in self.names or _is_loopback(name) or (not self.is_private and _is_ip(name))
+        return name in self.names or is_loopback(name) or (not self.is_private and is_ip(name))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """A thread for the connection, unless too many are served already."""
@@ -178,15 +178,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Nothing on the screen for each request; errors are still told there."""
-
-
-def _is_loopback(name: str) -> bool:
-    return name.lower() == "localhost" or (_is_ip(name) and ipaddress.ip_address(name).is_loopback)
-
-
-def _is_ip(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

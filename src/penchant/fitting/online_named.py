@@ -1,0 +1,126 @@
+"""Weights of named features, changed by one reward at a time; columns are made as names appear.
+
+Legend: D columns.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from penchant.beliefs.named_weights import NamedWeights
+from penchant.encoders.named import Column, Menu, NamedColumns
+from penchant.errors import ConfigError
+from penchant.fitting.online_linear import OnlineLinear
+from penchant.numerics.arrays import Array
+
+# Columns are made so many at a time: growing copies the matrices.
+_STEP = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnlineNamedConfig:
+    """prior_precision: of each weight, in units of 1 / noise^2. noise: standard deviation of a
+    reward around its mean. is_binary: rewards are yes (1), no (0) or a share between, and log-odds
+    are linear. forgetting: how much each earlier reward counts when one more arrives (1: as much
+    as ever). most_columns: names beyond so many pairs of features are not learnt; an update takes
+    most_columns^2 operations."""
+
+    prior_precision: float = 1.0
+    noise: float = 0.5
+    is_binary: bool = False
+    forgetting: float = 1.0
+    most_columns: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.noise > 0:
+            raise ConfigError(f"noise is {self.noise}; expected a number above 0.")
+        if self.most_columns < 1:
+            raise ConfigError(f"most_columns is {self.most_columns}; expected 1 or more.")
+
+
+@dataclass(kw_only=True, eq=False)
+class OnlineNamed:
+    """The normal posterior of the weights of named features (`OnlineLinear`, one for all options).
+
+    Rewards in the same order give the same bits. left_out: how often a pair of names found no
+    column.
+    """
+
+    config: OnlineNamedConfig
+    coder: NamedColumns
+    weights: OnlineLinear
+    left_out: int = field(default=0)
+
+    @classmethod
+    def empty(cls, config: OnlineNamedConfig) -> "OnlineNamed":
+        """Before any reward."""
+        return cls(config=config, coder=NamedColumns(), weights=_empty(config, 0))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        config: OnlineNamedConfig,
+        columns: tuple[Column, ...],
+        arrays: dict[str, Array],
+        left_out: int = 0,
+    ) -> "OnlineNamed":
+        """What `arrays` and the columns were taken from, ready to learn on."""
+        weights = _empty(config, len(arrays["mean"][0]))
+        for name in ("root", "mean", "size"):
+            setattr(weights, name, np.array(arrays[name]))
+        weights.rounds = arrays["rounds"].tolist()
+        return cls(config=config, coder=NamedColumns(columns), weights=weights, left_out=left_out)
+
+    def arrays(self) -> dict[str, Array]:
+        """All that was learnt, but for the names of the columns; not copies."""
+        held = self.weights
+        return {"root": held.root, "mean": held.mean, "size": held.size,
+                "rounds": np.array(held.rounds)}  # fmt: skip
+
+    @property
+    def rounds(self) -> int:
+        """Rewards learnt."""
+        return self.weights.rounds[0]
+
+    def learn(self, menu: Menu, place: int, reward: float) -> None:
+        """The option at a place of a menu paid this much."""
+        alone = Menu(menu.context, (menu.ids[place],), (menu.features[place],))
+        self.left_out += self.coder.extend(alone, self.config.most_columns)
+        self._make_room(len(self.coder))
+        coded = self.coder.code(alone)
+        x = np.zeros(self.weights.mean.shape[1])
+        x[coded.columns] = coded.values[0]
+        self.weights.learn(0, x, reward, 1.0)
+
+    def belief(self) -> NamedWeights:
+        """What is known now, as a value that later rewards do not change."""
+        D, noise = len(self.coder), 1.0 if self.config.is_binary else self.config.noise
+        return NamedWeights(
+            columns=self.coder.columns,
+            mean=self.weights.mean[0, :D].copy(),
+            covariance=self.weights.covariance[0, :D, :D].copy(),
+            prior_precision=self.config.prior_precision,
+            noise=noise,
+            is_binary=self.config.is_binary,
+            rounds=self.rounds,
+        )
+
+    def _make_room(self, num: int) -> None:
+        held = self.weights
+        have = held.mean.shape[1]
+        if num <= have:
+            return
+        wider = _empty(self.config, -(-num // _STEP) * _STEP)
+        # Columns without rewards are as the prior has them, and know nothing of the others.
+        wider.root[:, :have, :have] = held.root
+        wider.size += held.size - have / self.config.prior_precision
+        wider.mean[:, :have] = held.mean
+        wider.rounds = held.rounds
+        self.weights = wider
+
+
+def _empty(config: OnlineNamedConfig, num: int) -> OnlineLinear:
+    return OnlineLinear.empty(
+        1, num, prior_precision=config.prior_precision, forgetting=config.forgetting,
+        is_binary=config.is_binary,
+    )  # fmt: skip

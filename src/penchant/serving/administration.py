@@ -1,0 +1,156 @@
+"""What a decision service does besides deciding: people, models, the report."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from penchant.errors import DataError
+from penchant.serving.decision_model import model_config
+from penchant.serving.decision_report import report_of
+from penchant.serving.event_store import EventStore
+from penchant.serving.learner import Student
+from penchant.serving.lessons import taught
+from penchant.serving.models import models_of, promote, put_model, roll_back
+from penchant.serving.people import person_document
+from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.wire import Correction, Limits, checked_value, feedback_body
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A status of HTTP and a document."""
+
+    status: int
+    document: Any
+
+
+Act = Callable[[str, Sequence[str], bytes], Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """right: what a key must be allowed. names: what the path named."""
+
+    act: Act
+    right: str
+    names: tuple[str, ...]
+    has_body: bool = False
+
+
+class Administration:
+    """Slow requests, one at a time, on a connection of their own."""
+
+    def __init__(self, database: Path, limits: Limits) -> None:
+        self._store = EventStore(database, for_reading=True)
+        self._folder = belief_folder(database)
+        self._limits = limits
+        self._turn = threading.Lock()
+        self._routes: dict[tuple[str, str], tuple[Act, str, bool]] = {
+            ("GET", "people/*"): (self._person, "read", False),
+            ("DELETE", "people/*"): (self._erase, "change", False),
+            ("POST", "people/*/corrections"): (self._correct, "change", True),
+            ("GET", "models"): (self._models, "read", False),
+            ("PUT", "models/*"): (self._put, "change", True),
+            ("POST", "models/*/promote"): (self._promote, "change", False),
+            ("POST", "models/rollback"): (self._roll_back, "change", False),
+            ("GET", "report"): (self._report, "read", False),
+        }
+
+    def route(self, method: str, parts: Sequence[str]) -> Route | None:
+        """What is to be done for a path, its parts unquoted; None where there is nothing."""
+        if not parts or parts[0] != "v1":
+            return None
+        for (of, pattern), (act, right, has_body) in self._routes.items():
+            form = pattern.split("/")
+            if of == method and len(form) == len(parts) - 1:
+                pairs = list(zip(form, parts[1:]))
+                if all(own == "*" or own == part for own, part in pairs):
+                    names = tuple(part for own, part in pairs if own == "*")
+                    return Route(self._in_turn(act), right, names, has_body)
+        return None
+
+    def _in_turn(self, act: Act) -> Act:
+        def acted(tenant: str, names: Sequence[str], body: bytes) -> Said:
+            with self._turn:
+                return act(tenant, names, body)
+
+        return acted
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        self._store.close()
+
+    def _person(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models = models_of(self._store, tenant)
+        found = published(belief_file(self._folder, tenant, models.live))
+        learnt = found.learnt if found else Student.beginner(models.configs[models.live]).learnt
+        document = person_document(self._store, tenant, names[0], learnt.belief())
+        if document is None:
+            return _nobody(names[0])
+        return Said(200, {**document, "model": models.live})
+
+    def _erase(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        gone = self._store.erase_person(tenant, names[0])
+        return Said(200, {"erased": gone}) if gone else _nobody(names[0])
+
+    def _correct(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        try:
+            asked = msgspec.json.decode(body, type=Correction)
+        except msgspec.MsgspecError as error:
+            raise DataError(f"the body cannot be used: {error}.") from error
+        kept = self._store.fetch(
+            "SELECT f.kind, f.body FROM entries f JOIN entries e ON e.tenant = f.tenant AND "
+            "e.event_id = f.event_id AND e.entry_id = '' WHERE f.tenant = ? AND f.event_id = ? AND "
+            "f.entry_id = ? AND e.person = ? AND f.entry_id <> ''",
+            tenant, asked.event_id, asked.feedback_id, names[0],
+        )  # fmt: skip
+        if not kept:
+            return Said(404, {"error": "this person has no such feedback; GET /v1/people/{id} "
+                              "tells event_id and feedback_id of each."})  # fmt: skip
+        kind, before = kept[0]
+        value = checked_value(kind, asked.value, self._limits)
+        changed = feedback_body(kind, value, msgspec.json.decode(before)["time"])
+        self._store.correct(tenant, asked.event_id, asked.feedback_id, changed)
+        return Said(200, {"corrected": True})
+
+    def _models(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models, told = models_of(self._store, tenant), []
+        for name, config in models.configs.items():
+            found = published(belief_file(self._folder, tenant, name))
+            mode = "shadow" if name != models.live else "live"
+            told.append({
+                "name": name, "is_apprentice": config.is_apprentice, "mode": mode,
+                "config": msgspec.json.decode(config.as_json()),
+                "belief": found.position.seq if found else 0,
+                "rewards": found.learnt.rounds if found else 0,
+                "columns": len(found.learnt.coder) if found else 0,
+                "columns_left_out": found.learnt.left_out if found else 0,
+                "unusable_feedback": found.unusable if found else 0,
+            })  # fmt: skip
+        return Said(200, {"live": models.live, "before": models.before, "models": told})
+
+    def _put(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        put_model(self._store, tenant, names[0], model_config(body))
+        return Said(200, {"name": names[0]})
+
+    def _promote(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        promote(self._store, tenant, names[0])
+        return Said(200, {"live": names[0]})
+
+    def _roll_back(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        return Said(200, {"live": roll_back(self._store, tenant)})
+
+    def _report(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models = models_of(self._store, tenant)
+        with self._store.reading():
+            last = self._store.position(tenant).seq
+            rounds = [taught(joined) for joined in self._store.joined(tenant, upto=last)]
+        return Said(200, report_of(rounds, models))
+
+
+def _nobody(name: str) -> Said:
+    return Said(404, {"error": f"nothing is known of a person {name!r:.100}."})

@@ -1,0 +1,97 @@
+"""What a model of a decision service is: how it learns and how it decides, told as JSON."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from penchant.errors import ConfigError
+from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
+from penchant.policies.bandits.menus import FirstPolicy, MenuPolicy
+from penchant.policies.bandits.rules import (
+    EpsilonGreedy,
+    Greedy,
+    InverseGap,
+    InverseGapLoss,
+    Rule,
+    Softmax,
+    Thompson,
+    UpperConfidence,
+)
+
+_RULES: dict[str, Any] = {
+    "thompson": Thompson, "inverse_gap": InverseGap, "inverse_gap_loss": InverseGapLoss,
+    "upper_confidence": UpperConfidence, "epsilon_greedy": EpsilonGreedy, "softmax": Softmax,
+    "greedy": Greedy,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """rule: how it decides, one of `policies/bandits/rules.py`; parameters: of the rule. floor:
+    probability shared by all options. is_apprentice: the caller's first option is shown but for
+    the floor, while the model learns. learning: how it learns.
+    """
+
+    rule: str = "thompson"
+    parameters: dict[str, float] = field(default_factory=dict)
+    floor: float = 0.02
+    is_apprentice: bool = False
+    learning: OnlineNamedConfig = field(default_factory=OnlineNamedConfig)
+
+    def __post_init__(self) -> None:
+        # All that can be wrong is told when a model is made, not when it first decides.
+        self.policy()
+        OnlineNamed.empty(self.learning)
+
+    def policy(self) -> MenuPolicy | FirstPolicy:
+        """How it decides. Raises `ConfigError` for an unknown rule or parameter."""
+        rule = self.model_rule()
+        policy = MenuPolicy(rule=rule, floor=self.floor)
+        return FirstPolicy(floor=self.floor) if self.is_apprentice else policy
+
+    def model_rule(self) -> Rule:
+        """The rule with its parameters."""
+        kind = _RULES.get(self.rule)
+        if kind is None:
+            raise ConfigError(f"the rule is {self.rule!r}; expected one of {', '.join(_RULES)}.")
+        known = [each.name for each in dataclasses.fields(kind)]
+        unknown = [name for name in self.parameters if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"the rule {self.rule} has no {', '.join(unknown)}; expected "
+                f"{' or '.join(known) or 'no parameters'}."
+            )
+        return kind(**self.parameters)
+
+    def as_json(self) -> str:
+        """What `model_config` reads."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def model_config(told: str | bytes) -> ModelConfig:
+    """The model that JSON describes. Raises `ConfigError` where it describes none."""
+    try:
+        plain = msgspec.json.decode(told)
+        if isinstance(plain, dict):
+            _refuse_unknown(plain)
+        return msgspec.convert(plain, ModelConfig)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        raise ConfigError(
+            f'the model cannot be used: {error}. Expected JSON such as {{"rule": "thompson"}}.'
+        ) from error
+
+
+def _refuse_unknown(plain: dict[str, Any]) -> None:
+    for given, kind in ((plain, ModelConfig), (plain.get("learning"), OnlineNamedConfig)):
+        known = [each.name for each in dataclasses.fields(kind)]
+        unknown = [name for name in given if name not in known] if isinstance(given, dict) else []
+        if unknown:
+            raise ConfigError(
+                f"a model has no {', '.join(map(str, unknown))}; expected {', '.join(known)}."
+            )

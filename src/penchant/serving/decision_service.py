@@ -1,0 +1,179 @@
+"""What a decision service does with a request, whatever carries it: decide, keep, answer."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penchant.beliefs.named_weights import NamedWeights
+from penchant.encoders.named import Menu
+from penchant.errors import BeliefError
+from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
+from penchant.policies.bandits.menus import FirstPolicy, MenuPolicy, drawn
+from penchant.serving.decision_model import ModelConfig
+from penchant.serving.event_store import RANK, Entry, EventStore, Receipt
+from penchant.serving.group_commit import GroupCommit
+from penchant.serving.keys import DEFAULT_TENANT, Keyring
+from penchant.serving.models import models_of
+from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.wire import (
+    FeedbackAnswer,
+    Limits,
+    RankAnswer,
+    encode,
+    feedback_request,
+    menu_of,
+    rank_request,
+)
+
+# Entries that wait to be written; beyond, clients are asked to come again.
+_MOST_WAITING = 5_000
+_log = logging.getLogger("penchant.service")
+
+
+class BusyError(Exception):
+    """More is waiting to be written than will be soon."""
+
+
+class ConflictError(Exception):
+    """Something else is kept under the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What decides for a tenant. stamp: of the file that the belief was read from."""
+
+    model: str
+    config: ModelConfig
+    policy: MenuPolicy | FirstPolicy
+    belief: NamedWeights
+    seq: int
+    stamp: tuple[int, ...] | None
+
+
+class DecisionService:
+    """Decides and keeps, in one event loop. `refresh` brings it up to date, from any one thread."""
+
+    def __init__(self, database: Path, limits: Limits, generator: np.random.Generator) -> None:
+        self.database = database
+        self.limits = limits
+        self._generator = generator
+        self._loop = asyncio.get_running_loop()
+        self._commit = GroupCommit(lambda: EventStore(database), deliver=self._deliver)
+        self._control = EventStore(database, for_reading=True)
+        self._live: dict[str, _Live] = {}
+        self.keys = Keyring(self._control)
+        self.refresh()
+        # Compiled loops are loaded now, not while the first client waits.
+        self._live[DEFAULT_TENANT].policy.probabilities(
+            OnlineNamed.empty(OnlineNamedConfig()).belief(), Menu({}, ("a", "b"), ({}, {}))
+        )
+
+    def refresh(self) -> None:
+        """Keys, models and beliefs as they are now."""
+        self.keys = Keyring(self._control)
+        for tenant in {DEFAULT_TENANT, *self.keys.tenants}:
+            self._live[tenant] = self._current(tenant)
+
+    def _current(self, tenant: str) -> _Live:
+        models = models_of(self._control, tenant)
+        config = models.configs[models.live]
+        file = belief_file(belief_folder(self.database), tenant, models.live)
+        before = self._live.get(tenant)
+        stamp = _stamp(file)
+        if before and (before.model, before.stamp) == (models.live, stamp):
+            return before
+        try:
+            found = published(file)
+        except BeliefError as error:
+            _log.warning("%s", error)
+            found = None
+            if before and before.model == models.live:
+                return before
+        if found is None:
+            belief, seq = OnlineNamed.empty(config.learning).belief(), 0
+        else:
+            belief, seq = found.learnt.belief(), found.position.seq
+        return _Live(models.live, config, config.policy(), belief, seq, stamp)
+
+    async def rank(self, tenant: str, body: bytes) -> bytes:
+        """The answer to a request to rank, once it is durable; to a repeated one, the answer of the
+        first time. Raises `DataError`, `ConflictError`, `BusyError`, `sqlite3.Error`."""
+        asked = rank_request(body, self.limits)
+        menu, live = menu_of(asked), self._live[tenant]
+        probabilities = live.policy.probabilities(live.belief, menu)
+        places = drawn(probabilities, asked.slots, self._generator)
+        assert asked.event_id is not None
+        answer = encode(RankAnswer(
+            asked.event_id, [menu.ids[place] for place in places],
+            dict(zip(menu.ids, probabilities.tolist())), live.model, live.seq,
+        ))  # fmt: skip
+        receipt = await self._durable(
+            Entry(tenant, asked.event_id, "", RANK, asked.person, body, answer)
+        )
+        if not receipt.is_same:
+            raise ConflictError(
+                f"event {asked.event_id!r:.100} was asked before with other content; expected a "
+                "new event_id for a new question."
+            )
+        return receipt.answer
+
+    async def feedback(self, tenant: str, body: bytes) -> bytes:
+        """The answer to a feedback, once it is durable. Raises as `rank` does."""
+        kept = feedback_request(body, self.limits)
+        receipt = await self._durable(
+            Entry(tenant, kept.event_id, kept.entry_id, kept.kind, None, kept.body)
+        )
+        if not receipt.is_same:
+            raise ConflictError(
+                f"this feedback_id of event {kept.event_id!r:.100} said something else before; "
+                "expected a new feedback_id for something new."
+            )
+        return encode(FeedbackAnswer(True, not receipt.is_new))
+
+    async def _durable(self, entry: Entry) -> Receipt:
+        if self._commit.num_waiting > _MOST_WAITING:
+            raise BusyError
+        future: asyncio.Future[Receipt] = self._loop.create_future()
+
+        def told(said: Receipt | Exception) -> None:
+            # Whoever asked may have left.
+            if future.done():
+                return
+            if isinstance(said, Exception):
+                future.set_exception(said)
+            else:
+                future.set_result(said)
+
+        self._commit.submit(entry, told)
+        return await future
+
+    def _deliver(self, calls: list[Callable[[], None]]) -> None:
+        """From the writing thread: the loop is woken once for a whole transaction."""
+        self._loop.call_soon_threadsafe(_each, calls)
+
+    def numbers(self) -> dict[str, float]:
+        """What is counted of the writer."""
+        return {"transactions": self._commit.num_transactions, "waiting": self._commit.num_waiting}
+
+    def close(self) -> None:
+        """Writes what came, then ends."""
+        self._commit.close()
+        self._control.close()
+
+
+def _each(calls: list[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,0 +1,58 @@
+"""HTTP that waits for nobody: where headers do not come, or never end, the connection does."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Seconds within which headers have to be whole, and bytes that they may have.
+PATIENCE = 10.0
+MOST_BYTES = 32 * 1024
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which itself waits for headers as long as a client likes."""
+
+    patience = PATIENCE
+    _deadline: asyncio.TimerHandle | None = None
+    _is_in_head = True
+    _num_bytes = 0
+
+    # Transports are typed narrower in uvicorn than in asyncio.
+    def connection_made(self, transport: Any) -> None:
+        """From now on there is time to ask."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(self.patience, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request, mostly a whole one: then no clock is set at all."""
+        super().data_received(data)
+        if not self._is_in_head:
+            self._stop()
+            return
+        self._num_bytes += len(data)
+        if self._num_bytes > MOST_BYTES:
+            self.transport.close()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.patience, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request was read."""
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """What follows is a body, for which the application has a clock."""
+        self._is_in_head = False
+        self._num_bytes = 0
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _stop(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

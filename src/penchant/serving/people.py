@@ -1,0 +1,80 @@
+"""What a service knows of a person: what they were shown, what came of it, what is believed."""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from penchant.beliefs.named_weights import NamedWeights
+from penchant.encoders.named import Menu
+from penchant.numerics.arrays import sigmoid
+from penchant.serving.event_store import EventStore, Joined
+from penchant.serving.lessons import taught
+from penchant.serving.wire import kept_answer, kept_rank
+
+_MOST_SHOWN = 100
+_MOST_REASONS = 10
+_OF_PERSON = """
+SELECT f.seq, f.seq, f.event_id, f.entry_id, f.kind, f.body, e.person, e.body, e.answer
+FROM entries e JOIN entries f
+  ON f.tenant = e.tenant AND f.event_id = e.event_id AND f.entry_id <> ''
+WHERE e.tenant = ? AND e.person = ? AND e.entry_id = '' ORDER BY e.seq, f.seq
+"""
+
+
+def person_document(
+    store: EventStore, tenant: str, person: str, belief: NamedWeights
+) -> dict[str, Any] | None:
+    """Decisions and feedback of a person, how far their rewards are from what is expected of
+    everybody, and why the options of their last menu are worth what they are. None of nobody."""
+    asked = store.fetch(
+        "SELECT event_id, body, answer FROM entries WHERE tenant = ? AND person = ? AND "
+        "entry_id = '' ORDER BY seq", tenant, person,
+    )  # fmt: skip
+    if not asked:
+        return None
+    said = [Joined(*row[1:]) for row in store.fetch(_OF_PERSON, tenant, person)]
+    event_id, body, answer = asked[-1]
+    return {
+        "person": person, "decisions": len(asked), "feedback": len(said),
+        "beside_everybody": _beside_everybody(said, belief),
+        "last": {"event_id": event_id, "shown": kept_answer(answer).ranking,
+                 "options": _worths(kept_rank(body), belief)},
+        "history": [
+            {"event_id": each.event_id, "feedback_id": each.entry_id,
+             **msgspec.json.decode(each.feedback), "shown": kept_answer(each.answered).ranking}
+            for each in said[-_MOST_SHOWN:]
+        ],
+    }  # fmt: skip
+
+
+def _beside_everybody(said: list[Joined], belief: NamedWeights) -> dict[str, Any] | None:
+    """Their mean reward less what is expected of anybody shown the same, with its standard error:
+    beyond two of these they differ from the others in what the features do not tell."""
+    gaps = []
+    for joined in said:
+        round_ = taught(joined)
+        if round_.lessons:
+            mean, _ = belief.moments(round_.menu)
+            expected = sigmoid(mean) if belief.is_binary else mean
+            gaps += [each.reward - float(expected[each.place]) for each in round_.lessons]
+    if not gaps:
+        return None
+    error = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps)) if len(gaps) > 1 else None
+    return {"difference": float(np.mean(gaps)), "error": error, "rewards": len(gaps)}
+
+
+def _worths(menu: Menu, belief: NamedWeights) -> list[dict[str, Any]]:
+    mean, spread = belief.moments(menu)
+    return [
+        {"id": name, "worth": float(mean[k]), "error": float(spread[k]),
+         "unit": "log-odds" if belief.is_binary else "reward",
+         "because": [
+             {"feature": feature, "in_context": about, "entry": entry, "weight": weight,
+              "weight_error": error}
+             for (feature, about), entry, weight, error
+             in belief.contributions(menu, k)[:_MOST_REASONS]
+         ]}
+        for k, name in enumerate(menu.ids)
+    ]  # fmt: skip

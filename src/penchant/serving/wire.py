@@ -1,0 +1,214 @@
+"""What clients send to a decision service, decoded, checked against its limits, or refused."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from penchant.encoders.named import Menu, Named
+from penchant.errors import DataError
+
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Name = Annotated[str, Meta(max_length=128)]
+Word = Annotated[str, Meta(max_length=256)]
+Features = Annotated[dict[Name, float | bool | Word], Meta(max_length=256)]
+Kind = Literal["reward", "pick", "ranking", "rating", "edit", "text"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """body: bytes of a request. options: of a rank. pairs: features of an option times features of
+    the context, each with 1 added. number: largest size of a number. text: characters of a text or
+    an edit. rate: requests a second of one key, and as many at once."""
+
+    body: int = 1_000_000
+    options: int = 1_000
+    pairs: int = 4_096
+    number: float = 1e6
+    text: int = 100_000
+    rate: float = 10_000.0
+
+
+class Option(Struct, forbid_unknown_fields=True):
+    """One thing that may be shown. An option without features is known by its id."""
+
+    id: Id
+    features: Features = {}
+
+
+class RankRequest(Struct, forbid_unknown_fields=True):
+    """What to show? slots: how many of the options will be. event_id: made up where left out."""
+
+    options: Annotated[list[Option], Meta(min_length=1)]
+    event_id: Id | None = None
+    person: Id | None = None
+    context: Features = {}
+    slots: Annotated[int, Meta(ge=1)] = 1
+
+
+class FeedbackRequest(Struct, forbid_unknown_fields=True):
+    """What came of it? feedback_id: its name, so that a repetition is recognised; where left out,
+    the content is its name. time: when it happened, seconds since 1970 or ISO 8601; only kept."""
+
+    event_id: Id
+    kind: Kind
+    value: Any
+    feedback_id: Id | None = None
+    time: float | Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Edit(Struct, forbid_unknown_fields=True):
+    """after: what somebody made of a proposal; before: the proposal."""
+
+    after: str
+    before: str | None = None
+
+
+class RankAnswer(Struct):
+    """ranking: what to show, in order. probabilities: of each option to be shown first. model,
+    belief: by what this was decided; belief counts the entries of the log that it has read."""
+
+    event_id: str
+    ranking: list[str]
+    probabilities: dict[str, float]
+    model: str
+    belief: int
+
+
+class FeedbackAnswer(Struct):
+    """duplicate: whether it had been accepted before."""
+
+    accepted: bool
+    duplicate: bool
+
+
+class Correction(Struct, forbid_unknown_fields=True):
+    """The value that a feedback should have had; feedback_id as GET /v1/people/{id} tells it."""
+
+    event_id: Id
+    feedback_id: Annotated[str, Meta(min_length=1, max_length=300)]
+    value: Any
+
+
+_VALUE: dict[str, Any] = {
+    "reward": float, "rating": float, "pick": Id | None, "text": str, "edit": Edit | str,
+    "ranking": Annotated[list[Id], Meta(min_length=1)],
+}  # fmt: skip
+_rank = msgspec.json.Decoder(RankRequest)
+_feedback = msgspec.json.Decoder(FeedbackRequest)
+encode = msgspec.json.encode
+
+
+def rank_request(body: bytes, limits: Limits) -> RankRequest:
+    """A request to rank. Raises `DataError` for what is none, or beyond a limit."""
+    asked: RankRequest = _decoded(_rank, body)
+    options = asked.options
+    if len(options) > limits.options:
+        raise DataError(f"{len(options):,} options came; expected up to {limits.options:,}.")
+    if len({option.id for option in options}) < len(options):
+        raise DataError("two options have the same id; expected an id of its own each.")
+    if asked.slots > len(options):
+        raise DataError(
+            f"slots is {asked.slots}, but {len(options)} options came; expected no more slots."
+        )
+    most = max(len(option.features) for option in options)
+    if (1 + most) * (1 + len(asked.context)) > limits.pairs:
+        raise DataError(
+            f"an option has {most} features and the context {len(asked.context)}; expected up to "
+            f"{limits.pairs:,} pairs of them. Leave out what matters least."
+        )
+    _check_numbers(asked.context, limits)
+    for option in options:
+        _check_numbers(option.features, limits)
+    if asked.event_id is None:
+        asked.event_id = str(uuid.uuid4())
+    return asked
+
+
+def menu_of(asked: RankRequest) -> Menu:
+    """What is to be decided."""
+    options = asked.options
+    return Menu(asked.context, tuple([o.id for o in options]), tuple([o.features for o in options]))
+
+
+def kept_rank(body: bytes) -> Menu:
+    """The menu of a rank that was accepted before."""
+    return menu_of(_rank.decode(body))
+
+
+def kept_answer(answer: bytes) -> RankAnswer:
+    """What was answered to it."""
+    return msgspec.json.decode(answer, type=RankAnswer)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A feedback as the log holds it. entry_id: its name there. body: kind, value, time."""
+
+    event_id: str
+    entry_id: str
+    kind: str
+    body: bytes
+
+
+def feedback_request(body: bytes, limits: Limits) -> Kept:
+    """A feedback. Raises `DataError` for what is none, or beyond a limit."""
+    said: FeedbackRequest = _decoded(_feedback, body)
+    value = checked_value(said.kind, said.value, limits)
+    kept = feedback_body(said.kind, value, said.time)
+    if said.feedback_id is not None:
+        entry_id = f"id:{said.feedback_id}"
+    else:
+        entry_id = f"is:{hashlib.sha256(kept).hexdigest()[:32]}"
+    return Kept(said.event_id, entry_id, said.kind, kept)
+
+
+def feedback_body(kind: str, value: Any, time: float | str | None) -> bytes:
+    """What the log keeps of a feedback."""
+    return encode({"kind": kind, "value": value, "time": time}, order="deterministic")
+
+
+def checked_value(kind: str, value: Any, limits: Limits) -> Any:
+    """The value of a feedback of this kind. Raises `DataError` for another kind of value."""
+    try:
+        value = msgspec.convert(value, _VALUE[kind])
+    except msgspec.ValidationError as error:
+        raise DataError(f"the value of a {kind} cannot be used: {error}.") from error
+    if isinstance(value, float):
+        _check_numbers({"value": value}, limits)
+    size = len(value.after) + len(value.before or "") if isinstance(value, Edit) else 0
+    if kind in ("text", "edit") and (size or len(value)) > limits.text:
+        raise DataError(f"the {kind} is too long; expected up to {limits.text:,} characters.")
+    if kind == "ranking" and len(value) > limits.options:
+        raise DataError(f"the ranking names {len(value):,}; expected up to {limits.options:,}.")
+    if kind == "ranking" and len(set(value)) < len(value):
+        raise DataError("the ranking names an option twice; expected each once.")
+    return value
+
+
+def _check_numbers(named: Named, limits: Limits) -> None:
+    # Any: of words the comparison fails, which is how they are told from numbers.
+    values: Any = named.values()
+    try:
+        # Of numbers alone this is one pass in C.
+        is_fine = not values or (min(values) >= -limits.number and max(values) <= limits.number)
+    except TypeError:
+        numbers = [value for value in values if not isinstance(value, str)]
+        is_fine = all(-limits.number <= value <= limits.number for value in numbers)
+    if not is_fine:
+        raise DataError(
+            f"a number of {dict(named)!r:.200} is too large; expected numbers from "
+            f"-{limits.number:g} to {limits.number:g}, best of about unit size."
+        )
+
+
+def _decoded(decoder: Any, body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the body cannot be used: {error}. Expected what /openapi.json describes."
+        ) from error

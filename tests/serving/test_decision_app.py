@@ -1,0 +1,395 @@
+"""The decision service as its clients meet it: answers, keys, limits, people, models."""
+
+import asyncio
+import functools
+import json
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("msgspec")
+
+from penchant.errors import ConfigError
+from penchant.serving import decision_app
+from penchant.serving.decision_app import DecisionApp
+from penchant.serving.event_store import EventStore
+from penchant.serving.keys import Keyring, add_key, remove_key
+from penchant.serving.learner import Learner
+from penchant.serving.publication import belief_folder
+from penchant.serving.wire import Limits
+from serving.asgi import Caller, living
+
+MENU = {"context": {"hour": 0.5}, "options": [{"id": "a", "features": {"p": 1.0}},
+                                              {"id": "ü/b?", "features": {"p": -1.0}}]}  # fmt: skip
+
+
+def with_app(test=None, **settings):
+    """Run a coroutine beside an application that needs no key."""
+    if test is None:
+        return functools.partial(with_app, **settings)
+
+    def run(tmp_path):
+        async def lived():
+            app = DecisionApp(tmp_path / "log.db", is_insecure=True,
+                              generator=np.random.default_rng(0), **settings)  # fmt: skip
+            async with living(app) as call:
+                await test(call)
+
+        asyncio.run(lived())
+
+    run.__name__, run.__module__ = test.__name__, test.__module__
+    return run
+
+
+def learn(call):
+    """What the learner does beside the service."""
+    store = EventStore(call.app.database, for_reading=True)
+    learner = Learner(store=store, folder=belief_folder(call.app.database))
+    while learner.step():
+        pass
+    store.close()
+    call.app.service.refresh()
+
+
+@with_app
+async def test_a_rank_tells_what_to_show_and_with_what_probability(call):
+    status, said = await call("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
+    assert status == 200
+    assert said["event_id"] == "e"
+    assert said["ranking"][0] in said["probabilities"]
+    assert len(said["ranking"]) == 1
+    assert np.isclose(sum(said["probabilities"].values()), 1.0)
+    assert (said["model"], said["belief"]) == ("default", 0)
+    # What was answered is in the log before the answer: another connection sees it.
+    other = sqlite3.connect(call.app.database)
+    ((kept,),) = other.execute("SELECT answer FROM entries").fetchall()
+    other.close()
+    assert json.loads(kept) == said
+
+
+@with_app
+async def test_a_repeated_rank_gets_the_same_answer_and_a_changed_one_a_conflict(call):
+    said = [await call("POST", "/v1/rank", {"event_id": "e", **MENU}) for _ in range(5)]
+    assert all(each == said[0] for each in said)
+    status, told = await call("POST", "/v1/rank", {"event_id": "e", "person": "bob", **MENU})
+    assert status == 409
+    assert "new event_id" in told["error"]
+
+
+@with_app
+async def test_feedback_is_accepted_late_early_and_twice(call):
+    early = {"event_id": "e", "kind": "reward", "value": 1.0, "feedback_id": "f"}
+    assert await call("POST", "/v1/feedback", early) == (
+        200, {"accepted": True, "duplicate": False}
+    )  # fmt: skip
+    await call("POST", "/v1/rank", {"event_id": "e", **MENU})
+    assert await call("POST", "/v1/feedback", early) == (200, {"accepted": True, "duplicate": True})
+    status, _ = await call("POST", "/v1/feedback", early | {"value": 0.0})
+    assert status == 409
+
+
+@with_app
+async def test_ten_clients_with_the_same_rank_get_one_answer(call):
+    body = {"event_id": "e", **MENU}
+    said = await asyncio.gather(*(call("POST", "/v1/rank", body) for _ in range(10)))
+    assert all(each == said[0] for each in said)
+    assert call.app.service.numbers()["transactions"] < 10
+
+
+@with_app
+async def test_it_learns_what_pays(call):
+    for number in range(60):
+        event = {"event_id": f"{number}", "person": "ann", **MENU}
+        _, said = await call("POST", "/v1/rank", event)
+        value = float(said["ranking"][0] == "a")
+        await call("POST", "/v1/feedback",
+                   {"event_id": f"{number}", "kind": "reward", "value": value})  # fmt: skip
+    learn(call)
+    _, said = await call("POST", "/v1/rank", {"event_id": "last", "person": "ann", **MENU})
+    assert said["probabilities"]["a"] > 0.95
+    assert said["belief"] == 120
+    status, ann = await call("GET", "/v1/people/ann")
+    assert (status, ann["decisions"], ann["feedback"]) == (200, 61, 60)
+    a, b = ann["last"]["options"]
+    assert a["worth"] - b["worth"] > 0.5
+    assert a["because"][0]["feature"] in ("p", "")
+    _, report = await call("GET", "/v1/report")
+    values = {each["policy"]: each for each in report["policies"]}
+    assert report["rounds"] == 60
+    assert values["default"]["value"] > values["uniform"]["value"]
+
+
+@with_app
+async def test_whoever_is_erased_has_no_influence_and_nothing_is_told_of_them(call):
+    for person, value in (("ann", 1.0), ("bob", 0.0)):
+        await call("POST", "/v1/rank", {"event_id": person, "person": person, **MENU})
+        await call("POST", "/v1/feedback", {"event_id": person, "kind": "rating", "value": value})
+    learn(call)
+    assert call.app.service._live["default"].belief.rounds == 2
+    assert await call("DELETE", "/v1/people/ann") == (200, {"erased": 2})
+    learn(call)
+    assert call.app.service._live["default"].belief.rounds == 1
+    assert not call.app.service._live["default"].belief.mean.any()
+    assert (await call("GET", "/v1/people/ann"))[0] == 404
+    assert (await call("DELETE", "/v1/people/ann"))[0] == 404
+    assert (await call("GET", "/v1/people/bob"))[0] == 200
+
+
+@with_app
+async def test_a_corrected_feedback_counts_as_corrected(call):
+    person = "a/b ü"
+    await call("POST", "/v1/rank", {"event_id": "e", "person": person, **MENU})
+    await call("POST", "/v1/feedback", {"event_id": "e", "kind": "reward", "value": 1.0})
+    learn(call)
+    path = "/v1/people/a%2Fb%20%C3%BC"
+    _, told = await call("GET", path)
+    (one,) = told["history"]
+    fixed = {"event_id": "e", "feedback_id": one["feedback_id"], "value": 0.0}
+    assert (await call("POST", f"{path}/corrections", fixed | {"value": "no"}))[0] == 400
+    assert (await call("POST", "/v1/people/bob/corrections", fixed))[0] == 404
+    assert await call("POST", f"{path}/corrections", fixed) == (200, {"corrected": True})
+    learn(call)
+    assert not call.app.service._live["default"].belief.mean.any()
+
+
+@with_app
+async def test_models_are_tried_in_the_shadow_promoted_and_rolled_back(call):
+    greedy = {"rule": "greedy", "floor": 0.0}
+    assert (await call("PUT", "/v1/models/greedy", greedy))[0] == 200
+    assert (await call("PUT", "/v1/models/greedy", greedy))[0] == 200
+    assert (await call("PUT", "/v1/models/greedy", {"rule": "softmax"}))[0] == 400
+    await call("POST", "/v1/rank", {"event_id": "1", **MENU})
+    await call("POST", "/v1/feedback", {"event_id": "1", "kind": "pick", "value": "ü/b?"})
+    learn(call)
+    _, told = await call("GET", "/v1/models")
+    assert {each["name"]: (each["mode"], each["rewards"] > 0) for each in told["models"]} == {
+        "default": ("live", True), "greedy": ("shadow", True)
+    }  # fmt: skip
+    _, report = await call("GET", "/v1/report")
+    assert {each["policy"] for each in report["policies"]} == {"default", "greedy", "uniform"}
+    assert (await call("POST", "/v1/models/nobody/promote"))[0] == 400
+    assert await call("POST", "/v1/models/greedy/promote") == (200, {"live": "greedy"})
+    _, said = await call("POST", "/v1/rank", {"event_id": "2", **MENU})
+    assert (said["model"], said["probabilities"]) == ("greedy", {"a": 0.0, "ü/b?": 1.0})
+    assert await call("POST", "/v1/models/rollback") == (200, {"live": "default"})
+    _, said = await call("POST", "/v1/rank", {"event_id": "3", **MENU})
+    assert said["model"] == "default"
+    assert (await call("POST", "/v1/models/rollback"))[0] == 400
+
+
+@with_app
+async def test_an_apprentice_shows_what_stands_first_and_learns(call):
+    await call("PUT", "/v1/models/young", {"is_apprentice": True, "floor": 0.1})
+    await call("POST", "/v1/models/young/promote")
+    _, said = await call("POST", "/v1/rank", {"event_id": "e", **MENU})
+    assert np.isclose(said["probabilities"]["a"], 0.95)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"rule": "magic"}, {"rule": "greedy", "parameters": {"width": 1}}, {"floor": 2},
+     {"colour": "red"}, {"learning": {"noise": -1}}, {"learning": {"nose": 1}},
+     {"learning": {"forgetting": 0}}, {"parameters": {"width": -1}}, [], "x", b"nonsense"],
+)  # fmt: skip
+def test_models_that_cannot_be_are_refused(tmp_path, bad):
+    @with_app
+    async def run(call):
+        status, told = await call("PUT", "/v1/models/m", bad)
+        assert status == 400
+        assert "expected" in told["error"].lower()
+
+    run(tmp_path)
+
+
+@with_app
+async def test_bodies_are_bounded_in_size_form_and_number(call):
+    assert (await call("POST", "/v1/rank", b"x" * 1_000_001))[0] == 413
+    assert (await call("POST", "/v1/rank", parts=[b"x" * 600_000] * 2))[0] == 413
+    assert (await call("POST", "/v1/rank", b"{}", content_type="text/plain"))[0] == 415
+    assert (await call("POST", "/v1/rank", b"{}", content_length="-1"))[0] == 413
+    assert (await call("POST", "/v1/rank", b"[" * 100_000))[0] == 400
+    many = {"options": [{"id": str(k)} for k in range(100_000)]}
+    assert (await call("POST", "/v1/rank", many))[0] in (400, 413)
+    whole = json.dumps({"event_id": "e", **MENU}).encode()
+    assert (await call("POST", "/v1/rank", parts=[whole[:9], whole[9:]]))[0] == 200
+
+
+@with_app(limits=Limits(rate=3.0))
+async def test_a_key_has_a_rate(call):
+    said = [await call("GET", "/v1/models") for _ in range(4)]
+    assert [status for status, _ in said] == [200, 200, 200, 429]
+    await asyncio.sleep(0.4)
+    assert (await call("GET", "/v1/models"))[0] == 200
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(decision_app, "_PATIENCE", 0.05)
+
+    @with_app
+    async def run(call):
+        assert (await call("POST", "/v1/rank", parts=[b"{", None]))[0] == 408
+
+    run(tmp_path)
+
+
+@with_app
+async def test_what_is_not_there_is_said_so(call):
+    assert (await call("GET", "/v1/nothing"))[0] == 404
+    assert (await call("GET", "/"))[0] == 404
+    assert (await call("GET", "/v1/rank"))[0] == 405
+    assert (await call("GET", "/v1/people/nobody"))[0] == 404
+    _, empty = await call("GET", "/v1/report")
+    assert empty["rounds"] == 0
+
+
+@with_app
+async def test_without_keys_only_requests_by_a_loopback_name_are_answered(call):
+    assert (await call("GET", "/v1/models", host="evil.example"))[0] == 403
+    assert (await call("GET", "/v1/models", origin="http://localhost:8000"))[0] == 403
+    assert (await call("GET", "/v1/models", host="127.0.0.1:8000"))[0] == 200
+
+
+@with_app
+async def test_health_metrics_and_the_description_are_there(call):
+    assert await call("GET", "/health") == (200, {"status": "ok"})
+    await call("POST", "/v1/rank", {"event_id": "e", **MENU})
+    _, text = await call("GET", "/metrics")
+    assert 'penchant_requests_total{path="rank",status="200"} 1' in text
+    assert 'penchant_request_seconds_count{path="rank"} 1' in text
+    _, told = await call("GET", "/openapi.json")
+    assert told["components"]["schemas"]["RankRequest"]["properties"]["options"]["maxItems"] == 1000
+    # Every path that is described is there.
+    for path, methods in told["paths"].items():
+        for method in methods.keys() - {"parameters"}:
+            at = path.replace("{person}", "p").replace("{model}", "default")
+            status, _ = await call(method.upper(), at, b"{}")
+            assert status != 405, path
+            assert status != 404 or "{person}" in path, path
+
+
+def test_a_full_disk_is_a_503_and_nothing_was_acknowledged(tmp_path):
+    @with_app
+    async def run(call):
+        store = call.app.service._commit._store
+        (pages,) = store.fetch("PRAGMA page_count")[0]
+        store.execute(f"PRAGMA max_page_count = {pages}")
+        statuses = [
+            (await call("POST", "/v1/rank", {"event_id": f"{n}", "person": "x" * 200, **MENU}))[0]
+            for n in range(60)
+        ]
+        assert set(statuses) == {200, 503}
+        assert len(store.fetch("SELECT 1 FROM entries")) == statuses.count(200)
+        store.execute("PRAGMA max_page_count = 100000")
+        assert (await call("POST", "/v1/rank", {"event_id": "59", **MENU}))[0] in (200, 409)
+
+    run(tmp_path)
+
+
+@pytest.fixture
+def keys(tmp_path):
+    store = EventStore(tmp_path / "log.db")
+    made = {
+        f"{tenant}/{role}": add_key(store, role, role, tenant)
+        for tenant in ("one", "two")
+        for role in ("app", "analyst", "monitor", "admin")
+    }
+    store.close()
+    return made
+
+
+def test_each_role_may_do_its_part_and_no_more(tmp_path, keys):
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")) as call:
+            asks = {"decide": ("POST", "/v1/rank", {"event_id": "e", **MENU}),
+                    "read": ("GET", "/v1/models"), "monitor": ("GET", "/metrics"),
+                    "change": ("POST", "/v1/models/default/promote")}  # fmt: skip
+            for role, rights in (("app", {"decide"}), ("analyst", {"read", "monitor"}),
+                                 ("monitor", {"monitor"}), ("admin", set(asks))):  # fmt: skip
+                caller = Caller(call.app, keys[f"one/{role}"])
+                found = {right for right, ask in asks.items() if (await caller(*ask))[0] == 200}
+                assert found == rights
+            for wrong in (
+                "",
+                "x",
+                keys["one/admin"][:-1] + "0x",
+                "penchant__",
+                "penchant_\xff_\xff",
+            ):
+                assert (await Caller(call.app, wrong)("GET", "/v1/models"))[0] == 401
+            assert (await call("GET", "/health"))[0] == 200
+
+    asyncio.run(run())
+
+
+def test_tenants_never_meet(tmp_path, keys):
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")) as call:
+            one, two = (Caller(call.app, keys[f"{tenant}/admin"]) for tenant in ("one", "two"))
+            await one("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
+            await two("POST", "/v1/feedback", {"event_id": "e", "kind": "reward", "value": 9.0})
+            await one("PUT", "/v1/models/mine", {"rule": "greedy"})
+            assert (await two("GET", "/v1/people/ann"))[0] == 404
+            assert (await two("DELETE", "/v1/people/ann"))[0] == 404
+            assert (await two("POST", "/v1/models/mine/promote"))[0] == 400
+            learn(call)
+            _, ann = await one("GET", "/v1/people/ann")
+            assert ann["feedback"] == 0
+            # The same name elsewhere is another event.
+            assert (await two("POST", "/v1/rank", {"event_id": "e", **MENU}))[0] == 200
+            _, told = await two("GET", "/v1/models")
+            assert [each["name"] for each in told["models"]] == ["default"]
+
+    asyncio.run(run())
+
+
+def test_a_removed_key_opens_nothing_after_a_refresh(tmp_path, keys):
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")) as call:
+            admin = Caller(call.app, keys["one/admin"])
+            assert (await admin("GET", "/v1/models"))[0] == 200
+            store = EventStore(tmp_path / "log.db")
+            remove_key(store, "admin", "one")
+            store.close()
+            await asyncio.sleep(1.2)
+            assert (await admin("GET", "/v1/models"))[0] == 401
+
+    asyncio.run(run())
+
+
+def test_keys_are_kept_as_digests_alone(tmp_path, keys):
+    store = EventStore(tmp_path / "log.db")
+    ring = Keyring(store)
+    token = keys["one/app"]
+    assert ring.principal(f"Bearer {token}".encode()).tenant == "one"
+    assert ring.principal(f"bearer {token}".encode()).role == "app"
+    with pytest.raises(ConfigError, match="another name"):
+        add_key(store, "app", "app", "one")
+    with pytest.raises(ConfigError, match="role"):
+        add_key(store, "new", "king", "one")
+    with pytest.raises(ConfigError, match="tenant"):
+        add_key(store, "new", "app", "../x")
+    store.close()
+    content = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert token.rpartition("_")[2].encode() not in content
+
+
+def test_a_damaged_log_is_told_at_the_start(tmp_path):
+    (tmp_path / "log.db").write_bytes(b"no database" * 1000)
+
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")):
+            pass
+
+    with pytest.raises(AssertionError, match="damaged"):
+        asyncio.run(run())
+
+
+def test_threads_of_a_service_end_with_it(tmp_path):
+    @with_app
+    async def run(call):
+        await call("POST", "/v1/rank", {"event_id": "e", **MENU})
+
+    run(tmp_path)
+    assert "group commit" not in {thread.name for thread in threading.enumerate()}

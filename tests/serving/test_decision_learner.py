@@ -1,0 +1,222 @@
+"""The learner: what it publishes is what a refit from the log gives, bit by bit."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("msgspec")
+
+from penchant.errors import BeliefError
+from penchant.serving import learner as learning
+from penchant.serving.decision_model import ModelConfig
+from penchant.serving.event_store import RANK, Entry, EventStore, Joined
+from penchant.serving.learner import Learner, only_one, refit
+from penchant.serving.lessons import Lesson, taught
+from penchant.serving.models import put_model
+from penchant.serving.publication import belief_file, belief_folder, publish, published
+
+CONFIG = ModelConfig()
+IDS = ["a", "b", "c"]
+
+
+def rank(number, rng, person="ann"):
+    options = [{"id": i, "features": {"p": float(rng.normal())}} for i in IDS]
+    asked = {"event_id": str(number), "person": person, "context": {"hour": float(rng.normal())},
+             "options": options}  # fmt: skip
+    order = [IDS[k] for k in rng.permutation(3)[:2]]
+    answer = {"event_id": str(number), "ranking": order, "probabilities": dict.fromkeys(IDS, 1 / 3),
+              "model": "default", "belief": 0}  # fmt: skip
+    return Entry("t", str(number), "", RANK, person, json.dumps(asked).encode(),
+                 json.dumps(answer).encode())  # fmt: skip
+
+
+def feedback(number, rng, kind="reward"):
+    value = {"reward": float(rng.normal()), "pick": "b", "ranking": ["c", "a"], "text": "why"}[kind]
+    body = json.dumps({"kind": kind, "value": value, "time": None}).encode()
+    return Entry("t", str(number), f"id:{kind}", kind, None, body)
+
+
+def log(path, order, seed=0):
+    rng = np.random.default_rng(seed)
+    entries = [rank(n, rng, "ann" if n % 2 else "bob") for n in range(12)]
+    entries += [feedback(n, rng, kind) for n in range(14) for kind in ("reward", "pick", "text")]
+    store = EventStore(path)
+    for at in order:
+        store.append([entries[at]])
+    return store
+
+
+def same(first, second):
+    assert first.coder.columns == second.coder.columns
+    one, other = first.arrays(), second.arrays()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_what_is_published_is_a_refit_however_it_was_read(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("log")
+    order = data.draw(st.permutations(range(12 + 14 * 3)))
+    cut = data.draw(st.integers(0, len(order)))
+    learning._AT_ONCE = data.draw(st.integers(1, 60))
+    try:
+        store = log(folder / "log.db", order[:cut])
+        beliefs = belief_folder(folder / "log.db")
+        learner = Learner(store=store, folder=beliefs)
+        for _ in range(data.draw(st.integers(0, 5))):
+            learner.step()
+        # It is killed, and more comes before another takes over.
+        store.close()
+        store = log(folder / "log.db", order)
+        learner = Learner(store=store, folder=beliefs)
+        while learner.step():
+            pass
+    finally:
+        learning._AT_ONCE = 4_000
+    found = published(belief_file(beliefs, "t", "default"))
+    whole = refit(store, "t", CONFIG, store.position("t").seq)
+    same(found.learnt, whole.learnt)
+    assert found.unusable == whole.unusable == 12
+    same(found.learnt, refit(store, "t", CONFIG, found.position.seq).learnt)
+    store.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    held = log(tmp_path / "log.db", range(54))
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def learner(store):
+    return Learner(store=store, folder=belief_folder(store.path))
+
+
+def current(store, model="default"):
+    return published(belief_file(belief_folder(store.path), "t", model))
+
+
+def test_erasing_somebody_is_a_refit_without_them(store, learner, tmp_path):
+    learner.step()
+    before = current(store)
+    store.erase_person("t", "ann")
+    learner.step()
+    after = current(store)
+    assert after.position.epoch == 1
+    assert 0 < after.learnt.rounds < before.learnt.rounds
+    # A log that never held them says the same.
+    bob = [n for n in range(12) if not n % 2] + [12 + 3 * n + k for n in range(0, 14, 2)
+                                                 for k in range(3)]  # fmt: skip
+    never = log(tmp_path / "never.db", bob)
+    same(after.learnt, refit(never, "t", CONFIG, 10**6).learnt)
+    never.close()
+
+
+def test_a_refit_is_not_published_before_its_end(store, learner, monkeypatch):
+    learner.step()
+    before = current(store)
+    store.correct("t", "0", "id:reward", b'{"kind": "reward", "value": 5.0, "time": null}')
+    monkeypatch.setattr(learning, "_AT_ONCE", 20)
+    assert learner.step()
+    assert current(store).position == before.position
+    while learner.step():
+        pass
+    assert current(store).position.epoch == 1
+
+
+def test_a_damaged_belief_is_made_anew_from_the_log(store, learner):
+    learner.step()
+    file = belief_file(belief_folder(store.path), "t", "default")
+    good = published(file)
+    content = bytearray(file.read_bytes())
+    for at in (-5, 20, len(content) // 2):
+        broken = content.copy()
+        broken[at] ^= 0xFF
+        file.write_bytes(broken)
+        with pytest.raises(BeliefError, match="Delete it"):
+            published(file)
+    file.write_bytes(content[: len(content) // 2])
+    Learner(store=store, folder=belief_folder(store.path)).step()
+    same(published(file).learnt, good.learnt)
+
+
+def test_a_belief_that_is_being_written_is_not_seen(store, learner, monkeypatch):
+    learner.step()
+    before = current(store)
+    store.append([feedback(3, np.random.default_rng(5), "ranking")])
+
+    def dies(fd):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("penchant.serving.publication.os.fsync", dies)
+    with pytest.raises(OSError, match="no space"):
+        learner.step()
+    same(current(store).learnt, before.learnt)
+    monkeypatch.undo()
+    Learner(store=store, folder=belief_folder(store.path)).step()
+    assert current(store).learnt.rounds > before.learnt.rounds
+
+
+def test_a_model_that_comes_later_reads_the_whole_log(store, learner):
+    learner.step()
+    put_model(store, "t", "late", ModelConfig(rule="greedy"))
+    learner.step()
+    same(current(store, "late").learnt, current(store).learnt)
+
+
+def test_one_process_learns_at_a_time(tmp_path):
+    with only_one(tmp_path / "log.db") as first:
+        assert first
+        with only_one(tmp_path / "log.db") as second:
+            assert not second
+    with only_one(tmp_path / "log.db") as again:
+        assert again
+
+
+def test_the_learner_runs_until_told_to_stop(store):
+    stop = threading.Event()
+    thread = threading.Thread(target=learning.run, args=(store.path, stop))
+    thread.start()
+    file = belief_file(belief_folder(store.path), "t", "default")
+    for _ in range(200):
+        if file.exists():
+            break
+        stop.wait(0.05)
+    stop.set()
+    thread.join()
+    same(published(file).learnt, refit(store, "t", CONFIG, 10**6).learnt)
+
+
+def test_publishing_needs_no_feedback(tmp_path):
+    store = EventStore(tmp_path / "log.db")
+    publish(tmp_path / "x" / "m.safetensors", refit(store, "t", CONFIG, 0).publication())
+    assert published(tmp_path / "x" / "m.safetensors").learnt.belief().rounds == 0
+    assert published(tmp_path / "none.safetensors") is None
+    store.close()
+
+
+def lessons(kind, value, shown=("b", "a")):
+    asked = {"event_id": "e", "options": [{"id": i} for i in IDS]}
+    answer = {"event_id": "e", "ranking": shown, "probabilities": {}, "model": "m", "belief": 0}
+    said = [json.dumps(each).encode() for each in
+            ({"kind": kind, "value": value, "time": None}, asked, answer)]  # fmt: skip
+    return taught(Joined(1, "e", "f", kind, said[0], None, said[1], said[2])).lessons
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("reward", 2.5, {1: 2.5}), ("rating", 4.0, {1: 4.0}), ("pick", "a", {1: 0.0, 0: 1.0}),
+        ("pick", None, {1: 0.0, 0: 0.0}), ("pick", "c", {1: 0.0, 0: 0.0, 2: 1.0}),
+        ("pick", "z", {}), ("ranking", ["c", "a", "b"], {2: 1.0, 0: 0.5, 1: 0.0}),
+        ("ranking", ["c", "z"], {}), ("ranking", ["c"], {}), ("text", "why", {}),
+        ("edit", "new", {}),
+    ],
+)  # fmt: skip
+def test_each_kind_of_feedback_teaches_what_is_said_of_it(kind, value, expected):
+    assert lessons(kind, value) == tuple(Lesson(*each) for each in expected.items())
