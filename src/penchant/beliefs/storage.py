@@ -19,6 +19,21 @@ JSON_NAME, ARRAYS_NAME = "belief.json", "belief.safetensors"
 
 def save_belief(belief: Belief, folder: Path) -> None:
     """Write both files; each appears whole or not at all, the JSON last."""
+    save_value(belief, folder)
+
+
+def load_belief(folder: Path) -> Belief:
+    """Read a belief. Raises `BeliefError` where the folder is damaged or of another format."""
+    belief = load_value(folder)
+    if not isinstance(belief, Belief):
+        raise BeliefError(
+            f"{folder / JSON_NAME} describes a {type(belief).__name__}; expected a Belief."
+        )
+    return belief
+
+
+def save_value(belief: object, folder: Path) -> None:
+    """Any frozen dataclass of penchant, as `save_belief` writes a belief."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
@@ -36,8 +51,8 @@ def save_belief(belief: Belief, folder: Path) -> None:
     _write_whole(folder / JSON_NAME, json.dumps(document, indent=1).encode())
 
 
-def load_belief(folder: Path) -> Belief:
-    """Read a belief. Raises `BeliefError` where the folder is damaged or of another format."""
+def load_value(folder: Path) -> object:
+    """What `save_value` wrote. Raises `BeliefError` where it is damaged or of another format."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -81,12 +96,8 @@ def load_belief(folder: Path) -> Belief:
             f"{folder / JSON_NAME} was changed after it was written (its checksum differs). "
             "Restore the file or fit again."
         )
-    belief = from_plain(plain, arrays)
-    if not isinstance(belief, Belief):
-        raise BeliefError(
-            f"{folder / JSON_NAME} describes a {type(belief).__name__}; expected a Belief."
-        )
-    return belief
+    found: object = from_plain(plain, arrays)
+    return found
 
 
 def _digest(plain: object) -> str:

@@ -58,6 +58,29 @@ def spread_of(root: Array, arm: int, x: Array) -> float:
 
 
 @_compiled
+def narrow(root: Array, f: Array, information: float) -> float:
+    """The root of one covariance after x was observed, where f = root x; gives its trace."""
+    return _narrow(root, f, information, np.zeros(len(f)))
+
+
+@_compiled
+def _narrow(root: Array, f: Array, information: float, passed: Array) -> float:
+    """Adds root' f to passed on the way."""
+    before, squares = 1.0, 0.0
+    for d in range(len(f)):
+        after = before + information * f[d] * f[d]
+        shrink, back = math.sqrt(before / after), information * f[d] / before
+        for e in range(d + 1):
+            old = root[d, e]
+            new = shrink * (old - back * passed[e])
+            passed[e] += f[d] * old
+            squares += new * new
+            root[d, e] = new
+        before = after
+    return squares
+
+
+@_compiled
 def learn(
     root: Array, weights: Array, size: Array, arm: int, x: Array, reward: float, weight: float
 ) -> None:
@@ -99,18 +122,7 @@ def _add(
     root: Array, weights: Array, size: Array, arm: int, f: Array, step: float, information: float
 ) -> None:
     """weights + step root' f, and the root narrowed, in one pass over its rows."""
-    D, before, squares = len(f), 1.0, 0.0
-    passed = np.zeros(D)
-    for d in range(D):
-        after = before + information * f[d] * f[d]
-        shrink, back = math.sqrt(before / after), information * f[d] / before
-        for e in range(d + 1):
-            old = root[arm, d, e]
-            new = shrink * (old - back * passed[e])
-            passed[e] += f[d] * old
-            squares += new * new
-            root[arm, d, e] = new
-        before = after
-    for d in range(D):
+    passed = np.zeros(len(f))
+    size[arm] = _narrow(root[arm], f, information, passed)
+    for d in range(len(f)):
         weights[arm, d] += step * passed[d]
-    size[arm] = squares

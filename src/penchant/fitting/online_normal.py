@@ -1,0 +1,61 @@
+"""Normal laws of weights after one more thing was told of them.
+
+Legend: D weights, E worths and own parameters that an answer speaks of, R numbers it tells.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.normal_law import DiagonalNormal, FullNormal, NormalLaw
+from penchant.numerics.arrays import Array
+
+
+def learnt(
+    law: NormalLaw, plan: Float[Array, "E D"], step: Float[Array, " E"], told: Float[Array, "E R"]
+) -> NormalLaw:
+    """The mean moves by covariance plan' step; told' plan w is known with unit noise each.
+
+    Of a diagonal law covariances are left out again afterwards (assumed density filtering with a
+    factorised law, as in Graepel et al. 2010).
+    """
+    if isinstance(law, FullNormal):
+        root = law.root.copy()
+        for direction in (plan.T @ told).T:
+            _narrow()(root, root @ direction, 1.0)
+        return FullNormal(mean=law.mean + law.root.T @ (law.root @ (plan.T @ step)), root=root)
+    assert isinstance(law, DiagonalNormal)
+    used = np.flatnonzero(plan.any(axis=0))
+    direction, mean, variance = plan[:, used].T @ told, law.mean.copy(), law.variance.copy()
+    mean[used] += variance[used] * (plan[:, used].T @ step)
+    along = variance[used][:, None] * direction
+    inner = np.eye(told.shape[1]) + direction.T @ along
+    variance[used] -= (along * np.linalg.solve(inner, along.T).T).sum(axis=1)
+    return DiagonalNormal(mean=mean, variance=variance)
+
+
+def relaxed(law: NormalLaw, prior: NormalLaw, kept: float) -> NormalLaw:
+    """Weights that have moved on: deviations from the prior shrink to `kept` of themselves, and as
+    much doubt comes in as makes the prior again where nothing is known (an autoregression whose
+    lasting law is the prior)."""
+    mean = prior.mean + kept * (law.mean - prior.mean)
+    if isinstance(law, FullNormal) and isinstance(prior, FullNormal):
+        fresh = (1.0 - kept**2) * prior.root.T @ prior.root
+        return FullNormal.of(mean, kept**2 * law.root.T @ law.root + fresh)
+    assert isinstance(law, DiagonalNormal)
+    assert isinstance(prior, DiagonalNormal)
+    variance = kept**2 * law.variance + (1.0 - kept**2) * prior.variance
+    return DiagonalNormal(mean=mean, variance=variance)
+
+
+@functools.cache
+def _narrow() -> Callable[..., Any]:
+    """In compiled loops where numba is."""
+    try:
+        from penchant.fitting.online_linear_fused import narrow
+    except ImportError:
+        from penchant.fitting.online_linear_plain import narrow
+    return narrow

@@ -1,0 +1,69 @@
+"""Rules on options whose worths are uncertain together, as where they share part-worths.
+
+Legend: K options, N points.
+"""
+
+import functools
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.numerics.arrays import Array, ndtr, sigmoid
+from penchant.numerics.draws import draw_uniforms
+from penchant.policies.bandits.rules import Rule, Thompson
+
+# So many points make a probability known to some 0.01.
+NUM_POINTS = 1024
+
+
+def menu_probabilities(
+    rule: Rule,
+    mean: Float[Array, " K"],
+    covariance: Float[Array, "K K"],
+    step: int,
+    bar: float | None = None,
+) -> Float[Array, " K"]:
+    """The rule's probability of each option of one menu.
+
+    Thompson's rule reads all covariances; the others, as published, each option's own spread. bar:
+    worths are log-odds of a yes above it; rules that count in units of reward are then given
+    expected shares.
+    """
+    if isinstance(rule, Thompson):
+        return best_together(mean, rule.width**2 * covariance)
+    spread = np.sqrt(np.diag(covariance))
+    if bar is not None and rule.in_reward:
+        # MacKay (1992), as `linear.expected_share`.
+        mean = sigmoid((mean - bar) / np.sqrt(1.0 + np.pi / 8.0 * spread**2))
+    everything = np.ones((1, len(mean)), dtype=bool)
+    return np.asarray(rule.probabilities(mean[None], spread[None], everything, step)[0])
+
+
+def best_together(mean: Float[Array, " K"], covariance: Float[Array, "K K"]) -> Float[Array, " K"]:
+    """P(option k is the largest) under a joint normal law; exact for two, else the share of a
+    thousand evenly spread points, always the same ones. Equal worths share evenly."""
+    if len(mean) == 2:
+        variance = covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1]
+        gap = mean[0] - mean[1]
+        size = 1e-12 * max(1.0, float(np.abs(mean).max()))
+        if variance > size**2:
+            first = float(ndtr(np.array(gap / np.sqrt(variance))))
+        else:
+            first = 0.5 if abs(gap) <= size else float(gap > 0)
+        return np.array([first, 1.0 - first])
+    value, vector = np.linalg.eigh(covariance)
+    # What rounding left of no doubt at all would part options that are one and the same.
+    root = vector * np.sqrt(np.where(value > 1e-13 * value[-1], value, 0.0))
+    worth = mean + _points(len(mean)) @ root.T
+    top = worth.max(axis=1, keepdims=True)
+    is_best = worth >= top - 1e-9 * np.maximum(1.0, np.abs(top))
+    return np.asarray((is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+@functools.lru_cache(maxsize=32)
+def _points(num: int) -> Float[Array, "N K"]:
+    from scipy.special import ndtri
+
+    uniforms = draw_uniforms("sobol" if num <= 1000 else "random", 1, num, NUM_POINTS,
+                             np.random.default_rng(0))[0]  # fmt: skip
+    return np.asarray(ndtri(uniforms.T))

@@ -1,0 +1,216 @@
+"""A bandit on menus that change: options are what their features say, whoever offers them.
+
+Legend: K options, D features.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.beliefs.normal_law import DiagonalNormal, FullNormal, NormalLaw
+from penchant.beliefs.online_worths import OnlineWorths
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_contract import Channel
+from penchant.fitting.online_answers import OnlineAnswers, nothing_known
+from penchant.numerics.arrays import Array
+from penchant.policies.bandits.answers import answer_on
+from penchant.policies.bandits.joint import menu_probabilities
+from penchant.policies.bandits.linear import pick
+from penchant.policies.bandits.rules import Rule, Thompson
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MenuBanditConfig:
+    """prior_scale: standard deviation of a part-worth before any answer (utility per unit of its
+    feature). person_scale: of what sets a person apart in it; 0: people do not differ. half_life:
+    after how long half of what was learnt is forgotten, in units of `time` (of answers, where no
+    times are given); None: never. noise: standard deviation of real rewards around worths.
+    is_sparse: keep no covariances between part-worths, for thousands of features."""
+
+    prior_scale: float = 1.0
+    person_scale: float = 0.0
+    half_life: float | None = None
+    noise: float = 1.0
+    is_sparse: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prior_scale < np.inf or not 0 <= self.person_scale < np.inf:
+            raise ConfigError(
+                f"prior_scale is {self.prior_scale} and person_scale {self.person_scale}; expected "
+                "numbers above 0 (person_scale 0 where people do not differ)."
+            )
+
+    def prior(self, num_features: int, channels: Sequence[Channel]) -> OnlineWorths:
+        """What is believed before any answer."""
+        apart = None if self.person_scale == 0 else self._law(num_features, self.person_scale)
+        return nothing_known(
+            channels, self._law(num_features, self.prior_scale), apart=apart,
+            half_life=self.half_life, noise=self.noise,
+        )  # fmt: skip
+
+    def _law(self, num_features: int, scale: float) -> NormalLaw:
+        mean, variance = np.zeros(num_features), np.full(num_features, scale**2)
+        if self.is_sparse:
+            return DiagonalNormal(mean=mean, variance=variance)
+        return FullNormal(mean=mean, root=np.diag(np.sqrt(variance)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MenuDecision:
+    """What was shown, best guess first, and with what probability: all that a log needs.
+
+    names, features, probabilities: of the whole menu, in the order it came; the probability of
+    standing in front. order: places of those shown, the first in front.
+    """
+
+    names: tuple[str, ...]
+    features: Float[Array, "K D"]
+    probabilities: Float[Array, " K"]
+    order: tuple[int, ...]
+    person: str | None = None
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """Names of those shown."""
+        return tuple(self.names[k] for k in self.order)
+
+    @property
+    def probability(self) -> float:
+        """Of what stands in front."""
+        return float(self.probabilities[self.order[0]])
+
+
+class MenuBandit:
+    """Options by their features, people by name, and whatever they answer.
+
+    decide -> people answer -> update, as late and in whatever order answers come; an answer that
+    never comes teaches nothing (it is missing, not "no"). Weights are shared by all options; for
+    weights of an option's own, and of options and situation together, give them features of their
+    own (`penchant.encoders.hashed`), which is the disjoint and the hybrid model of Li et al.
+    (2010). channels: likelihoods of the kinds of feedback that may come, such as `Choice()` for
+    picks, `Ranking()`, `Pair()`, `Rating(levels=5)`, `Binary()` for clicks, `Outcome()` for real
+    rewards; all teach the same part-worths.
+
+    Raises `ConfigError` for numbers out of range.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        channels: Sequence[Channel] = (Choice(),),
+        rule: Rule | None = None,
+        config: MenuBanditConfig | None = None,
+        belief: OnlineWorths | None = None,
+        random_state: int | np.random.Generator = 0,
+    ) -> None:
+        self.rule = rule or Thompson()
+        if belief is None:
+            belief = (config or MenuBanditConfig()).prior(num_features, channels)
+        elif config is not None or belief.num_features != num_features:
+            raise ConfigError(
+                f"a belief about {belief.num_features} features was given beside num_features="
+                f"{num_features} and a config; expected the same number and no config, since a "
+                "belief brings its prior along."
+            )
+        self._learner = OnlineAnswers(belief)
+        self._generator = np.random.default_rng(random_state)
+        self._step = 0
+
+    @property
+    def belief_(self) -> OnlineWorths:
+        """What is believed now; later answers do not change it."""
+        return self._learner.belief_
+
+    @property
+    def num_features(self) -> int:
+        """Of every option."""
+        return self._learner.num_features
+
+    def decide(
+        self,
+        menu: Mapping[str, Sequence[float] | Float[Array, " D"]],
+        *,
+        person: str | None = None,
+        slots: int = 1,
+    ) -> MenuDecision:
+        """Show `slots` of a menu, names to features. The option in front is drawn from the rule's
+        probabilities, each further one from what is left of them; where nothing is left, the
+        largest mean is next.
+
+        Raises `DataError` for an empty menu, features of another number or that are not finite.
+        """
+        names, features = tuple(menu), self._checked(menu)
+        if not slots >= 1:
+            raise DataError(f"slots is {slots}; expected 1 or more.")
+        self._step += 1
+        mean, covariance = self._learner.moments(features, person)
+        probabilities = menu_probabilities(
+            self.rule, mean, covariance, self._step, self._learner.bar
+        )
+        order = _drawn(probabilities, mean, min(slots, len(names)), self._generator)
+        return MenuDecision(names, features, probabilities, order, person)
+
+    def update(
+        self,
+        decision: MenuDecision,
+        kind: str,
+        value: Any,
+        *,
+        weight: float = 1.0,
+        time: float | None = None,
+    ) -> None:
+        """Learn from an answer to what was shown, whenever it comes; `answers.answer_on` says what
+        values each kind has.
+
+        Raises `DataError` for names not shown, or a kind that no channel of this bandit serves.
+        """
+        answer = answer_on(kind, value, decision.ranking, self._learner.kinds)
+        features = decision.features[list(decision.order)][answer.options]
+        if answer.features is not None:
+            became = self._checked({"edited": answer.features})
+            features = np.concatenate([became, features])
+        self._learner.learn(
+            features, answer.kind, answer.values, person=decision.person, weight=weight, time=time
+        )
+
+    def forget(self, person: str) -> None:
+        """Drop what sets a person apart."""
+        self._learner.forget(person)
+
+    def save(self, folder: str | Path) -> None:
+        """The belief, as `OnlineWorths.load` reads it; give it to a new bandit as `belief`."""
+        self.belief_.save(folder)
+
+    def _checked(self, menu: Mapping[str, Any]) -> Float[Array, "K D"]:
+        if not menu:
+            raise DataError("the menu is empty; expected at least one option.")
+        found = np.empty((len(menu), self.num_features))
+        for k, (name, features) in enumerate(menu.items()):
+            line = np.asarray(features, dtype=np.float64)
+            if line.shape != (self.num_features,) or not np.isfinite(line).all():
+                raise DataError(
+                    f"option {name!r} has features of shape {line.shape}; expected "
+                    f"{self.num_features} finite numbers."
+                )
+            found[k] = line
+        return found
+
+
+def _drawn(
+    probabilities: Float[Array, " K"],
+    mean: Float[Array, " K"],
+    slots: int,
+    generator: np.random.Generator,
+) -> tuple[int, ...]:
+    left, order = probabilities.copy(), list[int]()
+    while len(order) < slots and left.sum() > 0:
+        order.append(pick(left / left.sum(), float(generator.random())))
+        left[order[-1]] = 0.0
+    rest = [int(k) for k in np.argsort(-mean, kind="stable") if int(k) not in order]
+    return tuple(order + rest[: slots - len(order)])
