@@ -92,7 +92,7 @@ def test_autograd_equals_the_scores_of_all_channels_together():
     everything = np.arange(batch.num_observations)
     assert learner.evaluate(everything) == pytest.approx(slope.value / total)
     leaves = {n: v.clone().requires_grad_() for n, v in learner.parameters.items()}
-    learner._log_prob(learner.examples.batch, leaves).backward()
+    learner._log_prob(learner.answers.examples.batch, leaves).backward()
     found = np.concatenate([leaves[n].grad.numpy() for n in ("linear", "head", "own")])
     np.testing.assert_allclose(found, slope.gradient / total, atol=1e-12)
 
@@ -106,7 +106,7 @@ def test_the_layers_gradient_equals_differences():
     learner.parameters["head"] = torch.from_numpy(rng.normal(size=4))
     everything = np.arange(batch.num_observations)
     leaves = {n: v.clone().requires_grad_() for n, v in learner.parameters.items()}
-    learner._log_prob(learner.examples.batch, leaves).backward()
+    learner._log_prob(learner.answers.examples.batch, leaves).backward()
     for name in ("weights.0", "menu.1", "biases.1"):
         ends = []
         for step in (1e-6, -1e-6):

@@ -53,12 +53,15 @@ class Block:
 
     def take(self, keep: Int[Array, " C"]) -> "Block":
         """The observations at the given places of this block, in that order."""
+        # Blocks of torch may carry groups of NumPy, which takes a tensor of one for a scalar.
+        mixed = np.asarray(keep) if isinstance(self.group, np.ndarray) else keep
         return replace(
             self,
             **{
                 name: getattr(self, name)[keep]
-                for name in ("features", "offered", "option", "row", "group", "weight")
+                for name in ("features", "offered", "option", "row", "weight")
             },
+            group=self.group[mixed],
             answer={name: values[keep] for name, values in self.answer.items()},
         )
 

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.data.batch import Batch
+from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
-from penchant.fitting.examples import Examples
-from penchant.fitting.pooled_density import serving_channel
+from penchant.fitting.channel_examples import ChannelExamples
 from penchant.fitting.sgd import State
 from penchant.numerics.arrays import Array, constant
 from penchant.utilities.neural import Activation, Network, hidden
@@ -103,19 +102,10 @@ class NetworkLearner:
     ) -> None:
         import torch
 
-        self.channels, self.network, self.linear = channels, network, list(linear)
-        sizes = [channel.num_parameters(batch) for channel in channels]
-        self.own_start = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        as_torch = batch.to_torch(torch.float64)
-        # Whose an answer is picks places in a vector: numbers of NumPy, on either side.
-        blocks = zip(as_torch.blocks, batch.blocks)
-        as_torch = replace(
-            as_torch, blocks=tuple(replace(one, group=two.group) for one, two in blocks)
-        )
-        self.examples = Examples.of(as_torch)
-        self.total = sum(float(block.weight.sum()) for block in batch.blocks)
-        own_precision = [channel.prior_precision(batch) for channel in channels]
-        self.own_precision = torch.from_numpy(np.concatenate([np.zeros(0), *own_precision]))
+        self.network, self.linear = network, list(linear)
+        self.answers = ChannelExamples.of(batch, channels, torch.float64)
+        self.total = float(self.answers.weight.sum())
+        self.own_precision = self.answers.precision
         layers = {
             **{f"weights.{i}": layer for i, layer in enumerate(network.weights)},
             **{f"biases.{i}": layer for i, layer in enumerate(network.biases)},
@@ -134,7 +124,7 @@ class NetworkLearner:
 
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
         leaves = {name: value.requires_grad_() for name, value in self.parameters.items()}
-        log_prob = self._log_prob(self.examples.take(examples), leaves)
+        log_prob = self._log_prob(self.answers.examples.take(examples), leaves)
         own = leaves["own"]
         (0.5 * (self.own_precision * own * own).sum() / self.total - log_prob).backward()
         with _no_gradients():
@@ -152,7 +142,7 @@ class NetworkLearner:
         total = weight = 0.0
         with _no_gradients():
             for start in range(0, len(examples), _CHUNK):
-                batch = self.examples.take(examples[start : start + _CHUNK])
+                batch = self.answers.examples.take(examples[start : start + _CHUNK])
                 mine = sum(float(block.weight.sum()) for block in batch.blocks)
                 total += mine * float(self._log_prob(batch, self.parameters))
                 weight += mine
@@ -195,16 +185,16 @@ class NetworkLearner:
             centre=constant(network.centre, parameters["head"]),
             scale=constant(network.scale, parameters["head"]),
         )
-        total, weight = 0.0, 0.0
-        for block in batch.blocks:
+
+        def worths(block: Block) -> Any:
             utilities = hidden(network, block.features, block.offered) @ parameters["head"]
             if self.linear:
                 utilities = utilities + block.features[:, :, self.linear] @ parameters["linear"]
-            index = serving_channel(self.channels, block.kind)
-            own = parameters["own"][self.own_start[index] : self.own_start[index + 1]]
-            total = total + block.weight @ self.channels[index].log_prob(utilities, block, own)
-            weight = weight + float(block.weight.sum())
-        return total / max(weight, 1e-300)
+            return utilities
+
+        weight = sum(float(block.weight.sum()) for block in batch.blocks)
+        said = self.answers.log_prob(batch.blocks, worths, parameters["own"])
+        return said / max(weight, 1e-300)
 
 
 def _with_layers(network: Network, parameters: Mapping[str, Any]) -> Network:

@@ -17,7 +17,8 @@ from penchant.errors import DataError
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.sgd import State, TrainConfig, Training, train
-from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.arrays import Array
+from penchant.utilities.reward_head import reward, units
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,13 +145,11 @@ class _Learner:
 def _forward(
     parameters: Mapping[str, Array], features: Float[Array, "R D"]
 ) -> tuple[Float[Array, "H R"], tuple[Array, ...]]:
-    """Rewards, and what the way back needs: inputs of the hidden units, their opening, outputs."""
+    """Rewards, and what the way back needs: opening and outputs of the hidden units."""
     if "hidden" not in parameters:
-        return parameters["out"] @ features.T, ()
-    inputs = features @ parameters["hidden"] + parameters["bias"]
-    opening = sigmoid(inputs)
-    outputs = inputs * opening
-    return (outputs @ parameters["out"][:, :, None])[:, :, 0], (opening, outputs)
+        return reward(parameters, features), ()
+    opening, outputs = units(parameters, features)
+    return reward({"out": parameters["out"]}, outputs), (opening, outputs)
 
 
 def _gradients(

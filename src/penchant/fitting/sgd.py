@@ -112,13 +112,15 @@ def train(
     *,
     checkpoint: Path | None = None,
     fingerprint: str = "",
+    is_writer: bool = True,
     on_look: Callable[[Look], None] | None = None,
 ) -> Training:
     """Train a learner; interrupted and started again, it takes the very steps it would have taken.
 
     The order of epoch e depends on the seed and e alone. `checkpoint` is a folder written at every
     look and read at the start; `fingerprint` says on what data, and a folder of other data or of
-    another configuration is refused with a `ConfigError`. Ctrl-C loses at most what came after the
+    another configuration is refused with a `ConfigError`; of several processes that train together
+    one `is_writer`, and all read. Ctrl-C loses at most what came after the
     last look. A log-probability that is not finite ends the training with a `FitError`.
     """
     from penchant.fitting.sgd_checkpoint import TrainingCheckpoint, load_training, save_training
@@ -165,7 +167,7 @@ def train(
         if not len(held_out) or look.held_out > looks[best].held_out:
             best, best_state = len(looks) - 1, state
         has_stopped = _gains_nothing(looks, best, config)
-        if checkpoint is not None:
+        if checkpoint is not None and is_writer:
             save_training(
                 TrainingCheckpoint(
                     step=step, looks=tuple(looks), best=best, state=state,

@@ -1,0 +1,81 @@
+"""A language model from scratch, or further: the likelihood of each token after those before it.
+
+Legend: C examples of one step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from penchant.errors import DataError
+from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
+from penchant.fitting.processes import number
+from penchant.fitting.sgd import TrainConfig, Training, train
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.log_probs import log_probs
+from penchant.lm.tokens import fingerprint, padded
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NextToken:
+    """Rows of tokens, each counting by the tokens that are foretold. from_place: of each row, the
+    first token that is (1, or where the answer begins). Implements `Objective`."""
+
+    model: LanguageModel
+    rows: Sequence[Sequence[int]]
+    from_place: Int[Array, " N"]
+
+    def weight(self, examples: Int[Array, " C"]) -> float:
+        return float(sum(len(self.rows[e]) - self.from_place[e] for e in examples.tolist()))
+
+    def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
+        import torch
+
+        tokens = padded([self.rows[e] for e in examples.tolist()], self.model.tokenizer.pad)
+        told = log_probs(self.model.with_parameters(parameters), tokens)
+        first = torch.from_numpy(np.asarray(self.from_place)[examples])[:, None]
+        counts = torch.arange(1, tokens.ids.shape[1]) >= first
+        return torch.where(counts, told.log_prob, 0.0).sum()
+
+    def penalty(self, parameters: Parameters) -> Any:
+        return 0.0
+
+
+def fit_next_token(
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    training: TrainConfig,
+    *,
+    from_place: Int[Array, " N"] | None = None,
+    held_out: Int[Array, " M"] | None = None,
+    config: LearnerConfig | None = None,
+    checkpoint: Path | None = None,
+) -> tuple[LanguageModel, Training]:
+    """Maximise the mean log-probability a token by mini-batches of rows; whole model, by Adam.
+
+    With `from_place` the answers of prompts are learnt and the prompts are not: supervised
+    fine-tuning. Looks are nats a row, weighed by tokens. Raises `DataError` for a row with nothing
+    to foretell.
+    """
+    begin = np.ones(len(rows), dtype=np.int64) if from_place is None else np.asarray(from_place)
+    short = np.array([len(row) for row in rows]) <= begin
+    if short.any() or (begin < 1).any():
+        raise DataError(
+            f"row {int(np.argmax(short | (begin < 1)))} has nothing to foretell (or nothing before "
+            "it); expected a token or more after the first place that counts, and one before it."
+        )
+    held = np.zeros(0, dtype=np.int64) if held_out is None else held_out
+    learner = LanguageLearner(
+        model.parameters, NextToken(model=model, rows=rows, from_place=begin), config
+    )
+    begun = "" if checkpoint is None else fingerprint(rows, model.parameters)
+    done = train(
+        learner, np.setdiff1d(np.arange(len(rows)), held), held, training,
+        checkpoint=checkpoint, is_writer=number() == 0, fingerprint=begun,
+    )  # fmt: skip
+    return replace(model, parameters=learner.parameters), done

@@ -1,0 +1,1 @@
+"""Language models as plain functions: log-probabilities, states, samples, templates."""

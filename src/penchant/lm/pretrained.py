@@ -1,0 +1,221 @@
+"""Models of transformers (the extra `lm`) as networks with their parameters beside them.
+
+Legend: B rows, T tokens, H numbers of a state, V tokens of the vocabulary.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+
+from penchant.errors import ConfigError, MissingExtraError
+from penchant.lm.language_model import LanguageModel, Parameters, Read, positions_of
+from penchant.lm.tokens import Tokens, positions
+from penchant.numerics.arrays import Array
+
+# Parameters of the layer from states to logits, where it has its own.
+_HEAD = "output_layer."
+# Beyond it a tokenizer has no limit of its own and says so with a huge number.
+_ENDLESS = 10**9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PretrainedNetwork:
+    """A module of transformers whose parameters are those that it is called with. Implements
+    `Network`. head: from states to logits, None where there is none; tied: of the head's
+    parameters, those of the body that they are the same as."""
+
+    body: Any
+    width: int
+    window: int | None
+    is_causal: bool
+    takes_positions: bool
+    head: Any = None
+    tied: Mapping[str, str]
+
+    def read(
+        self, parameters: Parameters, tokens: Tokens, memory: Any = None, *, remembers: bool = False
+    ) -> Read:
+        """Raises `ConfigError` for padding on the left of a model that counts places itself."""
+        from torch.func import functional_call
+
+        size = tokens.ids.shape[1]
+        given: dict[str, Any] = {
+            "input_ids": tokens.ids, "attention_mask": tokens.is_text.long(), "return_dict": True
+        }  # fmt: skip
+        if self.is_causal:
+            given |= {"past_key_values": memory, "use_cache": remembers}
+        if self.takes_positions:
+            given["position_ids"] = positions_of(positions(tokens.is_text), size)
+        elif not bool(tokens.is_text[:, 0].all()):
+            raise ConfigError(
+                "got rows padded on the left; this model counts places from the first column on "
+                "and would misplace them. Expected padding on the right: padded(..., 'right')."
+            )
+        mine = {n: v for n, v in parameters.items() if not n.startswith(_HEAD)}
+        said = functional_call(self.body, mine, kwargs=given)
+        memory = said.past_key_values if remembers and self.is_causal else None
+        return Read(states=said.last_hidden_state, memory=memory)
+
+    def logits(self, parameters: Parameters, states: Float[Array, "*B H"]) -> Float[Array, "*B V"]:
+        """Raises `ConfigError` for a model that foretells no tokens."""
+        from torch.func import functional_call
+
+        if self.head is None:
+            raise ConfigError(
+                "the model has no layer that foretells tokens (it is an encoder, or a classifier); "
+                "expected a causal model. Its states can be read all the same."
+            )
+        mine = {n: parameters[self.name_of_head(n)] for n, _ in self.head.named_parameters()}
+        return functional_call(self.head, mine, (states,))
+
+    def name_of_head(self, name: str) -> str:
+        """What a parameter of the output layer is called among all: its own, or the body's."""
+        return self.tied.get(name, _HEAD + name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PretrainedTokenizer:
+    """A tokenizer of transformers. Implements `tokens.Tokenizer`."""
+
+    inner: Any
+
+    @property
+    def pad(self) -> int:
+        found = (self.inner.pad_token_id, self.inner.eos_token_id)
+        return next((int(each) for each in found if each is not None), 0)
+
+    @property
+    def begin(self) -> int | None:
+        found = (self.inner.bos_token_id, getattr(self.inner, "cls_token_id", None))
+        return next((int(each) for each in found if each is not None), None)
+
+    @property
+    def end(self) -> int | None:
+        found = (self.inner.eos_token_id, getattr(self.inner, "sep_token_id", None))
+        return next((int(each) for each in found if each is not None), None)
+
+    @property
+    def chat_ids(self) -> Any:
+        """From messages to tokens by the tokenizer's own template; None where it has none."""
+        if not getattr(self.inner, "chat_template", None):
+            return None
+        return lambda messages: self.inner.apply_chat_template(messages, return_dict=False)
+
+    def encode(self, text: str) -> list[int]:
+        return list(self.inner.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self.inner.decode(ids, skip_special_tokens=True))
+
+
+def load_pretrained(name: str) -> LanguageModel:
+    """A model of transformers that is on this machine, by folder or name; nothing is downloaded.
+
+    Causal models, encoders and classifiers (whose body is read). In single precision, without
+    dropout. Raises `MissingExtraError` without transformers, `ConfigError` where there is no such
+    model, or its logits are not its output layer's alone.
+    """
+    auto = _transformers()
+    try:
+        config = auto.AutoConfig.from_pretrained(name, local_files_only=True)
+        is_writer = any(
+            each.endswith(("ForCausalLM", "LMHeadModel")) for each in config.architectures or ()
+        )
+        kind = auto.AutoModelForCausalLM if is_writer else auto.AutoModel
+        model = quietly(lambda: kind.from_pretrained(name, local_files_only=True)).float().eval()
+        tokenizer = auto.AutoTokenizer.from_pretrained(name, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"there is no language model {name!r} on this machine ({error}); expected a folder in "
+            "transformers' form, or the name of a model fetched before (nothing is downloaded "
+            "here)."
+        ) from error
+    return from_module(model, PretrainedTokenizer(inner=tokenizer), name)
+
+
+def from_module(model: Any, tokenizer: Any, name: str = "model") -> LanguageModel:
+    """A loaded module of transformers and a tokenizer, as a model."""
+    body, head = model.base_model, model.get_output_embeddings()
+    parameters = {name: value.detach() for name, value in body.named_parameters()}
+    tied: dict[str, str] = {}
+    if head is not None:
+        of_body = {id(value): name for name, value in body.named_parameters()}
+        for own, value in head.named_parameters():
+            if id(value) in of_body:
+                tied[own] = of_body[id(value)]
+            else:
+                parameters[_HEAD + own] = value.detach()
+    network = PretrainedNetwork(
+        body=body, head=head, tied=tied, width=int(model.config.hidden_size),
+        window=_window(model.config, tokenizer), is_causal=_is_causal(body),
+        takes_positions="position_ids" in inspect.signature(body.forward).parameters
+        and _is_causal(body),
+    )  # fmt: skip
+    made = LanguageModel(network=network, parameters=parameters, tokenizer=tokenizer, name=name)
+    if head is not None:
+        _check_logits(model, made)
+    return made
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading this language model needs the package transformers, which is not installed. "
+            "Install the extra: pip install 'penchant[lm]'."
+        ) from error
+    return transformers
+
+
+def quietly(load: Any) -> Any:
+    """Without a bar, which would stand among the lines of whoever reads standard error."""
+    from transformers.utils import logging
+
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return load()
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()
+
+
+def _window(config: Any, tokenizer: Any) -> int | None:
+    said = (
+        getattr(config, "max_position_embeddings", None),
+        getattr(getattr(tokenizer, "inner", None), "model_max_length", None),
+    )
+    known = [int(each) for each in said if each is not None and each < _ENDLESS]
+    return min(known) if known else None
+
+
+def _is_causal(body: Any) -> bool:
+    """Asked of the model itself: does the first state change with the last token?"""
+    import torch
+
+    ids = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 7]]) % int(body.config.vocab_size)
+    with torch.no_grad():
+        first, second = body(input_ids=ids, return_dict=True).last_hidden_state[:, 0]
+    return bool(torch.allclose(first, second, atol=1e-6))
+
+
+def _check_logits(model: Any, made: LanguageModel) -> None:
+    """Some models cap or scale their logits after the output layer: those are not read here."""
+    import torch
+
+    ids = torch.tensor([[1, 2, 3]]) % int(model.config.vocab_size)
+    tokens = Tokens(ids=ids, is_text=torch.ones_like(ids, dtype=torch.bool))
+    with torch.no_grad():
+        theirs = model(input_ids=ids).logits
+        states = made.network.read(made.parameters, tokens).states
+        ours = made.network.logits(made.parameters, states)
+    if not torch.allclose(theirs, ours, atol=1e-4, rtol=1e-4):
+        raise ConfigError(
+            f"the logits of {made.name!r} are not its output layer's alone (off by up to "
+            f"{float((theirs - ours).abs().max()):.3g}), as where a model caps them; expected a "
+            "model without such a step."
+        )

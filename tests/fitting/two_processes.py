@@ -1,0 +1,24 @@
+"""What `torchrun` starts for a test: fit, take the fit up again, and write what came out."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fitting.judged_rows import mixed_rows
+from fitting.test_language_reward import SHORT, config
+from lm.tiny_models import tiny
+from penchant.fitting.language_reward import fit_language_reward
+from penchant.fitting.processes import joined, num_processes, share
+
+if __name__ == "__main__":
+    folder, trained = Path(sys.argv[1]), sys.argv[2]
+    texts, batch = mixed_rows()
+    with joined() as number:
+        assert num_processes() == 2
+        for name in (f"{number}.npy", f"{number}.resumed.npy"):
+            fitted, _ = fit_language_reward(
+                tiny(), texts, batch, SHORT, config=config(trained), checkpoint=folder / "kept"
+            )
+            np.save(folder / name, fitted.rewards(texts))
+        np.save(folder / f"{number}.share.npy", share(np.arange(7)))
