@@ -97,7 +97,18 @@ BAD = {
     "label": ("model_a,model_b,winner\na,b,model_a\nb,a,modle_b\n", 3, "winner is 'modle_b'"),
     "empty name": ("winner,loser\na,b\n,b\n", 3, "row 2 (line 3 of the file): winner is missing"),
     "no votes": ("winner,loser\n", 3, "no votes"),
-}
+    "no votes below any header": ("left,right,winner\n", 3, "no votes below its header"),
+    "an unknown word": (
+        "left,right,winner\na,b,left\nb,c,right\nc,a,banana\n", 3,
+        "row 3 (line 4 of the file): winner is 'banana'",
+    ),
+    "numbers of no known meaning": (
+        "item1,item2,label\na,b,1\nb,a,0\n", 3, "--left item1 --right item2 --winner label",
+    ),
+    "agreement": (
+        "participant,statement,vote\np,s,1\nq,t,-1\n", 3, '[rows] person = "participant"',
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -68,10 +68,17 @@ def test_a_table_of_winners_and_losers_needs_no_answer_of_its_own():
     assert votes.share.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_a_name_that_means_a_side_is_refused():
-    data = pa.table({"left": ["b", "c"], "right": ["a", "b"], "winner": ["a", "c"]})
+@pytest.mark.parametrize("winner", [["a", "b", "a"], ["a", "c", "tie"]])
+def test_a_name_that_means_a_side_is_refused(winner):
+    data = pa.table({"left": ["b", "c", "b"], "right": ["a", "b", "a"], "winner": winner})
     with pytest.raises(DataError, match="one meaning"):
         read_votes(data, PAIRS)
+
+
+def test_where_every_line_names_its_winner_and_some_name_is_no_side_all_are_names():
+    data = pa.table({"left": ["b", "c"], "right": ["a", "b"], "winner": ["a", "c"]})
+    votes = read_votes(data, PAIRS).votes
+    assert counts_of(votes) == {("b", "a"): (0.0, 1.0, 0.0), ("b", "c"): (0.0, 1.0, 0.0)}
 
 
 def test_a_number_is_the_probability_that_the_first_wins():

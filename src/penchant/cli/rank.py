@@ -8,6 +8,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.cli.rank_details import detail_document
+from penchant.cli.rank_refusal import check_recognised
 
 if TYPE_CHECKING:
     from penchant.data.description import Description
@@ -200,7 +201,9 @@ def _guessed(file: Path) -> tuple["Description", tuple[str, ...]]:
     from penchant.data.readers.vote_stream import can_stream, head_of
 
     large = file.stat().st_size > _STREAM_FROM_BYTES and can_stream(file)
-    said = guess(head_of(file) if large else file).description
+    data = head_of(file) if large else file
+    said = guess(data).description
+    check_recognised(file, data, said)
     words = {"pairs": "pairs of items", "arena": "arena votes", "rankings": "rankings",
              "best_worst": "best and worst of a menu", "preflib": "PrefLib orders"}  # fmt: skip
     roles = [f"{', '.join(said.option_columns)} are the items"] if said.option_columns else []

@@ -19,6 +19,7 @@ from penchant.data.columns import (
 )
 from penchant.data.description import Description
 from penchant.data.guess_pairs import guess_pairs
+from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_wide import ANSWERS, guess_wide
 from penchant.data.readers import chat, dsjson, vw
 from penchant.data.readers.preflib import ENDINGS
@@ -31,7 +32,8 @@ _PROPENSITY = ("propensity", "action_prob", "pscore", "probability", "prob", "p_
 _REWARD = ("click", "reward", "clicked", "converted", "conversion", "purchase", "outcome", "cost")
 _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "product_id",
          "movie", "movie_id", "song", "track", "track_id", "place", "place_id", "profile",
-         "brand", "platform", "module", "style", "arm", "action", "candidate")  # fmt: skip
+         "brand", "platform", "module", "style", "arm", "action", "candidate",
+         "statement")  # fmt: skip
 # How much of a CSV is looked at to find its encoding; a later letter is found on reading.
 _HEAD_BYTES = 1 << 26
 
@@ -76,8 +78,8 @@ def guess(data: Any) -> Guess:
     columns = SeenColumns(table)
     found = (
         _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
-        or _whole_menus(columns) or _decisions(columns) or _long(columns) or _ratings(columns)
-        or guess_wide(columns)
+        or guess_rankings(columns) or _whole_menus(columns) or _decisions(columns)
+        or _long(columns) or _ratings(columns) or guess_wide(columns)
     )  # fmt: skip
     if found is None:
         found = (
@@ -248,7 +250,7 @@ def _long(columns: SeenColumns) -> tuple[Description, str] | None:
     person, task = columns.person(), columns.situation()
     keys = [name for name in (person, task) if name is not None]
     rank = columns.first(("rank", "ranking"))
-    if rank is not None and keys:
+    if rank is not None and keys and is_number(columns.table[rank].type):
         return _long_description(columns, keys, rank, "ranking", person, task)
     for name in columns.names:
         if name.lower() not in ANSWERS or not columns.is_flag(name) or not keys:
@@ -289,8 +291,12 @@ def _long_description(
 
 
 def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:
-    rating, item = columns.first(_RATING), columns.first(_ITEM)
-    if rating is None or item is None or not is_number(columns.table[rating].type):
+    numbers = [name for name in columns.names if is_number(columns.table[name].type)]
+    named = [name for name in numbers if name.lower() in _RATING]
+    # A scale in words often stands beside its numbers.
+    rating = next(iter(named or [n for n in numbers if n.lower().startswith("rating_")]), None)
+    item = columns.first(_ITEM)
+    if rating is None or item is None:
         return None
     levels = sorted(columns.values(rating))
     scale = tuple(range(int(levels[0]), int(levels[-1]) + 1)) if len(levels) <= 20 and all(

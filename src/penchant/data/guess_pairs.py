@@ -8,12 +8,22 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import is_number, is_text, one_chunk, to_floats
 from penchant.data.description import Description
+from penchant.data.guess_wide import ANSWERS
 from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.seen_columns import MANY_LEVELS, SeenColumns
 
 _PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
+_THIRD = {"1": "3", "a": "c"}
 # The same without anything before them.
 _PAIRED_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x", "y"))
+# What stands before such an end where the columns can hold nothing but items: then whole numbers
+# are names, and names need not come twice.
+_ITEM_STEMS = ("", "item", "model", "option", "player", "team", "candidate", "argument", "system",
+               "image", "object", "id")  # fmt: skip
+# A column of this name says who won even if some of its words are unknown, as long as half of its
+# lines are understood: reading then names the line, and how to mend it.
+_ANSWER_NAMES = (*ANSWERS, "label", "result", "vote", "verdict", "better", "preferred_item")
+_WON = ("won", "wins", "win")
 _AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
 _WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
 # Beside two columns of the same names, these are the probability that the first wins.
@@ -28,21 +38,25 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
         )
         return said, "winner and loser name the two options of every line."
     for name, other, first, second in _paired_columns(columns):
-        if not (is_text(columns.table[name].type) and is_text(columns.table[other].type)):
+        are_items = _are_items(name, first)
+        if not _hold_names(columns, (name, other), are_items):
             continue
-        common = set(columns.values(name)) & set(columns.values(other))
         answer, codes = _pair_answer(columns, (name, other))
         answer = answer or _soft_answer(columns)
-        if answer is None or not common:
+        if answer is None:
+            answer, codes = _truth_answer(columns, name, first)
+        are_met_again = set(columns.values(name)) & set(columns.values(other))
+        if answer is None or not (are_met_again or are_items):
             continue
         said = Description(
             layout="pairs", kind="pair", option_columns=(name, other), answer=answer, codes=codes,
             feature_columns=_pair_features(columns, first, second, (name, other)),
         )  # fmt: skip
         what = "says which won"
-        if is_number(columns.table[answer].type):
+        if is_number(columns.table[answer].type) and answer == _soft_answer(columns):
             what = f"looks like the probability that {name} wins"
-        return said, f"{name} and {other} hold the same names, and {answer} {what}."
+        how = "hold the same names" if are_met_again else "name the two items of every line"
+        return said, f"{name} and {other} {how}, and {answer} {what}."
     share = columns.first(_WIN_SHARE)
     for one, other in _AGAINST:
         if share is not None and {one, other} <= set(columns.names):
@@ -58,6 +72,19 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
     return None
 
 
+def sides_of_items(columns: SeenColumns) -> tuple[str, str] | None:
+    """The first two columns that hold items side by side, whatever says who won."""
+    for name, other, first, _ in _paired_columns(columns):
+        if _are_items(name, first) and _hold_names(columns, (name, other), True):
+            return name, other
+    return None
+
+
+def _are_items(name: str, first: str) -> bool:
+    """Whether a column by its name can hold nothing but items."""
+    return name == first or name[: -len(first)].rstrip("_-. ").lower() in _ITEM_STEMS
+
+
 def _paired_columns(columns: SeenColumns) -> Iterator[tuple[str, str, str, str]]:
     """Two columns that differ in how they end (model_a, model_b), and the two endings."""
     for first, second in _PAIRED_NAMES:
@@ -66,25 +93,54 @@ def _paired_columns(columns: SeenColumns) -> Iterator[tuple[str, str, str, str]]
     for first, second in _PAIRED_ENDS:
         for name in columns.names:
             stem = name[: -len(first)]
-            if stem and name.endswith(first) and stem + second in columns.names:
+            if not stem or not name.endswith(first) or stem + second not in columns.names:
+                continue
+            # Three side by side are a menu.
+            third = _THIRD.get(first)
+            if third is None or stem + third not in columns.names:
                 yield name, stem + second, first, second
+
+
+def _hold_names(columns: SeenColumns, sides: tuple[str, str], are_items: bool) -> bool:
+    """Whether both columns hold words, or whole numbers where these can only be names."""
+    kinds = [columns.table[side].type for side in sides]
+    if all(map(is_text, kinds)):
+        return True
+    # x and y that are numbers are places in the plane.
+    return are_items and sides != ("x", "y") and all(map(pa.types.is_integer, kinds))
 
 
 def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
     """The column that says who won, and what its words mean where that is no common knowledge."""
-    names = {str(v) for side in sides for v in columns.values(side)}
-    for name in columns.names:
-        if name in sides or not is_text(columns.table[name].type):
+    others = [name for name in columns.names if name not in sides]
+    for name in others:
+        if not is_text(columns.table[name].type) or not columns.values(name):
             continue
-        words = {str(value) for value in columns.values(name)}
-        if words and all(w.strip().lower() in COMMON_WORDS for w in words):
+        if _share_told(columns, name, sides) == 1.0:
             return name, {}
-        if words and words <= names and _is_one_of(columns, name, sides):
-            return name, {}
-        codes = _side_codes(words)
+        codes = _side_codes({str(value) for value in columns.values(name)})
         if codes:
             return name, codes
+    for name in others:
+        kind = columns.table[name].type
+        is_word = is_text(kind) or pa.types.is_integer(kind)
+        if name.lower() in _ANSWER_NAMES and is_word and _share_told(columns, name, sides) >= 0.5:
+            return name, {}
     return None, {}
+
+
+def _truth_answer(columns: SeenColumns, name: str, first: str) -> tuple[str | None, dict[str, str]]:
+    """A column such as `left_won` or `a_wins`: true or 1 where the first won."""
+    sides = (name.lower(), first, "first")
+    answer = columns.first(f"{side}_{won}" for side in sides for won in _WON)
+    if answer is None or not columns.is_flag(answer):
+        return None, {}
+    meaning = {}
+    for value in columns.values(answer):
+        # A truth value is written 1 or 0 in a description.
+        word = str(int(value)) if isinstance(value, bool) else str(value)
+        meaning[word] = "first" if word.lower() in ("1", "1.0", "true", "yes") else "second"
+    return answer, meaning
 
 
 def _soft_answer(columns: SeenColumns) -> str | None:
@@ -109,11 +165,15 @@ def _side_codes(words: set[str]) -> dict[str, str]:
     return {}
 
 
-def _is_one_of(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> bool:
-    """Whether the answer names, on every line, one of the two options of that line."""
+def _share_told(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> float:
+    """The share of answered lines whose answer is a common word or names one of the two items."""
+    code, words = columns.codes(answer)
+    is_common = np.array([str(word).strip().lower() in COMMON_WORDS for word in words] + [False])
     parts = [pc.cast(one_chunk(columns.table[name]), pa.string()) for name in (answer, *sides)]
-    either = pc.or_(pc.equal(parts[0], parts[1]), pc.equal(parts[0], parts[2]))
-    return bool(pc.all(either.fill_null(True)).as_py())
+    either = pc.or_kleene(pc.equal(parts[0], parts[1]), pc.equal(parts[0], parts[2]))
+    answered = np.asarray(pc.is_valid(parts[0]))
+    told = is_common[code] | np.asarray(either.fill_null(False))
+    return float(told[answered].mean()) if answered.any() else 0.0
 
 
 def _pair_features(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from penchant.numerics.arrays import Array
+from penchant.numerics.names import excerpt
 
 _WIDTH, _ROW, _LONGEST_NAME, _TOP = 760.0, 74.0, 22, 28.0
 
@@ -79,7 +80,7 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 
 def _label(place: tuple[float, float], name: str, room: int) -> str:
-    short = name if len(name) <= room else f"{name[: room - 1]}…"
+    short = excerpt(name, room)
     x, y = place
     half = 4.2 * len(short) + 9.0
     return (

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.names import excerpt
 from penchant.utilities.intransitive import Cycle
 
 _WIDTH, _HEIGHT, _RING, _DOT = 760.0, 400.0, 140.0, 5.0
@@ -62,8 +63,7 @@ def cycle_picture(
         lines.append(_label(places[i], places[j], words))
     for index, item in enumerate(members):
         chance = "" if lottery is None else f" · {float(lottery[item]):.0%}"
-        name = items[item]
-        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        short = excerpt(items[item], _LONGEST_NAME)
         lines.append(_name(places[item], f"{index + 1}. {short}{chance}"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" '

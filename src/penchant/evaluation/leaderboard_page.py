@@ -24,6 +24,7 @@ from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
 from penchant.models.standings import Standing
 from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.names import excerpt
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
 MOST_LINES, MOST_CELLS, MOST_NODES, MOST_VOTERS, MOST_CONTEXTS = 60, 16, 12, 12, 8
@@ -333,27 +334,29 @@ def _lead(rows: tuple[Standing, ...], sure: _Sure) -> tuple[str, ...]:
     mine = np.array([place for place, row in enumerate(rows) if row.island == 0], dtype=np.int64)
     if len(mine) < 2:
         return ()
-    rivals = [rows[place].name for place in mine[1:][~sure.of(np.int64(0), mine[1:])]]
-    first = rows[0].name
+    rivals = [excerpt(rows[place].name) for place in mine[1:][~sure.of(np.int64(0), mine[1:])]]
+    first = excerpt(rows[0].name)
+    # Nothing is known across islands: all that is said here is of the largest.
+    whole = "" if len(mine) == len(rows) else f" of the {len(mine)} on the largest island"
     if rows[0].strength - rows[mine[-1]].strength < 1e-9:
         return ("All items have the same score: these votes prefer none of them.",)
     if not rivals:
-        told = f"{first} is ahead of every other item, whatever chance may have done."
+        told = f"{first} is ahead of every other item{whole}, whatever chance may have done."
     elif len(rivals) == len(mine) - 1:
-        told = f"{first} has the highest score, but no other item is surely worse."
+        told = f"{first} has the highest score{whole}, but no other item is surely worse."
     else:
         some = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
-        told = f"{first} leads; {some} may be as good."
+        told = f"{first} leads{whole}; {some} may be as good."
     pairs = len(mine) * (len(mine) - 1) // 2
     settled = sure.num_settled(mine)
     lead = (
         told,
-        f"Of the {pairs:,} pairs, {percent(settled / pairs)} are settled: one of the two is surely "
-        "preferred.",
+        f"Of the {pairs:,} pairs{whole}, {percent(settled / pairs)} are settled: one of the two is "
+        "surely preferred.",
     )
     last = rows[mine[-1]]
     if sure.of(mine[:-1], mine[-1]).all():
-        return (*lead, f"{last.name} is surely last.")
+        return (*lead, f"{excerpt(last.name)} is surely last{whole}.")
     return lead
 
 

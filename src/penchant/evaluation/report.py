@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penchant.errors import ConfigError
+from penchant.numerics.names import excerpt
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -260,6 +261,8 @@ def environment() -> "Environment":
     )
     made.filters["number"] = report_words.number
     made.filters["signed"] = report_words.signed
+    made.filters["excerpt"] = excerpt
+    made.filters["emphasised"] = report_words.emphasised
     return made
 
 

@@ -1,6 +1,7 @@
 """The report in plain words: one sentence for each picture, from the same numbers."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from penchant.evaluation.report import (
     WillingnessToPay,
     WorstSubgroups,
 )
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 SPLITS = {
     NEW_PEOPLE: ("New", "never seen before"),
@@ -50,6 +54,16 @@ def signed(value: float, digits: int = 1) -> str:
     """A difference: always with its sign."""
     text = number(value, digits)
     return text if text.startswith("−") or not text.strip("0.,–") else f"+{text}"
+
+
+def emphasised(text: str) -> "Markup":
+    """A sentence of warning on a page: what stands between backticks is a name, set in bold."""
+    from markupsafe import Markup, escape
+
+    return Markup("").join(
+        Markup("<strong>{}</strong>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(text.split("`"))
+    )
 
 
 def percent(value: float, digits: int = 0) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import Connectivity
+from penchant.numerics.names import excerpt
 
 # Standard deviation of the weak prior: at 5 logits an item may be given odds of 150 to 1 against
 # the others before the prior says anything much. One probit is about 1.7 logits.
@@ -134,7 +135,7 @@ def prior_sentences(
 def _parts(items: tuple[str, ...], held: Int[Array, " A"], weight: Float[Array, " N"]) -> str:
     order = held[np.argsort(-weight[held], kind="stable")]
     more = f" and {len(order) - 4} more" if len(order) > 4 else ""
-    return ", ".join(f"`{items[i]}` {weight[i]:.0%}" for i in order[:4]) + more
+    return ", ".join(f"`{excerpt(items[i])}` {weight[i]:.0%}" for i in order[:4]) + more
 
 
 def in_gauge(

@@ -13,6 +13,7 @@ from penchant.beliefs.strengths import Strengths
 from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings, rankings_from_records
+from penchant.data.rated_votes import RATED_KINDS, RATED_NOTE, votes_from_ratings
 from penchant.data.readers.votes import VoteColumns, read_votes, votes_from_records
 from penchant.data.records import Records
 from penchant.data.votes import Votes
@@ -56,6 +57,7 @@ from penchant.models.standings import (
 from penchant.models.table import Table
 from penchant.numerics.arrays import Array
 from penchant.numerics.graph import bounded_sides, connectivity
+from penchant.numerics.names import excerpt
 
 MODELS = ("bradley_terry", "thurstone", "plackett_luce")
 # A voter with a larger part of the votes than this is worth a sentence.
@@ -112,7 +114,8 @@ class Leaderboard:
         *,
         on_step: Callable[[int, float], None] | None = None,
     ) -> "Leaderboard":
-        """Rank the items of votes, counts, rankings, records of either, or a file or table.
+        """Rank the items of votes, counts, rankings, records of either, or a file or table. Ratings
+        become votes between every two items of a person, and a warning says so.
 
         `description` says which column plays which role; None guesses. `on_step(step, gain)` is
         called after each step of the climb. Raises DataError for unusable data, ConfigError for
@@ -120,7 +123,8 @@ class Leaderboard:
         """
         self.check()
         began = time.perf_counter()
-        found = self.observed(data, description)
+        self.warnings_: tuple[str, ...] = ()
+        found, notes = self._observed(data, description)
         if isinstance(found, Rankings):
             self._fit_rankings(found, on_step)
         elif self.model == "plackett_luce":
@@ -139,6 +143,7 @@ class Leaderboard:
             self._fit_counts(found, None, on_step)
         else:
             self._fit_counts(found.counts(), found.plain(), on_step)
+        self.warnings_ = (*notes, *self.warnings_)
         self.seconds_ = time.perf_counter() - began
         return self
 
@@ -297,20 +302,34 @@ class Leaderboard:
         self, data: Any, description: Description | str | Path | None = None
     ) -> Votes | PairCounts | Rankings:
         """Data as `fit` sees them: votes, counts or rankings."""
+        return self._observed(data, description)[0]
+
+    def _observed(
+        self, data: Any, description: Description | str | Path | None
+    ) -> tuple[Votes | PairCounts | Rankings, tuple[str, ...]]:
+        """The same, and what a reader of the table must know of it."""
         if isinstance(data, Votes | PairCounts | Rankings):
-            return data
+            return data, ()
         columns = VoteColumns(context=self.context, covariates=self.covariates)
         if not isinstance(data, Records):
             said = _description(data, description)
             if said.layout in ("pairs", "arena"):
-                return read_votes(data, said, columns).votes
+                return read_votes(data, said, columns).votes, ()
             from penchant.data.readers.read import read
 
             data = read(data, said).records
         kinds = set(data.kinds[np.unique(data.kind_codes)])
         if kinds <= {"ranking", "best_worst"}:
-            return rankings_from_records(data)
-        return votes_from_records(data, columns)
+            return rankings_from_records(data), ()
+        if kinds and kinds <= RATED_KINDS:
+            if self.covariates or self.context:
+                raise ConfigError(
+                    "covariates and contexts belong to votes between two items, but the data are "
+                    "ratings of one at a time; expected none of them. Make votes of the ratings "
+                    "yourself (`votes_from_ratings`) and add the columns."
+                )
+            return votes_from_ratings(data), (RATED_NOTE,)
+        return votes_from_records(data, columns), ()
 
     def _fit_counts(
         self,
@@ -441,7 +460,7 @@ class Leaderboard:
 def _cells(row: Standing, has_island: bool) -> tuple[str, ...]:
     ends = (f"{end:+.2f}" if np.isfinite(end) else "unbounded" for end in (row.low, row.high))
     return (
-        row.name, str(row.rank), f"{row.rank_low}-{row.rank_high}", f"{row.strength:+.3f}",
+        excerpt(row.name), str(row.rank), f"{row.rank_low}-{row.rank_high}", f"{row.strength:+.3f}",
         " to ".join(ends), f"{row.elo:.0f}", f"{row.votes:,.6g}",
     ) + ((str(row.island + 1),) if has_island else ())  # fmt: skip
 
@@ -458,8 +477,8 @@ def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
     if len(cast) < 2 or not total:
         return ()
     return tuple(
-        f"Voter `{votes.voters[i]}` cast {cast[i] / total:.0%} of all votes: the order is theirs "
-        "as much as everybody's. Intervals by voter say how much it rests on them."
+        f"Voter `{excerpt(votes.voters[i])}` cast {cast[i] / total:.0%} of all votes: the order is "
+        "theirs as much as everybody's. Intervals by voter say how much it rests on them."
         for i in busy
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from html import escape
 
 from penchant.errors import ConfigError
+from penchant.numerics.names import width
 
 FORMATS = ("text", "markdown", "latex", "html")
 
@@ -33,14 +34,15 @@ class Table:
     def text(self) -> str:
         """Aligned columns for a terminal."""
         lines = [("", *self.headings), *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings) + 1)]
+        widths = [max(width(line[i]) for line in lines) for i in range(len(self.headings) + 1)]
         table = [
             "  ".join(
-                [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))]
+                [line[0] + _blank(line[0], widths[0]),
+                 *(_blank(cell, room) + cell for cell, room in zip(line[1:], widths[1:]))]
             ).rstrip()
             for line in lines
-        ]
-        rule = "-" * max(len(line) for line in table)
+        ]  # fmt: skip
+        rule = "-" * max(map(width, table))
         below = [f"{name:<24}{value}" for name, value in self.facts]
         below += [f"Note: {note}" for note in self.notes]
         return "\n".join([self.title, rule, table[0], rule, *table[1:], rule, *below])
@@ -86,6 +88,10 @@ class Table:
             f'<table class="penchant-summary"><caption>{escape(self.title)}</caption>'
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{below}"
         )
+
+
+def _blank(cell: str, room: int) -> str:
+    return " " * (room - width(cell))
 
 
 def p_cell(p: float) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.numerics.arrays import Array
+from penchant.numerics.names import excerpt
 
 _NAMES_SHOWN = 6
 
@@ -276,7 +277,7 @@ def _largest_first(label: Int[Array, " N"]) -> Int[Array, " N"]:
 
 def _listed(names: tuple[str, ...], which: Bool[Array, " N"]) -> str:
     places = np.flatnonzero(which)
-    shown = ", ".join(f"`{names[place]}`" for place in places[:_NAMES_SHOWN])
+    shown = ", ".join(f"`{excerpt(names[place])}`" for place in places[:_NAMES_SHOWN])
     more = len(places) - _NAMES_SHOWN
     return shown if more <= 0 else f"{shown} and {more} more"
 

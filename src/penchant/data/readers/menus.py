@@ -3,18 +3,22 @@
 Legend: B lines, K columns of the menu, J columns of the answer.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from penchant.data.columns import to_codes
+from penchant.data.columns import is_number, to_codes, to_floats
 from penchant.data.readers.pairs import option_codes
 from penchant.data.readers.source import Source, code_lookup
 from penchant.data.readers.wide import Codes, assemble, spread_columns
 from penchant.data.records import Records
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
+
+# What stands between the items of a ranking written in one cell.
+BEFORE, EQUAL = ">", "="
 
 
 def best_worst(source: Source) -> Records:
@@ -43,8 +47,10 @@ def best_worst(source: Source) -> Records:
 def rankings(source: Source) -> Records:
     """Records of rankings whose answer columns name the options, best first.
 
-    The menu is that of `options.columns`, or `options.alternatives`, or every option that any
-    answer names. Options that an answer leaves out are not ranked: worse than all ranked.
+    One column alone may hold rankings as they are written down, "A > B = C"; columns that are
+    themselves the alternatives hold the rank of each, 1 for the best. The menu is that of
+    `options.columns`, or `options.alternatives`, or every option that any answer names. Options
+    that an answer leaves out are not ranked: worse than all ranked.
     """
     said = source.description
     if not said.answer_columns:
@@ -52,6 +58,12 @@ def rankings(source: Source) -> Records:
             'the description of rankings names no answer; expected `columns = ["first", "second"]` '
             "under [answer], best first (for one rank column per line, the layout is long)."
         )
+    if said.answer_columns == said.alternatives:
+        return _assembled(source, _codes_of(source, said.alternatives), _ranks_held(source))
+    if len(said.answer_columns) == 1 and not said.option_columns:
+        written = _written_out(source, said.answer_columns[0])
+        if written is not None:
+            return _assembled(source, *written)
     if said.option_columns:
         options = option_codes(source, said.option_columns)
     else:
@@ -66,8 +78,61 @@ def rankings(source: Source) -> Records:
         source.bad.add(twice, name, source.table[name], "an option that has no rank yet",
                        "correct the line")  # fmt: skip
         rank[named, place[named]] = number
+    return _assembled(source, options, rank)
+
+
+def _assembled(source: Source, options: Codes, rank: Array) -> Records:
+    """Records of these menus and ranks, 0 where an option was not ranked."""
+    offered = _offered(source, options)
     spread = {"rank": np.where(rank == 0, np.nan, rank), **_features(source, offered)}
     return assemble(source, "ranking", offered, spread, {}, options=options)
+
+
+def _ranks_held(source: Source) -> Array:
+    """[B, K] the ranks in columns that are the options."""
+    found = []
+    for name in source.description.answer_columns:
+        column = source.column(name)
+        ranks = to_floats(column) if is_number(column.type) else np.full(source.num_lines, np.inf)
+        missing = np.isnan(ranks)
+        source.bad.add(
+            ~missing & ((ranks < 0) | (ranks != np.floor(ranks)) | np.isinf(ranks)), name, column,
+            "a whole number, 1 for the best (0 or null: not ranked)", "correct the rank",
+        )  # fmt: skip
+        found.append(np.where(missing | np.isinf(ranks), 0.0, ranks))
+    return np.column_stack(found)
+
+
+def _written_out(source: Source, name: str) -> tuple[Codes, Array] | None:
+    """Menus and ranks of rankings such as "A > B = C"; None where no cell holds one."""
+    codes, values = to_codes(source.column(name))
+    if not any(BEFORE in str(value) for value in values):
+        return None
+    tiers = [
+        [[word.strip() for word in tier.split(EQUAL)] for tier in str(value).split(BEFORE)]
+        for value in values
+    ]
+    named = [[word for tier in ranking for word in tier] for ranking in tiers]
+    is_slip = np.array([len({*words}) < len(words) or "" in words for words in named] + [False])
+    source.bad.add(
+        is_slip[codes], name, source.table[name],
+        "every option once, with > between a better and a worse one and = between equals",
+        "correct the line",
+    )  # fmt: skip
+    names = sorted({*source.description.alternatives, *(w for words in named for w in words)})
+    place = {word: number for number, word in enumerate(names)}
+    rank = np.zeros((len(values) + 1, len(names)))
+    for number, ranking in enumerate(tiers):
+        for tier, words in enumerate(ranking, start=1):
+            rank[number, [place[word] for word in words]] = tier
+    source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
+    return _codes_of(source, names), rank[codes]
+
+
+def _codes_of(source: Source, names: Sequence[str]) -> Codes:
+    """The same menu on every line."""
+    codes = np.broadcast_to(np.arange(len(names)), (source.num_lines, len(names)))
+    return Codes(codes=codes, words=list(names))
 
 
 def _same_menu(source: Source) -> Codes:
@@ -77,8 +142,7 @@ def _same_menu(source: Source) -> Codes:
         seen = [to_codes(source.table[name])[1] for name in said.answer_columns]
         names = sorted({str(value) for part in seen for value in part if value is not None})
         source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
-    codes = np.broadcast_to(np.arange(len(names)), (source.num_lines, len(names)))
-    return Codes(codes=codes, words=names)
+    return _codes_of(source, names)
 
 
 def _offered(source: Source, options: Codes) -> Array:

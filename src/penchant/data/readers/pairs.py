@@ -131,7 +131,8 @@ def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
     """What each line's word says: 0 first won, 1 second won, 2 tie, 3 both bad, -1 nothing.
 
     A word is looked up under [codes], among the common words, and among the names of the line's
-    two options; a name that is also a common word of the other meaning is a bad line.
+    two options; a name that is also a common word of the other meaning is a bad line, unless every
+    line names one of its options and some of them by no common word: then all words are names.
     """
     said = source.description
     column = one_chunk(source.table[answer])
@@ -146,9 +147,13 @@ def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
     first, second = options.codes.T
     side = np.where(named == first, 0, np.where(named == second, 1, -1))
     side[named < 0] = -1
-    if answer in said.option_columns:
-        # A table of winners and losers: the answer is a name, whatever else the word could mean.
-        outcome = np.where(codes >= 0, side, -1)
+    answered = codes >= 0
+    are_names = bool(
+        not said.codes and (side >= 0)[answered].all() and (common[codes] < 0)[answered].any()
+    )
+    if answer in said.option_columns or are_names:
+        # Winners and losers, or names on every line, whatever else the word could mean.
+        outcome = np.where(answered, side, -1)
     by_name = (outcome == -2) & (side >= 0)
     outcome[by_name] = side[by_name]
     # What [codes] explains is no question; a gap has the code -1, whose entry stands last.
