@@ -18,6 +18,8 @@ MODELS = {
     "hierarchical": "the same by hierarchical Bayes: draws instead of errors, chains judged",
     "neural": "small networks on the features and the context; needs the extra torch",
 }
+# `fit` alone has this one: its data are judged texts.
+OF_TEXTS = {"reward": "what texts are worth to their judges; of `penchant fit` only"}
 ONE_SIGNED = ("lognormal", "triangular", "truncated", "censored")
 DISTRIBUTIONS = ("normal", "uniform", *ONE_SIGNED, *(f"-{name}" for name in ONE_SIGNED))
 
@@ -65,15 +67,22 @@ class ModelOptions:
                 f"`penchant describe FILE`.{''.join(f' Note: {note}' for note in default.notes)}"
             )
         said = f"Formula: {default.text}"
+        notes = default.notes
         if default.shrunk:
             said += f", shrunk: {default.shrunk}"
+        elif self.model == "context":
+            notes += (
+                "No column of people or situations could serve as context, so that this is one "
+                "taste for all. Name some under [rows] of the description, as `person_features` "
+                "or `context`.",
+            )
         shrunk = self.shrunk or default.shrunk
         complete = replace(self, formula=default.text, shrunk=shrunk)
         if self.model == "neural" and not self.context:
             beside = default_formula(records, with_context=True)
             said += f", context: {beside.context}" if beside.context else ""
             return replace(complete, context=beside.context), (said, *beside.notes)
-        return complete, (said, *default.notes)
+        return complete, (said, *notes)
 
 
 _WITHOUT: dict[str, Any] = {field.name: field.default for field in fields(ModelOptions)}
@@ -132,14 +141,16 @@ def _hierarchical(options: ModelOptions) -> Any:
         random_state=options.seed,
     )
     if options.draws is not None:
-        estimator.set_params(num_draws=options.draws)
+        # As long a warm-up, beside the draws, as the estimator has by itself; never a shorter one.
+        warmup = max(1, options.draws // estimator.num_draws) * estimator.num_warmup
+        estimator.set_params(num_draws=options.draws, num_warmup=warmup)
     return estimator if options.chains is None else estimator.set_params(num_chains=options.chains)
 
 
 def check_options(options: ModelOptions) -> None:
     """Raise ConfigError for an unknown model, or an option that this model would ignore."""
     if options.model not in MODELS:
-        known = "; ".join(f"{name} ({meaning})" for name, meaning in MODELS.items())
+        known = "; ".join(f"{name} ({meaning})" for name, meaning in (MODELS | OF_TEXTS).items())
         raise ConfigError(f"there is no model {options.model!r}; expected one of: {known}.")
     random = parse_random(options.random)
     if options.model == "hierarchical" and set(random.values()) - {"normal"}:

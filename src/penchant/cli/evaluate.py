@@ -57,21 +57,15 @@ def evaluate(
     ] = None,
     description: options.DescriptionFile = None,
     outside_option: options.OutsideOption = None,
-    formula: Annotated[
-        str, typer.Option(help="Which features matter; see `penchant fit --help`.")
-    ] = "",
+    formula: options.Formula = "",
     shrunk: options.Shrunk = "",
-    group_formula: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
+    group_formula: options.GroupFormula = "",
     context: options.Context = "",
-    random: Annotated[str, typer.Option(help="See `penchant fit --help`.")] = "",
-    correlated: Annotated[bool, typer.Option("--correlated", help="See `penchant fit`.")] = False,
-    classes: Annotated[
-        int | None,
-        typer.Option(min=1, help="classes: how many, 2 without it.", show_default=False),
-    ] = None,
-    draws: Annotated[
-        int | None, typer.Option(min=1, help="mixed: draws per person.", show_default=False)
-    ] = None,
+    random: options.Random = "",
+    correlated: options.Correlated = False,
+    classes: options.Classes = None,
+    draws: options.Draws = None,
+    chains: options.Chains = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="File for what --json prints.", show_default=False),
@@ -94,19 +88,21 @@ def evaluate(
         print_judgement,
         subgroup_lines,
     )
-    from penchant.cli.reading import read_file
+    from penchant.cli.reading import check_groups, read_file
     from penchant.evaluation.few_shot import predict_after_answers
     from penchant.evaluation.ladder import judge
 
     said = ModelOptions(
         model="", formula=formula, shrunk=shrunk, group_formula=group_formula, context=context,
         random=random,
-        correlated=correlated, classes=classes, draws=draws, seed=seed,
+        correlated=correlated, classes=classes, draws=draws, chains=chains,
+        seed=seed,
     )  # fmt: skip
     wanted = each_model(said, model or ["pooled"])
     records = read_file(
         file, description, on_bad_rows=on_bad_rows, quiet=json, outside_option=outside_option
     ).records
+    check_groups(records, by or ())
     _check_answers(records, max(known, few_shot))
     models = _models(wanted, records, json)
     splits = ("new_people", "known_people") if known else ("new_people",)

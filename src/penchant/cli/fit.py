@@ -32,46 +32,15 @@ def fit(
     ] = None,
     description: options.DescriptionFile = None,
     outside_option: options.OutsideOption = None,
-    formula: Annotated[
-        str,
-        typer.Option(
-            help="Which features matter, as in 'option + time + cost:purpose'. Without it: every "
-            "option feature (and for --model context, shrunk, each one by each context column).",
-            show_default=False,
-        ),
-    ] = "",
+    formula: options.Formula = "",
     shrunk: options.Shrunk = "",
-    group_formula: Annotated[
-        str,
-        typer.Option(help="classes: what the shares of the classes depend on, as in 'age + ga'."),
-    ] = "",
+    group_formula: options.GroupFormula = "",
     context: options.Context = "",
-    random: Annotated[
-        str,
-        typer.Option(
-            help="mixed, personal, hierarchical: whose worth differs between people, as in "
-            "time=normal,cost=lognormal. Without it: every feature, normal."
-        ),
-    ] = "",
-    correlated: Annotated[
-        bool, typer.Option("--correlated", help="mixed: random coefficients may correlate.")
-    ] = False,
-    classes: Annotated[
-        int | None,
-        typer.Option(min=1, help="classes: how many, 2 without it.", show_default=False),
-    ] = None,
-    draws: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="mixed, personal: draws per person; hierarchical: sweeps kept of each chain.",
-            show_default=False,
-        ),
-    ] = None,
-    chains: Annotated[
-        int | None,
-        typer.Option(min=1, help="hierarchical: how many, 4 without it.", show_default=False),
-    ] = None,
+    random: options.Random = "",
+    correlated: options.Correlated = False,
+    classes: options.Classes = None,
+    draws: options.Draws = None,
+    chains: options.Chains = None,
     text: Annotated[
         str, typer.Option(help="reward: the options' column of texts, else text.")
     ] = "",
@@ -164,19 +133,17 @@ def fit(
     shell.check_form(form, json)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    quarantine = None
-    if on_bad_rows == "quarantine":
-        quarantine = (out or file.parent) / f"{file.stem}.quarantined.csv"
-    from penchant.cli.reading import DESCRIPTION_NAME, read_file
+    from penchant.cli.reading import DESCRIPTION_NAME, check_price, read_file
 
     data = read_file(
         file,
         description,
         on_bad_rows=on_bad_rows,
-        quarantine=quarantine,
+        aside=out,
         quiet=json,
         outside_option=outside_option,
     )
+    check_price(data.records, price)
     wanted, remarks = wanted.completed(data.records)
     for remark in remarks:
         shell.note(remark, json)
@@ -184,7 +151,7 @@ def fit(
     with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
         unfinished = fit_resumably(estimator, data.records, out, json)
     summary = estimator.summary()
-    document = fit_document(summary, model)
+    document = fit_document(summary, model, (*data.warnings, *remarks[1:]))
     if model == "hierarchical":
         document["chains"] = _chains(estimator)
     if model == "neural":
@@ -216,8 +183,8 @@ def fit(
         raise typer.Exit(shell.NOT_CONVERGED)
 
 
-def fit_document(summary: Any, model: str) -> dict[str, Any]:
-    """What `--json` prints and fit.json holds."""
+def fit_document(summary: Any, model: str, told: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What `--json` prints and fit.json holds; `told`: what was said before the fit."""
     plain = summary.plain()
     return {
         "model": model,
@@ -225,7 +192,7 @@ def fit_document(summary: Any, model: str) -> dict[str, Any]:
             {field: line[field] for field in COEFFICIENT_FIELDS} for line in plain["coefficients"]
         ],
         "fit": plain["fit"],
-        "warnings": plain["warnings"],
+        "warnings": list(dict.fromkeys((*plain["warnings"], *told))),
     }
 
 
@@ -233,18 +200,14 @@ def _worths(belief: Any, records: Any, price: str, seed: int) -> list[Any]:
     """Willingness to pay for every other number that the formula knows."""
     import numpy as np
 
-    from penchant.data.columns import is_number
+    from penchant.cli.reading import number_features
     from penchant.models.willingness import willingness_to_pay
 
     rng = np.random.default_rng(seed)
-    names = [
-        name
-        for name in records.columns("feature")
-        if name != price and is_number(records.options[name].type)
-    ]
     return [
         worth
-        for name in names
+        for name in number_features(records)
+        if name != price
         for worth in willingness_to_pay(belief, records, name, price, rng=rng)
         if worth.value != 0
     ]

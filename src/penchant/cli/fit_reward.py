@@ -115,10 +115,7 @@ def fit_reward(
     from penchant.cli.fit import fit_document
     from penchant.cli.reading import DESCRIPTION_NAME, read_file
 
-    quarantine = None
-    if on_bad_rows == "quarantine":
-        quarantine = (out or file.parent) / f"{file.stem}.quarantined.csv"
-    data = read_file(file, description, on_bad_rows=on_bad_rows, quarantine=quarantine, quiet=json)
+    data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json)
     model = build_reward(wanted, data.records)
     with shell.waiting(f"Fitting a reward model on {len(data.records):,} answers", json):
         model.fit(data.records)

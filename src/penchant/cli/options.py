@@ -62,6 +62,44 @@ HistoryFile = Annotated[
         show_default=False,
     ),
 ]
+Formula = Annotated[
+    str,
+    typer.Option(
+        help="Which features matter, as in 'option + time + cost:purpose'. Without it: every "
+        "option feature (and for --model context, shrunk, each one by each context column).",
+        show_default=False,
+    ),
+]
+GroupFormula = Annotated[
+    str, typer.Option(help="classes: what the shares of the classes depend on, as in 'age + ga'.")
+]
+Random = Annotated[
+    str,
+    typer.Option(
+        help="mixed, personal, hierarchical: whose worth differs between people, as in "
+        "time=normal,cost=lognormal. Without it: every feature, normal."
+    ),
+]
+Correlated = Annotated[
+    bool, typer.Option("--correlated", help="mixed: random coefficients may correlate.")
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(min=1, help="classes: how many, 2 without it.", show_default=False),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="mixed, personal: draws per person; hierarchical: sweeps kept of each chain, 700 "
+        "without it, after 300 or as much more of warm-up.",
+        show_default=False,
+    ),
+]
+Chains = Annotated[
+    int | None,
+    typer.Option(min=1, help="hierarchical: how many, 4 without it.", show_default=False),
+]
 Context = Annotated[
     str,
     typer.Option(

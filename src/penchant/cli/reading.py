@@ -1,11 +1,12 @@
 """A file on the command line as records, with what was noticed on the way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penchant.cli import shell
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from penchant.data.description import Description
@@ -16,11 +17,15 @@ DESCRIPTION_NAME = "description.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class FileRead:
-    """Records of a file, the description they were read by, and sentences about the reading."""
+    """Records of a file, the description they were read by, and sentences about the reading.
+
+    `warnings` are those of the `notes` that whoever trusts the result should know of.
+    """
 
     records: "Records"
     description: "Description"
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def find_description(file: Path, given: Path | None, belief: Path | None = None) -> Path | None:
@@ -31,19 +36,46 @@ def find_description(file: Path, given: Path | None, belief: Path | None = None)
     return given or next((path for path in candidates if path and path.is_file()), None)
 
 
+def check_groups(records: "Records", by: Sequence[str]) -> None:
+    """Raise ConfigError for a column by which nobody can be told apart: the rows lack it."""
+    from penchant.encoders.formula import closest
+
+    for column in by:
+        if column not in records.rows.column_names:
+            raise ConfigError(
+                f"--by names {column!r}, and the rows have no such column. "
+                f"{closest(column, records.rows.column_names)}"
+            )
+
+
+def check_price(records: "Records", price: str | None) -> None:
+    """Raise ConfigError for a price that is no number among the options' features."""
+    known = number_features(records)
+    if price is not None and price not in known:
+        raise ConfigError(f"there is no option feature {price!r}; expected one of {known}.")
+
+
+def number_features(records: "Records") -> list[str]:
+    """The features of the options that are numbers."""
+    from penchant.data.columns import is_number
+
+    return [n for n in records.columns("feature") if is_number(records.options[n].type)]
+
+
 def read_file(
     file: Path,
     description: Path | None,
     *,
     on_bad_rows: str = "error",
-    quarantine: Path | None = None,
+    aside: Path | None = None,
     belief: Path | None = None,
     quiet: bool = False,
     outside_option: str | None = None,
 ) -> FileRead:
     """Read, and say on standard error what a person would want to know about it.
 
-    The outside option is the one named, else the description's, else that of the belief.
+    Bad rows go to NAME.quarantined.csv in the folder `aside`, else beside the file. The outside
+    option is the one named, else the description's, else that of the belief.
     """
     from penchant.data.description import Description, load, with_overrides
     from penchant.data.readers.read import read
@@ -60,26 +92,32 @@ def read_file(
         for text in (*kept.report.notes, *kept.report.warnings):
             shell.note(text, quiet)
         notes = (*kept.report.notes, *kept.report.warnings)
-        return FileRead(records=kept.records, description=Description(layout="long"), notes=notes)
+        return FileRead(
+            records=kept.records, description=Description(layout="long"), notes=notes,
+            warnings=kept.report.warnings,
+        )  # fmt: skip
     found = find_description(file, description, belief)
     if found is None:
-        from penchant.data.guess import guess
+        from penchant.data.guess import guess, guess_answered
 
-        said = guess(file).description
+        # With a belief there is something to say of rows that nobody has answered yet.
+        guessed = guess_answered(file) if belief is None else guess(file)
+        said, assumed = guessed.description, guessed.assumed
         opening = (
             f"{file.name} has no description; its columns were guessed to be {said.layout} data. "
             f"Look at the guess with `penchant describe {file}`."
         )
     else:
-        said, opening = load(found), ""
+        said, opening, assumed = load(found), "", ()
     learnt = None if belief is None else belief / DESCRIPTION_NAME
     if outside_option is None and said.outside_option is None and learnt and learnt.is_file():
         outside_option = load(learnt).outside_option
     said = with_overrides(said, {"options.outside_option": outside_option})
-    result = read(file, said, on_bad_rows=on_bad_rows, quarantine=quarantine)
-    notes = tuple(text for text in (opening, *result.report.notes) if text)
-    for text in (*notes, *result.report.warnings):
+    bad_lines = (aside or file.parent) / f"{file.stem}.quarantined.csv"
+    result = read(file, said, on_bad_rows=on_bad_rows, quarantine=bad_lines)
+    notes = tuple(text for text in (opening, *assumed, *result.report.notes) if text)
+    warnings = (*assumed, *result.report.warnings)
+    notes = tuple(dict.fromkeys((*notes, *warnings)))
+    for text in notes:
         shell.note(text, quiet)
-    return FileRead(
-        records=result.records, description=said, notes=(*notes, *result.report.warnings)
-    )
+    return FileRead(records=result.records, description=said, notes=notes, warnings=warnings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penchant.cli import options, shell
+from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
     from penchant.beliefs.belief import Belief
@@ -60,11 +61,18 @@ def report(
     The page is one file that loads nothing; open it in any browser.
     """
     from penchant.beliefs.belief import Belief
-    from penchant.cli.reading import read_file
+    from penchant.cli.reading import check_groups, check_price, read_file
     from penchant.evaluation.report import write_report
 
     learnt = Belief.load(belief)
     data = read_file(file, description, on_bad_rows=on_bad_rows, belief=belief)
+    check_groups(data.records, by or ())
+    check_price(data.records, price)
+    if price is None and (by or unit):
+        raise ConfigError(
+            f"{'--by' if by else '--unit'} is about what features are worth in money, and without "
+            "--price there is none. Name the feature that is money with --price, or leave it out."
+        )
     with shell.waiting("Drawing the report", quiet=False):
         page = report_data(
             learnt, data.records,
@@ -87,26 +95,41 @@ def report_data(
     notes: tuple[str, ...] = (),
 ) -> Any:
     """What a belief says about these records, ready to be drawn."""
+    import numpy as np
+
+    from penchant.cli.reading import number_features
+    from penchant.evaluation.predictions import winners
     from penchant.evaluation.report import ReportData
 
     worths, tastes = [], []
     if price is not None:
-        for feature in _number_features(records, price):
+        for feature in number_features(records):
+            if feature == price:
+                continue
             worth = worth_of(belief, records, feature, price, unit, by, seed)
             if worth.estimates[0].value == 0:
                 continue
             worths.append(worth)
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
+    decided = np.flatnonzero(winners(records) >= 0)
+    not_judged = () if len(decided) == len(records) else (
+        f"{len(records) - len(decided):,} of {len(records):,} answers name no single winner: "
+        "calibration is of the others.",
+    )  # fmt: skip
     return ReportData(
         title=title,
         subtitle=f"{len(records):,} choices of {records.num_people:,} people. Judged on the data "
         "it is shown here, which may be what it learnt from.",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
-        calibration=calibration_of(name_of(belief), foretold(belief, records)),
+        calibration=(
+            calibration_of(name_of(belief), foretold(belief, records.take(decided)))
+            if len(decided)
+            else None
+        ),
         tables=(coefficient_table(belief),),
-        warnings=tuple(dict.fromkeys((*_remarks(belief), *notes))),
+        warnings=tuple(dict.fromkeys((*_remarks(belief), *not_judged, *notes))),
     )
 
 
@@ -267,7 +290,10 @@ class AsEstimator:
         """The probability of each option shown."""
         known = None if history is None else self.belief.encode(history)
         batch = self.belief.encode(data)
-        return batch.flat(self.belief.predict_proba(batch, known))
+        # Of a pair that may tie: given that one wins, as in all pairs that are judged.
+        blocks = [each / each.sum(axis=1, keepdims=True)
+                  for each in self.belief.predict_proba(batch, known)]  # fmt: skip
+        return batch.flat(blocks)
 
 
 def calibration_of(model: str, predictions: "Predictions") -> "Calibration":
@@ -284,13 +310,3 @@ def calibration_of(model: str, predictions: "Predictions") -> "Calibration":
             for p, o, low, high, mass in zip(*(column.tolist() for column in columns))
         ),
     )
-
-
-def _number_features(records: "Records", price: str) -> list[str]:
-    from penchant.data.columns import is_number
-
-    return [
-        name
-        for name in records.columns("feature")
-        if name != price and is_number(records.options[name].type)
-    ]

@@ -5,7 +5,7 @@ Legend: B lines, K alternatives.
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import numpy as np
 from penchant.data.columns import (
     is_number,
     is_text,
+    one_chunk,
     to_floats,
 )
 from penchant.data.description import Description
 from penchant.data.guess_pairs import guess_pairs
 from penchant.data.guess_rankings import guess_rankings
-from penchant.data.guess_wide import ANSWERS, guess_wide
+from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
 from penchant.data.readers import chat, dsjson, vw
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
@@ -45,6 +46,7 @@ class Guess:
     description: Description
     seen: Mapping[str, str]
     reasons: tuple[str, ...]
+    assumed: tuple[str, ...] = ()  # those of the reasons that the file itself gives cause to doubt
 
     def to_toml(self) -> str:
         """The description with what was seen beside each column, as a file to be corrected."""
@@ -75,6 +77,11 @@ def guess(data: Any) -> Guess:
         )  # fmt: skip
     file, reasons = _file_settings(data)
     table = load_table(data, file).table
+    if not table.num_rows:
+        raise DataError(
+            f"the data hold no line (columns: {', '.join(table.column_names[:40])}); expected "
+            "lines of answers to guess from. Look whether the export was cut off behind its header."
+        )
     columns = SeenColumns(table)
     found = (
         _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
@@ -92,7 +99,25 @@ def guess(data: Any) -> Guess:
     if description.layout == "trl":
         own = tuple(name for name in description.context if name not in chat.OWN_COLUMNS)
         description = replace(description, context=own)
-    return Guess(description=description, seen=columns.seen(), reasons=(*reasons, reason))
+    return Guess(description=description, seen=columns.seen(), reasons=(*reasons, reason),
+                 assumed=tuple(reasons))  # fmt: skip
+
+
+def guess_answered(data: Any) -> Guess:
+    """A first guess that can be learnt from.
+
+    Raises DataError where no column looks like an answer.
+    """
+    found = guess(data)
+    said = found.description
+    # These formats say themselves where the answer stands.
+    if said.answer is None and said.layout not in ("trl", "preflib", "vw", "dsjson"):
+        raise DataError(
+            f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
+            "expected a description that names it. Write one with `penchant describe FILE`, "
+            "correct it, and give it as `description`."
+        )
+    return found
 
 
 def _log_format(data: Any) -> str | None:
@@ -213,7 +238,7 @@ def _whole_menus(columns: SeenColumns) -> tuple[Description, str] | None:
     said = Description(
         layout="long", kind="binary" if is_binary else "outcome", person=person,
         situation=(task,), option=option, propensity=propensity, features=features, answer=reward,
-        allow_missing=tuple(n for n in features if columns.table[n].null_count),
+        allow_missing=_meant_gaps(columns, features, option),
     )  # fmt: skip
     return said, (
         f"{propensity} adds up to 1 over the lines of one {' and '.join(keys)}, which are whole "
@@ -285,9 +310,29 @@ def _long_description(
     said = Description(
         layout="long", kind=kind, person=person, situation=() if task is None else (task,),
         option=option, features=tuple(features), answer=answer,
-        allow_missing=tuple(n for n in features if columns.table[n].null_count),
+        allow_missing=_meant_gaps(columns, features, option),
     )  # fmt: skip
     return said, f"Lines with one {' and '.join(keys)} share a menu; {answer} holds the answer."
+
+
+def _meant_gaps(
+    columns: SeenColumns, features: Sequence[str], option: str | None
+) -> tuple[str, ...]:
+    """Features that some options never have, or that many lines lack.
+
+    A gap or two elsewhere is a line gone wrong, which reading should name.
+    """
+    meant = []
+    for name in features:
+        absent = np.asarray(one_chunk(columns.table[name].is_null()))
+        if option is not None and absent.any():
+            place = columns.codes(option)[0] + 1
+            gaps, lines = np.bincount(place, absent), np.bincount(place)
+            stray = gaps[gaps < lines].sum()
+            absent = absent & (stray == 0 or stray > FEW * len(absent))
+        if absent.any():
+            meant.append(name)
+    return tuple(meant)
 
 
 def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:

@@ -16,7 +16,7 @@ ANSWERS = ("choice", "chosen", "choose", "selected", "decision", "mode", "picked
            "answer", "preferred", "preference", "outcome")  # fmt: skip
 _AVAILABLE = ("av", "avail", "available", "availability")
 # Answers that mean nothing may be left out if they are at most this share of the lines.
-_FEW = 0.02
+FEW = 0.02
 
 
 def guess_wide(columns: SeenColumns) -> tuple[Description, str] | None:
@@ -54,10 +54,8 @@ def guess_wide(columns: SeenColumns) -> tuple[Description, str] | None:
         feature_columns=features, available=available,
         drop=_unknown_answers(columns, answer, codes, names),
     )  # fmt: skip
-    return said, (
-        f"Columns come in groups for {', '.join(names)}. CHECK under [codes] which value of "
-        f"{answer} means which."
-    )
+    check = f" CHECK under [codes] which value of {answer} means which." if codes else ""
+    return said, f"Columns come in groups for {', '.join(names)}.{check}"
 
 
 def _grid(columns: SeenColumns, answer: str, alternative_first: bool) -> dict[str, dict[str, str]]:
@@ -127,6 +125,6 @@ def _unknown_answers(
     lines = np.isin(
         columns.codes(answer)[0], [columns.codes(answer)[1].index(value) for value in strange]
     )
-    if not strange or lines.mean() > _FEW:
+    if not strange or lines.mean() > FEW:
         return ()
     return (Drop(column=answer, values=strange, reason="no alternative has this code: CHECK"),)

@@ -160,21 +160,28 @@ def chosen_options(records: Records) -> Int[Array, " B"]:
 
     Raises DataError at an observation that is no single choice, or has no answer.
     """
+    chosen = winners(records)
+    bad = chosen < 0
+    if bad.any():
+        row = int(np.argmax(bad))
+        kind = records.kinds[records.kind_codes[row]]
+        raise DataError(
+            f"observation {row} of those to be judged is feedback of kind {kind!r} with no "
+            f"single winner ({int(bad.sum())} of {len(bad)} are like this); expected a choice, or "
+            "a pair without a tie. Keep only those for the evaluation."
+        )
+    return chosen
+
+
+def winners(records: Records) -> Int[Array, " B"]:
+    """The place of each observation's one winner, -1 where there is none: ties, other kinds."""
     kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
     chosen = np.full(len(records), -1, dtype=np.int64)
     for name, of_kinds in (("chosen", ("choice", "edit")), ("outcome", ("pair",))):
         mine = np.isin(kinds, of_kinds)
         if mine.any():
             chosen[mine] = to_ints(records.rows[name], missing=-1)[mine]
-    bad = (chosen < 0) | (chosen >= records.menu_sizes)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"observation {row} of those to be judged is feedback of kind {kinds[row]!r} with no "
-            f"single winner ({int(bad.sum())} of {len(bad)} are like this); expected a choice, or "
-            "a pair without a tie. Keep only those for the evaluation."
-        )
-    return chosen
+    return np.where(chosen < records.menu_sizes, chosen, -1)
 
 
 def _refuse_other_than_probabilities(said: Array, records: Records) -> None:

@@ -132,8 +132,8 @@ def _belief(
         notes = (
             f"The chains have not met: R-hat is {worst:.3f} at worst and above {R_HAT_LIMIT} for "
             f"{', '.join(f'`{name}`' for name in astray[:6])}"
-            f"{f' and {len(astray) - 6} more' if len(astray) > 6 else ''}. Raise num_warmup and "
-            "num_draws, or give fewer random tastes.",
+            f"{f' and {len(astray) - 6} more' if len(astray) > 6 else ''}. Raise num_draws "
+            "and num_warmup (--draws raises both), or give fewer random tastes.",
         )
     mean, root = model.population.split(theta)
     prior = TastePrior(mean=mean, random=model.places, root=root)

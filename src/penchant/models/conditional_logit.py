@@ -7,7 +7,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
-from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel import default_channels
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
@@ -20,6 +20,8 @@ from penchant.numerics.arrays import Array
 class ConditionalLogit(Estimator):
     """p(j | menu) = exp(u_j) / sum_k exp(u_k), u = x beta (McFadden 1974), by maximum likelihood.
 
+    Answers that are no choice (pairs with ties, rankings, ratings, clicks, numbers), alone or
+    beside choices, are told from the same utility, each kind by its default likelihood.
     formula: the features, for instance "option + time + cost + time:purpose"; not needed to fit
     on a batch. shrunk: further terms, hundreds of interactions perhaps, whose part-worths are
     shrunk to zero family by family (the terms that begin with the same factor), by an amount that
@@ -59,7 +61,7 @@ class ConditionalLogit(Estimator):
         batch, fitted = training_batch(data, encoder, sample_weight)
         self.belief_ = fit_pooled(
             batch,
-            channels=(Choice(),),
+            channels=default_channels(batch),
             prior_scale=self.prior_scale,
             shrinkage=shrinkage_of(data, fitted, self.formula, self.shrunk),
             config=NewtonConfig(max_steps=self.max_steps, tolerance=self.tolerance),

@@ -153,6 +153,7 @@ def training_batch(
             "`penchant.read`, or `Records.from_pandas`) or a Batch."
         )
     batch = answered(batch)
+    _refuse_certain(batch)
     if sample_weight is None:
         return batch, fitted
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -170,6 +171,20 @@ def training_batch(
         # Log-likelihoods of other weights are those of other data, and compare as little.
         fingerprint += f", weighted {hashlib.sha256(weight.tobytes()).hexdigest()[:12]}"
     return dataclasses.replace(batch, blocks=blocks, fingerprint=fingerprint), fitted
+
+
+def _refuse_certain(batch: Batch) -> None:
+    """Raise DataError where every answer is a choice of the only option there was."""
+    if batch.blocks and all(
+        block.kind in ("choice", "ranking") and bool((block.offered.sum(axis=1) < 2).all())
+        for block in batch.blocks
+    ):
+        raise DataError(
+            f"each of the {batch.num_rows} menus has one option only, so that the answers say "
+            "nothing of taste; expected menus of two options or more. If every line of the file "
+            "holds only what was chosen, add the options that were not; if the lines of a menu "
+            "have come apart, name under `rows.situation` the columns that tell menus apart."
+        )
 
 
 def answered(batch: Batch) -> Batch:

@@ -67,7 +67,12 @@ def to_records(source: Source) -> Records:
     if said.offered is not None:
         _leave_out_unoffered(source)
     menus = _menus(source)
-    option = to_dictionary(source.column(said.option)) if said.option else None
+    option = None
+    if said.option:
+        named = source.column(said.option)
+        source.bad.add(np.asarray(pc.is_null(named)), said.option, named, "the name of an option",
+                       "fill it in")  # fmt: skip
+        option = to_dictionary(named)
     _refuse_doubled(source, menus)
     table: dict[str, Any] = {}
     if option is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from penchant.data import description as schema
 from penchant.data.columns import is_number, line_hashes
 from penchant.data.description import Description
-from penchant.data.guess import guess
+from penchant.data.guess import guess_answered
 from penchant.data.outside import with_outside_option
 from penchant.data.readers import (
     chat,
@@ -134,7 +134,9 @@ def _finish(
         )
     records.check(allow_missing=_allowed(records, source.description))
     return ReadResult(
-        records=records, quarantined=aside, report=_report(loaded, source, records, aside)
+        records=records,
+        quarantined=aside,
+        report=_report(loaded, source, records, aside, quarantine),
     )
 
 
@@ -147,7 +149,7 @@ def _kept(data: Any) -> ReadResult | None:
     source = prepare(loaded.table, Description(layout="long"), loaded.name, True, 0)
     records.check(allow_missing=records.columns("feature"))
     return ReadResult(
-        records=records, quarantined=None, report=_report(loaded, source, records, None)
+        records=records, quarantined=None, report=_report(loaded, source, records, None, None)
     )
 
 
@@ -183,14 +185,7 @@ def _description(data: Any, description: Description | str | Path | None) -> Des
         return description
     if description is not None:
         return schema.load(description)
-    found = guess(data)
-    if found.description.answer is None and found.description.layout not in ("trl", *_WHOLE_FILES):
-        raise DataError(
-            f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
-            "expected a description that names it. Write one with `penchant describe FILE`, "
-            "correct it, and pass it as `description`."
-        )
-    return found.description
+    return guess_answered(data).description
 
 
 def _allowed(records: Records, said: Description) -> tuple[str, ...]:
@@ -224,12 +219,19 @@ def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     return pa.concat_tables(parts, promote_options="permissive") if parts else None
 
 
-def _report(loaded: Loaded, source: Source, records: Records, aside: pa.Table | None) -> ReadReport:
+def _report(
+    loaded: Loaded,
+    source: Source,
+    records: Records,
+    aside: pa.Table | None,
+    path: str | Path | None,
+) -> ReadReport:
     quarantined = 0 if aside is None else aside.num_rows
     notes = list(source.notes)
-    if quarantined:
-        notes.append(f"{quarantined} lines set aside as bad")
     warnings = []
+    if quarantined:
+        where = f" in {path}" if path else ""
+        warnings.append(f"{quarantined} lines set aside as bad{where}.")
     duplicates = count_duplicates(loaded.table)
     if duplicates:
         warnings.append(
