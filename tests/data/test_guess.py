@@ -42,6 +42,24 @@ def test_what_records_give_as_a_long_table_is_guessed_right():
     assert again.options["time"].to_pylist() == records.options["time"].to_pylist()
 
 
+def test_a_gap_or_two_is_a_fault_and_many_are_meant():
+    size = 240
+    table = {
+        "person": [f"p{line // 12}" for line in range(size)],
+        "task": [line // 3 % 4 for line in range(size)],
+        "mode": ["bus", "car", "walk"] * (size // 3),
+        "fare": [None if line % 3 == 2 else line % 7 + 1.5 for line in range(size)],
+        "time": [None if line == 5 else float(line % 11) for line in range(size)],
+        "noise": [None if line % 5 == 0 else float(line % 13) for line in range(size)],
+        "chosen": [int(line % 3 == line // 3 % 3) for line in range(size)],
+        "option": [None] * size,
+    }
+    # Who walks pays no fare; the one time is lost, and noise was often not measured.
+    assert set(guess(pa.table(table)).description.allow_missing) == {"fare", "noise"}
+    unnamed = guess(pa.table({name: table[name] for name in table if name != "mode"}))
+    assert unnamed.description.option is None
+
+
 def test_a_table_that_an_export_doubled_is_guessed_as_if_it_were_not():
     frame = swissmetro().take(np.arange(60)).to_long_pandas()
     doubled = pa.table({name: np.tile(frame[name].to_numpy(), 2) for name in frame.columns})

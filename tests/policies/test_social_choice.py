@@ -211,3 +211,18 @@ def test_what_no_rule_can_use_is_refused(changes, error, words):
 def test_a_lottery_must_be_one():
     with pytest.raises(DataError, match="summing to 1"):
         who_loses(np.eye(2), np.array([1.0, 1.0]), np.array([1.0, 0.0]))
+
+
+def test_few_draws_have_intervals_that_reach_beyond_them_and_stay_within_what_is_possible():
+    rng = np.random.default_rng(3)
+    utilities = rng.normal(size=(40, 3))
+    draws = utilities + 0.3 * rng.normal(size=(20, 1, 3))
+    rule = compare_rules(utilities, rules=("sum",), draws=draws)["sum"]
+    loss = rule.losses[0]
+    changes = draws @ (rule.choice.lottery - 1 / 3)
+    seen = changes.mean(axis=1)
+    spread = 1.96 * np.sqrt(np.mean((seen - loss.mean_change) ** 2))
+    assert np.isclose(loss.mean_change_high - loss.mean_change, spread, rtol=1e-4)
+    assert 0 <= loss.losing_low <= loss.losing <= loss.losing_high <= 1
+    assert loss.mean_loss_low >= 0
+    assert np.all((rule.rank_low >= 1) & (rule.rank_high <= 3))

@@ -299,7 +299,8 @@ def _long_description(
     person: str | None,
     task: str | None,
 ) -> tuple[Description, str]:
-    option = columns.first(_ITEM)
+    named = [name for name in _ITEM if name in columns.lower]
+    option = columns.first(name for name in named if columns.values(columns.lower[name]))
     key = columns.key_of(keys)
     features = [
         name for name in columns.names

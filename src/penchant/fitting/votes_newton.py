@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from penchant.fitting.newton import NewtonConfig
+from penchant.fitting.newton import NewtonConfig, step_up
 from penchant.fitting.vote_density import Slope, VoteDensity
 from penchant.numerics.arrays import Array
 
@@ -47,7 +47,7 @@ def climb_votes(
                 iterations=iteration - 1,
                 decrement=decrement,
             )
-        there = _forward(density, theta, step, here.value)
+        there = step_up(density.evaluate, theta, step, here.value - 1e-13 * abs(here.value))
         if there is None:
             break
         theta, here = there
@@ -58,14 +58,3 @@ def climb_votes(
         iterations=iteration,
         decrement=decrement,
     )
-
-
-def _forward(
-    density: VoteDensity, theta: Float[Array, " P"], step: Float[Array, " P"], value: float
-) -> tuple[Float[Array, " P"], Slope] | None:
-    for _ in range(40):
-        candidate = density.evaluate(theta + step)
-        if candidate.value >= value - 1e-13 * abs(value):
-            return theta + step, candidate
-        step = 0.5 * step
-    return None

@@ -67,13 +67,16 @@ def to_records(source: Source) -> Records:
     if said.offered is not None:
         _leave_out_unoffered(source)
     menus = _menus(source)
+    if _has_doubled(source, menus):
+        menus = _menus(source)
     option = None
     if said.option:
         named = source.column(said.option)
-        source.bad.add(np.asarray(pc.is_null(named)), said.option, named, "the name of an option",
+        # A column without a single name says that options have none.
+        absent = np.asarray(pc.is_null(named)) & (named.null_count < len(named))
+        source.bad.add(absent, said.option, named, "the name of an option",
                        "fill it in")  # fmt: skip
         option = to_dictionary(named)
-    _refuse_doubled(source, menus)
     table: dict[str, Any] = {}
     if option is not None:
         table["option"] = option
@@ -310,8 +313,9 @@ def _marked(source: Source, name: str, menus: _Menus, option: Any) -> Array:
     return chosen
 
 
-def _refuse_doubled(source: Source, menus: _Menus) -> None:
-    """Lines that repeat one of the same observation in every column: an option shown twice.
+def _has_doubled(source: Source, menus: _Menus) -> bool:
+    """Whether lines that repeat one of the same observation in every column, an option shown
+    twice, have left the table: all that such an observation needs is to have them once.
 
     Where neither a column names the options nor the answer is marked on the line, two profiles of
     a menu may well be alike.
@@ -320,14 +324,14 @@ def _refuse_doubled(source: Source, menus: _Menus) -> None:
     hashes = mix(menus.sorted(line_hashes(source.table)), menus.of_line.astype(np.uint64))
     ordered = np.sort(hashes)  # twice as fast as the stable order, which is seldom needed
     if not (ordered[1:] == ordered[:-1]).any():
-        return
+        return False
     order = np.argsort(hashes, kind="stable")
     again = np.zeros(len(hashes), dtype=bool)
     again[order[1:]] = hashes[order[1:]] == hashes[order[:-1]]
     again = menus.unsorted(again)
     if said.option is None:
         if said.answer is None or is_text(source.table[said.answer].type):
-            return
+            return False
         again &= to_floats(source.table[said.answer]) > 0
     name = said.option or str(said.answer)
     source.bad.add(
@@ -336,6 +340,12 @@ def _refuse_doubled(source: Source, menus: _Menus) -> None:
         "remove the doubled lines (pandas: drop_duplicates), or name the columns that tell "
         "observations apart under `rows.situation`",
     )  # fmt: skip
+    if said.option is None or not again.any():
+        # Which of two unnamed profiles was chosen cannot be told.
+        return False
+    source.table = source.table.filter(pa.array(~again))
+    source.bad.leave(~again)
+    return True
 
 
 def _names_options(column: Any, option: Any) -> bool:

@@ -203,13 +203,13 @@ def _allowed(records: Records, said: Description) -> tuple[str, ...]:
 def _set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     bad: BadLines = source.bad
     parts = []
-    if bad.bad.any():
-        place = np.flatnonzero(bad.bad)
+    numbers, reasons = bad.found()
+    if len(numbers):
         # The file's own lines, before replacements and labels: nothing of them is lost.
-        at = place if source.description.layout in _WHOLE_FILES else bad.numbers(place) - 1
-        lines = loaded.table.take(pa.array(at))
-        lines = lines.add_column(0, "reason", bad.reasons(place))
-        parts.append(lines.add_column(0, "row_number", pa.array(bad.numbers(place))))
+        is_whole = source.description.layout in _WHOLE_FILES
+        lines = loaded.table.take(pa.array(np.flatnonzero(bad.bad) if is_whole else numbers - 1))
+        lines = lines.add_column(0, "reason", reasons)
+        parts.append(lines.add_column(0, "row_number", pa.array(numbers)))
     if loaded.unparsed:
         numbers, texts, reasons = zip(*loaded.unparsed, strict=True)
         parts.append(

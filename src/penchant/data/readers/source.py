@@ -48,6 +48,8 @@ class BadLines:
     bad: Array = field(init=False)
     # Ten million sound lines need no room for reasons.
     _reason: Array | None = field(init=False, default=None)
+    # Bad lines that left the table, without the others of their observation.
+    _alone: list[tuple[Array, Array]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.bad = np.zeros(len(self.line), dtype=bool)
@@ -56,10 +58,6 @@ class BadLines:
         """The numbers in the file of the lines at these places."""
         here = self.line.start + place if isinstance(self.line, range) else self.line[place]
         return self.begin + here
-
-    def reasons(self, place: Int[Array, " A"]) -> Any:
-        """Why each of these lines cannot be used, None for a sound one."""
-        return pa.array(self._reasons()[place], pa.string())
 
     def add(
         self, mask: Bool[Array, " B"], column: str, values: Any, expected: str, mend: str
@@ -88,8 +86,20 @@ class BadLines:
             self._reasons()[fresh] = reason
         self.bad |= mask
 
+    def found(self) -> tuple[Int[Array, " A"], Any]:
+        """The numbers in the file of all bad lines, in order, and why they cannot be used."""
+        place = np.flatnonzero(self.bad)
+        reasons = self._reasons()[place] if len(place) else np.zeros(0, dtype=object)
+        numbers = np.concatenate([self.numbers(place), *(line for line, _ in self._alone)])
+        order = np.argsort(numbers, kind="stable")
+        all_reasons = np.concatenate([reasons, *(reason for _, reason in self._alone)])
+        return numbers[order], pa.array(all_reasons[order], pa.string())
+
     def leave(self, kept: Bool[Array, " B"]) -> None:
-        """Forgets the lines that are not kept, which are no bad ones."""
+        """Leaves out the lines that are not kept; bad ones among them are set aside alone."""
+        gone = np.flatnonzero(~kept & self.bad)
+        if len(gone):
+            self._alone.append((self.numbers(gone), self._reasons()[gone]))
         self.line, self.bad = np.asarray(self.line)[kept], self.bad[kept]
         self._reason = None if self._reason is None else self._reason[kept]
 

@@ -100,12 +100,11 @@ def word_columns(description: Description, columns: VoteColumns) -> tuple[str, .
 
 def set_aside(loaded: Loaded, source: Source) -> pa.Table | None:
     """The lines that could not be used, as they stand in the file, with number and reason."""
-    place = np.flatnonzero(source.bad.bad)
-    if not len(place):
+    number, reasons = source.bad.found()
+    if not len(number):
         return None
-    number = source.bad.numbers(place)
     lines = loaded.table.take(pa.array(number - source.bad.begin - 1))
-    lines = lines.add_column(0, "reason", source.bad.reasons(place))
+    lines = lines.add_column(0, "reason", reasons)
     return lines.add_column(0, "row_number", pa.array(number))
 
 
