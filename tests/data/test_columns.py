@@ -9,6 +9,7 @@ from penchant.data.columns import (
     combine_codes,
     entry_hashes,
     first_appearance,
+    place_within,
     ragged_arange,
     to_codes,
     to_dictionary,
@@ -28,6 +29,19 @@ def test_codes_are_renumbered_by_first_appearance(values):
     order = list(dict.fromkeys(values))
     assert codes.tolist() == [order.index(value) for value in values]
     assert first.tolist() == [values.index(value) for value in order]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=20))
+def test_a_place_is_how_many_of_the_same_code_came_before(entries):
+    codes = np.array([code for code, _ in entries], dtype=np.int64)
+    moment = np.array([when for _, when in entries], dtype=np.float64)
+    standing = [codes[:n].tolist().count(code) for n, code in enumerate(codes)]
+    assert place_within(codes).tolist() == standing
+    earlier = [
+        sum(c == code and (t, m) < (when, n) for m, (c, t) in enumerate(entries))
+        for n, (code, when) in enumerate(entries)
+    ]
+    assert place_within(codes, moment).tolist() == earlier
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=6))

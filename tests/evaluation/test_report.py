@@ -342,6 +342,22 @@ def test_answers_that_teach_nothing_are_said_to_teach_nothing():
     assert "raise the chance" in report_words.few_shot_takeaway(FULL.few_shot)
 
 
+@pytest.mark.parametrize(
+    ("losses", "told", "never"),
+    [
+        ((0.7, 0.75, 0.6), "the first 1 alone do not help", "%."),
+        ((0.7, 0.5, 0.6), "more than the first 1 bring no more", "bring 2"),
+        ((0.7, 0.65, 0.6), "the first 1 bring 50", "do not help"),
+        ((0.7, 0.6), "raise the chance", "bring"),
+    ],
+)
+def test_what_first_answers_bring_is_a_share_only_where_it_is_one(losses, told, never):
+    points = [FewShotPoint(answers=k, nll=x, low=x, high=x) for k, x in enumerate(losses)]
+    said = report_words.few_shot_takeaway(FewShotCurve(model="m", points=tuple(points)))
+    assert told in said
+    assert never not in said
+
+
 def test_a_long_table_is_folded_and_whole():
     table = FULL.tables[0]
     many = tuple(replace(table.coefficients[0], name=f"term {i}") for i in range(60))

@@ -13,7 +13,7 @@ from penchant.fitting.skew_head import (
     SkewHead,
     SkewHeadConfig,
     SkewPairs,
-    _loss,
+    _slope,
     fit_skew_head,
     skew_log_likelihood,
 )
@@ -34,10 +34,10 @@ def world(num_pairs=400, seed=0, num_contexts=3):
 def test_the_gradient_is_that_of_finite_differences(blocks):
     pairs, config = world(), SkewHeadConfig(num_blocks=blocks)
     theta = np.random.default_rng(1).normal(size=6 + 12 * blocks + 3 * blocks)
-    _, gradient = _loss(theta, pairs, config)
+    gradient = _slope(theta, pairs, config).gradient
     step = 1e-6 * np.eye(len(theta))
     numeric = [
-        (_loss(theta + e, pairs, config)[0] - _loss(theta - e, pairs, config)[0]) / 2e-6
+        (_slope(theta + e, pairs, config).value - _slope(theta - e, pairs, config).value) / 2e-6
         for e in step
     ]
     np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-4)

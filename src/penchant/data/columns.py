@@ -196,6 +196,18 @@ def ragged_arange(start: Int[Array, " B"], size: Int[Array, " B"]) -> Int[Array,
     return np.repeat(start - before, size) + np.arange(size.sum())
 
 
+def place_within(
+    codes: Int[Array, " B"], moment: Float[Array, " B"] | None = None
+) -> Int[Array, " B"]:
+    """How many entries of the same code come before each: by `moment`, and where that is equal or
+    not given in the order in which they stand."""
+    order = np.lexsort((np.zeros(len(codes)) if moment is None else moment, codes))
+    ordered = codes[order]
+    place = np.empty(len(codes), dtype=np.int64)
+    place[order] = np.arange(len(codes)) - np.searchsorted(ordered, ordered)
+    return place
+
+
 def first_appearance(codes: Int[Array, " B"]) -> tuple[Int[Array, " B"], Int[Array, " G"]]:
     """Codes renumbered 0, 1, 2, ... in the order they first appear, and where each first does."""
     if len(codes) == 0:

@@ -11,7 +11,14 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from penchant.data.batch_builder import groups_of
-from penchant.data.columns import first_appearance, is_number, one_chunk, to_codes, to_floats
+from penchant.data.columns import (
+    first_appearance,
+    is_number,
+    one_chunk,
+    place_within,
+    to_codes,
+    to_floats,
+)
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
@@ -170,14 +177,8 @@ def _is_among_first(records: Records, num_known: int, order_by: str | None) -> A
             f"{num_known} answers of each person are to be known; expected at least 1."
         )
     group = groups_of(records, "person").of_row
-    moment = np.zeros(len(group)) if order_by is None else _sortable(records.rows[order_by])
-    order = np.lexsort((np.arange(len(group)), moment, group))
-    ordered = group[order]
-    start = np.flatnonzero(np.diff(ordered, prepend=-1))
-    size = np.diff(np.append(start, len(ordered)))
-    first = np.empty(len(group), dtype=bool)
-    first[order] = np.arange(len(ordered)) - np.repeat(start, size) < num_known
-    return first
+    moment = None if order_by is None else _sortable(records.rows[order_by])
+    return place_within(group, moment) < num_known
 
 
 def _sortable(column: Any) -> Array:

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from jaxtyping import Int
-
 from penchant.data.batch_builder import groups_of
+from penchant.data.columns import place_within
 from penchant.data.records import Records
 from penchant.data.splits import known_people_folds
 from penchant.evaluation.comparison import paired_difference
 from penchant.evaluation.predictions import MakeEstimator, Predictions, joined, predict
 from penchant.evaluation.report import FewShotPoint
 from penchant.metrics.intervals import Interval
-from penchant.numerics.arrays import Array
 
 
 def predict_after_answers(
@@ -31,7 +28,7 @@ def predict_after_answers(
     parts: list[list[Predictions]] = [[] for _ in range(num_known + 1)]
     for fold, split in enumerate(known_people_folds(records, num_known, num_folds, seed)):
         fitted = make_estimator().fit(records.take(split.others))
-        nth = _place_of_person(records)[split.history]
+        nth = place_within(groups_of(records, "person").of_row)[split.history]
         for answers in range(num_known + 1):
             history = split.history[nth < answers] if answers else None
             parts[answers].append(predict(fitted, records, split.test, fold, history))
@@ -56,13 +53,3 @@ def few_shot_gains(curve: Sequence[Predictions], level: float = 0.95) -> tuple[I
     points of the curve, whose intervals both hold what makes a choice hard to foretell.
     """
     return tuple(paired_difference(known, curve[0], level) for known in curve)
-
-
-def _place_of_person(records: Records) -> Int[Array, " B"]:
-    """For each observation, how many of the same person come before it."""
-    person = groups_of(records, "person").of_row
-    order = np.argsort(person, kind="stable")
-    start = np.searchsorted(person[order], person[order])
-    place = np.empty(len(person), dtype=np.int64)
-    place[order] = np.arange(len(person)) - start
-    return place

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from penchant.data.batch_builder import groups_of
+from penchant.data.columns import place_within
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
 from penchant.encoders.reward import Pairs, read_pairs
@@ -56,10 +57,7 @@ def known_judges(
     judge = groups_of(records, group_by).of_row
     told = np.flatnonzero(pairs.outcome >= 0)
     _, judge = np.unique(judge[told], return_inverse=True)
-    order, counts = np.argsort(judge, kind="stable"), np.bincount(judge)
-    place = np.empty(len(judge))
-    place[order] = np.arange(len(judge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    is_early = place < np.ceil(share * counts[judge])
+    is_early = place_within(judge) < np.ceil(share * np.bincount(judge)[judge])
     features = _features(pairs, attributes)
     early, late = np.flatnonzero(is_early), np.flatnonzero(~is_early)
     return KnownJudges(

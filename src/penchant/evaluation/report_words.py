@@ -274,13 +274,19 @@ def few_shot_takeaway(curve: FewShotCurve) -> str:
     gain = first.nll - last.nll
     if gain <= 0:
         return f"{last.answers} answers of a new person do not help to foresee their next ones."
-    # The share of the whole gain that the first half of the answers brings.
-    early = percent((first.nll - middle.nll) / gain)
-    return (
+    raised = (
         f"{last.answers} answers of a new person raise the chance given to their next choices from "
-        f"{likely(first.nll)} to {likely(last.nll)}; the first {middle.answers} bring {early} of "
-        "what all of them bring."
+        f"{likely(first.nll)} to {likely(last.nll)}"
     )
+    # The share of the whole gain that the first half of the answers brings.
+    early = (first.nll - middle.nll) / gain
+    if middle is last:
+        return f"{raised}."
+    if early <= 0:
+        return f"{raised}; the first {middle.answers} alone do not help."
+    if early > 1:
+        return f"{raised}; more than the first {middle.answers} bring no more."
+    return f"{raised}; the first {middle.answers} bring {percent(early)} of what all of them bring."
 
 
 def subgroups_takeaway(worst: WorstSubgroups) -> str:

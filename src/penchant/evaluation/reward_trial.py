@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
+from penchant.data.columns import place_within
 from penchant.data.records import Records
 from penchant.encoders.reward import pair_outcomes
 from penchant.errors import DataError
@@ -93,7 +94,9 @@ def judge_parts(
     person = groups_of(records, "person").of_row
     outcome = pair_outcomes(records)
     told = np.flatnonzero(outcome >= 0)
-    nth = _places(person, told)
+    # Counted over answered pairs alone.
+    nth = np.zeros(len(person), dtype=np.int64)
+    nth[told] = place_within(person[told])
     found: list[list[RewardTrial]] = [[] for _ in shots]
     numbers = [int(k) for k in np.unique(part[part >= 0])]
     for k in numbers:
@@ -134,15 +137,6 @@ def parts_by_column(records: Records, column: str, num_parts: int, seed: int) ->
 def _shared_out(group: Int[Array, " B"], num_parts: int, seed: int) -> Int[Array, " B"]:
     size = int(group.max()) + 1
     return (np.random.default_rng(seed).permutation(size) % num_parts)[group]
-
-
-def _places(person: Int[Array, " B"], told: Int[Array, " R"]) -> Int[Array, " B"]:
-    """How many answered pairs of the same judge come before each."""
-    order = told[np.argsort(person[told], kind="stable")]
-    start = np.searchsorted(person[order], person[order])
-    place = np.zeros(len(person), dtype=np.int64)
-    place[order] = np.arange(len(order)) - start
-    return place
 
 
 def _trial(

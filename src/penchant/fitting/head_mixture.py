@@ -28,6 +28,7 @@ from penchant.fitting.head_mixture_start import Units, one_head, second_moment, 
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.lbfgs import LbfgsConfig, MatrixFreeOptimum, Slope, maximise_lbfgs
 from penchant.fitting.separation import WEAK_SCALE
+from penchant.fitting.shrinkage import evidence_spread
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 
@@ -299,7 +300,7 @@ def _evidence(
     longest: float,
     head_scale: float | None,
 ) -> tuple[float, float]:
-    """MacKay's fixed point, scale^2 = |w|^2 / gamma, gamma the number of determined weights.
+    """The next scales of heads and router by MacKay's fixed point.
 
     Of each head as if the kinds were known: its own pairs bend the log-posterior along the same
     directions as all pairs do.
@@ -332,8 +333,9 @@ def _evidence(
 def _fixed_point(
     weights: Float[Array, "K D"], curvature: Float[Array, "K D"], scale: float, longest: float
 ) -> float:
-    determined = max(float((curvature / (curvature + 1.0 / scale**2)).sum()), 1.0)
-    return float(np.clip(np.sqrt((weights**2).sum() / determined), 1e-3 * longest, longest))
+    variance = 1.0 / (curvature + 1.0 / scale**2)
+    return float(np.clip(evidence_spread(weights, variance, scale, least=1.0),
+                         1e-3 * longest, longest))  # fmt: skip
 
 
 def _largest_first(

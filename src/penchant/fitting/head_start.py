@@ -15,6 +15,7 @@ from jaxtyping import Float
 from penchant.errors import DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
+from penchant.fitting.shrinkage import evidence_spread
 from penchant.fitting.subspace import climb_subspace
 from penchant.numerics.arrays import Array
 from penchant.numerics.conjugate_gradients import conjugate_gradients
@@ -82,7 +83,7 @@ def start_head(
         return HeadStart(theta=climb.theta, scale=scale, solve=solve)
     theta, information = _newton(density, theta)
     for _ in range(evidence_rounds if prior_scale is None else 0):
-        fresh, _ = _evidence_scale(information, theta, pairs.features.shape[1], scale)
+        fresh = _evidence_scale(information, theta, pairs.features.shape[1], scale)
         moved, scale = abs(np.log(fresh / scale)), fresh
         density = replace(density, precision=head_precision(pairs, size, scale))
         if moved < 0.02:
@@ -148,15 +149,14 @@ def _solver_by_products(
 
 def _evidence_scale(
     information: Float[Array, "T T"], theta: Float[Array, " T"], dimensions: int, scale: float
-) -> tuple[float, float]:
-    """MacKay's fixed point: scale^2 = |w|^2 / gamma, gamma the number of determined weights."""
+) -> float:
+    """The next prior scale, of the weights alone."""
     precision = np.zeros(len(theta))
     precision[:dimensions] = 1.0 / scale**2
     precision[dimensions:] = 1e-6
     variance = np.diag(np.linalg.inv(information + np.diag(precision)))[:dimensions]
-    gamma = max(dimensions - float(variance.sum()) / scale**2, 1e-3)
-    weights = theta[:dimensions]
-    return float(np.sqrt(max(weights @ weights, 1e-12) / gamma)), gamma
+    # Weights of exactly 0 ask for a scale of 0, whose logarithm would not be finite.
+    return max(evidence_spread(theta[:dimensions], variance, scale, least=1e-3), 1e-6)
 
 
 def head_precision(pairs: HeadPairs, size: int, scale: float) -> Float[Array, " T"]:

@@ -55,6 +55,74 @@ class MatrixFreeOptimum:
     decrement: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Climb:
+    """Where a climb stopped by itself; `converged` says that it was not for want of steps."""
+
+    theta: Float[Array, " M"]
+    value: float
+    converged: bool
+    iterations: int
+
+
+def climb_lbfgs(
+    slope: Callable[[Float[Array, " M"]], Slope],
+    start: Float[Array, " M"],
+    *,
+    max_steps: int = 500,
+    memory: int = 20,
+    rounding: float = 1e-10,
+    flat: float = 1e-6,
+    on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
+) -> Climb:
+    """Uphill by L-BFGS (Liu and Nocedal 1989) until a step gains less than the share `rounding` of
+    the value or no entry of the gradient exceeds `flat`.
+
+    For functions of a few hundred parameters that need not be concave, where there is no curvature
+    to judge the end by; `maximise_lbfgs` does.
+    """
+    from scipy.optimize import minimize
+
+    done = 0
+
+    def downhill(theta: Float[Array, " M"]) -> tuple[float, Float[Array, " M"]]:
+        # A step too far may overflow; an infinite loss makes the line search shorten it.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = slope(theta)
+        if not np.isfinite(found.value):
+            return np.inf, np.zeros_like(theta)
+        return -found.value, -found.gradient
+
+    # SciPy's own result, which has no types.
+    def report(intermediate_result: Any) -> None:
+        nonlocal done
+        done += 1
+        if on_step is not None:
+            on_step(done, np.array(intermediate_result.x), -float(intermediate_result.fun))
+
+    found = minimize(
+        downhill,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        callback=report,
+        options={
+            "maxiter": max_steps,
+            "maxfun": 4 * max_steps,
+            "maxcor": memory,
+            # Below it no line search can tell up from down.
+            "ftol": rounding,
+            "gtol": flat,
+        },
+    )
+    return Climb(
+        theta=found.x,
+        value=-float(found.fun),
+        converged=found.status == 0,
+        iterations=int(found.nit),
+    )
+
+
 def maximise_lbfgs(
     slope: Callable[[Float[Array, " M"]], Slope],
     information_times: Callable[[Float[Array, " M"], Float[Array, " M"]], Float[Array, " M"]],
@@ -118,40 +186,19 @@ def _climb(
     done: int,
     on_step: Callable[[int, Float[Array, " M"], float], None] | None,
 ) -> tuple[Float[Array, " M"], int]:
-    from scipy.optimize import minimize
+    def scaled(point: Float[Array, " M"]) -> Slope:
+        found = slope(point / size)
+        return Slope(value=found.value, gradient=found.gradient / size)
 
-    def downhill(scaled: Float[Array, " M"]) -> tuple[float, Float[Array, " M"]]:
-        # A step too far may overflow; an infinite loss makes the line search shorten it.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = slope(scaled / size)
-        if not np.isfinite(found.value):
-            return np.inf, np.zeros_like(scaled)
-        return -found.value, -found.gradient / size
-
-    # SciPy's own result, which has no types.
-    def report(intermediate_result: Any) -> None:
-        nonlocal done
-        done += 1
+    def report(step: int, point: Float[Array, " M"], value: float) -> None:
         if on_step is not None:
-            point = np.array(intermediate_result.x) / size
-            on_step(done, point, -float(intermediate_result.fun))
+            on_step(done + step, point / size, value)
 
-    found = minimize(
-        downhill,
-        start * size,
-        jac=True,
-        method="L-BFGS-B",
-        callback=report,
-        options={
-            "maxiter": config.max_steps,
-            "maxfun": 4 * config.max_steps,
-            "maxcor": config.memory,
-            # Below it no line search can tell up from down.
-            "ftol": config.rounding,
-            "gtol": 1e-7,
-        },
-    )
-    return found.x / size, int(found.nit)
+    climbed = climb_lbfgs(
+        scaled, start * size, max_steps=config.max_steps, memory=config.memory,
+        rounding=config.rounding, flat=1e-7, on_step=report,
+    )  # fmt: skip
+    return climbed.theta / size, climbed.iterations
 
 
 def _summit(

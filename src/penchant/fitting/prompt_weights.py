@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.numerics.arrays import Array, log_sigmoid, sigmoid, softmax
 from penchant.numerics.threads import one_blas_thread
 
@@ -49,15 +50,13 @@ def fit_prompt_weights(
 
     Raises `DataError` for numbers that are not finite, `ConfigError` for a prior that is not one.
     """
-    from scipy.optimize import minimize
-
     if not (np.all(np.isfinite(prompt)) and np.all(np.isfinite(differences))):
         raise DataError("prompts or differences hold numbers that are not finite; expected so.")
     if not prior_scale > 0:
         raise ConfigError(f"got prior_scale={prior_scale}; expected a positive one.")
     shape = (prompt.shape[1], differences.shape[1])
 
-    def loss(theta: Float[Array, " M1"]) -> tuple[float, Float[Array, " M1"]]:
+    def slope(theta: Float[Array, " M1"]) -> Slope:
         slopes, sharp = theta[:-1].reshape(shape), np.exp(theta[-1])
         weight = softmax(prompt @ slopes, axis=1)
         total = (weight * differences).sum(axis=1)
@@ -68,10 +67,9 @@ def fit_prompt_weights(
         value -= 0.5 * float(theta[:-1] @ theta[:-1]) / prior_scale**2
         # A weak prior on the logarithm keeps answers that are never wrong from driving it away.
         gradient[-1] -= theta[-1] / 9.0
-        return 0.5 * theta[-1] ** 2 / 9.0 - value, -gradient
+        return Slope(value=value - 0.5 * float(theta[-1]) ** 2 / 9.0, gradient=gradient)
 
-    start = np.zeros(shape[0] * shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": max_steps}).x
+    found = climb_lbfgs(slope, np.zeros(shape[0] * shape[1] + 1), max_steps=max_steps).theta
     return PromptWeights(slopes=found[:-1].reshape(shape), sharpness=float(np.exp(found[-1])))
 
 

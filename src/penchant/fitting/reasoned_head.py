@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.reason import reason_log_prob, reason_score
+from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.numerics.arrays import Array, log_sigmoid, sigmoid
 from penchant.numerics.threads import one_blas_thread
 
@@ -42,22 +43,21 @@ def fit_reasoned_head(
     Raises `DataError` for differences that are not finite or attributes that do not exist,
     `ConfigError` for settings out of range.
     """
-    from scipy.optimize import minimize
-
     config = config or ReasonConfig()
     _check(differences, named, config)
     precision = config.prior_scale**-2
 
-    def loss(w: Float[Array, " D"]) -> tuple[float, Float[Array, " D"]]:
+    def slope(w: Float[Array, " D"]) -> Slope:
         gap, contributions = differences @ w, differences * w
         arguments = (contributions, named, config.sharpness, config.lapse)
         value = log_sigmoid(gap) + config.reason_weight * reason_log_prob(*arguments)
         pull = config.reason_weight * reason_score(*arguments) + sigmoid(-gap)[:, None]
         gradient = np.einsum("b,bd,bd->d", weight, pull, differences) - precision * w
-        return 0.5 * precision * float(w @ w) - float(weight @ value), -gradient
+        return Slope(
+            value=float(weight @ value) - 0.5 * precision * float(w @ w), gradient=gradient
+        )
 
-    start = np.zeros(differences.shape[1])
-    return minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    return climb_lbfgs(slope, np.zeros(differences.shape[1])).theta
 
 
 def _check(differences: Float[Array, "B D"], named: Int[Array, " B"], config: ReasonConfig) -> None:

@@ -85,14 +85,12 @@ def learn_spreads(
         precision = base_precision + _precision(families, spreads, size)
         mode = climb(precision, start)
         start = mode.theta
-        square = (mode.theta * size) ** 2
-        variance = np.diag(mode.covariance) * size**2
+        weights, variance = mode.theta * size, np.diag(mode.covariance) * size**2
         fresh = spreads.copy()
         for family, spread in enumerate(spreads):
             mine = families == family
-            determined = np.sum(1.0 - np.minimum(variance[mine] / spread**2, 1.0))
             # Nothing determined: the data do not need the family at all.
-            fresh[family] = np.sqrt(square[mine].sum() / determined) if determined > 0 else SMALLEST
+            fresh[family] = evidence_spread(weights[mine], variance[mine], float(spread))
         fresh = np.clip(fresh, SMALLEST, LARGEST)
         moved = np.max(np.abs(np.log(fresh / spreads)), initial=0.0)
         spreads = fresh
@@ -100,6 +98,19 @@ def learn_spreads(
             break
     precision = base_precision + _precision(families, spreads, size)
     return Learned(fit=climb(precision, start).fit, precision=precision, spreads=spreads)
+
+
+def evidence_spread(
+    weights: Float[Array, "*M"], variance: Float[Array, "*M"], spread: float, *, least: float = 0.0
+) -> float:
+    """One step of MacKay's (1992) fixed point, sqrt(|w|^2 / gamma), for weights ~ N(0, spread^2).
+
+    gamma = sum_m (1 - variance_m / spread^2) is the number of weights that the data determine, of
+    the posterior's variances; it counts as `least` where it is smaller. 0 where nothing is
+    determined.
+    """
+    determined = max(float(np.sum(1.0 - np.minimum(variance / spread**2, 1.0))), least)
+    return float(np.sqrt((weights**2).sum() / determined)) if determined > 0 else 0.0
 
 
 def _precision(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from penchant.data.pair_counts import PairCounts
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.numerics.arrays import Array, log_sigmoid, sigmoid
 from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.intransitive import comparison_matrix, embed_skew, skew_comparison
@@ -123,14 +124,12 @@ def _climb(
     num_blocks: int,
     penalty: float,
 ) -> tuple[Float[Array, "N F"], bool]:
-    from scipy.optimize import minimize
-
     shape = (counts.num_items, 1 + 2 * num_blocks)
     wins, votes = _halved(counts)
     precision = np.full(shape[1], penalty)
     precision[0] = config.strength_scale**-2
 
-    def loss(flat: Float[Array, " M"]) -> tuple[float, Float[Array, " M"]]:
+    def uphill(flat: Float[Array, " M"]) -> Slope:
         theta = flat.reshape(shape)
         log_odds = _log_odds(counts, theta[:, 0], theta[:, 1:])
         value = _log_likelihood(counts, log_odds) - 0.5 * float((precision * theta**2).sum())
@@ -141,12 +140,13 @@ def _climb(
         np.add.at(gradient[:, 0], counts.second, -slope[:, 0])
         np.add.at(gradient[:, 1:], counts.first, slope * _turned(second))
         np.add.at(gradient[:, 1:], counts.second, -slope * _turned(first))
-        return -value, -gradient.ravel()
+        return Slope(value=value, gradient=gradient.ravel())
 
-    options = {"maxiter": config.max_steps, "maxfun": 2 * config.max_steps, "maxcor": 20,
-               "ftol": 1e-15, "gtol": config.tolerance * max(1.0, counts.votes)}  # fmt: skip
-    found = minimize(loss, np.ravel(start), jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(shape), found.status == 0
+    flat = config.tolerance * max(1.0, counts.votes)
+    climb = climb_lbfgs(
+        uphill, np.ravel(start), max_steps=config.max_steps, rounding=1e-15, flat=flat
+    )
+    return climb.theta.reshape(shape), climb.converged
 
 
 def _turned(embedding: Float[Array, "Q E"]) -> Float[Array, "Q E"]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.lbfgs import Climb, Slope, climb_lbfgs
 from penchant.numerics.arrays import Array, log_sigmoid, sigmoid, softmax
 from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.intransitive import skew_comparison
@@ -105,17 +106,16 @@ def fit_skew_head(pairs: SkewPairs, config: SkewHeadConfig | None = None) -> Ske
     config = config or SkewHeadConfig()
     _check(pairs, config)
     climbs = [_climb(pairs, config, start) for start in range(max(config.num_starts, 1))]
-    climbs.sort(key=lambda climb: climb[1])
-    best, loss, converged = climbs[0]
-    worth, planes, gates = _split(best, pairs, config)
+    climbs.sort(key=lambda climb: -climb.value)
+    worth, planes, gates = _split(climbs[0].theta, pairs, config)
     head = SkewHead(
         worth=worth,
         planes=planes,
         gates=gates,
         log_likelihood=np.nan,
-        log_posterior=-loss,
-        starts=tuple(-climb[1] for climb in climbs),
-        converged=converged,
+        log_posterior=climbs[0].value,
+        starts=tuple(climb.value for climb in climbs),
+        converged=climbs[0].converged,
     )
     object.__setattr__(head, "log_likelihood", skew_log_likelihood(head, pairs))
     return head
@@ -133,9 +133,7 @@ def _log_prob(won: Float[Array, " B"], log_odds: Float[Array, " B"]) -> Float[Ar
     return won * log_sigmoid(log_odds) + (1.0 - won) * log_sigmoid(-log_odds)
 
 
-def _climb(pairs: SkewPairs, config: SkewHeadConfig, start: int) -> tuple[Array, float, bool]:
-    from scipy.optimize import minimize
-
+def _climb(pairs: SkewPairs, config: SkewHeadConfig, start: int) -> Climb:
     rng = np.random.default_rng((config.seed, start))
     dimensions, blocks = pairs.features.shape[1], config.num_blocks
     # No plane at all is a saddle. Planes of unit size give comparisons of the order of one.
@@ -144,18 +142,14 @@ def _climb(pairs: SkewPairs, config: SkewHeadConfig, start: int) -> tuple[Array,
         np.zeros(dimensions), size * rng.standard_normal(dimensions * 2 * blocks),
         np.zeros(pairs.context.shape[1] * blocks),
     ])  # fmt: skip
-    found = minimize(
-        _loss, theta, args=(pairs, config), jac=True, method="L-BFGS-B",
-        options={"maxiter": config.max_steps, "maxfun": 2 * config.max_steps, "maxcor": 20,
-                 "ftol": 1e-10, "gtol": 1e-6 * max(1.0, float(pairs.weight.sum()))},
-    )  # fmt: skip
-    return found.x, float(found.fun), found.status == 0
+    flat = 1e-6 * max(1.0, float(pairs.weight.sum()))
+    return climb_lbfgs(
+        lambda point: _slope(point, pairs, config), theta, max_steps=config.max_steps, flat=flat
+    )
 
 
-def _loss(
-    theta: Float[Array, " M"], pairs: SkewPairs, config: SkewHeadConfig
-) -> tuple[float, Float[Array, " M"]]:
-    """Minus the log-posterior and its gradient."""
+def _slope(theta: Float[Array, " M"], pairs: SkewPairs, config: SkewHeadConfig) -> Slope:
+    """The log-posterior and its gradient."""
     worth, planes, gates = _split(theta, pairs, config)
     turned = pairs.features @ planes
     a, b = turned[pairs.first], turned[pairs.second]
@@ -180,7 +174,7 @@ def _loss(
     ])  # fmt: skip
     value = float(pairs.weight @ _log_prob(pairs.won, log_odds))
     value -= 0.5 * float(precision @ theta**2)
-    return -value, precision * theta - gradient
+    return Slope(value=value, gradient=gradient - precision * theta)
 
 
 def _gather(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from penchant.data.pair_counts import PairCounts
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.numerics.arrays import Array, inverse_mills, log_ndtr, ndtr
 
 
@@ -64,16 +65,13 @@ def fit_thurstone(counts: PairCounts, config: ThurstoneConfig | None = None) -> 
             f"prior_scale = {config.prior_scale} and noise_spread = {config.noise_spread}; "
             "expected above 0, and 0 or above."
         )
-    from scipy.optimize import minimize
-
     size = counts.num_items
     density = _Density(counts, config)
-    found = minimize(
-        density.loss, np.zeros(2 * size), jac=True, method="L-BFGS-B",
-        options={"maxiter": config.max_steps, "maxfun": 3 * config.max_steps, "ftol": 1e-13,
-                 "gtol": config.tolerance * max(1.0, counts.votes / size)},
+    climb = climb_lbfgs(
+        density.slope, np.zeros(2 * size), max_steps=config.max_steps, memory=10, rounding=1e-13,
+        flat=config.tolerance * max(1.0, counts.votes / size),
     )  # fmt: skip
-    mean, noise = density.unpack(found.x)
+    mean, noise = density.unpack(climb.theta)
     mean = mean - mean.mean()
     unit = float(mean.std())
     if unit <= 0:
@@ -83,7 +81,7 @@ def fit_thurstone(counts: PairCounts, config: ThurstoneConfig | None = None) -> 
         mean=mean / unit,
         noise=noise / unit,
         log_likelihood=density.log_likelihood(mean, noise),
-        converged=found.status == 0,
+        converged=climb.converged,
     )
 
 
@@ -102,8 +100,8 @@ class _Density:
         gap, _ = self._gaps(mean, noise)
         return float(wins @ log_ndtr(gap) + losses @ log_ndtr(-gap))
 
-    def loss(self, theta: Float[Array, " M"]) -> tuple[float, Float[Array, " M"]]:
-        """Minus the log posterior and its gradient."""
+    def slope(self, theta: Float[Array, " M"]) -> Slope:
+        """The log posterior and its gradient."""
         mean, noise = self.unpack(theta)
         wins, losses = self._halved()
         gap, spread = self._gaps(mean, noise)
@@ -125,7 +123,7 @@ class _Density:
         gradient = np.concatenate([
             to_mean - precision * mean, self.config.noise_spread * to_log_noise - coordinates
         ])  # fmt: skip
-        return -value, -gradient
+        return Slope(value=value, gradient=gradient)
 
     def _gaps(
         self, mean: Float[Array, " N"], noise: Float[Array, " N"]

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from penchant.errors import DataError
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
+from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.numerics.arrays import Array
 from penchant.numerics.planning import FiniteWorld, plan, successor_features
 
@@ -76,8 +77,6 @@ def fit_trajectory_head(
 
     Raises `DataError` where a pair has no answer.
     """
-    from scipy.optimize import minimize
-
     if not np.all((pairs.won >= 0) & (pairs.won <= 1)):
         raise DataError("some pairs have no answer; expected the share of the first, 0 to 1.")
     discount = world.discount if segment_discount is None else segment_discount
@@ -87,7 +86,7 @@ def fit_trajectory_head(
     ended = segments.states[np.arange(len(begun)), segments.length]
     ahead = (discount**segments.length)[:, None]
 
-    def loss(weights: Float[Array, " F"]) -> tuple[float, Float[Array, " F"]]:
+    def slope(weights: Float[Array, " F"]) -> Slope:
         along = summed
         if model == "regret":
             policy = plan(world, features @ weights, tolerance=1e-7).policy
@@ -97,18 +96,16 @@ def fit_trajectory_head(
         apart = along[pairs.first] - along[pairs.second]
         gap = apart @ weights
         value = soft_log_prob(gap, pairs.won).sum() - 0.5 * (weights**2).sum() / prior_scale**2
-        return -float(value), weights / prior_scale**2 - soft_score(gap, pairs.won) @ apart
+        gradient = soft_score(gap, pairs.won) @ apart - weights / prior_scale**2
+        return Slope(value=float(value), gradient=gradient)
 
     rng = np.random.default_rng(seed)
     starts = [np.zeros(features.shape[2]) if start is None else start]
     if model == "regret":
         starts += [rng.normal(size=features.shape[2]) for _ in range(num_starts - 1)]
-    found = min(
-        (minimize(loss, each, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-         for each in starts),
-        key=lambda end: float(end.fun),
-    )  # fmt: skip
-    prior = 0.5 * float((found.x**2).sum()) / prior_scale**2
+    climbs = (climb_lbfgs(slope, each, max_steps=300) for each in starts)
+    best = max(climbs, key=lambda climb: climb.value)
+    prior = 0.5 * float((best.theta**2).sum()) / prior_scale**2
     return TrajectoryHead(
-        weights=found.x, log_likelihood=prior - float(found.fun), converged=found.status == 0
+        weights=best.theta, log_likelihood=best.value + prior, converged=best.converged
     )
