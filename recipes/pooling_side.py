@@ -5,8 +5,9 @@ the link, their ablation inside): single answers of opposite halves say nothing 
 two answers of each person do; and a mean of probabilities (heterogeneity) is no probability of a
 mean (a trade-off within one mind). The figures compared are a simulation's in our own method notes:
 a new person told by 5 answers, after 5 answers of each of many: 0.97 for opposite tastes, 0.94 at
-right angles, one head 0.50 and 0.75. Ours: 2,000 people with 5 answers each, 10 dimensions, 1,000 new people, 5 seeds; nats a pair less those of one head, so that what is
-below 0 is better: ids help where people differ, and where all have the mean taste nothing does.
+right angles, one head 0.50 and 0.75. Ours: 2,000 people with 5 answers each, 10 dimensions, 1,000
+new people, 5 seeds; nats a pair less those of one head, so that what is below 0 is better: ids help
+where people differ, and where all have the mean taste nothing does.
 Tiny: 1 seed, 400 people. 20 s on one core. No data.
 """
 

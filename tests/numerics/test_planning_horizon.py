@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.numerics.planning_horizon import expected_visits, soft_plan
+from penchant.numerics.planning_horizon import best_plan, expected_visits, soft_plan
 from penchant.simulation.grids import grid_moves
 
 
@@ -70,3 +70,21 @@ def test_a_sharp_reward_walks_straight_to_the_best_corner():
     for step in range(6):
         here = int(moves[here, plan.log_policy[step, here].argmax()].argmax())
     assert here == 8
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 1000), st.floats(0.3, 1.0))
+def test_no_policy_earns_more_than_the_best_plan_which_earns_its_own_value(seed, discount):
+    reward, moves, _ = small_world(seed, False)
+    rewards = np.random.default_rng(seed).normal(size=(3, *reward.shape))
+    best = best_plan(rewards, moves, discount)
+
+    def value(policies):
+        ahead = np.zeros(3)
+        for step in reversed(range(3)):
+            ahead = (policies[step] * (rewards[step] + discount * moves @ ahead)).sum(axis=1)
+        return ahead
+
+    np.testing.assert_allclose(value(np.exp(best.log_policy)), best.values[0], atol=1e-12)
+    for choice in product(product(range(2), repeat=3), repeat=3):
+        assert np.all(value(np.eye(2)[np.array(choice)]) <= best.values[0] + 1e-9)

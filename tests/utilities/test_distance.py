@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from penchant.feedback import choice
@@ -29,6 +29,8 @@ def world(seed, num=5, points=3, dims=4):
 @given(SEEDS)
 def test_slopes_are_those_of_finite_differences(kind, seed):
     features, points = world(seed)
+    # At the kinks of |x - w| there is no slope.
+    assume(np.abs(features[:, None] - points).min() > 1e-5)
     found = KINDS[kind](features, points)
     for k, d in np.ndindex(points.shape):
         step = np.zeros(points.shape)

@@ -21,6 +21,16 @@ class Paths:
     state: Int[Array, "N T"]
     action: Int[Array, "N T"]
 
+    def check(self, num_states: int, num_actions: int) -> None:
+        """Raises `DataError` where a path leaves the world."""
+        kinds = ("state", self.state, num_states), ("action", self.action, num_actions)
+        for name, index, most in kinds:
+            if index.size and (index.min() < 0 or index.max() >= most):
+                raise DataError(
+                    f"the paths have a {name} numbered {index.min()} or {index.max()}; expected 0 "
+                    f"to {most - 1}. Drop these paths, or add the {name} to the world."
+                )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ValueSystem:
@@ -60,7 +70,7 @@ def fit_value_system(
     if demonstrations is None and apart is None:
         raise DataError("got neither demonstrations nor preferences; expected at least one kind.")
     if demonstrations is not None:
-        _check(demonstrations, grounding)
+        demonstrations.check(*grounding.shape[:2])
     compared = np.zeros((0, num_values)) if apart is None else apart
 
     def slope(weights: Float[Array, " V"]) -> tuple[float, Float[Array, " V"]]:
@@ -127,13 +137,3 @@ def expected_totals(
     """What somebody of these weights would reach of each value."""
     plan = soft_plan(grounding @ weights, transition, horizon)
     return np.einsum("sa,sav->v", expected_visits(plan.log_policy, transition, start), grounding)
-
-
-def _check(paths: Paths, grounding: Float[Array, "S A V"]) -> None:
-    for name, index, limit in (("state", paths.state, 0), ("action", paths.action, 1)):
-        most = grounding.shape[limit]
-        if index.size and (index.min() < 0 or index.max() >= most):
-            raise DataError(
-                f"the paths have a {name} numbered {index.min()} or {index.max()}; expected 0 to "
-                f"{most - 1}, as the grounding has."
-            )

@@ -1,4 +1,4 @@
-"""Planning with a last step: soft value iteration over a finite horizon.
+"""Planning with a last step: value iteration over a finite horizon, soft and hard.
 
 `planning.py` plans for ever; here the policy changes as the end comes near.
 
@@ -14,8 +14,8 @@ from penchant.numerics.arrays import Array, log_sum_exp
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SoftPlan:
-    """values: soft value of each state with T, .., 0 steps still to come, first step first;
+class HorizonPlan:
+    """values: value (soft or best) of each state with T, .., 0 steps to come, first step first;
     log_policy: log-probability of each action at each step."""
 
     values: Float[Array, "T1 S"]
@@ -24,7 +24,7 @@ class SoftPlan:
 
 def soft_plan(
     reward: Float[Array, "S A"], transition: Float[Array, "S A S"], horizon: int
-) -> SoftPlan:
+) -> HorizonPlan:
     """Q_t = r + E V_(t+1), V_t = log sum_a exp Q_t, pi_t = exp(Q_t - V_t).
 
     The policy of maximum causal entropy for a reward in units of its temperature (Ziebart, Bagnell
@@ -37,7 +37,24 @@ def soft_plan(
         quality = reward + transition @ values[step + 1]
         values[step] = log_sum_exp(quality, axis=1)
         log_policy[step] = quality - values[step][:, None]
-    return SoftPlan(values=values, log_policy=log_policy)
+    return HorizonPlan(values=values, log_policy=log_policy)
+
+
+def best_plan(
+    reward: Float[Array, "T S A"], transition: Float[Array, "S A S"], discount: float = 1.0
+) -> HorizonPlan:
+    """V_t = max_a r_t + gamma E V_(t+1) of rewards of each step, and its policy: the best action,
+    or the best ones alike (Bellman 1957)."""
+    horizon = len(reward)
+    values = np.zeros((horizon + 1, reward.shape[1]))
+    log_policy = np.zeros(reward.shape)
+    for step in reversed(range(horizon)):
+        quality = reward[step] + discount * transition @ values[step + 1]
+        values[step] = quality.max(axis=1)
+        is_best = quality >= values[step][:, None] - 1e-9
+        share = is_best / is_best.sum(axis=1, keepdims=True)
+        log_policy[step] = np.where(is_best, np.log(np.maximum(share, 1e-300)), -np.inf)
+    return HorizonPlan(values=values, log_policy=log_policy)
 
 
 def expected_visits(
