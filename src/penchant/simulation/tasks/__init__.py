@@ -1,0 +1,1 @@
+"""Small tasks in text whose answers can be checked: test beds for language policies."""
