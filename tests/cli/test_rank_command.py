@@ -211,3 +211,47 @@ def test_voters_classes_and_drift_have_their_own_keys(arena, tmp_path):
     assert len(found["classes"]["classes"]) == 2
     assert len(found["drift"]["drift"]["path"]["zeta"]["scores"]) == 10
     assert penchant("rank", file, "--description", described, "--voters", "all").returncode == 2
+
+
+@pytest.fixture
+def graded(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    lines, names, grades = ["left,right,verdict"], "abc", ("B>>A", "B>A", "A=B", "A>B", "A>>B")
+    for _ in range(300):
+        i, j = rng.permutation(3)[:2]
+        gap = 0.8 * (j - i) + rng.logistic()
+        grade = int(np.searchsorted([-2.0, -0.5, 0.5, 2.0], gap))
+        lines.append(f"{names[i]},{names[j]},{grades[grade]}")
+    return write(tmp_path / "graded.csv", "\n".join(lines) + "\n")
+
+
+def test_grades_are_recognised_and_have_their_own_key_and_view(graded, tmp_path):
+    done = penchant("rank", graded, "--json", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [item["name"] for item in document["items"]] == ["a", "b", "c"]
+    assert document["grades"]["names"] == ["B>>A", "B>A", "A=B", "A>B", "A>>B"]
+    np.testing.assert_allclose(document["grades"]["thresholds"], [-2.0, -0.5, 0.5, 2.0], atol=0.4)
+    assert sum(document["grades"]["given"]) == pytest.approx(1.0)
+    assert "How much better?" in (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+
+
+def test_grades_of_any_words_can_be_named(graded, tmp_path):
+    text = graded.read_text(encoding="utf-8")
+    for sign, number in (
+        ("A>>B", "+9"),
+        ("B>>A", "-9"),
+        ("A>B", "+3"),
+        ("B>A", "-3"),
+        ("A=B", "0"),
+    ):
+        text = text.replace(sign, number)
+    file = write(tmp_path / "numbers.csv", text)
+    columns = ("--left", "left", "--right", "right", "--winner", "verdict")
+    told = json.loads(penchant("rank", graded, "--json").stdout)
+    done = penchant("rank", file, *columns, "--grades=-9,-3,0,+3,+9", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["items"] == told["items"]
+    odd = penchant("rank", file, *columns, "--grades=-9,-9", "--json")
+    assert odd.returncode == 2
+    assert "two or more different values" in odd.stderr

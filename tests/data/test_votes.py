@@ -255,3 +255,73 @@ def test_columns_may_come_as_lists_by_name():
 def test_lists_that_make_no_table_are_told_by_their_lengths(columns):
     with pytest.raises(DataError, match=r"make no table .*: a \(.*expected lists of equal length"):
         load_table(columns)
+
+
+GRADED = Description(layout="pairs", kind="graded", option_columns=("left", "right"),
+                     answer="winner", levels=("B>>A", "B>A", "A=B", "A>B", "A>>B"))  # fmt: skip
+
+
+def graded(grade, grades, **others):
+    count = len(grade)
+    first, second = np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.int64)
+    return Votes.from_grades(("x", "y"), first, second, np.array(grade), grades, **others)
+
+
+def test_grades_are_read_as_places_of_their_scale_and_a_line_without_one_is_left_out():
+    found = read_votes(table(winner=["A>>B", None, "B>A"]), GRADED)
+    assert found.votes.grade.tolist() == [4, 1]
+    assert found.votes.grades == GRADED.levels
+    assert found.votes.share.tolist() == [1.0, 0.25]
+    assert any("from B>>A (the second is best) to A>>B" in note for note in found.notes)
+    with pytest.raises(DataError, match="row 2: winner is 'a lot'"):
+        read_votes(table(winner=["A>>B", "a lot", "B>A"]), GRADED)
+
+
+def test_directions_of_grades_are_who_was_better():
+    votes = graded([0, 1, 2, 3, 4], "abcde").directions()
+    assert votes.share.tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+    assert votes.tie.tolist() == [False, False, True, False, False]
+    assert not graded([0, 1, 2, 3], "abcd").directions().tie.any()
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(2, 6))
+def test_grades_that_nobody_gave_leave_in_mirrored_pairs(grade, levels):
+    grade = [min(g, levels - 1) for g in grade]
+    names = tuple("abcdef"[:levels])
+    votes = graded(grade, names)
+    found = votes.with_given_grades()
+    seen = {min(g, levels - 1 - g) for g in grade}
+    if found.grade is None:
+        assert seen == {(levels - 1) / 2}
+    else:
+        assert [found.grades[g] for g in found.grade] == [names[g] for g in grade]
+        place = [names.index(name) for name in found.grades]
+        assert {min(g, levels - 1 - g) for g in place} == seen
+        assert place == sorted(levels - 1 - g for g in place)
+    assert found.directions().share.tolist() == votes.directions().share.tolist()
+
+
+def test_graded_votes_merge_with_votes_of_the_same_grades_only():
+    votes = graded([0, 2], "abc")
+    assert votes.merged(votes.take(np.array([1]))).grade.tolist() == [0, 2, 2]
+    with pytest.raises(DataError, match=r"grades \('a', 'b', 'c'\) and \(\)"):
+        votes.merged(votes.ungraded())
+
+
+@pytest.mark.parametrize(
+    ("grade", "grades", "words"),
+    [
+        ([0, 3], "abc", "from 0 to 3 for 2 votes; expected each vote's place"),
+        ([0, 1], "a", "expected two or more different names"),
+        ([0, 1], "aba", "expected two or more different names"),
+    ],
+)
+def test_grades_off_their_scale_are_refused_in_words(grade, grades, words):
+    with pytest.raises(DataError, match=words):
+        graded(grade, tuple(grades))
+
+
+def test_records_that_are_all_graded_are_graded_votes():
+    votes = votes_from_records(read(table(winner=["A>>B", None, "B>A"]), GRADED).records)
+    assert votes.grade.tolist() == [4, 1]
+    assert len(votes.grades) == 5

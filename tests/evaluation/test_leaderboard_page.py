@@ -25,6 +25,7 @@ from penchant.evaluation.leaderboard_page import (
 )
 from penchant.evaluation.leaderboard_words import board_calibration, rank_axis, shade
 from penchant.models.leaderboard import Leaderboard
+from penchant.simulation.votes import VoteWorld, simulate_votes
 
 ITEMS = ("ant", "bee", "cat", "dog <b>", "eel")
 
@@ -325,3 +326,34 @@ def test_there_is_no_picture_of_nothing():
     drawn = beats_graph(["a & b", "c"], np.array([[False, True], [False, False]]))
     assert "a &amp; b" in drawn
     assert drawn.count('class="over"') == 1
+
+
+def test_graded_votes_have_their_scale_and_count_who_was_better():
+    world = VoteWorld(num_items=5, num_votes=1500, grade_steps=(-0.7, 0.2))
+    graded = simulate_votes(world, np.random.default_rng(0)).votes
+    board = Leaderboard().fit(graded)
+    page = leaderboard_page(board, graded)
+    lines = page.grades.lines
+    assert [line.name for line in lines] == [f"grade {level}" for level in (4, 3, 2, 1, 0)]
+    assert sum(line.given for line in lines) == pytest.approx(1.0)
+    assert lines[0].begins == pytest.approx(-lines[-2].begins)
+    wins = graded.directions().counts()
+    assert sum(c.votes for row in page.matrix for c in row if c) == pytest.approx(
+        2 * (wins.votes - wins.ties.sum())
+    )
+    # Of an odd number of grades decided votes are more decided than the gap alone.
+    assert page.calibration.ece <= page.calibration.most_by_chance
+    text = render_leaderboard(page)
+    assert "How much better?" in text
+    assert "is even odds at a gap of" in page.grades.takeaway
+
+
+def test_expectations_know_rao_and_kuppers_ties_and_probits():
+    """Decided votes: sigma(g - eta) / (sigma(g - eta) + sigma(-g - eta)), not sigma(g)."""
+    votes = simulate([1.5, 0.6, 0.5, -0.6, -2.0], ties=0.4)
+    for options in ({"ties": "rao_kupper"}, {"model": "thurstone"}):
+        board = Leaderboard(**options).fit(votes)
+        page = leaderboard_page(board, votes)
+        first, last = page.matrix_names[0], page.matrix_names[-1]
+        chances = board.predict_proba([(first, last)])[0]
+        assert page.matrix[0][-1].expected == pytest.approx(chances[0] / (chances[0] + chances[1]))

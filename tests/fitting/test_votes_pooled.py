@@ -23,6 +23,11 @@ DAVIDSON = VotesConfig(model=GapModel(ties="davidson"))
 CONTEXTS = VotesConfig(model=GapModel(ties="davidson"), has_context=True)
 
 
+def with_grades(votes, grade, levels):
+    names = tuple(f"grade {level}" for level in range(levels))
+    return replace(votes, grade=np.asarray(grade), grades=names)
+
+
 def world(seed=0, **sizes):
     sizes = {
         "num_items": 6,
@@ -233,7 +238,7 @@ def test_gradient_is_that_of_the_value():
 def test_three_grades_are_rao_and_kuppers_ties():
     votes = world(coefficients=(0.3,)).votes
     grade = np.where(votes.tie, 1, np.where(votes.share == 1.0, 2, 0))
-    graded = fit_votes(votes, VotesConfig(model=GapModel(levels=3)), grade=grade)
+    graded = fit_votes(with_grades(votes, grade, 3), VotesConfig(model=GapModel(levels=3)))
     plain = fit_votes(votes, VotesConfig(model=GapModel(ties="rao_kupper")))
     np.testing.assert_allclose(graded.strengths, plain.strengths, atol=1e-6)
     np.testing.assert_allclose(graded.coefficients, plain.coefficients, atol=1e-6)
@@ -249,21 +254,35 @@ def test_grades_give_the_estimate_of_the_graded_channel(levels):
     belief = fit_pooled(
         replace(batch, blocks=(block,)), utility=Items(), channels=(GradedPair(levels=levels),)
     )
-    fit = fit_votes(votes, VotesConfig(model=GapModel(levels=levels)), grade=grade)
+    fit = fit_votes(with_grades(votes, grade, levels), VotesConfig(model=GapModel(levels=levels)))
     expected = np.concatenate([[0.0], belief.theta[:5]])
     np.testing.assert_allclose(fit.strengths, expected - expected.mean(), atol=1e-6)
     np.testing.assert_allclose(fit.own, belief.theta[5:], atol=1e-6)
 
 
-def test_grades_without_levels_and_levels_without_grades_are_refused_in_words():
+def test_levels_without_as_many_grades_are_refused_in_words():
     votes = world().votes
-    grade = np.zeros(1500, dtype=np.int64)
-    with pytest.raises(DataError, match="grades were given"):
-        fit_votes(votes, DAVIDSON, grade=grade)
-    with pytest.raises(DataError, match="not given"):
+    with pytest.raises(DataError, match="the votes have no grades"):
         fit_votes(votes, VotesConfig(model=GapModel(levels=3)))
-    with pytest.raises(DataError, match="highest grade"):
-        fit_votes(votes, VotesConfig(model=GapModel(levels=3)), grade=grade + 3)
+    graded = with_grades(votes, np.arange(1500) % 4, 4)
+    with pytest.raises(DataError, match=r"4 grades and the model 3 levels.*levels=4"):
+        fit_votes(graded, VotesConfig(model=GapModel(levels=3)))
+
+
+def test_graded_votes_are_soft_ones_to_a_model_of_who_won():
+    graded = with_grades(world().votes, np.arange(1500) % 5, 5)
+    soft = replace(graded.ungraded(), share=(np.arange(1500) % 5) / 4.0)
+    config = VotesConfig(model=GapModel())
+    found, expected = fit_votes(graded, config), fit_votes(soft, config)
+    np.testing.assert_array_equal(found.strengths, expected.strengths)
+
+
+def test_log_prob_of_graded_votes_is_that_of_their_grades():
+    votes = with_grades(world().votes, np.arange(1500) % 5, 5)
+    fit = fit_votes(votes, VotesConfig(model=GapModel(levels=5)))
+    assert fit.log_prob(votes).sum() == pytest.approx(fit.log_likelihood, abs=1e-8)
+    with pytest.raises(DataError, match="0 grades and the model 5 levels"):
+        fit.log_prob(votes.ungraded())
 
 
 def test_an_unbeaten_item_is_bounded_and_said():

@@ -43,6 +43,13 @@ def rank(
             "the first wins."
         ),
     ] = "",
+    grades: Annotated[
+        str,
+        typer.Option(
+            help="Where the winner's column says how much better one is: its values, commas "
+            "between, from 'the second is best' to 'the first is', as in B>>A,B>A,A=B,A>B,A>>B."
+        ),
+    ] = "",
     voter: Annotated[str, typer.Option(help="Column of who voted.")] = "",
     weight: Annotated[str, typer.Option(help="Column of how much a vote weighs.")] = "",
     context: Annotated[
@@ -110,7 +117,14 @@ def rank(
         level=level, prior_scale=prior_scale, random_state=seed,
     )  # fmt: skip
     board.check()
-    columns = {"left": left, "right": right, "winner": winner, "voter": voter, "weight": weight}
+    columns = {
+        "left": left,
+        "right": right,
+        "winner": winner,
+        "voter": voter,
+        "weight": weight,
+        "grades": grades,
+    }
     said, notes = _described(file, layout, columns, description)
     for text in notes:
         shell.note(text, json)
@@ -191,9 +205,34 @@ def _described(
             "columns (--left, --right, --winner) or write a description: `penchant describe "
             f"{file}` makes a first one."
         )
-    return replace(
+    said = replace(
         said, person=columns["voter"] or said.person, weight=columns["weight"] or said.weight
-    ), notes
+    )
+    return _with_grades(said, columns["grades"]), notes
+
+
+def _with_grades(said: "Description", grades: str) -> "Description":
+    """The winner's column read as grades, where their scale is told."""
+    from penchant.errors import ConfigError
+
+    if not grades:
+        return said
+    levels = tuple(_as_in_file(word.strip()) for word in grades.split(","))
+    if said.layout not in ("pairs", "arena") or len(levels) < 2 or len(set(levels)) < len(levels):
+        raise ConfigError(
+            f"--grades holds {len(levels)} values and the file {said.layout} data; expected two or "
+            "more different values, commas between them, and pairs of items (--left, --right, "
+            "--winner)."
+        )
+    return replace(said, kind="graded", levels=levels, codes={})
+
+
+def _as_in_file(word: str) -> str | float:
+    """A number as a column of numbers has it: +3 is 3."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def _guessed(file: Path) -> tuple["Description", tuple[str, ...]]:
@@ -236,7 +275,8 @@ def _observe(
         for text in (*result.report.notes, *result.report.warnings):
             shell.note(text, quiet)
         return result.records
-    if not board.needs_votes and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
+    can_count = not board.needs_votes and said.kind != "graded"
+    if can_count and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
         return _stream(file, said, on_bad_rows, aside_path, quiet)
     columns = VoteColumns(context=board.context, covariates=board.covariates)
     with shell.waiting(f"Reading {file.name}", quiet):

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
 
 def detail_document(board: "Leaderboard") -> dict[str, Any]:
-    """Covariates, contexts, voters, classes and drift: a key for each that the model has."""
+    """Covariates, contexts, voters, classes, drift and grades: a key for each that there is."""
     if not board.needs_votes:
-        return {}
+        return _grades(board)
     from penchant.fitting.votes_classes import VoterClassesFit
     from penchant.fitting.votes_drift import DriftFit
     from penchant.fitting.votes_reliability import VotersFit
     from penchant.fitting.votes_table import VotesFit
 
-    found = _table(board.fit_) if isinstance(board.fit_, VotesFit) else {}
+    found = _grades(board)
+    if isinstance(board.fit_, VotesFit):
+        found |= _table(board.fit_)
     detail = board.detail_
     if isinstance(detail, VotersFit):
         found |= _voters(detail)
@@ -29,6 +31,20 @@ def detail_document(board: "Leaderboard") -> dict[str, Any]:
     elif isinstance(detail, DriftFit):
         found |= _drift(detail)
     return found
+
+
+def _grades(board: "Leaderboard") -> dict[str, Any]:
+    if board.grades_ is None:
+        return {}
+    found = board.grades_
+    return {
+        "grades": {
+            "names": list(found.names),
+            "thresholds": found.thresholds.tolist(),
+            "given": found.given.tolist(),
+            "expected": None if found.expected is None else found.expected.tolist(),
+        }
+    }
 
 
 def _table(fit: "VotesFit") -> dict[str, Any]:

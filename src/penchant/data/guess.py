@@ -19,6 +19,7 @@ from penchant.data.columns import (
     to_floats,
 )
 from penchant.data.description import Description
+from penchant.data.guess_grades import grade_scale
 from penchant.data.guess_pairs import guess_pairs
 from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
@@ -170,8 +171,10 @@ def _chat(columns: SeenColumns) -> tuple[Description, str] | None:
 
 def _arena(columns: SeenColumns) -> tuple[Description, str] | None:
     if {"model_a", "model_b", "winner"} <= set(columns.names):
+        grades = grade_scale({str(value) for value in columns.values("winner")})
         said = Description(
             layout="arena", option_columns=("model_a", "model_b"), answer="winner",
+            kind="graded" if grades else None, levels=grades,
             person=columns.first(("judge", "user_id")),
         )  # fmt: skip
         return said, "model_a, model_b and winner are the columns of arena votes."

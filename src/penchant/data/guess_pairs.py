@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import is_number, is_text, one_chunk, to_floats
 from penchant.data.description import Description
+from penchant.data.guess_grades import grade_scale
 from penchant.data.guess_wide import ANSWERS
 from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.seen_columns import MANY_LEVELS, SeenColumns
@@ -45,16 +46,20 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
         answer = answer or _soft_answer(columns)
         if answer is None:
             answer, codes = _truth_answer(columns, name, first)
+        answer, grades = _graded_answer(columns, (name, other), answer)
         are_met_again = set(columns.values(name)) & set(columns.values(other))
         if answer is None or not (are_met_again or are_items):
             continue
         said = Description(
-            layout="pairs", kind="pair", option_columns=(name, other), answer=answer, codes=codes,
+            layout="pairs", kind="graded" if grades else "pair", option_columns=(name, other),
+            answer=answer, codes={} if grades else codes, levels=grades,
             feature_columns=_pair_features(columns, first, second, (name, other)),
         )  # fmt: skip
         what = "says which won"
         if is_number(columns.table[answer].type) and answer == _soft_answer(columns):
             what = f"looks like the probability that {name} wins"
+        if grades:
+            what = f"says by how much, from {grades[0]} to {grades[-1]} (the first is best)"
         how = "hold the same names" if are_met_again else "name the two items of every line"
         return said, f"{name} and {other} {how}, and {answer} {what}."
     share = columns.first(_WIN_SHARE)
@@ -151,6 +156,20 @@ def _soft_answer(columns: SeenColumns) -> str | None:
     values = to_floats(columns.table[name])
     values = values[~np.isnan(values)]
     return name if len(values) and ((values >= 0) & (values <= 1)).all() else None
+
+
+def _graded_answer(
+    columns: SeenColumns, sides: tuple[str, str], answer: str | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """The column whose words say how much better one side is, and its scale: the one that is known
+    to be the answer, or any. The answer itself and nothing where it is none of these."""
+    for name in columns.names if answer is None else (answer,):
+        if name in sides or not is_text(columns.table[name].type):
+            continue
+        scale = grade_scale({str(value) for value in columns.values(name)})
+        if scale:
+            return name, scale
+    return answer, ()
 
 
 def _side_codes(words: set[str]) -> dict[str, str]:

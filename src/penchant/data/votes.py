@@ -40,6 +40,8 @@ class Votes:
     `voter` indexes `voters` (-1: unknown) and `context` indexes `contexts` (-1: unknown).
     `covariates` belong to the pair: what the first has more of than the second, or 1 for a column
     such as "shown first". `time` is in the user's unit, and only its order and spacing matter.
+    `grade` says how much better the first was, as a place in `grades`, which go from "the second is
+    best" to "the first is" and mirror each other; `share` then holds it as a soft vote.
     """
 
     items: tuple[str, ...]
@@ -55,9 +57,16 @@ class Votes:
     context: Int[Array, " B"] | None = None
     contexts: tuple[str, ...] = ()
     time: Float[Array, " B"] | None = None
+    grade: Int[Array, " B"] | None = None
+    grades: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.first)
+        _check_grades(self.grade, self.grades, count)
+        if self.grade is not None:
+            # One truth: what a grade says in part is never said otherwise beside it.
+            object.__setattr__(self, "share", self.grade / (len(self.grades) - 1.0))
+            object.__setattr__(self, "tie", np.zeros(count, dtype=bool))
         check_items(self.items)
         check_places(len(self.items), self.first, self.second)
         if len(self.tie) != count:
@@ -88,6 +97,7 @@ class Votes:
         parts += [f"{len(self.voters):,} voters"] if self.voter is not None else []
         parts += [f"{len(self.contexts):,} contexts"] if self.context is not None else []
         parts += [f"covariates {', '.join(self.covariate_names)}"] if self.covariate_names else []
+        parts += [f"{len(self.grades)} grades"] if self.grade is not None else []
         return f"Votes({'; '.join(parts)})"
 
     @classmethod
@@ -116,9 +126,56 @@ class Votes:
             tie=np.asarray(outcome == TIED), **others,
         )  # fmt: skip
 
+    @classmethod
+    def from_grades(
+        cls,
+        items: Sequence[str],
+        first: Int[Array, " B"],
+        second: Int[Array, " B"],
+        grade: Int[Array, " B"],
+        grades: Sequence[str],
+        **others: Any,
+    ) -> "Votes":
+        """Graded votes: the place of each one's grade in `grades`, from "the second is best" to
+        "the first is". `others` are fields of `Votes`; a vote weighs 1 unless `weight` says so.
+        """
+        others.setdefault("weight", np.ones(len(first)))
+        return cls(
+            items=tuple(items), first=first, second=second, share=np.zeros(len(first)),
+            tie=np.zeros(len(first), dtype=bool), grade=grade, grades=tuple(grades), **others,
+        )  # fmt: skip
+
     @property
     def num_items(self) -> int:
         return len(self.items)
+
+    def ungraded(self) -> "Votes":
+        """The grades read as soft votes, from 0 (the lowest) to 1: what models of who won hear."""
+        return replace(self, grade=None, grades=())
+
+    def directions(self) -> "Votes":
+        """Who was better, by however much; the middle grade of an odd number is a tie."""
+        if self.grade is None:
+            return self
+        side = np.sign(2 * self.grade - (len(self.grades) - 1))
+        return replace(self.ungraded(), share=0.5 * (1.0 + side), tie=side == 0)
+
+    def with_given_grades(self) -> "Votes":
+        """Without grades that nobody gave, nor the one that mirrors them: no finite threshold fits
+        such. Soft votes where less than two grades are left, themselves where nothing is."""
+        if self.grade is None:
+            return self
+        last = len(self.grades) - 1
+        given = np.bincount(self.grade[self.weight > 0], minlength=last + 1) > 0
+        kept = np.flatnonzero(given | given[::-1])
+        if len(kept) == last + 1 or not given.any():
+            return self
+        if len(kept) < 2:
+            return self.ungraded()
+        place = np.searchsorted(kept, self.grade)
+        names = tuple(self.grades[k] for k in kept)
+        # Grades of votes without weight may be none of these.
+        return replace(self, grade=np.minimum(place, len(kept) - 1), grades=names)
 
     def take(self, rows: Int[Array, " A"]) -> "Votes":
         """The votes at these places, in that order; names stay as they are."""
@@ -126,13 +183,13 @@ class Votes:
             name: getattr(self, name)[rows]
             for name in ("first", "second", "share", "tie", "weight", "covariates")
         }
-        for name in ("voter", "context", "time"):
+        for name in ("voter", "context", "time", "grade"):
             values = getattr(self, name)
             picked[name] = None if values is None else values[rows]
         return replace(self, **picked)
 
     def plain(self) -> "Votes":
-        """Who won, and who said so; covariates, contexts and times are left out."""
+        """Who won, by how much, and who said so; covariates, contexts and times are left out."""
         return replace(
             self, covariates=np.zeros((len(self), 0)), covariate_names=(), context=None,
             contexts=(), time=None,
@@ -142,8 +199,13 @@ class Votes:
         """The votes of both, these first; items, voters and contexts are matched by name.
 
         Who voted, in which context and when are unknown (-1) or left out where one side does not
-        say. Raises `DataError` for other covariates.
+        say. Raises `DataError` for other covariates or grades.
         """
+        if self.grades != other.grades:
+            raise DataError(
+                f"the votes have the grades {self.grades} and {other.grades}; expected the same in "
+                "both, in the same order. Take `ungraded()` of both to read grades as soft votes."
+            )
         if self.covariate_names != other.covariate_names:
             raise DataError(
                 f"the votes have covariates {self.covariate_names} and {other.covariate_names}; "
@@ -166,9 +228,11 @@ class Votes:
             mine = np.full(len(self), -1) if mine is None else mine
             codes = np.full(len(other), -1) if codes is None else codes
             joined[name] = np.concatenate([mine, np.append(place, -1)[codes]])
-        if self.time is not None and other.time is not None:
-            joined["time"] = np.concatenate([self.time, other.time])
-        return Votes(covariate_names=self.covariate_names, **joined)
+        for name in ("time", "grade"):
+            mine, codes = getattr(self, name), getattr(other, name)
+            if mine is not None and codes is not None:
+                joined[name] = np.concatenate([mine, codes])
+        return Votes(covariate_names=self.covariate_names, grades=self.grades, **joined)
 
     def counts(self) -> PairCounts:
         """The votes added up by pair; voters, contexts, covariates and order are forgotten."""
@@ -213,4 +277,22 @@ def _check_labels(name: str, codes: Array | None, labels: tuple[str, ...], count
             f"`{name}` has {len(codes)} entries for {count} votes, or entries outside -1 to "
             f"{len(labels) - 1}; expected the place of each vote's {name} among `{name}s`, -1 if "
             "unknown."
+        )
+
+
+def _check_grades(grade: Array | None, grades: tuple[str, ...], count: int) -> None:
+    if grade is None and not grades:
+        return
+    last = len(grades) - 1
+    if grade is None or last < 1 or len(set(grades)) <= last:
+        raise DataError(
+            f"`grades` are {grades} and the votes have {'no' if grade is None else 'their'} own; "
+            "expected two or more different names with the place of each vote's among them, or "
+            "neither."
+        )
+    if len(grade) != count or (count and (grade.min() < 0 or grade.max() > last)):
+        raise DataError(
+            f"`grade` has {len(grade)} entries from {grade.min(initial=0)} to "
+            f"{grade.max(initial=0)} for {count} votes; expected each vote's place in `grades`, 0 "
+            f"to {last}. Leave out votes without a grade."
         )

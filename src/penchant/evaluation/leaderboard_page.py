@@ -17,13 +17,15 @@ from penchant.errors import ConfigError, DataError
 from penchant.evaluation.beats_graph import beats_graph
 from penchant.evaluation.cycle_charts import cycle_picture
 from penchant.evaluation.intransitivity import intransitivity
+from penchant.evaluation.leaderboard_grades import GradesView, grades_view
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
 from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
+from penchant.models.pair_forecast import preferred
 from penchant.models.standings import Standing
-from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.arrays import Array
 from penchant.numerics.names import excerpt
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
@@ -124,6 +126,7 @@ class LeaderboardPage:
     voters_takeaway: str
     context: ContextView | None
     cycles: CycleView | None
+    grades: GradesView | None
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -131,8 +134,11 @@ class LeaderboardPage:
 def leaderboard_page(
     board: Leaderboard, observed: Votes | PairCounts | Rankings, *, title: str = "Leaderboard"
 ) -> LeaderboardPage:
-    """The page of a fitted board and what it was fitted on."""
+    """The page of a fitted board and what it was fitted on. Of graded votes the parts on who beats
+    whom count who was better, by however much."""
     rows = board.standings_
+    if isinstance(observed, Votes):
+        observed = observed.directions()
     counts = _counts(observed)
     votes = observed if isinstance(observed, Votes) else None
     place = {name: i for i, name in enumerate(observed.items)}
@@ -160,6 +166,7 @@ def leaderboard_page(
         voters_takeaway=voters_takeaway,
         context=_context_view(board, rows),
         cycles=None if counts is None else _cycle_view(counts, board.random_state),
+        grades=grades_view(board.grades_),
         warnings=(*board.warnings_, *_first_shown_sentence(votes, board)),
         facts=_facts(board),
     )
@@ -201,11 +208,7 @@ def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
 
 
 def _preferred(board: Leaderboard, gap: Float[Array, "..."]) -> Float[Array, "..."]:
-    if board.model == "thurstone":
-        from scipy.special import ndtr
-
-        return ndtr(gap)
-    return sigmoid(gap)
+    return preferred(board.fit_, gap.reshape(-1)).reshape(gap.shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -385,7 +388,7 @@ def _voter_lines(votes: Votes | None, board: Leaderboard) -> tuple[tuple[VoterLi
     decided = (votes.voter >= 0) & ~votes.tie & ((votes.share == 0) | (votes.share == 1))
     strengths = board.fit_.strengths
     gap = strengths[votes.first] - strengths[votes.second]
-    foretold = np.maximum(sigmoid(gap), sigmoid(-gap))
+    foretold = _preferred(board, np.abs(gap))
     agreed = np.where(gap >= 0, votes.share == 1, votes.share == 0)
 
     def total(values: Array, rows: Array) -> Array:

@@ -57,19 +57,19 @@ def vote_rows(
     ties: Ties = "answer",
     by_context: bool = False,
     by_voter: bool = False,
-    grade: Int[Array, " A"] | None = None,
+    by_grade: bool = False,
 ) -> VoteRows:
     """The rows of votes, those that nothing tells apart added up.
 
     ties: "answer" keeps them as answers of their own, "half" makes each half a win for both,
     "none" refuses them. Soft votes make two rows that share the weight. With `by_voter`, voters
-    keep their numbers, and each vote of unknown voter is a voter of its own, after them. grade: of
-    each vote, higher better for the first, in place of who won; then it is the answer.
+    keep their numbers, and each vote of unknown voter is a voter of its own, after them. With
+    `by_grade` the answer is each vote's grade, higher better for the first, in place of who won.
 
     Raises `DataError` where there is no vote, a tie is refused, or a column asked for is missing.
     """
-    _check(votes, ties, by_context, by_voter)
-    source, answer, weight = _answers(votes, ties) if grade is None else _grades(votes, grade)
+    _check(votes, ties, by_context, by_voter, by_grade)
+    source, answer, weight = _grades(votes) if by_grade else _answers(votes, ties)
     context = _codes(votes.context if by_context else None, len(votes))
     num_items = votes.num_items
     edge_of_vote, edge = _numbered([votes.first, votes.second, context])
@@ -111,14 +111,10 @@ def _answers(votes: Votes, ties: Ties) -> tuple[Array, Array, Array]:
     )
 
 
-def _grades(votes: Votes, grade: Int[Array, " A"]) -> tuple[Array, Array, Array]:
-    if len(grade) != len(votes) or (len(grade) and grade.min() < 0):
-        raise DataError(
-            f"{len(grade)} grades from {grade.min(initial=0)} on were given for {len(votes)} "
-            "votes; expected a grade of 0 or more for each."
-        )
+def _grades(votes: Votes) -> tuple[Array, Array, Array]:
+    assert votes.grade is not None
     source = np.flatnonzero(votes.weight > 0)
-    return source, grade[source].astype(np.int64), votes.weight[source]
+    return source, votes.grade[source].astype(np.int64), votes.weight[source]
 
 
 def range_sums(values: Float[Array, " B *S"], start: Int[Array, " V1"]) -> Float[Array, " V *S"]:
@@ -130,7 +126,7 @@ def range_sums(values: Float[Array, " B *S"], start: Int[Array, " V1"]) -> Float
     return sums
 
 
-def _check(votes: Votes, ties: str, by_context: bool, by_voter: bool) -> None:
+def _check(votes: Votes, ties: str, by_context: bool, by_voter: bool, by_grade: bool) -> None:
     if not np.any(votes.weight > 0):
         raise DataError(
             f"there are {len(votes)} votes and none with a weight above 0; expected at least one. "
@@ -144,6 +140,7 @@ def _check(votes: Votes, ties: str, by_context: bool, by_voter: bool) -> None:
     for name, wanted, codes in (
         ("context", by_context, votes.context),
         ("voter", by_voter, votes.voter),
+        ("grade", by_grade, votes.grade),
     ):
         if wanted and codes is None:
             raise DataError(

@@ -284,7 +284,7 @@ def _periods(votes: Votes, standing: Standing, period: float | None) -> list[_Pe
 
 
 def _density(votes: Votes, standing: Standing) -> VoteDensity:
-    rows = vote_rows(votes, ties=standing.ties)
+    rows = vote_rows(votes, ties=standing.ties, by_grade=standing.model.levels is not None)
     none = np.zeros(0, dtype=np.int64)
     return VoteDensity(
         rows=rows,

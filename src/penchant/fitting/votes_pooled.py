@@ -56,22 +56,19 @@ class VotesConfig:
 
 
 @one_blas_thread
-def fit_votes(
-    votes: Votes, config: VotesConfig, *, grade: Int[Array, " B"] | None = None
-) -> VotesFit:
+def fit_votes(votes: Votes, config: VotesConfig) -> VotesFit:
     """Scores at equal covariates and, where asked for, by context.
 
     Maximum likelihood; where an item never lost or never won, a weak normal prior of standard
     deviation 5 logits on the scores of its island bounds them, and a warning says so. What a
-    context adds to a score is normal around 0 with one spread, chosen by the evidence. grade: how
-    much better the first was in each vote ("much better"), for a model with `levels`.
+    context adds to a score is normal around 0 with one spread, chosen by the evidence. A model with
+    `levels` hears the votes' grades ("much better").
 
-    Raises `DataError` for votes without weight, without the contexts asked for, or with grades
-    that the model has no level for.
+    Raises `DataError` for votes without weight, without the contexts asked for, or with another
+    number of grades than the model has levels.
     """
     began = time.perf_counter()
-    _check_grades(config.model, grade)
-    rows = vote_rows(votes, ties=config.ties, by_context=config.has_context, grade=grade)
+    rows = rows_of(votes, config)
     density, found, notes = prepare(rows, votes, config)
     start = _start(votes, density, config)
     try:
@@ -91,7 +88,7 @@ def fit_votes(
             f"{_WEAK_COEFFICIENT:g} per standard deviation of the covariate) does; read its wide "
             "interval, not its value.",
         )
-    errors = _errors(votes, density, summit, spread, config, grade)
+    errors = _errors(votes, density, summit, spread, config)
     context = None
     if config.has_context:
         if len(density.deviation_item):
@@ -118,14 +115,11 @@ def _errors(
     summit: Summit,
     spread: float,
     config: VotesConfig,
-    grade: Int[Array, " B"] | None,
 ) -> _Errors:
     """The information taken apart at the summit, or the sandwich by voter around it."""
     if config.errors == "curvature":
         return _Errors(factor=summit.slope.factor)
-    rows = vote_rows(
-        votes, ties=config.ties, by_context=config.has_context, by_voter=True, grade=grade
-    )
+    rows = rows_of(votes, config, by_voter=True)
     here = with_spread(density, spread) if len(density.deviation_item) else density
     here = replace(here, rows=rows)
     response = here.respond(here.core_gap(summit.theta), here.own(summit.theta))
@@ -135,18 +129,18 @@ def _errors(
     )
 
 
-def _check_grades(model: GapModel, grade: Int[Array, " B"] | None) -> None:
-    if (grade is None) != (model.levels is None):
+def rows_of(votes: Votes, config: VotesConfig, *, by_voter: bool = False) -> VoteRows:
+    """The rows that this model hears. Raises `DataError` for other grades than it has levels."""
+    levels = config.model.levels
+    if levels is not None and votes.grade is not None and len(votes.grades) != levels:
         raise DataError(
-            f"the model has levels={model.levels} and grades were "
-            f"{'not ' if grade is None else ''}given; expected grades with levels, and neither "
-            "for plain votes."
+            f"the votes have {len(votes.grades)} grades and the model {levels} levels; expected as "
+            f"many. Use GapModel(levels={len(votes.grades)})."
         )
-    if grade is not None and len(grade) and grade.max() >= (model.levels or 0):
-        raise DataError(
-            f"the highest grade is {grade.max()}; expected 0 to {(model.levels or 0) - 1}, since "
-            f"the model has {model.levels} levels. Raise `levels`, or number grades from 0 on."
-        )
+    return vote_rows(
+        votes, ties=config.ties, by_context=config.has_context, by_voter=by_voter,
+        by_grade=levels is not None,
+    )  # fmt: skip
 
 
 def prepare(

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from penchant.data.votes import Votes
 from penchant.feedback.gap import GapResponse
 from penchant.fitting.vote_density import VoteDensity
-from penchant.fitting.vote_rows import range_sums, vote_rows
+from penchant.fitting.vote_rows import range_sums
 from penchant.fitting.voter_posteriors import (
     Posteriors,
     VoterProblem,
@@ -24,6 +24,7 @@ from penchant.fitting.votes_pooled import (
     VotesConfig,
     fit_votes,
     prepare,
+    rows_of,
     with_prior_on_covariates,
     with_spread,
 )
@@ -119,7 +120,7 @@ class VotersFit:
         for answer in range(model.num_answers):
             logs = model.log_prob(heard, np.full(len(gap), answer), own)
             answers.append(log_sum_exp(np.log(weights) + logs, axis=1))
-        return log_prob_by_answer(answers, votes)
+        return log_prob_by_answer(answers, votes, by_grade=model.levels is not None)
 
 
 @one_blas_thread
@@ -137,7 +138,7 @@ def fit_voters(
     """
     began = time.perf_counter()
     voters_config = voters_config or VotersConfig()
-    rows = vote_rows(votes, ties=config.ties, by_context=config.has_context, by_voter=True)
+    rows = rows_of(votes, config, by_voter=True)
     pooled = fit_votes(votes, replace(config, errors="curvature"))
     density, _, _ = prepare(rows, votes, config)
     density = replace(density, most_dense=_MOST_WHOLE)

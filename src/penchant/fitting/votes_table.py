@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.votes import Votes
-from penchant.errors import ConfigError
+from penchant.errors import DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.vote_density import VoteDensity
 from penchant.fitting.vote_sandwich import Sandwich
@@ -93,16 +93,8 @@ class VotesFit:
         return gap + padded[at, votes.first] - padded[at, votes.second]
 
     def log_prob(self, votes: Votes) -> Float[Array, " B"]:
-        """log p of who won each vote; of a soft one the share-weighted mean over both answers.
-
-        Raises `ConfigError` for a model of grades, which says more than who won: ask its `model`
-        at `gaps(votes)`.
-        """
-        if self.model.levels is not None:
-            raise ConfigError(
-                "log_prob was asked for with graded votes; expected a model of who won. Use "
-                "`fit.model.log_prob(fit.gaps(votes), grade, fit.own[None])`."
-            )
+        """log p of who won each vote, or of its grade where the model has levels; of a soft one the
+        share-weighted mean over both answers."""
         return log_prob_of_votes(self.model, self.gaps(votes), votes, self.own)
 
     def _context_place(self, name: str) -> int:
@@ -115,14 +107,25 @@ def log_prob_of_votes(
 ) -> Float[Array, " B"]:
     """log p of each vote at these gaps; ties under a model without them count half for each."""
     answers = range(model.num_answers)
-    return log_prob_by_answer(
-        [model.log_prob(gap, np.full(len(gap), answer), own[None]) for answer in answers], votes
-    )
+    logs = [model.log_prob(gap, np.full(len(gap), answer), own[None]) for answer in answers]
+    return log_prob_by_answer(logs, votes, by_grade=model.levels is not None)
 
 
-def log_prob_by_answer(logs: list[Float[Array, " B"]], votes: Votes) -> Float[Array, " B"]:
+def log_prob_by_answer(
+    logs: list[Float[Array, " B"]], votes: Votes, *, by_grade: bool = False
+) -> Float[Array, " B"]:
     """log p of each vote, given those of its answers: the share-weighted mean of a soft one's two,
-    and of a tie where there is no answer for it."""
+    and of a tie where there is no answer for it; of its grade where the answers are grades.
+
+    Raises `DataError` where they are, and the votes have other grades or none.
+    """
+    if by_grade:
+        if votes.grade is None or len(votes.grades) != len(logs):
+            raise DataError(
+                f"the votes have {len(votes.grades)} grades and the model {len(logs)} levels; "
+                "expected as many. Grade them as the votes of the fit were."
+            )
+        return np.stack(logs, axis=1)[np.arange(len(votes)), votes.grade]
     share = np.where(votes.tie, 0.5, votes.share)
     # A share of 0 must not meet a log-probability of minus infinity: their product is no number.
     with np.errstate(invalid="ignore"):

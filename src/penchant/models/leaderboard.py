@@ -31,6 +31,7 @@ from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_table import VotesFit
+from penchant.models.grade_shares import GradeShares, grade_shares
 from penchant.models.pair_forecast import pair_probabilities, strengths_belief, votes_between
 from penchant.models.richer_bootstrap import bootstrap_strengths
 from penchant.models.richer_votes import (
@@ -89,10 +90,13 @@ class Leaderboard:
     level: of the intervals. prior_scale: standard deviation of every score before any data; None
     holds only items that no finite score fits. random_state: seed of what is drawn for intervals.
 
+    Graded votes ("much better") are fitted as such: the thresholds between grades, which mirror
+    each other, are estimated (Agresti 1992), and no `ties` are to be named.
+
     `fit` leaves `standings_` (the best first), `warnings_`, `fit_` (strengths and model),
     `bounds_`, `above_` (who is surely above whom, as ranks count it; None for very many items) and
-    `seconds_`; of voters and drift also `detail_`, the whole fit. `belief_` is what policies and
-    askers receive, `predict_proba` what is foretold of a pair.
+    `seconds_`; of voters and drift also `detail_`, the whole fit, and of graded votes `grades_`.
+    `belief_` is what policies and askers receive, `predict_proba` what is foretold of a pair.
     """
 
     model: Literal["bradley_terry", "thurstone", "plackett_luce"] | None = None
@@ -125,6 +129,7 @@ class Leaderboard:
         began = time.perf_counter()
         self.warnings_: tuple[str, ...] = ()
         found, notes = self._observed(data, description)
+        self.grades_: GradeShares | None = None
         if isinstance(found, Rankings):
             self._fit_rankings(found, on_step)
         elif self.model == "plackett_luce":
@@ -132,7 +137,7 @@ class Leaderboard:
                 'model="plackett_luce" is for rankings, but the data are pairs; expected '
                 'model="bradley_terry" (the same likelihood on two items) or "thurstone".'
             )
-        elif self.needs_votes:
+        elif self.needs_votes or (isinstance(found, Votes) and found.grade is not None):
             if isinstance(found, PairCounts):
                 raise ConfigError(
                     "covariates, contexts, voters and times belong to single votes, but counts "
@@ -172,6 +177,9 @@ class Leaderboard:
             total = np.array([known.get(n, 0.0) + fresh.get(n, 0.0) for n in fit.items])
             bounds = normal_bounds(fit.strengths, fit.strength_covariance, self.level)
             self._keep(fit, fit.items, bounds, now.island, total)
+        elif self.grades_ is not None and not self.needs_votes:
+            assert self._votes is not None
+            self._fit_votes(self._votes.merged(votes.plain()))
         elif isinstance(self.fit_, PairedFit):
             if self._votes is not None:
                 joined = self._votes.merged(votes.plain())
@@ -236,6 +244,8 @@ class Leaderboard:
             ),
             ("Intervals", f"{100 * self.level:.10g}%, {scores}; ranks hold for all items at once"),
         ]
+        if self.grades_ is not None:
+            facts += [("Grades", sentence) for sentence in self.grades_.sentences()]
         if isinstance(self.fit_, VotesFit):
             found = zip(self.fit_.covariate_names, self.fit_.coefficients, self.fit_.coefficient_se)
             facts += [(f"{name} (per unit)", f"{b:+.4g} (se {se:.2g})") for name, b, se in found]
@@ -272,18 +282,22 @@ class Leaderboard:
             raise ConfigError(
                 f"interval is {self.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}."
             )
-        # In models of voters a sandwich took 0.2 for an error of 2 where the bootstrap knew better.
-        is_pooled = not self.has_drift and self.voters is None
-        richer = ("auto", "wald", "voter_bootstrap") + (("voter",) if is_pooled else ())
-        if self.needs_votes and self.interval not in richer:
-            raise ConfigError(
-                f"interval is {self.interval!r}, which covariates, a context, voters or drift do "
-                f"not go with; expected one of {', '.join(richer)}, or none of those."
-            )
+        if self.needs_votes:
+            self._check_richer("covariates, a context, voters or drift do")
         # Says what is wrong with ties and prior.
         PairedConfig(link=self._link, ties=self._ties, prior_scale=self.prior_scale)
         if not 0 < self.level < 1:
             raise ConfigError(f"level is {self.level}; expected a number between 0 and 1, as 0.95.")
+
+    def _check_richer(self, what: str) -> None:
+        # In models of voters a sandwich took 0.2 for an error of 2 where the bootstrap knew better.
+        is_pooled = not self.has_drift and self.voters is None
+        richer = ("auto", "wald", "voter_bootstrap") + (("voter",) if is_pooled else ())
+        if self.interval not in richer:
+            raise ConfigError(
+                f"interval is {self.interval!r}, which {what} not go with; expected one of "
+                f"{', '.join(richer)}, or none of those."
+            )
 
     @property
     def needs_votes(self) -> bool:
@@ -387,24 +401,24 @@ class Leaderboard:
                 f"{'no contexts' if votes.context is None else 'contexts'}; expected covariates "
                 f"{self.covariates} and context {self.context!r}. Read them with `VoteColumns`."
             )
+        self._votes = votes
         votes = self._asked(votes)
-        ties = self._ties if votes.tie.any() else "half"
-        config = VotesConfig(
-            model=GapModel(ties=None if ties == "half" else ties, link=self._link),
-            ties="half" if ties == "half" else "answer", has_context=self.context is not None,
-            prior_scale=self.prior_scale,
-            errors="voter" if self._is_by_voter(votes) else "curvature",
-        )  # fmt: skip
+        if votes.grade is not None:
+            self._check_graded()
+        errors: Literal["voter", "curvature"] = "voter" if self._is_by_voter(votes) else "curvature"
 
-        def fitted(votes: Votes, config: VotesConfig) -> RicherFit:
+        def fitted(votes: Votes) -> RicherFit:
+            # Drifting scores hold thresholds by a prior, and further votes may have all grades.
+            heard = votes if self.has_drift else votes.with_given_grades()
             return fit_richer(
-                votes, config, voters=self.voters, num_classes=self.num_classes,
-                has_drift=self.has_drift, seed=self.random_state,
+                heard, self._votes_config(heard, errors), voters=self.voters,
+                num_classes=self.num_classes, has_drift=self.has_drift, seed=self.random_state,
             )  # fmt: skip
 
-        richer = fitted(votes, config)
+        richer = fitted(votes)
         fit, self.detail_ = richer.table, richer.detail
-        counts = votes.counts()
+        unheard = self._keep_grades(fit, votes)
+        counts = votes.directions().counts()
         scored = 0.5 * counts.ties
         pairs = counts.first, counts.second, counts.first_wins + scored, counts.second_wins + scored
         found = connectivity(*pairs, counts.num_items)
@@ -414,7 +428,7 @@ class Leaderboard:
             zero = found.reference if is_free else np.ones(len(found.island))
             anchor = zero / np.bincount(found.island, zero)[found.island]
             draws = bootstrap_strengths(
-                votes, lambda again: fitted(again, config).table.strengths, anchor, found.island,
+                votes, lambda again: fitted(again).table.strengths, anchor, found.island,
                 _RESAMPLES, self._generator(), on_resample=on_step,
             )  # fmt: skip
             bounds = resampled_bounds(fit.strengths, draws, self.level, fit.strength_covariance)
@@ -428,8 +442,46 @@ class Leaderboard:
         if self.voters is None and bounds.kind == "wald" and has_repeating_voters(votes):
             busy += (_TRUSTING,)
         self.warnings_ = (
-            *fit.warnings, *richer.notes, *busy, *_convergence_sentences(fit), *bounds.notes[1:]
+            *fit.warnings, *richer.notes, *unheard, *busy, *_convergence_sentences(fit),
+            *bounds.notes[1:],
         )  # fmt: skip
+
+    def _check_graded(self) -> None:
+        if self.ties is not None:
+            raise ConfigError(
+                f'ties is "{self.ties}", and the votes are graded: the middle grade is the tie; '
+                "expected no `ties`, or votes whose grades are read as soft ones "
+                "(`votes.ungraded()`)."
+            )
+        self._check_richer("graded votes do")
+
+    def _votes_config(self, votes: Votes, errors: Literal["voter", "curvature"]) -> VotesConfig:
+        """How these votes arise, as asked for."""
+        ties: Literal["davidson", "rao_kupper"] | None = None
+        if votes.grade is None and votes.tie.any() and self._ties != "half":
+            ties = self._ties
+        levels = len(votes.grades) or None
+        return VotesConfig(
+            model=GapModel(ties=ties, link=self._link, levels=levels),
+            ties="half" if ties is None else "answer", has_context=self.context is not None,
+            prior_scale=self.prior_scale, errors=errors,
+        )  # fmt: skip
+
+    def _keep_grades(self, fit: VotesFit, votes: Votes) -> tuple[str, ...]:
+        """The scale of graded votes, and what to say of grades that nobody gave."""
+        if votes.grade is None:
+            return ()
+        heard = votes if self.has_drift else votes.with_given_grades()
+        if heard.grade is None:
+            middle = votes.grades[len(votes.grades) // 2]
+            return (f"Every vote has the grade `{middle}`: these votes prefer nothing.",)
+        self.grades_ = grade_shares(fit, heard, is_pooled=self.detail_ is None)
+        unheard = [f"`{name}`" for name in votes.grades if name not in heard.grades]
+        if not unheard:
+            return ()
+        return (
+            f"Nobody gave the grades {', '.join(unheard)}: the scale is taken to be without them.",
+        )
 
     def _asked(self, votes: Votes) -> Votes:
         """The votes with the covariates that were asked for, in that order."""

@@ -1,6 +1,6 @@
 """What a leaderboard's fit foretells of pairs, and the belief that policies and askers receive.
 
-Legend: B pairs, N items, L answers.
+Legend: B pairs, N items, L answers, A of who won.
 """
 
 from dataclasses import replace
@@ -55,19 +55,41 @@ def pair_probabilities(
     fit: PairedFit | RankedFit | VotesFit, items: tuple[str, ...], votes: Votes
 ) -> Float[Array, "B L"]:
     """Of each vote that the first wins, that the second does and, where ties are modelled, that
-    they tie: at the estimates, with the covariates and in the context of the vote.
+    they tie: at the estimates, with the covariates and in the context of the vote. Of grades, those
+    above the middle are wins of the first; the middle one of an odd number is a tie.
 
     Items are found by name. Raises `DataError` for one that was not ranked.
     """
     votes = _by_name(votes, items)
     if isinstance(fit, VotesFit):
-        return fit.model.probabilities(fit.gaps(votes), fit.own[None])
-    gap = fit.strengths[votes.first] - fit.strengths[votes.second]
+        return _answers(fit, fit.gaps(votes))
+    return _answers(fit, fit.strengths[votes.first] - fit.strengths[votes.second])
+
+
+def preferred(fit: PairedFit | RankedFit | VotesFit, gap: Float[Array, " B"]) -> Float[Array, " B"]:
+    """p(the first is preferred | one of the two is) at these gaps: ties are left out."""
+    answers = _answers(fit, gap)
+    return np.asarray(answers[:, 0] / (answers[:, 0] + answers[:, 1]))
+
+
+def _answers(fit: PairedFit | RankedFit | VotesFit, gap: Float[Array, " B"]) -> Float[Array, "B A"]:
+    """Of the first, of the second and, where there are some, of ties."""
+    if isinstance(fit, VotesFit):
+        return _sides(fit.model, fit.model.probabilities(gap, fit.own[None]))
     if isinstance(fit, RankedFit):
         return GapModel().probabilities(gap, np.zeros((1, 0)))
     has_ties = fit.tie_parameter is not None and fit.model.ties != "half"
     model = GapModel(ties=fit.model.ties if has_ties else None, link=fit.model.link)  # type: ignore[arg-type]  # "half" is no tie model
     return model.probabilities(gap, np.full((1, model.num_own), fit.tie_parameter or 0.0))
+
+
+def _sides(model: GapModel, answers: Float[Array, "B L"]) -> Float[Array, "B A"]:
+    if model.levels is None:
+        return answers
+    half = model.levels // 2
+    first, second = answers[:, -half:].sum(axis=1), answers[:, :half].sum(axis=1)
+    ties = [answers[:, half]] if model.levels % 2 else []
+    return np.stack([first, second, *ties], axis=1)
 
 
 def votes_between(pairs: "list[tuple[str, str]]") -> Votes:

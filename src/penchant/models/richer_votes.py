@@ -46,12 +46,18 @@ def fit_richer(
 ) -> RicherFit:
     """Scores with covariates, contexts, voters or time, as asked for.
 
-    Raises `ConfigError` where voters and drift, or drift and contexts, are asked for at once.
+    Raises `ConfigError` where voters and drift, or drift and contexts, are asked for at once, and
+    for classes of voters who grade.
     """
     if has_drift and (voters is not None or config.has_context):
         raise ConfigError(
             "drift was asked for together with voters or a context; expected drift alone, with or "
             "without covariates. Fit one after the other."
+        )
+    if voters == "classes" and config.model.levels is not None:
+        raise ConfigError(
+            "classes of voters were asked for, and the votes are graded; expected voters="
+            '"reliability", or votes whose grades are read as soft votes (`votes.ungraded()`).'
         )
     if has_drift:
         return _drifting(votes, config)

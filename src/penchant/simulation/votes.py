@@ -3,6 +3,7 @@
 Legend: B votes, N items, X contexts, C covariates, V voters, S classes, T steps of time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ class VoteWorld:
     first shown and log tie strength normal with these standard deviations, around 0, bias_mean and
     log_tie. class_shares: with two classes or more, each has scores of its own, drawn like the
     others. drift: standard deviation of a score's step between one of num_times times and the next.
+    grade_steps: logs of the steps between thresholds of graded votes, from the middle outwards, of
+    as many grades as twice that and one, or two with has_middle_grade=False; none for plain votes.
     """
 
     num_items: int = 10
@@ -40,6 +43,15 @@ class VoteWorld:
     class_shares: tuple[float, ...] = (1.0,)
     num_times: int = 1
     drift: float = 0.0
+    grade_steps: tuple[float, ...] = ()
+    has_middle_grade: bool = True
+
+    @property
+    def model(self) -> GapModel:
+        """How votes arise from gaps."""
+        if self.grade_steps:
+            return GapModel(levels=2 * len(self.grade_steps) + (1 if self.has_middle_grade else 2))
+        return GapModel(ties=None if self.log_tie is None else "davidson")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,18 +97,22 @@ def simulate_votes(world: VoteWorld, rng: np.random.Generator) -> SimulatedVotes
         context = rng.integers(0, world.num_contexts, count)
         gap = gap + deviations[context, first] - deviations[context, second]
     gap = np.exp(voters[voter, 0]) * gap + voters[voter, 1]
-    has_ties = world.log_tie is not None
-    model = GapModel(ties="davidson" if has_ties else None)
-    own_parameters = (
-        (world.log_tie or 0.0) + voters[voter, 2:] if has_ties else np.zeros((count, 0))
-    )
+    model = world.model
+    own_parameters = np.zeros((count, 0))
+    if world.grade_steps:
+        own_parameters = np.tile(world.grade_steps, (count, 1))
+    elif world.log_tie is not None:
+        own_parameters = world.log_tie + voters[voter, 2:]
     probabilities = model.probabilities(gap, own_parameters)
     outcome = (rng.random((count, 1)) > np.cumsum(probabilities, axis=1)).sum(axis=1)
-    votes = Votes.from_outcomes(
+    answers = [first, second, np.minimum(outcome, model.num_answers - 1)]
+    make: Callable[..., Votes] = Votes.from_outcomes
+    if world.grade_steps:
+        make = Votes.from_grades
+        answers.append([f"grade {level}" for level in range(model.num_answers)])
+    votes = make(
         tuple(f"item {n}" for n in range(num)),
-        first,
-        second,
-        np.minimum(outcome, model.num_answers - 1),
+        *answers,
         voter=voter if world.num_voters else None,
         voters=tuple(f"voter {v}" for v in range(world.num_voters)),
         covariates=covariates,

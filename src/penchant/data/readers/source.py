@@ -352,15 +352,8 @@ def rating_levels(source: Source, name: str) -> Any:
     """
     column = one_chunk(source.table[name])
     codes, values = to_codes(column)
-    scale = [_plain(level) for level in source.description.levels]
-    if not scale:
-        scale = [_plain(level) for level in _guess_scale(values)]
-        if not scale:
-            raise DataError(
-                f"{source.bad.name}: the ratings in {name!r} have too many values to be levels, or "
-                "are words without an order; expected a scale. Write it as `levels = [...]`, "
-                'lowest first, under [answer], or use kind = "outcome" for real numbers.'
-            )
+    scale = scale_of(source, name)
+    if not source.description.levels:
         source.notes.append(f"the scale of {name} is taken to be {', '.join(scale)}, lowest first")
     place = {level: i for i, level in enumerate(scale)}
     lookup = np.asarray([place.get(_plain(value), -2) for value in values] + [-1])
@@ -368,6 +361,18 @@ def rating_levels(source: Source, name: str) -> Any:
     source.bad.add(levels == -2, name, column, f"one of {', '.join(scale)} (or nothing)",
                    "correct it, or complete `levels` under [answer]")  # fmt: skip
     return pa.array(np.maximum(levels, 0), mask=levels < 0)
+
+
+def scale_of(source: Source, name: str) -> tuple[str, ...]:
+    """The levels of a column of ratings, lowest first, as `rating_levels` numbers them."""
+    values = source.description.levels or _guess_scale(to_codes(source.table[name])[1])
+    if not values:
+        raise DataError(
+            f"{source.bad.name}: the ratings in {name!r} have too many values to be levels, or "
+            "are words without an order; expected a scale. Write it as `levels = [...]`, "
+            'lowest first, under [answer], or use kind = "outcome" for real numbers.'
+        )
+    return tuple(_plain(value) for value in values)
 
 
 def _guess_scale(values: Sequence[Any]) -> list[Any]:

@@ -29,7 +29,7 @@ from penchant.data.readers.pairs import (
     option_codes,
     outcome_of_words,
 )
-from penchant.data.readers.source import Source, prepare, rating_levels
+from penchant.data.readers.source import Source, prepare, rating_levels, scale_of
 from penchant.data.readers.table import Loaded, load_table
 from penchant.data.readers.wide import Codes
 from penchant.data.records import Records
@@ -144,13 +144,13 @@ def votes_from_columns(source: Source, columns: VoteColumns) -> Votes:
         f"another item than in {said.option_columns[0]}: a comparison with itself says nothing",
         "drop the line",
     )  # fmt: skip
-    share, tie, answered = _answers(source, options)
+    answers = _answers(source, options)
     extras = _extras(source, columns)
-    keep = ~source.bad.bad & answered
-    silent = int((~answered & ~source.bad.bad).sum())
+    keep = ~source.bad.bad & answers.given
+    silent = int((~answers.given & ~source.bad.bad).sum())
     if silent:
         source.notes.append(f"{silent} of {source.num_lines} votes have no answer: left out")
-    return _votes(options, share, tie, extras, keep)
+    return _votes(options, answers, extras, keep)
 
 
 def counts_from_columns(source: Source) -> PairCounts:
@@ -158,10 +158,17 @@ def counts_from_columns(source: Source) -> PairCounts:
 
     Plain words, all lines sound: the dictionaries' codes are renamed and counted, and nothing else
     of 10 million votes is ever made. Anything else goes the long way round, which knows what to
-    say of a bad line.
+    say of a bad line. Grades count as soft votes.
     """
     found = _plain_counts(source)
-    return votes_from_columns(source, VoteColumns()).counts() if found is None else found
+    if found is None:
+        if source.description.kind == "graded":
+            source.notes.append(
+                "grades are counted as soft votes, from 0 (the lowest: the second wins for "
+                "certain) to 1"
+            )
+        return votes_from_columns(source, VoteColumns()).counts()
+    return found
 
 
 def _plain_counts(source: Source) -> PairCounts | None:
@@ -217,8 +224,10 @@ def _plain_meaning(word: str, codes: Mapping[str, str]) -> int | None:
 def votes_from_records(records: Records, columns: VoteColumns | None = None) -> Votes:
     """Votes from records of pairs, graded pairs, or choices and edits between two options.
 
-    A graded answer becomes a soft vote, from 0 for the lowest grade to 1 for the highest.
-    Raises DataError for other kinds, menus of other sizes and pairs of one option with itself.
+    Votes are graded where every answer is; the highest grade that was given, and none below 0, is
+    taken for the top of the scale, since records do not tell it. Beside other answers a grade is a
+    soft vote, from 0 for the lowest to 1 for the highest. Raises DataError for other kinds, menus
+    of other sizes and pairs of one option with itself.
     """
     columns = columns or VoteColumns()
     kinds = set(records.kinds[np.unique(records.kind_codes)])
@@ -236,9 +245,21 @@ def votes_from_records(records: Records, columns: VoteColumns | None = None) -> 
             f"observation {int(np.argmax(codes < 0)) // 2} has an option without a name; expected "
             "names on both sides. Texts need a model with features, such as `BradleyTerry`."
         )
-    share, tie, answered = _record_answers(records)
-    keep = answered & (records.rows["weight"].to_numpy() >= 0)
-    return _votes(options, share, tie, _record_extras(records, columns), keep)
+    answers = _record_answers(records)
+    keep = answers.given & (records.rows["weight"].to_numpy() >= 0)
+    return _votes(options, answers, _record_extras(records, columns), keep)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Answers:
+    """Of B lines: share of the first, whether it is a tie, whether anything was answered, and the
+    place of the grade among `grades` where answers are grades."""
+
+    share: Array
+    tie: Array
+    given: Array
+    grade: Array | None = None
+    grades: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -253,7 +274,7 @@ class _Extras:
     covariate_names: tuple[str, ...]
 
 
-def _votes(options: Codes, share: Array, tie: Array, extras: _Extras, keep: Array) -> Votes:
+def _votes(options: Codes, answers: _Answers, extras: _Extras, keep: Array) -> Votes:
     rows = np.flatnonzero(keep)
     codes = options.codes[rows]
     # Items are numbered as they appear, and those nobody voted on are left out.
@@ -263,8 +284,10 @@ def _votes(options: Codes, share: Array, tie: Array, extras: _Extras, keep: Arra
     voter, voters = _labels(extras.voter, rows)
     context, contexts = _labels(extras.context, rows)
     return Votes(
-        items=items, first=pairs[:, 0].copy(), second=pairs[:, 1].copy(), share=share[rows],
-        tie=tie[rows], weight=extras.weight[rows], voter=voter, voters=voters, context=context,
+        items=items, first=pairs[:, 0].copy(), second=pairs[:, 1].copy(),
+        share=answers.share[rows], tie=answers.tie[rows],
+        grade=None if answers.grade is None else answers.grade[rows], grades=answers.grades,
+        weight=extras.weight[rows], voter=voter, voters=voters, context=context,
         contexts=contexts, time=None if extras.time is None else extras.time[rows],
         covariates=extras.covariates[rows], covariate_names=extras.covariate_names,
     )  # fmt: skip
@@ -277,8 +300,7 @@ def _labels(column: Any, rows: Array) -> tuple[Array | None, tuple[str, ...]]:
     return codes[rows], tuple(str(word) for word in words)
 
 
-def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
-    """Share of the first, whether it is a tie, whether anything was answered."""
+def _answers(source: Source, options: Codes) -> _Answers:
     said = source.description
     if said.answer is None:
         raise DataError(
@@ -286,8 +308,7 @@ def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
             "which item won. Name it as `column` under [answer]."
         )
     if said.kind == "graded":
-        levels = rating_levels(source, said.answer)
-        return _graded(to_ints(levels), int(pc.max(levels).as_py() or 1), source.notes)
+        return _graded(source, said.answer)
     column = one_chunk(source.table[said.answer])
     share = None if said.codes else _shares(column, options, said.answer in said.option_columns)
     if share is not None:
@@ -298,10 +319,12 @@ def _answers(source: Source, options: Codes) -> tuple[Array, Array, Array]:
             "a probability from 0 to 1 that the first wins, or words",
             "say under [codes] what the values mean",
         )  # fmt: skip
-        return np.where(missing, 0.5, share), np.zeros(len(share), dtype=bool), ~missing
+        return _Answers(share=np.where(missing, 0.5, share), tie=np.zeros(len(share), dtype=bool),
+                        given=~missing)  # fmt: skip
     outcome = outcome_of_words(source, said.answer, options)
     tie = (outcome == _TIE) | (outcome == _BOTH_BAD)
-    return np.where(tie, 0.5, (outcome == 0) * 1.0), tie, outcome != _UNANSWERED
+    share = np.where(tie, 0.5, (outcome == 0) * 1.0)
+    return _Answers(share=share, tie=tie, given=outcome != _UNANSWERED)
 
 
 def _shares(column: Any, options: Codes, is_name: bool) -> Array | None:
@@ -330,11 +353,27 @@ def _shares(column: Any, options: Codes, is_name: bool) -> Array | None:
     return None if 2 * is_named.sum() > (codes >= 0).sum() else values
 
 
-def _graded(level: Array, highest: int, notes: list[str]) -> tuple[Array, Array, Array]:
-    notes.append(
-        "grades are read as soft votes, from 0 (the lowest: the second wins for certain) to 1"
+def _graded(source: Source, name: str) -> _Answers:
+    level = to_ints(rating_levels(source, name))
+    grades = scale_of(source, name)
+    if len(grades) < 2:
+        raise DataError(
+            f"{source.bad.name}: {name} has the one grade {', '.join(grades)}; expected two or "
+            'more. Name the whole scale as `levels` under [answer], from "the second is best" to '
+            '"the first is".'
+        )
+    source.notes.append(
+        f"{name} is how much better the first is, from {grades[0]} (the second is best) to "
+        f"{grades[-1]} (the first is)"
     )
-    return np.clip(level / max(highest, 1), 0, 1), np.zeros(len(level), dtype=bool), level >= 0
+    return _as_grades(level, grades)
+
+
+def _as_grades(level: Array, grades: tuple[str, ...]) -> _Answers:
+    given = level >= 0
+    grade = np.where(given, level, 0)
+    return _Answers(share=grade / (len(grades) - 1.0), tie=np.zeros(len(level), dtype=bool),
+                    given=given, grade=grade, grades=grades)  # fmt: skip
 
 
 def _extras(source: Source, columns: VoteColumns) -> _Extras:
@@ -407,7 +446,7 @@ def time_numbers(column: Any) -> Array | None:
     return to_floats(pc.cast(moments, pa.int64())) / 1e6
 
 
-def _record_answers(records: Records) -> tuple[Array, Array, Array]:
+def _record_answers(records: Records) -> _Answers:
     count = len(records)
     share, tie = np.full(count, 0.5), np.zeros(count, dtype=bool)
     answered = np.zeros(count, dtype=bool)
@@ -418,11 +457,15 @@ def _record_answers(records: Records) -> tuple[Array, Array, Array]:
             share = np.where(given, np.where(value == _TIE, 0.5, (value == 0) * 1.0), share)
             tie |= given & (value == _TIE)
             answered |= given
-    if "grade" in records.rows.column_names:
-        grade = to_ints(records.rows["grade"])
-        soft, _, given = _graded(grade, int(grade.max(initial=1)), [])
-        share, answered = np.where(given, soft, share), answered | given
-    return share, tie, answered
+    if "grade" not in records.rows.column_names:
+        return _Answers(share=share, tie=tie, given=answered)
+    grade = to_ints(records.rows["grade"])
+    names = tuple(f"grade {level}" for level in range(max(int(grade.max(initial=1)), 1) + 1))
+    graded = _as_grades(grade, names)
+    if not answered.any():
+        return graded
+    soft = graded.given & ~answered
+    return _Answers(share=np.where(soft, graded.share, share), tie=tie, given=answered | soft)
 
 
 def _record_extras(records: Records, columns: VoteColumns) -> _Extras:
