@@ -2,8 +2,8 @@
 
     python benchmarks/graded.py [--worlds 40]     # writes results/graded.json
 
-Eight items, 400 votes, thresholds at 0.5 and 1.72 logits and their mirror images; scores normal with
-standard deviation 1. "Who was better" has Rao and Kupper's ties, the same scale of scores.
+Eight items, 400 votes, thresholds at 0.5 and 1.72 logits and their mirror images; scores normal
+with standard deviation 1. "Who was better" has Rao and Kupper's ties, the same scale of scores.
 """
 
 import argparse
