@@ -126,6 +126,11 @@ def write_files(folder):
         names = f"{votes.items[i]},{votes.items[j]}"
         lines.append(f"{names},{winner},j{b % 20},{('en', 'de')[b % 2]}")
     (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    menus = [
+        {"event_id": "e1", "options": [{"id": "tea"}, {"id": "coffee"}]},
+        {"event_id": "e1", "kind": "reward", "value": 1},
+    ]
+    (folder / "menus.jsonl").write_text("\n".join(map(json.dumps, menus)))
     # Judged texts that bring their embeddings, so that nothing need be read.
     texts = [
         {"prompt": f"q{b}", "chosen": f"yes {b}", "rejected": f"no {b}",

@@ -7,6 +7,7 @@ import typer
 
 from penchant.cli import shell
 from penchant.cli.compare import compare
+from penchant.cli.decide import decide
 from penchant.cli.demo import demo
 from penchant.cli.describe import describe
 from penchant.cli.effects import effects
@@ -53,6 +54,7 @@ app.command("what-if")(what_if)
 app.command()(elasticities)
 app.command()(effects)
 app.command()(rank)
+app.command()(decide)
 app.command()(ope)
 app.command()(report)
 app.command()(score)

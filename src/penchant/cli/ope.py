@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _POLICIES = (
     "uniform, logged, column:NAME (probabilities of each option), greedy:FOLDER, "
     "softmax:FOLDER[:TEMPERATURE], epsilon:FOLDER[:EPSILON] (FOLDER as `penchant fit --out` "
-    "wrote it)"
+    "wrote it), bandit:FOLDER (as `penchant decide` keeps it)"
 )
 
 
@@ -171,6 +171,10 @@ def _policy(spec: str) -> tuple["Policy", Path | None]:
         return (Uniform() if spec == "uniform" else Logged()), None
     if kind == "column" and rest:
         return Column(rest), None
+    if kind == "bandit" and rest:
+        from penchant.serving.deciding import load
+
+        return load(Path(rest)).policy(), None
     if kind not in ("greedy", "softmax", "epsilon") or not rest:
         raise ConfigError(f"--policy got {spec!r}; expected one of {_POLICIES}.")
     # A Windows path has a colon of its own, so only a number after the last one is a setting.

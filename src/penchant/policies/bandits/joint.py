@@ -22,13 +22,24 @@ def menu_probabilities(
     covariance: Float[Array, "K K"],
     step: int,
     bar: float | None = None,
+    floor: float = 0.0,
 ) -> Float[Array, " K"]:
     """The rule's probability of each option of one menu.
 
     Thompson's rule reads all covariances; the others, as published, each option's own spread. bar:
     worths are log-odds of a yes above it; rules that count in units of reward are then given
-    expected shares.
+    expected shares. floor: so much is shared by all options alike.
     """
+    return (1.0 - floor) * _by_rule(rule, mean, covariance, step, bar) + floor / len(mean)
+
+
+def _by_rule(
+    rule: Rule,
+    mean: Float[Array, " K"],
+    covariance: Float[Array, "K K"],
+    step: int,
+    bar: float | None,
+) -> Float[Array, " K"]:
     if isinstance(rule, Thompson):
         return best_together(mean, rule.width**2 * covariance)
     spread = np.sqrt(np.diag(covariance))

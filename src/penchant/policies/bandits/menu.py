@@ -94,7 +94,10 @@ class MenuBandit:
     own (`penchant.encoders.hashed`), which is the disjoint and the hybrid model of Li et al.
     (2010). channels: likelihoods of the kinds of feedback that may come, such as `Choice()` for
     picks, `Ranking()`, `Pair()`, `Rating(levels=5)`, `Binary()` for clicks, `Outcome()` for real
-    rewards; all teach the same part-worths.
+    rewards; all teach the same part-worths. floor: the share of decisions that are any option,
+    all alike: with it a log can judge other policies. To go on where another stopped: its
+    belief (in place of channels and config) and how many decisions it made, which some rules
+    look at.
 
     Raises `ConfigError` for numbers out of range.
     """
@@ -107,9 +110,14 @@ class MenuBandit:
         rule: Rule | None = None,
         config: MenuBanditConfig | None = None,
         belief: OnlineWorths | None = None,
+        floor: float = 0.0,
+        num_decisions: int = 0,
         random_state: int | np.random.Generator = 0,
     ) -> None:
         self.rule = rule or Thompson()
+        if not 0 <= floor <= 1:
+            raise ConfigError(f"floor is {floor}; expected a share from 0 to 1, such as 0.05.")
+        self.floor = floor
         if belief is None:
             belief = (config or MenuBanditConfig()).prior(num_features, channels)
         elif config is not None or belief.num_features != num_features:
@@ -120,7 +128,7 @@ class MenuBandit:
             )
         self._learner = OnlineAnswers(belief)
         self._generator = np.random.default_rng(random_state)
-        self._step = 0
+        self._step = num_decisions
 
     @property
     def belief_(self) -> OnlineWorths:
@@ -151,7 +159,7 @@ class MenuBandit:
         self._step += 1
         mean, covariance = self._learner.moments(features, person)
         probabilities = menu_probabilities(
-            self.rule, mean, covariance, self._step, self._learner.bar
+            self.rule, mean, covariance, self._step, self._learner.bar, self.floor
         )
         order = _drawn(probabilities, mean, min(slots, len(names)), self._generator)
         return MenuDecision(names, features, probabilities, order, person)

@@ -1,0 +1,236 @@
+"""`penchant decide`: show the right option, learn from the answer, log what others can judge."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penchant.cli import options, shell
+from penchant.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from typer import Context
+
+    from penchant.feedback.channel_contract import Channel
+    from penchant.policies.bandits.rules import Rule
+    from penchant.serving.deciding import Decider
+else:
+    # What typer really hands over is of the class that its own derives from.
+    Context = typer.Context.__base__
+
+_RULES = "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA]"
+_ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
+# Lines between two savings: what a crash, not an interruption, may cost.
+_SAVED_EVERY = 1000
+
+
+@shell.guarded
+def decide(
+    context: Context,
+    folder: Annotated[
+        Path,
+        typer.Argument(help="What is believed lives here; made where it is not there."),
+    ],
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines: menus and answers. - for standard input.")
+    ] = Path("-"),
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Decisions with their answers are added here, as JSON lines that `penchant ope` "
+            "reads (a name ending in .dsjson)."
+        ),
+    ] = None,
+    rule: Annotated[str, typer.Option(help=f"How to decide: {_RULES}.")] = "thompson",
+    answers: Annotated[
+        str, typer.Option(help=f"Kinds of answers, with commas: {_ANSWERS}.")
+    ] = "pick,ranking,click",
+    floor: Annotated[
+        float,
+        typer.Option(help="Share of decisions that are any option, so that the log can be judged."),
+    ] = 0.05,
+    slots: Annotated[int, typer.Option(min=1, help="Options shown, if a menu does not say.")] = 1,
+    parts: Annotated[
+        str,
+        typer.Option(
+            help="What features options have: option, name, option*context, name*context."
+        ),
+    ] = "option,name,option*context,name*context",
+    features: Annotated[
+        int, typer.Option(min=1, help="Numbers that names of features are hashed into.")
+    ] = 128,
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="Keep no covariances, for thousands of features.")
+    ] = False,
+    prior_scale: Annotated[
+        float, typer.Option(help="Standard deviation of a part-worth before any answer.")
+    ] = 1.0,
+    person_scale: Annotated[
+        float, typer.Option(help="Of what sets a person apart; 0: people do not differ.")
+    ] = 0.0,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            help="After so much `time` (so many answers, if they have none) half is forgotten.",
+            show_default=False,
+        ),
+    ] = None,
+    noise: Annotated[float, typer.Option(help="Standard deviation of real rewards.")] = 1.0,
+    silence: Annotated[
+        str,
+        typer.Option(help="What no answer means: missing, or the reward that it stands for."),
+    ] = "missing",
+    patience: Annotated[
+        int, typer.Option(min=1, help="Further decisions after which silence is an answer.")
+    ] = 1000,
+    seed: options.Seed = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Decide line by line, and learn line by line.
+
+    A line with `options` ([{"id", "features"}]; perhaps `event_id`, `person`, `context`, `slots`)
+    is answered by `ranking` and `probabilities`; a line with `event_id`, `kind` and `value` says
+    what was answered, late and in whatever order. Settings are those of the first call; later calls
+    read them from FOLDER.
+    """
+    from penchant.encoders.hashed import HashedMenu
+    from penchant.policies.bandits.menu import MenuBanditConfig
+    from penchant.serving.deciding import Decider, DeciderConfig, load, save
+
+    if folder.is_file():
+        raise ConfigError(f"FOLDER is {folder}, which is a file; expected a folder.")
+    if (folder / "belief.json").exists():
+        decider = Decider(load(folder))
+        given = _given(context)
+        if given:
+            raise ConfigError(
+                f"{folder} has its settings already; {', '.join(given)} cannot change them. Leave "
+                "them out, or begin in another folder."
+            )
+    else:
+        decider = Decider.new(
+            DeciderConfig(
+                bandit=MenuBanditConfig(
+                    prior_scale=prior_scale, person_scale=person_scale, half_life=half_life,
+                    noise=noise, is_sparse=sparse,
+                ),
+                encoder=HashedMenu(num_features=features, parts=tuple(_listed(parts))),
+                rule=read_rule(rule), channels=tuple(read_answers(answers)),
+                slots=slots, floor=floor,
+                silence=None if silence == "missing" else _number(silence, "--silence"),
+                patience=patience, seed=seed,
+            )
+        )  # fmt: skip
+    done = 0
+    try:
+        for done, line in enumerate(_lines(file), start=1):
+            _answer(decider, line, done)
+            if done % _SAVED_EVERY == 0:
+                _keep(decider, log)
+                save(decider, folder)
+    finally:
+        _keep(decider, log)
+        save(decider, folder)
+    shell.note(f"{done:,} lines; what was learnt is in {folder}.")
+
+
+def read_rule(said: str) -> "Rule":
+    """A rule by its name and first setting. Raises `ConfigError` for an unknown one."""
+    from penchant.policies.bandits import rules
+
+    name, _, setting = said.partition(":")
+    known: dict[str, tuple[Any, str]] = {
+        "thompson": (rules.Thompson, "width"),
+        "ucb": (rules.UpperConfidence, "width"),
+        "greedy": (rules.Greedy, ""),
+        "epsilon": (rules.EpsilonGreedy, "epsilon"),
+        "softmax": (rules.Softmax, "temperature"),
+        "gap": (rules.InverseGap, "gamma"),
+    }
+    if name not in known or (setting and not known[name][1]):
+        raise ConfigError(f"the rule is {said!r}; expected one of {_RULES}.")
+    make, argument = known[name]
+    made: Rule = make(**({argument: _number(setting, "--rule")} if setting else {}))
+    return made
+
+
+def read_answers(said: str) -> "Iterator[Channel]":
+    """Channels of kinds of answers by name. Raises `ConfigError` for an unknown one."""
+    from penchant.feedback.channel_choice import Choice
+    from penchant.feedback.channel_option import Binary, Outcome, Rating
+    from penchant.feedback.channel_order import BestWorst, Ranking
+    from penchant.feedback.channel_pair import Pair
+
+    known: dict[str, Channel] = {
+        "pick": Choice(),
+        "ranking": Ranking(),
+        "pair": Pair(ties="davidson"),
+        "best_worst": BestWorst(),
+        "click": Binary(),
+        "reward": Outcome(has_intercept=True),
+    }
+    for text in _listed(said):
+        name, _, setting = text.partition(":")
+        if name == "rating" and setting.isdigit():
+            yield Rating(levels=int(setting))
+        elif text in known:
+            yield known[text]
+        else:
+            raise ConfigError(f"an answer is {text!r}; expected some of {_ANSWERS}.")
+
+
+def _given(context: Context) -> list[str]:
+    """Settings that stand on the command line, as they are written there."""
+    found = []
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        is_setting = name not in ("folder", "file", "log", "debug")
+        if is_setting and source is not None and source.name == "COMMANDLINE":
+            found.append(f"--{name.replace('_', '-')}")
+    return found
+
+
+def _answer(decider: "Decider", line: str, number: int) -> None:
+    import json
+
+    try:
+        said = json.loads(line)
+        if not isinstance(said, dict):
+            raise DataError(f"it is a {type(said).__name__}; expected an object.")
+        answered = decider.answer(said)
+    except (ValueError, DataError) as error:
+        raise DataError(f"line {number}: {error} Lines before it are learnt and kept.") from error
+    typer.echo(json.dumps(answered, ensure_ascii=False))
+
+
+def _keep(decider: "Decider", log: Path | None) -> None:
+    """Adds what was answered to the log."""
+    if log is not None and decider.logged:
+        with log.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in decider.logged))
+    decider.logged.clear()
+
+
+def _lines(file: Path) -> Iterator[str]:
+    import sys
+
+    if str(file) == "-":
+        yield from (line for line in sys.stdin if line.strip())
+        return
+    try:
+        with file.open(encoding="utf-8-sig") as opened:
+            yield from (line for line in opened if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read ({error}); expected JSON lines.") from None
+
+
+def _listed(said: str) -> list[str]:
+    return [text.strip() for text in said.split(",") if text.strip()]
+
+
+def _number(said: str, name: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError(f"{name} has {said!r}; expected a number.") from None

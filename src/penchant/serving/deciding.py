@@ -1,0 +1,293 @@
+"""Lines in, decisions out: what is on offer, what was answered, and a log that others can judge."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.beliefs.online_worths import OnlineWorths
+from penchant.beliefs.storage import load_value, save_value
+from penchant.encoders.hashed import HashedMenu
+from penchant.errors import BeliefError, ConfigError, DataError
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_contract import Channel
+from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig, MenuDecision
+from penchant.policies.bandits.menu_policy import MenuPolicy
+from penchant.policies.bandits.rules import Rule, Thompson
+
+# Decisions that wait for further answers; beyond them the oldest is let go.
+_MOST_OPEN = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeciderConfig:
+    """bandit, encoder, rule, channels, floor: of the `MenuBandit`. slots: how many options are
+    shown where a line does not say. silence: the reward that a decision without any answer
+    earned after `patience` further decisions; None: silence is missing and teaches nothing.
+    seed: of chance."""
+
+    bandit: MenuBanditConfig = field(default_factory=MenuBanditConfig)
+    encoder: HashedMenu = field(default_factory=HashedMenu)
+    rule: Rule = field(default_factory=Thompson)
+    channels: tuple[Channel, ...] = (Choice(),)
+    floor: float = 0.05
+    slots: int = 1
+    silence: float | None = None
+    patience: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        kinds = [channel.kind for channel in self.channels]
+        if self.silence is not None and not {"binary", "outcome"} & set(kinds):
+            raise ConfigError(
+                f"silence is a reward of {self.silence}, but {kinds} learn from no reward; "
+                "expected clicks or rewards among the answers. Add them, or leave silence out."
+            )
+        if self.slots < 1 or self.patience < 1:
+            raise ConfigError(
+                f"slots is {self.slots} and patience {self.patience}; expected 1 or more."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenDecision:
+    """A decision that may still be answered. asked: the line that asked for it, as JSON. order,
+    probabilities: as in `MenuDecision`. seen: answers that were learnt, by their name. step: which
+    decision it was."""
+
+    asked: str
+    order: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    seen: tuple[str, ...] = ()
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DeciderState:
+    """All that must be kept. early: answers to events that are not known yet, as JSON."""
+
+    config: DeciderConfig
+    belief: OnlineWorths
+    num_decisions: int = 0
+    open: Mapping[str, OpenDecision] = field(default_factory=dict)
+    early: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def policy(self) -> MenuPolicy:
+        """What it would show now, learning no more."""
+        return MenuPolicy(
+            belief=self.belief, encoder=self.config.encoder, rule=self.config.rule,
+            step=self.num_decisions + 1, floor=self.config.floor,
+        )  # fmt: skip
+
+
+class Decider:
+    """Answers lines of what is on offer, learns from lines of what was answered.
+
+    log: where each decision goes with its first answer, as a line of decision-service JSON that
+    `penchant ope` reads; rewards are those of what stood in front (of a pick or ranking: 1 where it
+    was the best).
+    """
+
+    def __init__(self, state: DeciderState) -> None:
+        self._state = state
+        self._open = OrderedDict(state.open)
+        self._early = dict(state.early)
+        self._num_decisions = state.num_decisions
+        config = state.config
+        self._bandit = MenuBandit(
+            config.encoder.num_features, rule=config.rule, belief=state.belief, floor=config.floor,
+            num_decisions=state.num_decisions,
+            random_state=np.random.default_rng((config.seed, state.num_decisions)),
+        )  # fmt: skip
+        self.logged: list[str] = []
+
+    @classmethod
+    def new(cls, config: DeciderConfig) -> "Decider":
+        """Nothing learnt yet."""
+        belief = config.bandit.prior(config.encoder.num_features, config.channels)
+        return cls(DeciderState(config=config, belief=belief))
+
+    @property
+    def state(self) -> DeciderState:
+        """What there is now, as a value."""
+        return replace(
+            self._state, belief=self._bandit.belief_, num_decisions=self._num_decisions,
+            open=dict(self._open), early=dict(self._early),
+        )  # fmt: skip
+
+    def answer(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """What is said to one line. Raises `DataError` where it is neither a menu nor an answer.
+
+        A menu has `options` [{"id", "features"}], and may have `event_id`, `person`, `context` and
+        `slots`; an answer has `event_id`, `kind` and `value`, and may have `feedback_id` (the same
+        one twice is learnt once) and `time`. An answer before its menu is kept until that comes.
+        """
+        if "options" in line:
+            return self._decide(line)
+        if "kind" in line:
+            return self._learn(line)
+        raise DataError(
+            f"a line has {sorted(line)}; expected `options` (what is on offer) or `kind` and "
+            "`value` (what was answered)."
+        )
+
+    def _decide(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        event = str(line.get("event_id") or f"decision-{self._num_decisions + 1}")
+        if event in self._open:
+            known = self._open[event]
+            return _said(event, json.loads(known.asked), known)
+        menu = self._menu(line)
+        person = None if line.get("person") is None else str(line["person"])
+        slots = line.get("slots", self._state.config.slots)
+        if not isinstance(slots, int) or isinstance(slots, bool):
+            raise DataError(f"slots is {slots!r}; expected a whole number.")
+        decision = self._bandit.decide(menu, person=person, slots=slots)
+        self._num_decisions += 1
+        made = OpenDecision(
+            asked=json.dumps(dict(line)), order=decision.order,
+            probabilities=tuple(decision.probabilities.tolist()), step=self._num_decisions,
+        )  # fmt: skip
+        self._open[event] = made
+        for kept in self._early.pop(event, ()):
+            self._learn(json.loads(kept))
+        self._close_what_is_silent()
+        return _said(event, line, made)
+
+    def _learn(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        event = str(line.get("event_id"))
+        if event not in self._open:
+            while len(self._early) >= _MOST_OPEN:
+                del self._early[next(iter(self._early))]
+            self._early[event] = (*self._early.get(event, ()), json.dumps(dict(line)))
+            return {"event_id": event, "accepted": True, "duplicate": False, "learnt": False}
+        known = self._open[event]
+        name = str(line.get("feedback_id") or json.dumps([line["kind"], line.get("value")]))
+        is_new = name not in known.seen
+        if is_new:
+            asked = json.loads(known.asked)
+            value = line.get("value")
+            if line["kind"] == "edit":
+                value = self._edited(asked, value)
+            decision = self._decision(asked, known)
+            time = line.get("time")
+            self._bandit.update(
+                decision, str(line["kind"]), value, time=None if time is None else float(time)
+            )
+            if not known.seen:
+                self.logged.append(_log_line(event, asked, known, decision, line))
+            self._open[event] = replace(known, seen=(*known.seen, name))
+        return {"event_id": event, "accepted": True, "duplicate": not is_new, "learnt": is_new}
+
+    def _menu(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        options, context = line["options"], line.get("context") or {}
+        is_menu = isinstance(options, list) and all(
+            isinstance(each, Mapping) and isinstance(each.get("id"), str) for each in options
+        )
+        names = [each["id"] for each in options] if is_menu else []
+        if not is_menu or len(set(names)) < len(names) or not isinstance(context, Mapping):
+            raise DataError(
+                "options or context of a line are not as expected: a list of objects, each with an "
+                "`id` of its own (a text) and perhaps `features`, and an object of what is known "
+                "of the situation."
+            )
+        encode = self._state.config.encoder.encode
+        return {
+            each["id"]: encode(each["id"], each.get("features") or {}, context) for each in options
+        }
+
+    def _edited(self, asked: Mapping[str, Any], value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise DataError(
+                f"an edit has the value {value!r}; expected an object of the features that it left "
+                "the option with."
+            )
+        return self._state.config.encoder.encode("", value, asked.get("context") or {})
+
+    def _decision(self, asked: Mapping[str, Any], known: OpenDecision) -> MenuDecision:
+        menu = self._menu(asked)
+        person = None if asked.get("person") is None else str(asked["person"])
+        return MenuDecision(
+            tuple(menu), np.stack(list(menu.values())), np.array(known.probabilities),
+            known.order, person,
+        )  # fmt: skip
+
+    def _close_what_is_silent(self) -> None:
+        config = self._state.config
+        while len(self._open) > 0:
+            event, known = next(iter(self._open.items()))
+            is_late = self._num_decisions - known.step >= config.patience
+            if config.silence is not None and is_late:
+                if not known.seen:
+                    self._learn({"event_id": event, "kind": "reward", "value": config.silence})
+            elif len(self._open) <= _MOST_OPEN:
+                break
+            del self._open[event]
+
+
+def save(decider: Decider, folder: Path) -> None:
+    """Everything, as JSON and safetensors."""
+    save_value(decider.state, folder)
+
+
+def load(folder: Path) -> DeciderState:
+    """What `save` wrote. Raises `BeliefError` where the folder is damaged or holds anything
+    else."""
+    found = load_value(folder)
+    if not isinstance(found, DeciderState):
+        raise BeliefError(
+            f"{folder} holds a {type(found).__name__}; expected what `penchant decide` keeps. A "
+            "fitted belief decides by `greedy:`, `softmax:` or `epsilon:`."
+        )
+    return found
+
+
+def _said(event: str, asked: Mapping[str, Any], made: OpenDecision) -> dict[str, Any]:
+    names = [each["id"] for each in asked["options"]]
+    return {
+        "event_id": event,
+        "ranking": [names[k] for k in made.order],
+        "probabilities": dict(zip(names, made.probabilities)),
+    }
+
+
+def _log_line(
+    event: str,
+    asked: Mapping[str, Any],
+    known: OpenDecision,
+    decision: MenuDecision,
+    line: Mapping[str, Any],
+) -> str:
+    """Decision-service JSON, with the answer as it came beside it."""
+    first, p = known.order[0], known.probabilities
+    rest = [k for k in range(len(p)) if k not in known.order]
+    order = [*known.order, *rest]
+    reward = _reward_in_front(decision, str(line["kind"]), line.get("value"))
+    label = {} if reward is None else {
+        "_label_cost": -reward, "_label_probability": p[first], "_label_Action": first + 1,
+        "_labelIndex": first,
+    }  # fmt: skip
+    shared = {"context": asked["context"]} if asked.get("context") else {}
+    menu = [{"id": o["id"], **({"option": o["features"]} if o.get("features") else {})}
+            for o in asked["options"]]  # fmt: skip
+    named = {key: asked[key] for key in ("person", "time") if asked.get(key) is not None}
+    return json.dumps(
+        {**label, "EventId": event, **named,
+         "a": [k + 1 for k in order], "p": [p[k] for k in order],
+         "answer": {"kind": line["kind"], "value": line.get("value")},
+         "c": {**shared, "_multi": menu}}
+    )  # fmt: skip
+
+
+def _reward_in_front(decision: MenuDecision, kind: str, value: Any) -> float | None:
+    """What the answer says of the option in front; None where it does not speak of it alone."""
+    front = decision.ranking[0]
+    if kind in ("reward", "rating"):
+        found = value.get(front) if isinstance(value, Mapping) else value
+        return None if found is None else float(found)
+    if kind == "pick":
+        return float(value == front)
+    return float(value[0] == front) if kind == "ranking" else None
