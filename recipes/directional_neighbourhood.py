@@ -1,0 +1,100 @@
+"""Wishes that training did not cover: *Robust Preference Alignment via Directional Neighborhood
+Consensus* (2025), RPS.
+
+Theirs: for a direction far from those trained on, one answer for each of five directions within 30
+degrees towards training, the best in the direction wanted is kept; it beats the best of five at
+that direction in 52 to 67 % of prompts over nine pairs of models and data, 69.1 % at 45 degrees for
+DPA; models that could not be had. Compared is the claim of our method notes, a guess: a generator
+whose bias and noise grow with the angle outside of training loses to RPS in 60 % of prompts 45
+degrees outside and ties (47 to 53 %) inside. Ours: answers with two rewards on a circle of radius
+one at the angle asked, less `bias` times the square of the angle outside (radians), noise of 0.15
+growing by 0.3 a radian; 4,000 prompts, ties half, Wilson's 95 % intervals. Inside, RPS asks for the
+wanted direction alone, and the tie is its rule. Not met: without a bias (0.34, `by_bias`): answers
+asked for elsewhere point elsewhere, so that it pays only where what is lost by asking outside is
+more, here beyond a bias of 0.5; at 15 degrees outside it does not yet pay (0.46). `blind` is the
+rule that does not know where training ended and always turns: inside it loses a little (0.47).
+Tiny: 500 prompts. 1 s on one core. No data.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penchant.evaluation.claims import no_worse, within_doubt
+from penchant.evaluation.recipes import results, run_recipe
+from penchant.metrics.calibration import wilson
+from penchant.utilities.objectives import angles, directed_worths, neighbourhood
+
+SOURCE = "claim of the method card"
+MIDDLE = np.array([1.0, 0.0])
+REACH = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """bias: reward lost per squared radian outside of training; noise: of each reward, growth: of
+    the noise per radian outside."""
+
+    num_prompts: int = 4000
+    num_answers: int = 5
+    bias: float = 1.0
+    noise: float = 0.15
+    growth: float = 0.3
+    biases: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    seed: int = 0
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        return cls(num_prompts=500)
+
+
+def main(config: Config) -> dict[str, Any]:
+    rng = np.random.default_rng(config.seed)
+    won = {f"{out:g} degrees outside": share(config, config.bias, out, rng)
+           for out in (-15.0, 15.0, 30.0, 45.0)}  # fmt: skip
+    by_bias = {f"{bias:g}": share(config, bias, 45.0, rng) for bias in config.biases}
+    blind = {f"{out:g} degrees outside": share(config, config.bias, out, rng, knows=False)
+             for out in (-15.0, 45.0)}  # fmt: skip
+    inside, outside = won["-15 degrees outside"], won["45 degrees outside"]
+    claims = [
+        no_worse("prompts won 45 degrees outside", 0.6, outside[0], source=SOURCE),
+        within_doubt("prompts won inside", 0.5, inside[0], se=0.03 / 1.96, source=SOURCE),
+    ]
+    behind = [
+        no_worse("prompts won 45 degrees outside, no bias", 0.6, by_bias["0"][0], source=SOURCE)
+    ]
+    return results(claims, not_met=behind, won=won, by_bias=by_bias, blind=blind)
+
+
+def share(
+    config: Config, bias: float, outside: float, rng: np.random.Generator, *, knows: bool = True
+) -> list[float]:
+    """Of prompts where neighbours' best answer beats the best of as many at the direction."""
+    wanted = compass(np.array([REACH + outside]))[0]
+    reach = REACH if knows else 0.0
+    near = neighbourhood(wanted, MIDDLE, config.num_answers, reach=reach)
+    same = np.repeat(wanted[None], config.num_answers, axis=0)
+    best = [
+        directed_worths(answers(config, bias, asked, rng), wanted).max(axis=1)
+        for asked in (near, same)
+    ]
+    won = float(np.mean(np.where(best[0] == best[1], 0.5, best[0] > best[1])))
+    low, high = wilson(np.array([won]), np.array([float(config.num_prompts)]))
+    return [round(x, 4) for x in (won, float(low[0]), float(high[0]))]
+
+
+def answers(config: Config, bias: float, asked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two rewards of one answer to each prompt for each direction asked for."""
+    outside = np.radians(np.maximum(angles(asked, MIDDLE) - REACH, 0.0))[:, None]
+    spread = config.noise + config.growth * outside
+    noise = rng.normal(size=(config.num_prompts, *asked.shape))
+    return asked - bias * outside**2 * asked + spread * noise
+
+
+def compass(degrees: np.ndarray) -> np.ndarray:
+    return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=-1)
+
+
+if __name__ == "__main__":
+    run_recipe(__file__, Config, main)
