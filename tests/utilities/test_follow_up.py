@@ -24,6 +24,8 @@ def test_turning_praise_into_complaint_turns_the_worth_round(seed):
 def test_a_missing_aspect_is_left_out_and_none_at_all_is_missing():
     praise = np.array([[[1.0, 5.0], [np.nan, 5.0], [np.nan, np.nan]]])
     worth = follow_up_worths(praise, np.zeros((1, 3, 2)))
+    other = follow_up_worths(np.zeros((1, 3, 2)), praise)
+    np.testing.assert_array_equal(other, -worth)
     np.testing.assert_allclose(worth[0, :2], [3.0, 5.0])
     assert np.isnan(worth[0, 2])
 
