@@ -114,8 +114,10 @@ def monotone(worths: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 def judged(p: np.ndarray, y: np.ndarray, cost: np.ndarray, first: np.ndarray) -> dict[str, float]:
     decided = (p @ cost).argmin(axis=1)
+    # Who is far too sure gives some answers a probability that is 0 in floats.
+    given = np.maximum(p[np.arange(len(y)), y], 1e-300)
     return {
-        "nats": float(-np.log(p[np.arange(len(y)), y]).mean()),
+        "nats": float(-np.log(given).mean()),
         "calibration error": expected_calibration_error(
             p.ravel(), np.eye(p.shape[1])[y].ravel()
         ),
