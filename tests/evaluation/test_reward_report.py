@@ -9,7 +9,12 @@ import pytest
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.reward_page import reward_page, write_reward_page
-from penchant.evaluation.reward_trial import judge_parts, parts_by_column, parts_by_person
+from penchant.evaluation.reward_trial import (
+    judge_parts,
+    judged_pairs,
+    parts_by_column,
+    parts_by_person,
+)
 from penchant.models.reward_model import HABITS, RewardModel
 
 DIMENSIONS, TEXTS, TOPICS = 12, 120, 4
@@ -218,3 +223,45 @@ def test_judges_without_names_and_topics_leave_a_shorter_page(tmp_path):
     assert page.worst_subgroups is None
     html = write_reward_page(page, tmp_path / "report.html").read_text()
     assert "Whom it understands least" not in html
+
+
+def rated(seed=3):
+    """The texts of the world, each judge's own stars for a few of them."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((80, 5)).astype(np.float32)
+    person = np.repeat(np.arange(30), 20)
+    text = np.concatenate([rng.permutation(80)[:20] for _ in range(30)])
+    lenient = np.repeat(rng.normal(0, 2, 30), 20)
+    heard = 1.5 * vectors[text, 0] + lenient + 0.5 * rng.logistic(size=600)
+    codes = pa.array(text.astype(np.int32))
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 5)
+    words = pa.array([f"text {t} {'so ' * (t % 6)}" for t in range(80)])
+    return Records.from_arrays(
+        options={
+            "text": pa.DictionaryArray.from_arrays(codes, words),
+            "embedding": pa.DictionaryArray.from_arrays(codes, lists),
+            "level": np.searchsorted([-2.0, 0.0, 2.0], heard),
+        },
+        menu_sizes=np.ones(600, dtype=int), kind="rating", extras=("embedding",),
+        rows={"person": [f"p{p}" for p in person], "topic": [f"topic {t % 3}" for t in text]},
+    )  # fmt: skip
+
+
+def test_ratings_are_judged_by_the_pairs_they_imply_and_have_a_page(tmp_path):
+    records = rated()
+    part = parts_by_person(records, 3, 0)
+    (trial,) = judge_parts(make, records, part)
+    assert trial.accuracy().low > 0.75
+    judged = judged_pairs(records, part, make().embedding).records
+    assert len(np.unique(trial.row)) == len(trial)
+    model = make().fit(records)
+    page = reward_page(model, judged, trial, by=("topic",))
+    assert page.by_length, "accuracy by words to read stands in every report"
+    html = write_reward_page(page, tmp_path / "page.html").read_text()
+    assert "Long contexts" in html
+
+
+def test_what_can_be_judged_by_no_pair_is_told_so():
+    records = rated().take(np.arange(0, 600, 20))
+    with pytest.raises(DataError, match=r"nobody rated or ranked two texts"):
+        judged_pairs(records, np.zeros(30, dtype=int), make().embedding)

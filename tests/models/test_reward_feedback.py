@@ -162,3 +162,57 @@ def test_a_winner_that_always_stands_first_is_no_favour_for_the_first():
     np.testing.assert_allclose(
         model.belief_.encoder.weights, plain.belief_.encoder.weights, atol=0.05
     )
+
+
+def strange_raters(seed, people=20, each=30):
+    """Ratings of shared worths: half of the people double them and add three, a quarter toss."""
+    world = World(seed)
+    shown = world.shown(people * each, 1)
+    person = np.repeat(np.arange(people), each)
+    worth = world.worth[shown[:, 0]]
+    heard = np.where(person % 4 == 3, 0.0, worth) + 0.5 * world.rng.logistic(size=len(person))
+    value = np.where(person % 2 == 0, 3.0 + 2.0 * heard, heard)
+    return world, shown, person, value
+
+
+@pytest.mark.parametrize("kind", ["outcome", "rating"])
+def test_raters_are_told_apart_by_the_pairs_that_their_ratings_imply(kind):
+    world, shown, person, value = strange_raters(5)
+    told = {"value": value} if kind == "outcome" else {
+        "level": np.searchsorted([-2.0, 0.0, 2.0, 4.0], value)
+    }  # fmt: skip
+    records = world.records(kind, shown, {"person": [f"p{p}" for p in person]}, told)
+    model = RewardModel(personal=HABITS, num_draws=60).fit(records)
+    assert model.belief_.encoder.people is not None
+    known = model.belief_.encoder.people
+    reliable = {name: mean[0] for name, mean in zip(known.names, known.mean)}
+    tossing = [reliable[f"p{p}"] for p in range(20) if p % 4 == 3]
+    others = [reliable[f"p{p}"] for p in range(20) if p % 4 != 3]
+    assert np.mean(tossing) < 0.6 * np.mean(others)
+    # Known by ratings, judged on pairs: what is foretold of the reliable is surer.
+    asked = world.records("pair", world.shown(300, 2), {
+        "outcome": np.zeros(300, dtype=int), "person": [f"p{p}" for p in np.tile([2, 3], 150)],
+    })  # fmt: skip
+    said = model.judge(asked, history=records).probabilities[:, 0]
+    assert np.abs(said[::2] - 0.5).mean() > np.abs(said[1::2] - 0.5).mean() + 0.03
+
+
+def test_a_history_of_the_fits_own_records_is_heard_by_heads_that_had_not_seen_it():
+    """Many dimensions, few pairs: a head knows its own answers by heart."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((400, 60)).astype(np.float32)
+    outcome = rng.integers(0, 2, 200)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 60)
+    records = Records.from_arrays(
+        options={"text": pa.array([f"t{t}" for t in range(400)]), "embedding": lists},
+        menu_sizes=np.full(200, 2), kind="pair", extras=("embedding",),
+        rows={"outcome": outcome, "person": [f"p{b % 10}" for b in range(200)]},
+    )  # fmt: skip
+    model = RewardModel(personal=HABITS, prior_scale=1.0, num_draws=40, attributes=())
+    model.fit(records)
+    same, copied = (model.judge(records, history=each) for each in (
+        records, records.with_columns(rows={"note": ["x"] * 200}),
+    ))  # fmt: skip
+    right = [said.probabilities[np.arange(200), outcome].mean() for said in (same, copied)]
+    assert same.knows_person.all()
+    assert right[0] < right[1]

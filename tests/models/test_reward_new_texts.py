@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 
 from penchant.data.records import Records
+from penchant.encoders.embedding import Embedded
+from penchant.encoders.reward import known_texts, text_keys
 from penchant.models.reward_model import RewardModel
 from penchant.models.reward_scorer import RewardScorer, Texts
 
@@ -71,7 +73,8 @@ def test_probabilities_of_new_texts_mean_what_they_say(worlds):
         assert any("it has not met" in w for w in model.belief_.report.warnings)
         # As if the texts had been met: what they were said to be worth before.
         naive = RewardModel()
-        naive.belief_ = replace(model.belief_, encoder=replace(encoder, new_text_share=1.0))
+        known = np.zeros(0, dtype=np.uint64)
+        naive.belief_ = replace(model.belief_, encoder=replace(encoder, known_texts=known))
         said = naive.judge(records_of(vectors, pairs, outcome)).probabilities
         sure.append(np.log(said[:, 0] / said[:, 1]))
     outcome = np.concatenate(outcomes)
@@ -118,3 +121,73 @@ def test_a_saved_model_knows_the_texts_that_it_has_met(worlds, tmp_path):
     stranger = Texts(texts=["who", "else"], vectors=vectors[[0, 299]])
     ratio = before.score(stranger).reward / before.score(asked).reward
     np.testing.assert_allclose(ratio, [before.encoder.new_text_share, 1.0])
+
+
+def honest(model, vectors, pairs, outcome):
+    said = model.judge(records_of(vectors, pairs, outcome)).probabilities
+    return np.log(said[:, 0] / said[:, 1])
+
+
+def test_what_a_new_text_is_worth_of_its_own_is_found_and_counted_where_one_of_two_is_new():
+    odds, plain, outcomes, found = [], [], [], []
+    for seed in range(3):
+        vectors, pairs, outcome = quirky(seed)
+        num_new = (pairs >= 200).sum(axis=1)
+        model = RewardModel(personal=False, attributes=(), ties=None)
+        model.fit(records_of(vectors, pairs[num_new == 0], outcome[num_new == 0]))
+        encoder = model.belief_.encoder
+        found.append(encoder.new_text_variance + encoder.strange_text_variance)
+        one = num_new == 1
+        odds.append(honest(model, vectors, pairs[one], outcome[one]))
+        known = replace(encoder, new_text_variance=0.0, strange_text_variance=0.0)
+        model.belief_ = replace(model.belief_, encoder=known)
+        plain.append(honest(model, vectors, pairs[one], outcome[one]))
+        outcomes.append(outcome[one])
+    outcome = np.concatenate(outcomes)
+    assert slope(np.concatenate(odds), outcome) == pytest.approx(1.0, abs=0.1)
+    assert slope(np.concatenate(plain), outcome) < 0.93
+    # Simulated with a standard deviation of 1.2 beside the content, of which the weight of the
+    # reward holds the part that is open of known texts, too.
+    assert 0.4 < np.mean(found) ** 0.5 < 1.3
+
+
+def test_intervals_of_new_texts_are_wider(worlds):
+    model, vectors, pairs, _ = worlds[0]
+    known = np.array([[0, 1], [2, 3], [4, 5]])
+    width = [(lambda said: (said.high - said.low).mean())(
+        model.judge(records_of(vectors, each, np.zeros(len(each), dtype=int)))
+    ) for each in (known, pairs[:50])]  # fmt: skip
+    assert width[1] > 2 * width[0]
+
+
+def test_texts_unlike_all_that_were_met_are_flagged():
+    """Texts lie along a few directions; new ones along others."""
+    rng = np.random.default_rng(5)
+    basis = np.linalg.qr(rng.standard_normal((DIMENSIONS, 20)))[0]
+    known, other = basis[:, :10], basis[:, 10:]
+    near = rng.standard_normal((300, 10)) @ known.T
+    far = rng.standard_normal((40, 10)) @ other.T
+    noise = 0.1 * rng.standard_normal((340, DIMENSIONS))
+    vectors = (np.concatenate([near, far]) + noise).astype(np.float32)
+    pairs = rng.permuted(np.tile(np.arange(240), (3000, 1)), axis=1)[:, :2]
+    gap = (vectors[pairs[:, 0]] - vectors[pairs[:, 1]]) @ known @ np.ones(10) * 0.5
+    outcome = (rng.random(3000) > 1 / (1 + np.exp(-gap))).astype(int)
+    model = RewardModel(personal=False, attributes=(), ties=None)
+    model.fit(records_of(vectors, pairs, outcome))
+    alike, unlike = (np.arange(a, b).reshape(-1, 2) for a, b in ((240, 300), (300, 340)))
+    flagged = [model.judge(records_of(vectors, each, np.zeros(len(each), dtype=int))).is_unfamiliar
+               for each in (alike, unlike)]  # fmt: skip
+    assert flagged[0].mean() < 0.35
+    assert flagged[1].all()
+    assert not model.judge(records_of(vectors, pairs[:50], outcome[:50])).is_unfamiliar.any()
+
+
+def test_a_text_is_known_at_its_own_prompt_only():
+    keys = text_keys(["yes"], ["is it good?"])
+    at = [Embedded(texts=("yes",), vectors=np.zeros((1, 2), np.float32), of_option=np.zeros(1, int),
+                   prompts=(prompt,)) for prompt in ("is it good?", "is it bad?")]  # fmt: skip
+    assert [bool(known_texts(each, keys)[0]) for each in at] == [True, False]
+    # Keys that were made without prompts know the text wherever it stands.
+    assert all(known_texts(each, text_keys(["yes"]))[0] for each in at)
+    # The end of a prompt is not taken for the beginning of a text.
+    assert text_keys(["b c"], ["a"]) != text_keys(["c"], ["ab "])

@@ -155,7 +155,12 @@ def _report(
     from json import dumps
 
     from penchant.evaluation.reward_page import reward_page, write_reward_page
-    from penchant.evaluation.reward_trial import judge_parts, parts_by_column, parts_by_person
+    from penchant.evaluation.reward_trial import (
+        judge_parts,
+        judged_pairs,
+        parts_by_column,
+        parts_by_person,
+    )
 
     folds = wanted.folds or 5
     steps = shell.Steps(quiet=json)
@@ -168,7 +173,8 @@ def _report(
         steps.say("Judging on judges that it has not met")
         people = parts_by_person(records, folds, wanted.seed)
         (trial,) = judge_parts(build, records, people, on_part=told("new judges"))
-        shots = _shots(records)
+        judged = judged_pairs(records, people, model.embedding).records
+        shots = _shots(judged)
         curve: tuple[Any, ...] = ()
         if len(shots) > 1:
             curve = judge_parts(build, records, people, shots=shots, on_part=told("few answers"))
@@ -177,7 +183,7 @@ def _report(
             parts = parts_by_column(records, wanted.topic, folds, wanted.seed)
             (topics,) = judge_parts(build, records, parts, on_part=told("new topics"))
         page = reward_page(
-            model, records, trial, shots=tuple(zip(shots, curve)), topics=topics, by=wanted.by,
+            model, judged, trial, shots=tuple(zip(shots, curve)), topics=topics, by=wanted.by,
             title=f"A reward model of {file.stem}", seed=wanted.seed,
         )  # fmt: skip
     write_reward_page(page, out / "report.html")

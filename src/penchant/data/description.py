@@ -33,8 +33,9 @@ The schema (every key is optional but `layout`):
 
     [answer]
     kind = "choice"          # choice, pair, graded, ranking, best_worst, rating, approval,
-                             # binary, outcome or edit
-    column = "choice"
+                             # binary, outcome or edit (pairs: the first column holds what was
+                             # made of the second, and there is no answer column)
+    column = "choice"        # rankings: may hold each ranking as a list of names, best first
     worst = "choice_worst"   # best_worst: the other column
     action = "taken"         # decisions with whole menus: which option of the list was taken
     columns = ["first", "second"]           # rankings: names of options, best first

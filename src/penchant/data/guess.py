@@ -22,6 +22,7 @@ from penchant.data.description import Description
 from penchant.data.guess_grades import grade_scale
 from penchant.data.guess_pairs import guess_pairs
 from penchant.data.guess_rankings import guess_rankings
+from penchant.data.guess_texts import guess_texts
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
 from penchant.data.readers import chat, dsjson, vw
 from penchant.data.readers.preflib import ENDINGS
@@ -87,7 +88,7 @@ def guess(data: Any) -> Guess:
     found = (
         _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
         or guess_rankings(columns) or _whole_menus(columns) or _decisions(columns)
-        or _long(columns) or _ratings(columns) or guess_wide(columns)
+        or _long(columns) or _ratings(columns) or guess_texts(columns) or guess_wide(columns)
     )  # fmt: skip
     if found is None:
         found = (

@@ -13,7 +13,7 @@ from penchant.data.guess_wide import ANSWERS
 from penchant.data.readers.pairs import COMMON_WORDS
 from penchant.data.seen_columns import MANY_LEVELS, SeenColumns
 
-_PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
+PAIRED_ENDS = (("1", "2"), ("a", "b"), ("left", "right"), ("x", "y"))
 _THIRD = {"1": "3", "a": "c"}
 # The same without anything before them.
 _PAIRED_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x", "y"))
@@ -38,12 +38,12 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
             layout="pairs", kind="pair", option_columns=("winner", "loser"), answer="winner"
         )
         return said, "winner and loser name the two options of every line."
-    for name, other, first, second in _paired_columns(columns):
+    for name, other, first, second in paired_columns(columns):
         are_items = _are_items(name, first)
         if not _hold_names(columns, (name, other), are_items):
             continue
-        answer, codes = _pair_answer(columns, (name, other))
-        answer = answer or _soft_answer(columns)
+        answer, codes = pair_answer(columns, (name, other))
+        answer = answer or soft_answer(columns)
         if answer is None:
             answer, codes = _truth_answer(columns, name, first)
         answer, grades = _graded_answer(columns, (name, other), answer)
@@ -56,7 +56,7 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
             feature_columns=_pair_features(columns, first, second, (name, other)),
         )  # fmt: skip
         what = "says which won"
-        if is_number(columns.table[answer].type) and answer == _soft_answer(columns):
+        if is_number(columns.table[answer].type) and answer == soft_answer(columns):
             what = f"looks like the probability that {name} wins"
         if grades:
             what = f"says by how much, from {grades[0]} to {grades[-1]} (the first is best)"
@@ -79,7 +79,7 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
 
 def sides_of_items(columns: SeenColumns) -> tuple[str, str] | None:
     """The first two columns that hold items side by side, whatever says who won."""
-    for name, other, first, _ in _paired_columns(columns):
+    for name, other, first, _ in paired_columns(columns):
         if _are_items(name, first) and _hold_names(columns, (name, other), True):
             return name, other
     return None
@@ -90,12 +90,14 @@ def _are_items(name: str, first: str) -> bool:
     return name == first or name[: -len(first)].rstrip("_-. ").lower() in _ITEM_STEMS
 
 
-def _paired_columns(columns: SeenColumns) -> Iterator[tuple[str, str, str, str]]:
+def paired_columns(
+    columns: SeenColumns, ends: tuple[tuple[str, str], ...] = PAIRED_ENDS
+) -> Iterator[tuple[str, str, str, str]]:
     """Two columns that differ in how they end (model_a, model_b), and the two endings."""
     for first, second in _PAIRED_NAMES:
         if {first, second} <= set(columns.names):
             yield first, second, first, second
-    for first, second in _PAIRED_ENDS:
+    for first, second in ends:
         for name in columns.names:
             stem = name[: -len(first)]
             if not stem or not name.endswith(first) or stem + second not in columns.names:
@@ -115,7 +117,7 @@ def _hold_names(columns: SeenColumns, sides: tuple[str, str], are_items: bool) -
     return are_items and sides != ("x", "y") and all(map(pa.types.is_integer, kinds))
 
 
-def _pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
+def pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
     """The column that says who won, and what its words mean where that is no common knowledge."""
     others = [name for name in columns.names if name not in sides]
     for name in others:
@@ -148,7 +150,7 @@ def _truth_answer(columns: SeenColumns, name: str, first: str) -> tuple[str | No
     return answer, meaning
 
 
-def _soft_answer(columns: SeenColumns) -> str | None:
+def soft_answer(columns: SeenColumns) -> str | None:
     """A column of numbers from 0 to 1 that is called a probability."""
     name = columns.first(_SOFT)
     if name is None or not is_number(columns.table[name].type):
@@ -177,7 +179,7 @@ def _side_codes(words: set[str]) -> dict[str, str]:
     own = sorted(word for word in words if word.strip().lower() not in COMMON_WORDS)
     if len(own) != 2:
         return {}
-    for first, second in _PAIRED_ENDS:
+    for first, second in PAIRED_ENDS:
         stem = own[0][: -len(first)]
         if stem and own[0].endswith(first) and own[1] == stem + second:
             return {own[0]: "first", own[1]: "second"}

@@ -26,7 +26,8 @@ from penchant.numerics.arrays import Array
 
 _PERSON = re.compile(
     r"^(person|respondent|resp|user|participant|worker|household|traveller|traveler|judge|voter|"
-    r"customer|subject|annotator|rater|individual|decision_?maker|panel|voter|member)?"
+    r"customer|subject|annotator|rater|reviewer|writer|editor|expert|individual|"
+    r"decision_?maker|panel|voter|member)?"
     r"(_?(id|code|nr|no))?$"
 )
 _SITUATION = re.compile(

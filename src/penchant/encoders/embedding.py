@@ -25,13 +25,15 @@ _CHUNK = 8192
 class Embedded:
     """Each distinct text once: the text, its numbers, and which of them each option shows.
 
-    notes: sentences about the texts that a report should hold.
+    notes: sentences about the texts that a report should hold. prompts: what each text was read
+    after, where texts are told apart by it.
     """
 
     texts: tuple[str, ...]
     vectors: Float32[Array, "T E"]
     of_option: Int[Array, " N"]
     notes: tuple[str, ...] = ()
+    prompts: tuple[str, ...] | None = None
 
 
 @runtime_checkable
@@ -69,8 +71,9 @@ class EmbeddingColumn:
         column = one_chunk(records.options[self.column])
         notes = text_notes(records, texts, of_option)
         vectors, odd = self._read(column, texts, of_option)
+        before: tuple[str, ...] | None = None
         if odd is not None and self.prompt in records.rows.column_names:
-            texts, of_option = self._at_prompts(records, texts, of_option)
+            texts, before, of_option = self._at_prompts(records, texts, of_option)
             vectors, odd = self._read(column, texts, of_option)
         if odd is not None:
             raise DataError(
@@ -78,18 +81,23 @@ class EmbeddingColumn:
                 f"{self.column!r} on different lines; expected one embedding for one text (at one "
                 "prompt). Embed each text once, all with one model, or tell the texts apart."
             )
-        return Embedded(texts=texts, vectors=vectors, of_option=of_option, notes=notes)
+        return Embedded(
+            texts=texts, vectors=vectors, of_option=of_option, notes=notes, prompts=before
+        )
 
     def _at_prompts(
         self, records: Records, texts: tuple[str, ...], of_option: Int[Array, " N"]
-    ) -> tuple[tuple[str, ...], Int[Array, " N"]]:
+    ) -> tuple[tuple[str, ...], tuple[str, ...], Int[Array, " N"]]:
         """The texts told apart by their prompts too."""
         prompts = one_chunk(records.rows[self.prompt])
         if not is_text(prompts.type):
             prompts = pa.array([None if one is None else str(one) for one in prompts.to_pylist()])
-        both = combine_codes(of_option, to_codes(prompts)[0][records.row_of_option] + 1)
+        codes, words = to_codes(prompts)
+        of_line = codes[records.row_of_option]
+        both = combine_codes(of_option, of_line + 1)
         _, first, of_pair = np.unique(both, return_index=True, return_inverse=True)
-        return tuple(texts[t] for t in of_option[first]), of_pair.reshape(-1)
+        before = tuple(str(words[c]) if c >= 0 else "" for c in of_line[first])
+        return tuple(texts[t] for t in of_option[first]), before, of_pair.reshape(-1)
 
     def _read(
         self, column: Column, texts: tuple[str, ...], of_option: Int[Array, " N"]

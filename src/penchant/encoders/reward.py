@@ -7,7 +7,7 @@ first. Davidson's ties are a third option half-way between the two, so that a ju
 conditional logit over (first, second, tie).
 
 Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the embedding,
-C attributes, F features, H texts that were met, P people.
+C attributes, F features, H texts that were met, A of them kept as anchors, P people.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt64
+from jaxtyping import Bool, Float, Float16, Float32, Int, UInt64
 
 from penchant.data.batch import Batch, Block
 from penchant.data.batch_builder import build_batch, groups_of
@@ -64,7 +64,11 @@ class RewardEncoder:
     usual_ignorance: the share of the prior variance that is left of the gap in 99 of 100 pairs of
     texts that were left out; usual_text_ignorance: of a text beside the mean of all.
     new_text_share: what the content of a text that the head has not met counts for, beside that of
-    those it has, whose keys are known_texts (empty where the share is 1).
+    those it has, whose keys are known_texts (empty where nothing tells them apart).
+    new_text_variance, strange_text_variance: of what a new text is worth beyond its content
+    (logits squared): of one just like a known text, and what a cosine of zero to all of them adds.
+    anchors: known texts' embeddings, of length one; usual_nearness: the cosine to the nearest of
+    them that 99 in 100 texts left out exceed.
     form_doubt: the further rows of that root, the coefficients beside the weights. form_seen: the
     least, the mean and the greatest of each attribute over the texts of the fit, in units of
     `spread`. people: the judges of the fit whose tastes are known.
@@ -89,6 +93,10 @@ class RewardEncoder:
     form_seen: Float[Array, "3 C"] | None = None
     people: "KnownPeople | None" = None
     known_texts: UInt64[Array, " H"] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    new_text_variance: float = 0.0
+    strange_text_variance: float = 0.0
+    anchors: Float16[Array, "A E"] | None = None
+    usual_nearness: float = -np.inf
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -103,10 +111,36 @@ class RewardEncoder:
 
     def familiarity(self, embedded: Embedded) -> Float[Array, " T"]:
         """1 for texts that the head has met, `new_text_share` for others."""
+        return np.where(self.is_known(embedded), 1.0, self.new_text_share)
+
+    def is_known(self, embedded: Embedded) -> Bool[Array, " T"]:
+        """Whether the head has met the text (after that prompt, where it was told prompts); all
+        where nothing tells known from new."""
         if not len(self.known_texts):
-            return np.ones(len(embedded.texts))
-        is_known = np.isin(text_keys(embedded.texts), self.known_texts)
-        return np.where(is_known, 1.0, self.new_text_share)
+            return np.ones(len(embedded.texts), dtype=bool)
+        return known_texts(embedded, self.known_texts)
+
+    def own_variance(self, embedded: Embedded) -> Float[Array, " T"]:
+        """Of what each text is worth beyond what its embedding says (logits squared), which the
+        answers of others tell of those that the head has met."""
+        variance = np.zeros(len(embedded.texts))
+        new = np.flatnonzero(~self.is_known(embedded))
+        if len(new) and self.new_text_variance + self.strange_text_variance > 0.0:
+            strange = 1.0 - self._nearness(embedded.vectors[new])
+            variance[new] = self.new_text_variance + self.strange_text_variance * strange
+        return variance
+
+    def is_far(self, embedded: Embedded) -> Bool[Array, " T"]:
+        """Whether a text that the head has not met is further from all that it has than 99 in 100
+        that were left out."""
+        far = np.zeros(len(embedded.texts), dtype=bool)
+        new = np.flatnonzero(~self.is_known(embedded))
+        if len(new) and self.anchors is not None:
+            far[new] = self._nearness(embedded.vectors[new]) < self.usual_nearness
+        return far
+
+    def _nearness(self, vectors: Array) -> Float[Array, " N"]:
+        return np.ones(len(vectors)) if self.anchors is None else nearness(vectors, self.anchors)
 
     def form(self, embedded: Embedded) -> Float[Array, "T C"]:
         """The attributes in units of the spread of their differences."""
@@ -201,6 +235,13 @@ class RewardEncoder:
             )
         of_text = np.column_stack([self.rewards(pairs.embedded), self.form(pairs.embedded)])
         first, second = of_text[pairs.first], of_text[pairs.second]
+        own = self.own_variance(pairs.embedded)
+        if own.any():
+            # The average of a sigmoid over what new texts are worth beyond their content is a
+            # sigmoid of a gap drawn in (MacKay 1992), by as much on both sides of a tie.
+            drawn = 1.0 / np.sqrt(1.0 + np.pi / 8.0 * (own[pairs.first] + own[pairs.second]))
+            middle, half = 0.5 * (first + second), 0.5 * drawn[:, None] * (first - second)
+            first, second = middle + half, middle - half
         shown = [first, second, 0.5 * (first + second)][: 3 if self.has_ties else 2]
         features = np.zeros((len(first), len(shown), len(self.feature_names)))
         features[:, :, : of_text.shape[1]] = np.stack(shown, axis=1)
@@ -238,10 +279,40 @@ def _squares(rooted: Float[Array, "B _"]) -> Float[Array, " B"]:
     return np.einsum("be,be->b", rooted, rooted).astype(np.float64)
 
 
-def text_keys(texts: Sequence[str]) -> UInt64[Array, " T"]:
-    """A number by which a text is known again, the same on every machine."""
-    digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+def text_keys(
+    texts: Sequence[str], prompts: Sequence[str | None] | None = None
+) -> UInt64[Array, " T"]:
+    """A number by which a text, after its prompt where it has one, is known again, the same on
+    every machine."""
+    before = [None] * len(texts) if prompts is None else prompts
+    # Lengths tell a prompt's end from the text's beginning; without a prompt the text stands alone.
+    whole = (f"{len(p)}\0{p}{t}" if p else t for p, t in zip(before, texts, strict=True))
+    digests = b"".join(
+        blake2b(each.encode("utf-8", "surrogatepass"), digest_size=8).digest() for each in whole
+    )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def known_texts(embedded: Embedded, keys: UInt64[Array, " H"]) -> Bool[Array, " T"]:
+    """Which texts are among the keys: after their prompts, or by themselves where the keys were
+    made without any."""
+    known = np.isin(text_keys(embedded.texts), keys)
+    if embedded.prompts is not None:
+        known |= np.isin(text_keys(embedded.texts, embedded.prompts), keys)
+    return known
+
+
+def nearness(
+    vectors: Float[Array, "N E"], anchors: Float[Array, "A E"], chunk: int = 4096
+) -> Float[Array, " N"]:
+    """The cosine between each embedding and the nearest anchor, which have length one."""
+    across = np.asarray(anchors, dtype=np.float32).T
+    length = np.linalg.norm(vectors, axis=1)
+    found = np.concatenate([np.zeros(0, dtype=np.float32)] + [
+        (vectors[at : at + chunk].astype(np.float32) @ across).max(axis=1)
+        for at in range(0, len(vectors), chunk)
+    ])  # fmt: skip
+    return np.clip(found / np.where(length > 0, length, 1.0), 0.0, 1.0).astype(np.float64)
 
 
 def pair_rows(records: Records) -> Bool[Array, " B"]:

@@ -60,6 +60,7 @@ class TextEmbedding:
             vectors=found.vectors.astype(np.float32).reshape(len(whole), -1),
             of_option=of_option_pair.reshape(-1),
             notes=(*notes, *text_notes(records, texts, of_option)),
+            prompts=tuple(before) if any(before) else None,
         )
 
     def _prompts(self, records: Records) -> tuple[list[str], Int[Array, " B"]]:

@@ -11,12 +11,15 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
 from penchant.data.columns import place_within
+from penchant.data.implied_pairs import as_pairs
 from penchant.data.records import Records
+from penchant.encoders.embedding import Embedding
 from penchant.encoders.reward import pair_outcomes
 from penchant.errors import DataError
 from penchant.evaluation.predictions import Predictions
 from penchant.metrics.calibration import clustered_share
 from penchant.metrics.intervals import Interval
+from penchant.models.reward_head import pairs_within
 from penchant.models.reward_model import RewardModel
 from penchant.numerics.arrays import Array
 
@@ -26,8 +29,8 @@ MakeReward = Callable[[], RewardModel]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RewardTrial:
     """What was foretold of answered pairs, by models that had seen neither them nor whatever their
-    part was left out for. row: in the records; person: its judge's number; the others as in
-    `Judgements`."""
+    part was left out for. row: in the records of `judged_pairs`; person: its judge's number; the
+    others as in `Judgements`."""
 
     row: Int[Array, " R"]
     person: Int[Array, " R"]
@@ -77,6 +80,34 @@ class RewardTrial:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedPairs:
+    """The pairs that a trial is about, and the observation that each was read from."""
+
+    records: Records
+    row: Int[Array, " R"]
+
+
+def judged_pairs(
+    records: Records, part: Int[Array, " B"], embedding: Embedding, seed: int = 0
+) -> JudgedPairs:
+    """The records themselves where somebody compared two texts; else the pairs that ratings,
+    numbers and rankings imply within each part (`data/implied_pairs.py`).
+
+    Raises `DataError` where there is neither.
+    """
+    if (pair_outcomes(records) >= 0).any():
+        return JudgedPairs(records=records, row=np.arange(len(records)))
+    found = pairs_within(records, embedding, part, seed)
+    if not len(found):
+        raise DataError(
+            f"none of the {len(records)} observations compares two texts, and nobody rated or "
+            "ranked two texts (written to one prompt) differently; expected some, to judge the "
+            "model by. Name who answered (`person`), or leave the report out (`--folds 0`)."
+        )
+    return JudgedPairs(records=as_pairs(records, found), row=found.row)
+
+
 def judge_parts(
     make: MakeReward,
     records: Records,
@@ -87,12 +118,15 @@ def judge_parts(
 ) -> tuple[RewardTrial, ...]:
     """Part by part: a model fitted on all others foretells the pairs of this one, given the first
     0, 1, ... of `shots` answers of each judge in it. One trial for each of `shots`, all on the same
-    pairs: those that come after the most answers that are ever given. part: -1 never judged.
+    pairs: those that come after the most answers that are ever given. part: -1 never judged. What
+    a trial is about are the `judged_pairs` of the records.
 
     Raises `DataError` where nothing is left to judge.
     """
-    person = groups_of(records, "person").of_row
-    outcome = pair_outcomes(records)
+    judged = judged_pairs(records, part, make().embedding)
+    asked, part_of = judged.records, part[judged.row]
+    person = groups_of(asked, "person").of_row
+    outcome = pair_outcomes(asked)
     told = np.flatnonzero(outcome >= 0)
     # Counted over answered pairs alone.
     nth = np.zeros(len(person), dtype=np.int64)
@@ -100,14 +134,14 @@ def judge_parts(
     found: list[list[RewardTrial]] = [[] for _ in shots]
     numbers = [int(k) for k in np.unique(part[part >= 0])]
     for k in numbers:
-        mine = told[part[told] == k]
+        mine = told[part_of[told] == k]
         rows = mine[nth[mine] >= max(shots)]
         if not len(rows):
             continue
         model = make().fit(records.take(np.flatnonzero(part != k)))
         for trials, shot in zip(found, shots):
-            history = records.take(mine[nth[mine] < shot]) if shot else None
-            trials.append(_trial(model, records, rows, person, outcome, history))
+            history = asked.take(mine[nth[mine] < shot]) if shot else None
+            trials.append(_trial(model, asked, rows, person, outcome, history))
         if on_part is not None:
             on_part(k)
     if not found[0]:

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
-from penchant.data.columns import to_codes
+from penchant.data.columns import combine_codes, entry_hashes, to_codes
+from penchant.data.implied_pairs import ImpliedPairs, as_pairs, implied_pairs
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
 from penchant.encoders.reward import Pairs, RewardEncoder, pair_rows, pairs_at
@@ -21,6 +22,10 @@ from penchant.fitting.channel_head import fit_channel_head
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
 from penchant.numerics.arrays import Array
+
+# With fewer prompts, parts of whole prompts would be too unlike each other, and texts are told
+# apart instead.
+_MANY_PROMPTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,29 @@ class Lessons:
         padded = np.full((len(sizes), int(sizes.max(initial=0))), -1, dtype=np.int64)
         padded[np.arange(padded.shape[1]) < sizes[:, None]] = self.embedded.of_option
         return np.unique(np.sort(padded, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    def asked(self) -> Int[Array, " B"]:
+        """A number for what was asked: the prompt where texts stand alone on their menus and have
+        one, so that all answers to it are left out together; else the set of texts."""
+        prompt = getattr(self.settings.embedding, "prompt", None)
+        code = prompt_codes(self.records, prompt)
+        alone = bool((self.records.menu_sizes == 1).all())
+        return code if alone and code.max(initial=0) + 1 >= _MANY_PROMPTS else self.menus()
+
+    def in_pairs(self, part: Int[Array, " B"], seed: int) -> tuple["Lessons", Int[Array, " I"]]:
+        """What the answers of each part and person say pair by pair, and which observation each
+        pair comes from: the lessons of judges where nobody compared two texts outright."""
+        found = pairs_within(self.records, self.settings.embedding, part, seed)
+        told = part[found.row] >= 0
+        found = replace(found, line=found.line[told], row=found.row[told],
+                        outcome=found.outcome[told])  # fmt: skip
+        of_option = self.embedded.of_option[found.line.ravel()]
+        pairs = replace(
+            self, records=as_pairs(self.records, found), weight=self.weight[found.row],
+            embedded=replace(self.embedded, of_option=of_option),
+            is_pair=np.ones(len(found), dtype=bool),
+        )  # fmt: skip
+        return pairs, found.row
 
     def touches(self, chosen: Bool[Array, " T"]) -> Bool[Array, " B"]:
         """Which observations show one of these texts."""
@@ -234,6 +262,31 @@ class Lessons:
             if len(mine):
                 blocks.append(replace(mine, option=text[mine.option], weight=self.weight[mine.row]))
         return replace(batch, blocks=tuple(blocks), option_names=tuple(names.to_pylist()))
+
+
+def pairs_within(
+    records: Records, embedding: Embedding, part: Int[Array, " B"], seed: int
+) -> ImpliedPairs:
+    """The pairs that the answers of each part imply; of texts written to one prompt alone, since
+    each was read after its own."""
+    prompt = getattr(embedding, "prompt", None)
+    within = combine_codes(prompt_codes(records, prompt), part)
+    return implied_pairs(records, within=within, seed=seed)
+
+
+def in_pairs(records: Records, embedding: Embedding) -> Records:
+    """The records themselves where somebody compared two texts, else the pairs they imply."""
+    if not len(records) or pair_rows(records).any():
+        return records
+    part = np.zeros(len(records), dtype=np.int64)
+    return as_pairs(records, pairs_within(records, embedding, part, seed=0))
+
+
+def prompt_codes(records: Records, prompt: str | None) -> Int[Array, " B"]:
+    """A number for each prompt; one for all where the rows have none."""
+    if prompt is None or prompt not in records.rows.column_names:
+        return np.zeros(len(records), dtype=np.int64)
+    return np.unique(entry_hashes(records.rows[prompt]), return_inverse=True)[1].reshape(-1)
 
 
 def of_named(records: Records, group_by: str) -> Records:

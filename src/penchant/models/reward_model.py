@@ -26,6 +26,7 @@ from penchant.models.reward_head import (
     HeadSettings,
     Lessons,
     RewardHead,
+    in_pairs,
     of_named,
 )
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
@@ -48,11 +49,13 @@ class Judgements:
     """What is foretold of each pair.
 
     probabilities: that the first wins, the second, a tie. gap: first's reward minus second's to
-    the average judge (logits), low and high its 95 % interval: our doubt about the head and about
-    what it and each attribute count for, which shrinks with data. ignorance: the share of the
+    the average judge (logits), low and high its 95 % interval: our doubt about the head, about
+    what it and each attribute count for, and about what new texts are worth beyond what their
+    embeddings say, all of which shrink with data. ignorance: the share of the
     prior variance of the head's gap that the data left, 1 where nothing was learned of such texts.
     is_unfamiliar: whether that is more than of 99 in 100 pairs of texts that were left out whole,
-    or above 0.95, or an attribute lies beyond what the fit has seen: texts of a kind that the
+    or above 0.95, or a new text lies further from all that were met than 99 in 100 of those left
+    out, or an attribute beyond what the fit has seen: texts of a kind that the
     model does not know. knows_person: whether the judge's own answers were used.
     """
 
@@ -80,7 +83,8 @@ class RewardModel(Estimator):
     The head hears pairs (Davidson 1970), edits (the edited text against the proposal), choices,
     rankings, grades, ratings (each rater's own thresholds), clicks and numbers together, each kind
     through its own likelihood and, beside the first, with its own noise. Judges are told apart by
-    their pairs and choices; where there are none, all are one average judge.
+    their pairs and choices; where there are none, by the pairs that their ratings, numbers and
+    rankings imply (`data/implied_pairs.py`); where nothing is, all are one average judge.
 
     embedding: where the numbers come from: a column of the data, or a model that reads the texts.
     attributes: of `text_attributes`, held apart from the embedding. ties: "davidson", or None
@@ -117,9 +121,9 @@ class RewardModel(Estimator):
         lessons = self._lessons(data, sample_weight)
         whole = lessons.fit(np.ones(len(data), dtype=bool), self.prior_scale)
         self._refuse_unknown_names(whole.encoder.feature_names)
-        batch, parts = self._unseen(lessons, whole)
+        batch, parts, heard = self._unseen(lessons, whole)
         choices = _choices(batch)
-        encoder, of_new = self._of_new_texts(lessons, whole, choices)
+        encoder, of_new = self._of_new_texts(lessons, heard, whole, choices)
         whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
@@ -133,10 +137,10 @@ class RewardModel(Estimator):
                 encoder=whole.encoder, anchors=anchors,
             ))  # fmt: skip
         else:
-            heard = choices if choices.blocks else batch
+            told = choices if choices.blocks else batch
             channels = (Choice(),) if choices.blocks else (*joint_channels(batch), Choice())
             belief = weighed(lambda anchors: fit_pooled(
-                heard, channels=channels, encoder=whole.encoder, anchors=anchors
+                told, channels=channels, encoder=whole.encoder, anchors=anchors
             ))  # fmt: skip
         belief = _told(belief, whole.fitted, [part.fitted for part in parts])
         if places:
@@ -145,6 +149,7 @@ class RewardModel(Estimator):
             belief = replace(belief, encoder=replace(encoder, people=people))
         alone = alone if self.personal else ()
         self.belief_ = _noted(belief, (*of_new, *lessons.remarks(), *alone))
+        self._heard = _Heard(of=data.fingerprint, choices=choices)
         return self
 
     def judge(self, data: Records, history: Records | None = None) -> Judgements:
@@ -154,8 +159,7 @@ class RewardModel(Estimator):
         encoder = self._encoder()
         pairs = read_pairs(data, encoder.embedding)
         batch = encoder.encode_pairs(data, pairs)
-        named = None if history is None else of_named(history, encoder.group_by)
-        known = encoded(belief, named) if named is not None and len(named) else None
+        known = self._known(history)
         probabilities = np.full((batch.num_rows, len(batch.option_names)), np.nan)
         for block, shares in zip(batch.blocks, belief.predict_proba(batch, known)):
             probabilities[block.row] = shares
@@ -175,6 +179,18 @@ class RewardModel(Estimator):
             is_unfamiliar=said.is_unfamiliar,
             knows_person=np.array([name in names for name in group], dtype=bool),
         )
+
+    def _known(self, history: Records | None) -> Batch | None:
+        """What the history's people answered, as the second stage hears it. Of the very records
+        that the model was fitted on, the readings are those of heads that had not seen them."""
+        if history is None:
+            return None
+        belief, encoder = self._belief(), self._encoder()
+        heard: _Heard | None = getattr(self, "_heard", None)
+        if heard is not None and heard.of == history.fingerprint:
+            return _of_people(heard.choices, of_named(history, encoder.group_by), encoder.group_by)
+        named = in_pairs(of_named(history, encoder.group_by), encoder.embedding)
+        return encoded(belief, named) if len(named) else None
 
     def _lessons(self, data: Records, sample_weight: Float[Array, " B"] | None) -> Lessons:
         if self.ties not in (None, "davidson"):
@@ -221,50 +237,57 @@ class RewardModel(Estimator):
             )
         return replace(lessons, share=share)
 
-    def _unseen(self, lessons: Lessons, whole: RewardHead) -> tuple[Batch, list[RewardHead]]:
-        """The answers as the second stage learns from them: each judged by a head that has not
-        seen it. By the head that has, rewards would look surer than they are of pairs to come."""
+    def _unseen(
+        self, lessons: Lessons, whole: RewardHead
+    ) -> tuple[Batch, list[RewardHead], Lessons]:
+        """The answers as the second stage learns from them, each judged by a head that has not
+        seen it, and the lessons they come from: those of the heads, or the pairs that these imply
+        where nobody compared. By the head that has, rewards would look surer than they are of
+        pairs to come."""
         batch = _encode(lessons, whole.encoder)
-        rows = np.concatenate([np.zeros(0, dtype=np.int64), *(b.row for b in batch.blocks)])
-        if not len(rows):
+        is_told = _told_rows(lessons, batch)
+        if not is_told.any():
             raise DataError(
                 f"none of the {len(lessons.weight)} pairs has an answer; expected at least one."
             )
         # Whoever judges the same texts belongs to the same part.
-        is_told = np.zeros(len(lessons.weight), dtype=bool)
-        is_told[rows] = True
-        met, menu = np.unique(lessons.menus()[is_told], return_inverse=True)
+        has_choices = bool(_choices(batch).blocks)
+        met, menu = np.unique(
+            (lessons.menus() if has_choices else lessons.asked())[is_told], return_inverse=True
+        )
         num_folds = min(_FOLDS, len(met))
         if num_folds < 2:
-            return batch, []
+            return batch, [], lessons
         fold = np.full(len(lessons.weight), -1)
         fold[is_told] = (
             np.random.default_rng(self.random_state).permutation(len(met)) % num_folds
         )[menu]
-        features = [block.features.copy() for block in batch.blocks]
         parts = [lessons.fit(is_told & (fold != k), whole.encoder.prior_scale)
                  for k in range(num_folds)]  # fmt: skip
+        heard = lessons
+        if not has_choices:
+            pairs, row = lessons.in_pairs(fold, self.random_state)
+            if len(row):
+                heard, fold = pairs, fold[row]
+                batch = _encode(heard, whole.encoder)
+        features = [block.features.copy() for block in batch.blocks]
         for k, part in enumerate(parts):
-            said = _encode(lessons, part.encoder)
+            said = _encode(heard, part.encoder)
             for own, block, other in zip(features, batch.blocks, said.blocks):
                 there = fold[block.row] == k
                 own[there, :, 0] = other.features[there, :, 0]
         blocks = tuple(replace(b, features=f) for b, f in zip(batch.blocks, features))
-        return replace(batch, blocks=blocks), parts
+        return replace(batch, blocks=blocks), parts, heard
 
     def _of_new_texts(
-        self, lessons: Lessons, whole: RewardHead, seen: Batch
+        self, lessons: Lessons, heard: Lessons, whole: RewardHead, seen: Batch
     ) -> tuple[RewardEncoder, tuple[str, ...]]:
         """The encoder with what heads that have not met whole texts tell of them."""
-        told = np.zeros(len(lessons.weight), dtype=bool)
-        batch = _encode(lessons, whole.encoder)
-        for block in batch.blocks:
-            told[block.row] = True
-        parts = left_out_texts(lessons, told, whole.encoder.prior_scale, self.random_state)
+        told = _told_rows(lessons, _encode(lessons, whole.encoder))
+        parts = left_out_texts(lessons, heard, told, whole.encoder.prior_scale, self.random_state)
         return with_new_texts(
-            whole.encoder, lessons, parts, seen,
-            lambda encoder: _choices(_encode(lessons, encoder)),
-            lambda heard: weighed(lambda anchors: fit_pooled(heard, anchors=anchors)),
+            whole.encoder, heard, parts, seen,
+            lambda given: weighed(lambda anchors: fit_pooled(given, anchors=anchors)),
         )  # fmt: skip
 
     def _refuse_unknown_names(self, names: tuple[str, ...]) -> None:
@@ -285,6 +308,25 @@ class RewardModel(Estimator):
         return encoder
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Heard:
+    """The answers of a fit as its second stage heard them. of: the records' fingerprint. Not part
+    of the belief: a saved model keeps what it knows of people, not what they said."""
+
+    of: str
+    choices: Batch
+
+
+def _of_people(batch: Batch, named: Records, group_by: str) -> Batch | None:
+    """The answers of those who are known by name."""
+    if not len(named) or not batch.blocks:
+        return None
+    names = set(groups_of(named, group_by).names)
+    kept = np.array([name in names for name in batch.group_names], dtype=bool)
+    blocks = tuple(b.take(np.flatnonzero(kept[b.group])) for b in batch.blocks)
+    return replace(batch, blocks=tuple(block for block in blocks if len(block)))
+
+
 def _choices(batch: Batch) -> Batch:
     return replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
 
@@ -298,6 +340,13 @@ def _encode(lessons: Lessons, encoder: RewardEncoder) -> Batch:
         blocks = tuple(replace(b, weight=lessons.weight[b.row]) for b in batch.blocks)
         batch = replace(batch, blocks=blocks)
     return answered(batch)
+
+
+def _told_rows(lessons: Lessons, batch: Batch) -> Bool[Array, " B"]:
+    told = np.zeros(len(lessons.weight), dtype=bool)
+    for block in batch.blocks:
+        told[block.row] = True
+    return told
 
 
 def _told(belief: Belief, whole: LinearHead, parts: list[LinearHead]) -> Belief:

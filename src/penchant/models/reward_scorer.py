@@ -19,7 +19,7 @@ from penchant.encoders.reward import KnownPeople, Pairs, RewardEncoder
 from penchant.encoders.text_embedding import TextEmbedding
 from penchant.errors import BeliefError, DataError
 from penchant.metrics.intervals import Z95
-from penchant.models.reward_head import of_named
+from penchant.models.reward_head import in_pairs, of_named
 from penchant.numerics.arrays import Array, sigmoid
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
@@ -43,8 +43,8 @@ class Texts:
 class Scores:
     """reward in logits: a text a unit better is preferred e : 1, against any other; only
     differences mean something. low, high: its 95 % interval beside the mean text. ignorance: the
-    share of what could be known of such a text that is not, from 0 to 1; is_unfamiliar: more than
-    of 99 in 100 texts left out whole. knows_person: whether that person's own answers were used."""
+    share of what could be known of such a text that is not, from 0 to 1; is_unfamiliar: as in
+    `Judgements`. knows_person: whether that person's own answers were used."""
 
     reward: Float[Array, " N"]
     low: Float[Array, " N"]
@@ -99,7 +99,7 @@ class RewardScorer:
         everybody = belief.population.tastes(belief.population_theta, np.zeros((1, 0)))
         average = everybody.mean()[0]
         if history is not None and not isinstance(belief.population, Pooled):
-            named = of_named(history, encoder.group_by)
+            named = in_pairs(of_named(history, encoder.group_by), encoder.embedding)
             if len(named):
                 batch = belief.encode(named)
                 told, doubts = _known(people_of(belief, batch, set(batch.group_names)))
@@ -145,11 +145,12 @@ class RewardScorer:
         apart = np.column_stack([common + form @ encoder.coefficients, form])[at]
         doubts, _ = self._covariances(asked.people, known)
         variance = _doubt(apart, encoder.text_doubt(embedded)[at], tastes, doubts)
+        variance = variance + encoder.own_variance(embedded)[at]
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
         return Scores(
             reward=reward, low=reward - reach, high=reward + reach, ignorance=ignorance,
             is_unfamiliar=(ignorance > encoder.usual_text_ignorance)
-            | encoder.out_of_form(embedded)[at],
+            | _is_strange(encoder, embedded)[at],
             knows_person=known,
         )  # fmt: skip
 
@@ -180,11 +181,16 @@ class RewardScorer:
         apart = of_text[pairs.first] - of_text[pairs.second]
         margin = np.einsum("nf,nf->n", apart, tastes[:, : apart.shape[1]])
         doubts, differing = self._covariances(people, known)
+        own = encoder.own_variance(pairs.embedded)
         variance = _doubt(apart, encoder.gap_doubt(pairs), tastes, doubts)
+        # A text beside itself is worth the same, whatever that is.
+        variance = variance + np.where(
+            pairs.first == pairs.second, 0.0, own[pairs.first] + own[pairs.second]
+        )
         over_people = variance + _quadratic(apart, differing)
         now, before = encoder.gap_variances(pairs)
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
-        strange = encoder.out_of_form(pairs.embedded)
+        strange = _is_strange(encoder, pairs.embedded)
         return Margins(
             margin=margin, low=margin - reach, high=margin + reach,
             # MacKay's (1992) approximation to the average of a sigmoid over normal doubt.
@@ -207,7 +213,11 @@ class RewardScorer:
                     "was fitted with."
                 )
             texts = tuple(str(text) for text in asked.texts)
-            return Embedded(texts=texts, vectors=vectors, of_option=np.arange(len(texts)))
+            prompts = asked.prompts
+            return Embedded(
+                texts=texts, vectors=vectors, of_option=np.arange(len(texts)),
+                prompts=None if prompts is None else tuple(p or "" for p in prompts),
+            )  # fmt: skip
         if not isinstance(embedding, TextEmbedding):
             raise DataError(
                 f"{len(asked)} texts came without embeddings, and the reward model was fitted on "
@@ -247,6 +257,11 @@ class RewardScorer:
             if taste is not None:
                 tastes[place], known[place] = taste, True
         return tastes, known
+
+
+def _is_strange(encoder: RewardEncoder, embedded: Embedded) -> Bool[Array, " T"]:
+    """Far from all texts that were met, or of another form."""
+    return encoder.out_of_form(embedded) | encoder.is_far(embedded)
 
 
 def people_of(belief: Belief, answers: Batch, named: Collection[str]) -> KnownPeople:

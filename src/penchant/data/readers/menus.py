@@ -4,12 +4,13 @@ Legend: B lines, K columns of the menu, J columns of the answer.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from penchant.data.columns import is_number, to_codes, to_floats
+from penchant.data.columns import is_number, one_chunk, to_codes, to_floats
 from penchant.data.readers.pairs import option_codes
 from penchant.data.readers.source import Source, code_lookup
 from penchant.data.readers.wide import Codes, assemble, spread_columns
@@ -47,16 +48,18 @@ def best_worst(source: Source) -> Records:
 def rankings(source: Source) -> Records:
     """Records of rankings whose answer columns name the options, best first.
 
-    One column alone may hold rankings as they are written down, "A > B = C"; columns that are
-    themselves the alternatives hold the rank of each, 1 for the best. The menu is that of
-    `options.columns`, or `options.alternatives`, or every option that any answer names. Options
-    that an answer leaves out are not ranked: worse than all ranked.
+    One column alone may hold rankings as they are written down, "A > B = C", or as lists of names;
+    columns that are themselves the alternatives hold the rank of each, 1 for the best. The menu is
+    that of `options.columns`, or `options.alternatives`, or every option that any answer names.
+    Options that an answer leaves out are not ranked: worse than all ranked.
     """
+    _spell_out(source)
     said = source.description
     if not said.answer_columns:
         raise ConfigError(
             'the description of rankings names no answer; expected `columns = ["first", "second"]` '
-            "under [answer], best first (for one rank column per line, the layout is long)."
+            "under [answer], best first, or `column` with a list of names on each line (for one "
+            "rank column per line, the layout is long)."
         )
     if said.answer_columns == said.alternatives:
         return _assembled(source, _codes_of(source, said.alternatives), _ranks_held(source))
@@ -133,6 +136,23 @@ def _codes_of(source: Source, names: Sequence[str]) -> Codes:
     """The same menu on every line."""
     codes = np.broadcast_to(np.arange(len(names)), (source.num_lines, len(names)))
     return Codes(codes=codes, words=list(names))
+
+
+def _spell_out(source: Source) -> None:
+    """A column of lists becomes a column for each place in the ranking."""
+    said = source.description
+    if said.answer_columns or said.answer is None:
+        return
+    column = one_chunk(source.table[said.answer])
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        return
+    lists = [entry or [] for entry in column.to_pylist()]
+    names = tuple(f"{said.answer}[{at + 1}]" for at in range(max(map(len, lists), default=0)))
+    for at, name in enumerate(names):
+        told = [str(entry[at]) if at < len(entry) else None for entry in lists]
+        source.table = source.table.append_column(name, pa.array(told, pa.string()))
+    source.used.add(said.answer)
+    source.description = replace(said, answer=None, answer_columns=names)
 
 
 def _same_menu(source: Source) -> Codes:

@@ -33,14 +33,15 @@ def to_records(source: Source) -> Records:
     """Records of pairs; outcome 0 says that the first won, 1 the second, 2 a tie.
 
     Both kinds of tie count as ties; where any says that both were bad, the extra column
-    `both_bad` keeps the difference.
+    `both_bad` keeps the difference. Of an edit the first column holds what was made of the second,
+    and no answer is needed: whoever edits a text prefers the edited one.
     """
     said = source.description
     kind = said.kind or "pair"
-    if kind not in ("pair", "graded", "choice"):
+    if kind not in ("pair", "graded", "choice", "edit"):
         raise ConfigError(
-            f'a table of pairs cannot hold answers of kind {kind!r}; expected "pair", "graded" or '
-            '"choice". Set `kind` under [answer].'
+            f'a table of pairs cannot hold answers of kind {kind!r}; expected "pair", "graded", '
+            '"choice" or "edit". Set `kind` under [answer].'
         )
     offered = np.ones((source.num_lines, 2), dtype=bool)
     options = option_codes(source, said.option_columns, 2)
@@ -109,6 +110,8 @@ def _answers(
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     said = source.description
     empty = np.full(source.num_lines, -1)
+    if kind == "edit":
+        return {"chosen": _edited(source)}, {}
     if said.answer is None:
         source.notes.append("no answer column: nobody has answered yet")
         return {{"pair": "outcome", "graded": "grade", "choice": "chosen"}[kind]: empty}, {}
@@ -169,6 +172,25 @@ def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
         "say under [codes] which of first, second, tie, both_bad the value means",
     )  # fmt: skip
     return outcome
+
+
+def _edited(source: Source) -> Array:
+    """The first, wherever the edit changed something: a proposal that was left as it stood was
+    accepted, which says nothing of what its editor would rather have."""
+    said = source.description
+    if said.answer is not None:
+        raise ConfigError(
+            f"an edit names the answer column {said.answer!r}; expected none, since the first of "
+            "`options.columns` is the edited text. Leave `column` out, or set another `kind`."
+        )
+    edited, original = (to_codes(to_dictionary(source.table[n])) for n in said.option_columns)
+    words = np.array([*edited[1], None], dtype=object)[edited[0]]
+    same = words == np.array([*original[1], ""], dtype=object)[original[0]]
+    if same.any():
+        source.notes.append(
+            f"{int(same.sum())} of {len(same)} texts were left as they stood: no edit, no answer"
+        )
+    return np.where(same, -1, 0)
 
 
 def _from_probability(source: Source, name: str) -> Array:
