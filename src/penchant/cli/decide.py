@@ -19,7 +19,7 @@ else:
     # What typer really hands over is of the class that its own derives from.
     Context = typer.Context.__base__
 
-_RULES = "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA]"
+RULES = "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA]"
 _ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
 # Lines between two savings: what a crash, not an interruption, may cost.
 _SAVED_EVERY = 1000
@@ -42,7 +42,7 @@ def decide(
             "reads (a name ending in .dsjson)."
         ),
     ] = None,
-    rule: Annotated[str, typer.Option(help=f"How to decide: {_RULES}.")] = "thompson",
+    rule: Annotated[str, typer.Option(help=f"How to decide: {RULES}.")] = "thompson",
     answers: Annotated[
         str, typer.Option(help=f"Kinds of answers, with commas: {_ANSWERS}.")
     ] = "pick,ranking,click",
@@ -149,7 +149,7 @@ def read_rule(said: str) -> "Rule":
         "gap": (rules.InverseGap, "gamma"),
     }
     if name not in known or (setting and not known[name][1]):
-        raise ConfigError(f"the rule is {said!r}; expected one of {_RULES}.")
+        raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")
     make, argument = known[name]
     made: Rule = make(**({argument: _number(setting, "--rule")} if setting else {}))
     return made

@@ -21,6 +21,7 @@ from penchant.cli.rank import rank
 from penchant.cli.report import report
 from penchant.cli.score import score
 from penchant.cli.serve import serve
+from penchant.cli.simulate import simulate
 from penchant.cli.what_if import what_if
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ app.command()(elasticities)
 app.command()(effects)
 app.command()(rank)
 app.command()(decide)
+app.command()(simulate)
 app.command()(ope)
 app.command()(report)
 app.command()(score)

@@ -1,0 +1,185 @@
+"""`penchant simulate`: policies against people, real or simulated, before anybody meets them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penchant.cli import options, shell
+from penchant.cli.decide import RULES, read_rule
+from penchant.errors import ConfigError
+
+if TYPE_CHECKING:
+    from penchant.evaluation.arrivals import Comparison, Contender
+    from penchant.simulation.arrivals import Arrivals
+
+
+@shell.guarded
+def simulate(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Choices of real people, who come one by one; without it people are simulated.",
+            show_default=False,
+        ),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy",
+            "-p",
+            help=f"RULE, or RULE/TOLD: {RULES}; TOLD is pick (what was taken), clicks (the same as "
+            "a yes or no of each option) or click (whether what stood in front was taken). May be "
+            "given several times; all are compared with the first.",
+            show_default="thompson/click, thompson/clicks, thompson/pick",
+        ),
+    ] = None,
+    formula: Annotated[
+        str, typer.Option(help="Features of FILE's options; without it the same as `penchant fit`.")
+    ] = "",
+    people: Annotated[int, typer.Option(min=2, help="So many, drawn anew in each run.")] = 60,
+    runs: Annotated[int, typer.Option(min=2, help="Orders of arrival, or simulated worlds.")] = 5,
+    tasks: Annotated[int, typer.Option(min=1, help="Menus of each simulated person.")] = 10,
+    menu: Annotated[int, typer.Option(min=2, help="Options of simulated menus.")] = 5,
+    attributes: Annotated[int, typer.Option(min=1, help="Features of simulated options.")] = 6,
+    taste_scale: Annotated[
+        float, typer.Option(help="Standard deviation of simulated part-worths.")
+    ] = 1.0,
+    differences: Annotated[
+        float, typer.Option(help="Standard deviation of what sets a simulated person apart.")
+    ] = 0.5,
+    person_scale: Annotated[
+        float, typer.Option(help="What policies expect of that; 0: people do not differ.")
+    ] = 0.0,
+    description: options.DescriptionFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for simulate.json and simulate.html.", show_default=False
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Let policies learn as people come, and tell what each earned, with intervals.
+
+    Of real people it is known what they took of each menu: a policy earns 1 where that is what it
+    put in front. Of simulated people it is known how often they would take each option.
+    """
+    from penchant.evaluation.arrivals import compare_arrivals
+
+    contenders = _contenders(
+        policy or ["thompson/click", "thompson/clicks", "thompson/pick"], person_scale
+    )
+    if file is None:
+        worlds, title = _simulated(runs, people, tasks, menu, attributes, taste_scale, differences,
+                                   seed), "simulated people"  # fmt: skip
+    else:
+        worlds, title = _replayed(file, description, formula, runs, people, seed, json), file.name
+    with shell.waiting(f"{len(contenders)} policies meet {runs} times {people} people", json):
+        found = compare_arrivals(worlds, contenders)
+    if out is not None:
+        _write(found, out, title)
+        shell.note(f"simulate.json and simulate.html written to {out}.", json)
+    if json:
+        shell.print_json(as_document(found))
+    else:
+        _print(found)
+
+
+def as_document(found: "Comparison") -> dict[str, Any]:
+    """What --json prints and simulate.json holds."""
+    from dataclasses import asdict
+
+    return asdict(found)
+
+
+def _contenders(said: list[str], person_scale: float) -> "list[Contender]":
+    from penchant.evaluation.arrivals import Contender
+    from penchant.policies.bandits.menu import MenuBanditConfig
+
+    config, found = MenuBanditConfig(person_scale=person_scale), []
+    for text in said:
+        rule, _, told = text.partition("/")
+        made = Contender(name=text, rule=read_rule(rule), told=told or "pick", config=config)
+        found.append(made)
+    return found
+
+
+def _simulated(
+    runs: int, people: int, tasks: int, menu: int, attributes: int, taste_scale: float,
+    differences: float, seed: int,
+) -> "list[Arrivals]":  # fmt: skip
+    import numpy as np
+
+    from penchant.simulation.arrivals import ArrivalsConfig, simulated_arrivals
+
+    config = ArrivalsConfig(
+        num_people=people, num_tasks=tasks, num_options=menu, num_features=attributes,
+        taste_scale=taste_scale, person_scale=differences,
+    )  # fmt: skip
+    return [simulated_arrivals(config, np.random.default_rng((seed, run))) for run in range(runs)]
+
+
+def _replayed(
+    file: Path,
+    description: Path | None,
+    formula: str,
+    runs: int,
+    people: int,
+    seed: int,
+    quiet: bool,
+) -> "list[Arrivals]":
+    import numpy as np
+
+    from penchant.cli.default_formula import default_formula
+    from penchant.cli.reading import read_file
+    from penchant.encoders.table import TableEncoder
+    from penchant.simulation.arrivals import arrivals_of
+
+    records = read_file(file, description, quiet=quiet).records
+    text = formula or default_formula(records, with_context=True).text
+    shell.note(f"Features: {text}", quiet)
+    arrivals = arrivals_of(TableEncoder(text).fit(records).encode(records))
+    if arrivals.num_people < people:
+        raise ConfigError(
+            f"--people is {people}, but the file has {arrivals.num_people}; expected at most so "
+            f"many. Give --people {arrivals.num_people} or less."
+        )
+    return [
+        arrivals.in_another_order(np.random.default_rng((seed, run)), people) for run in range(runs)
+    ]
+
+
+def _write(found: "Comparison", out: Path, title: str) -> None:
+    import json
+
+    from penchant.evaluation.arrival_page import render_arrivals
+
+    if out.is_file():
+        raise ConfigError(f"--out is {out}, which is a file; expected a folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "simulate.json").write_text(json.dumps(as_document(found), indent=1) + "\n")
+    (out / "simulate.html").write_text(render_arrivals(found, title), encoding="utf-8")
+
+
+def _print(found: "Comparison") -> None:
+    from rich.table import Table
+
+    console, first = shell.output(), found.standings[0].name
+    console.print(
+        f"{found.num_rounds:,} rounds in each of {found.num_orders} runs, {found.num_people} "
+        f"people. Earned: {found.unit}.\n"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in ("policy", "earned a round", "95 %", f"beside {first}", "95 %"):
+        table.add_column(head, justify="left" if head == "policy" else "right")
+    for one in found.standings:
+        beside = one.name != first
+        table.add_row(
+            one.name, f"{one.earned:.3f}", f"{one.low:.3f} to {one.high:.3f}",
+            f"{one.gain:+.3f}" if beside else "",
+            f"{one.gain_low:+.3f} to {one.gain_high:+.3f}" if beside else "",
+        )  # fmt: skip
+    console.print(table)
