@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
 from penchant.policies.language.divergence import divergence, outside_band, summed
 from penchant.policies.language.returns import return_to_go
-from policies.language.two_step_tree import (
+
+torch = pytest.importorskip("torch")
+
+from policies.language.two_step_tree import (  # noqa: E402  # it needs torch
     TRAJECTORIES,
     log_probs,
     parameters,

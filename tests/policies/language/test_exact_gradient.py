@@ -5,7 +5,6 @@ Responses have two lengths; all use the constant length unless the test says oth
 
 import numpy as np
 import pytest
-import torch
 
 from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import (
@@ -15,7 +14,10 @@ from penchant.policies.language.credit import (
 )
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
 from penchant.policies.language.returns import return_to_go, tree_advantage
-from policies.language.two_step_tree import (
+
+torch = pytest.importorskip("torch")
+
+from policies.language.two_step_tree import (  # noqa: E402  # it needs torch
     LENGTH,
     TRAJECTORIES,
     exact_gradient,

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from penchant.errors import ConfigError
 from penchant.feedback import pairwise
@@ -14,6 +13,8 @@ from penchant.policies.language.preference import (
     squared_pair_loss,
     unpaired_loss,
 )
+
+torch = pytest.importorskip("torch")
 
 UTILITIES = np.array([[0.7, -0.2], [-1.0, 0.4], [0.0, 0.0]])
 APART = UTILITIES[:, 0] - UTILITIES[:, 1]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from penchant.policies.language.token_weights import (
     conflict_weights,
@@ -10,6 +9,8 @@ from penchant.policies.language.token_weights import (
     top_share,
     unsure_tokens,
 )
+
+torch = pytest.importorskip("torch")
 
 
 def test_tokens_that_were_all_but_certain_are_left_alone():

@@ -7,7 +7,7 @@ parameters can learn it in a minute.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Problem:
     difficulty: int
 
 
+@runtime_checkable
 class TextTask(Protocol):
     """One prompt, one response."""
 
@@ -41,6 +42,7 @@ class Turn:
     is_over: bool
 
 
+@runtime_checkable
 class TextWorld(Protocol):
     """Several turns: the policy writes a line, the world answers. One is used once."""
 

@@ -1,0 +1,112 @@
+"""Group-relative policy gradients: Shao et al. (2024, GRPO), Ahmadian et al. (2024, RLOO), Liu et
+al. (2025, Dr. GRPO), and our default, from the same start and at equal sampled tokens.
+
+Theirs: GRPO took DeepSeekMath 7B from 82.9 to 88.2 % on GSM8K, 5.3 points. Ours: a decoder of 0.3
+million parameters, taught sums in chains until it is right some 15 % of the time, then reinforced;
+what is compared is the gain in points over its start on problems that it has not seen, which
+nothing but the sign has in common with theirs. Methods are paired by seed. Tiny: one seed, a few
+steps, nothing learnt. 25 minutes on one core.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penchant.evaluation.claims import no_worse
+from penchant.evaluation.recipes import results, run_recipe
+from penchant.fitting.next_token import fit_next_token
+from penchant.fitting.sgd import TrainConfig
+from penchant.lm.byte_tokenizer import ByteTokenizer
+from penchant.lm.decoder import Decoder, DecoderConfig, fresh_parameters
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.sample import SampleConfig
+from penchant.policies.language.methods.group_relative import GroupRelative, dr_grpo, grpo, rloo
+from penchant.policies.language.rollouts import demonstration_ids, draw_rollouts
+from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, need_torch
+from penchant.simulation.tasks.chain import Chain
+
+MOST = 12
+METHODS: dict[str, GroupRelative] = {
+    "GRPO": grpo(), "RLOO": rloo(MOST), "Dr. GRPO": dr_grpo(MOST), "ours": GroupRelative()
+}  # fmt: skip
+SOURCE = "GSM8K, a model of 7B"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """tokens: drawn by each method. demonstrations, epochs: of the start."""
+
+    num_seeds: int = 5
+    tokens: int = 150_000
+    demonstrations: int = 3_000
+    epochs: int = 7
+    held_out: int = 1_000
+    seed: int = 0
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        return cls(num_seeds=1, tokens=1_500, demonstrations=60, epochs=1, held_out=20)
+
+
+def main(config: Config) -> dict[str, Any]:
+    need_torch()
+    task, starts = Chain(fewest=1, most=3), []
+    gains: dict[str, list[float]] = {name: [] for name in METHODS}
+    for index in range(config.num_seeds):
+        start = taught(task, config, seed=config.seed + index)
+        starts.append(accuracy(start, task, config))
+        for name, method in METHODS.items():
+            trainer = PolicyTrainer(start, task, method, TrainerConfig(
+                most_tokens=MOST, learning_rate=3e-4, seed=index))  # fmt: skip
+            while trainer.step().tokens < config.tokens:
+                pass
+            gains[name].append(100 * (accuracy(trainer.model, task, config) - starts[-1]))
+    claims = [no_worse("points gained by GRPO", 5.3, float(np.mean(gains["GRPO"])), source=SOURCE)]
+    beside = {
+        name: interval(np.subtract(gains[name], gains["GRPO"]))
+        for name in METHODS
+        if name != "GRPO"
+    }
+    rounded = {name: np.round(found, 1).tolist() for name, found in gains.items()}
+    return results(claims, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
+                   gains=rounded)  # fmt: skip
+
+
+def taught(task: Chain, config: Config, *, seed: int) -> LanguageModel:
+    """A decoder that has seen demonstrations."""
+    import torch
+
+    shape = DecoderConfig(width=96, layers=3, heads=4, window=64)
+    fresh = fresh_parameters(shape, torch.Generator().manual_seed(seed))
+    model = LanguageModel(network=Decoder(config=shape), parameters=fresh,
+                          tokenizer=ByteTokenizer())  # fmt: skip
+    problems = task.draw(config.demonstrations, np.random.default_rng((seed, 1)))
+    rows, places = zip(
+        *(demonstration_ids(model.tokenizer, p.prompt, p.demonstration) for p in problems),
+        strict=True,
+    )
+    training = TrainConfig(batch_size=64, max_epochs=config.epochs, learning_rate=3e-3,
+                           patience=None, seed=seed)  # fmt: skip
+    return fit_next_token(model, rows, training, from_place=np.array(places))[0]
+
+
+def accuracy(model: LanguageModel, task: Chain, config: Config) -> float:
+    """The share of right answers, one drawn for each of the problems kept for this."""
+    import torch
+
+    problems = task.draw(config.held_out, np.random.default_rng(10_000))
+    drawn = draw_rollouts(model, [p.prompt for p in problems], 1, SampleConfig(most_tokens=MOST),
+                          torch.Generator().manual_seed(0))  # fmt: skip
+    graded = zip(problems, drawn.responses, strict=True)
+    return float(np.mean([task.grade(p, said)["correct"] for p, said in graded]))
+
+
+def interval(apart: np.ndarray) -> list[float]:
+    """Mean and 95 % bounds over seeds, by resampling them."""
+    drawn = np.random.default_rng(0).choice(apart, (2_000, len(apart))).mean(axis=1)
+    return [round(float(x), 2) for x in (apart.mean(), *np.quantile(drawn, [0.025, 0.975]))]
+
+
+if __name__ == "__main__":
+    run_recipe(__file__, Config, main)

@@ -1,0 +1,75 @@
+"""Responses to rewards: graders that may fail, components that may be missing.
+
+Legend: B responses.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.numerics.arrays import Array
+from penchant.simulation.tasks.task import Problem
+
+_LOG = logging.getLogger(__name__)
+
+# A component's grade may be None: what cannot be graded is missing, not 0.
+Grader = Callable[[Problem, str], Mapping[str, float | None]]
+Reward = Callable[[Mapping[str, float]], float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grades:
+    """components: of each response, NaN where there is none. reward: one number of them, NaN where
+    it needs one that is missing. failed: responses at which the grader raised."""
+
+    components: Mapping[str, Float[Array, " B"]]
+    reward: Float[Array, " B"]
+    failed: int
+
+    def means(self) -> dict[str, float]:
+        """Of each component, over the responses that have it."""
+        return {
+            name: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+            for name, values in self.components.items()
+        }
+
+
+def correct(components: Mapping[str, float]) -> float:
+    """The usual reward: whether the answer is right."""
+    return components["correct"]
+
+
+def graded(
+    grade: Grader, reward: Reward, problems: Sequence[Problem], responses: Sequence[str]
+) -> Grades:
+    """Grade each response to its problem.
+
+    A grader that raises is logged and counted, and its response has no reward; never 0, which
+    would be a verdict. Grades that are infinite are as missing as those that are None.
+    """
+    found: list[dict[str, float]] = []
+    failed = 0
+    for problem, response in zip(problems, responses, strict=True):
+        try:
+            said = grade(problem, response)
+        except Exception as error:  # a user's grader must not end a run of hours
+            _LOG.warning("the grader raised %s: %s", type(error).__name__, error)
+            said, failed = {}, failed + 1
+        found.append({n: float(g) for n, g in said.items() if g is not None and math.isfinite(g)})
+    names = dict.fromkeys(name for grades in found for name in grades)
+    return Grades(
+        components={n: np.array([grades.get(n, math.nan) for grades in found]) for n in names},
+        reward=np.array([_composed(reward, grades) for grades in found]),
+        failed=failed,
+    )
+
+
+def _composed(reward: Reward, grades: Mapping[str, float]) -> float:
+    try:
+        return float(reward(grades))
+    except KeyError:  # it asked for a component that is missing
+        return math.nan

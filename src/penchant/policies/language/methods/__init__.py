@@ -1,0 +1,1 @@
+"""Methods of the literature, each a choice of credit, ratio and mean."""

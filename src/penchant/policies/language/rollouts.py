@@ -1,0 +1,124 @@
+"""Responses drawn from the policy: tokens in, tokens out, never made into text and back.
+
+Legend: B rows (one a rollout), T tokens, T1 = T - 1 (a token after those before it), P prompts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.errors import ConfigError, DataError
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.sample import SampleConfig, sample
+from penchant.lm.tokens import Tokenizer, Tokens, padded
+from penchant.numerics.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rollouts:
+    """Groups of responses, a row each: prompt and response, padded on the right.
+
+    is_drawn: whether token t + 1 is the policy's. log_prob: of it under what it was truly drawn
+    from (0 elsewhere). prompt_of: which prompt a row answers. has_ended: by its end token; the
+    others ran out of room. version: how many updates the weights had seen.
+    """
+
+    tokens: Tokens
+    is_drawn: Bool[Array, "B T1"]
+    log_prob: Float[Array, "B T1"]
+    prompt_of: Int[Array, " B"]
+    responses: tuple[str, ...]
+    has_ended: Bool[Array, " B"]
+    version: int = 0
+
+    def __len__(self) -> int:
+        return len(self.responses)
+
+    @property
+    def lengths(self) -> Int[Array, " B"]:
+        """Tokens of each response, its end token among them."""
+        return self.is_drawn.sum(axis=1)
+
+    def take(self, rows: Int[Array, " C"]) -> "Rollouts":
+        """Some rows, no wider than the longest of them needs."""
+        width = int(self.tokens.is_text[rows].sum(dim=1).max())
+        return replace(
+            self,
+            tokens=Tokens(
+                ids=self.tokens.ids[rows, :width], is_text=self.tokens.is_text[rows, :width]
+            ),
+            is_drawn=self.is_drawn[rows, : width - 1],
+            log_prob=self.log_prob[rows, : width - 1],
+            prompt_of=self.prompt_of[rows],
+            responses=tuple(self.responses[row] for row in rows),
+            has_ended=self.has_ended[rows],
+        )
+
+
+def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """What the policy goes on from: the begin token, where there is one, and the prompt."""
+    begin = [] if tokenizer.begin is None else [tokenizer.begin]
+    return [*begin, *tokenizer.encode(prompt)]
+
+
+def demonstration_ids(tokenizer: Tokenizer, prompt: str, response: str) -> tuple[list[int], int]:
+    """A prompt with its answer and end token, and the place where the answer begins: what
+    `fit_next_token` learns from before there is anything to reinforce."""
+    begun = prompt_ids(tokenizer, prompt)
+    end = [] if tokenizer.end is None else [tokenizer.end]
+    return [*begun, *tokenizer.encode(response), *end], len(begun)
+
+
+def draw_rollouts(
+    model: LanguageModel,
+    prompts: Sequence[str],
+    group_size: int,
+    config: SampleConfig,
+    generator: Any,
+    *,
+    version: int = 0,
+) -> Rollouts:
+    """`group_size` responses to each prompt; `generator` is torch's.
+
+    Raises `DataError` for a prompt that leaves no room in the window, `ConfigError` for sampling
+    that cuts the distribution off: the trainer's probabilities would have another support.
+    """
+    if config.temperature == 0 or config.top_k is not None or config.top_p < 1:
+        raise ConfigError(
+            f"got temperature={config.temperature}, top_k={config.top_k}, top_p={config.top_p}; "
+            "expected a temperature above 0 and nothing cut off: what is trained must be what was "
+            "drawn from."
+        )
+    begun = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
+    _check_room(begun, config.most_tokens, model.network.window)
+    rows = [ids for ids in begun for _ in range(group_size)]
+    drawn = sample(model, rows, config, generator)
+    said = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
+    tokens = padded([a + b for a, b in zip(rows, said)], model.tokenizer.pad)
+    starts, sizes = (np.array([len(each) for each in part]) for part in (rows, said))
+    place = np.arange(1, tokens.ids.shape[1])[None, :]
+    is_drawn = (place >= starts[:, None]) & (place < (starts + sizes)[:, None])
+    device, log_prob = drawn.ids.device, drawn.log_prob.new_zeros(is_drawn.shape)
+    log_prob[is_drawn] = drawn.log_prob[drawn.is_text]
+    return Rollouts(
+        tokens=Tokens(ids=tokens.ids.to(device), is_text=tokens.is_text.to(device)),
+        is_drawn=is_drawn,
+        log_prob=log_prob,
+        prompt_of=np.repeat(np.arange(len(prompts)), group_size),
+        responses=tuple(model.tokenizer.decode(ids) for ids in said),
+        has_ended=drawn.has_ended.cpu().numpy(),
+        version=version,
+    )
+
+
+def _check_room(begun: Sequence[Sequence[int]], most_tokens: int, window: int | None) -> None:
+    long = [p for p, ids in enumerate(begun) if window and len(ids) + most_tokens > window]
+    if long:
+        raise DataError(
+            f"prompt {long[0]} has {len(begun[long[0]])} tokens and its answer may have "
+            f"{most_tokens} ({len(long)} of {len(begun)} prompts are like this); expected "
+            f"{window} in all, the model's window. Shorten them, or lower `most_tokens`."
+        )

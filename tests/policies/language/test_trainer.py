@@ -1,0 +1,248 @@
+"""The trainer: its gradient, that division and interruption change nothing, and that it learns."""
+
+import logging
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from penchant.errors import BeliefError, ConfigError, DataError
+from penchant.fitting.language_learner import LearnerConfig
+from penchant.fitting.next_token import fit_next_token
+from penchant.fitting.sgd import TrainConfig
+from penchant.lm.sample import SampleConfig
+from penchant.policies.language.grading import correct, graded
+from penchant.policies.language.loss import Surrogate, to_tokens
+from penchant.policies.language.methods.group_relative import (
+    Anchor,
+    GroupRelative,
+    dr_grpo,
+    grpo,
+    rloo,
+)
+from penchant.policies.language.objective import PolicyObjective, in_parts, token_log_probs
+from penchant.policies.language.rollouts import demonstration_ids, draw_rollouts
+from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
+from penchant.simulation.tasks.task import Problem
+
+torch = pytest.importorskip("torch")
+
+from lm.tiny_models import tiny  # noqa: E402  # it needs torch
+
+SMALL = TrainerConfig(prompts=3, group_size=4, most_tokens=5, learning_rate=0.01)
+METHODS = [GroupRelative(), grpo(), rloo(5), dr_grpo(5)]
+
+
+@dataclass(frozen=True)
+class EvenBytes:
+    """Answers of many even bytes are good: a random model's rewards differ."""
+
+    def draw(self, num, generator):
+        letters = generator.choice(list("abcdef"), num)
+        return tuple(Problem(prompt=str(a) * 3, demonstration="b", difficulty=1) for a in letters)
+
+    def grade(self, problem, response):
+        even = [ord(letter) % 2 == 0 for letter in response]
+        return {"correct": float(np.mean(even)) if even else 0.0}
+
+
+def drawn(seed=0, prompts=("ab", "c")):
+    generator = torch.Generator().manual_seed(seed)
+    return draw_rollouts(tiny(), prompts, 3, SampleConfig(most_tokens=6), generator)
+
+
+def after(steps, trainer):
+    reports = [trainer.step() for _ in range(steps)]
+    return {name: value.numpy() for name, value in trainer.model.parameters.items()}, reports
+
+
+def assert_same(one, other, **how):
+    for name, value in one.items():
+        np.testing.assert_allclose(other[name], value, err_msg=name, **how)
+
+
+def test_what_was_drawn_is_what_the_model_says_of_it():
+    rollouts = drawn()
+    assert len(rollouts) == 6
+    assert rollouts.prompt_of.tolist() == [0, 0, 0, 1, 1, 1]
+    said = in_parts(tiny(), rollouts, 1.0, at_once=4)
+    there = rollouts.is_drawn
+    np.testing.assert_allclose(said[there].numpy(), rollouts.log_prob[there].numpy(), atol=1e-12)
+    assert np.all(rollouts.log_prob.numpy()[~there] == 0.0)
+    # The tokens after the prompt, up to the end token if there is one.
+    for row in range(6):
+        ids = rollouts.tokens.ids[row, 1:][there[row]].tolist()
+        assert len(ids) == rollouts.lengths[row]
+        assert rollouts.has_ended[row] == (ids[-1] == 2)
+        assert (2 in ids[:-1]) is False
+
+
+def test_some_rows_are_no_wider_than_they_need():
+    rollouts = drawn(prompts=("a long prompt", "c"))
+    part = rollouts.take(np.array([4, 3]))
+    assert part.tokens.ids.shape[1] == int(part.tokens.is_text.sum(dim=1).max())
+    assert part.responses == (rollouts.responses[4], rollouts.responses[3])
+    whole = token_log_probs(tiny(), rollouts, 1.0)[[4, 3], : part.is_drawn.shape[1]]
+    np.testing.assert_allclose(
+        token_log_probs(tiny(), part, 1.0)[part.is_drawn].numpy(),
+        whole[part.is_drawn].numpy(),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("method", METHODS, ids=["ours", "grpo", "rloo", "dr_grpo"])
+def test_the_first_updates_gradient_is_the_score_functions(method):
+    model, rollouts = tiny(), drawn()
+    reward = np.array([1.0, 0.0, 0.5, 0.0, 0.0, 1.0])
+    credit = method.credit(reward, rollouts.prompt_of, np.ones(6, dtype=bool)).advantage
+    unit_of = np.where(rollouts.is_drawn, np.arange(6)[:, None], -1)
+    scale = method.token_scale(unit_of, rollouts.prompt_of)
+    leaves = {name: v.clone().requires_grad_() for name, v in model.parameters.items()}
+    objective = PolicyObjective(
+        model=model, rollouts=rollouts, unit_of=unit_of, scale=scale,
+        advantage=to_tokens(credit, unit_of), surrogate=method.surrogate,
+    )  # fmt: skip
+    found = torch.autograd.grad(objective.log_prob(leaves, np.arange(6)), list(leaves.values()))
+    states = model.network.read(leaves, rollouts.tokens).states
+    logp = model.network.logits(leaves, states).log_softmax(-1)[:, :-1]
+    mine = logp.gather(-1, rollouts.tokens.ids[:, 1:, None])[..., 0]
+    wanted = torch.autograd.grad(
+        (mine * torch.tensor(scale * credit[:, None])).sum(), list(leaves.values())
+    )
+    assert any(value.abs().max() > 1e-6 for value in wanted)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_micro_batches_change_nothing(updates):
+    config = replace(SMALL, updates=updates)
+    whole, _ = after(2, PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), config))
+    small = replace(config, learner=LearnerConfig(at_once=1))
+    parts, _ = after(2, PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), small))
+    assert_same(whole, parts, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "method", [GroupRelative(anchor=Anchor(strength=0.1, place="reward")), rloo(5)]
+)
+def test_a_resumed_run_is_the_unbroken_one(method, tmp_path):
+    def trainer():
+        return PolicyTrainer(tiny(), EvenBytes(), method, replace(SMALL, updates=2))
+
+    unbroken, reports = after(4, trainer())
+    first = trainer()
+    assert first.restore(tmp_path) is False
+    after(2, first)
+    first.save(tmp_path)
+    second = trainer()
+    assert second.restore(tmp_path) is True
+    resumed, last = after(2, second)
+    assert_same(unbroken, resumed, rtol=0, atol=0)
+    for one, other in zip(last, reports[2:], strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_a_damaged_state_and_one_of_another_run_are_refused(tmp_path):
+    trainer = PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), SMALL)
+    trainer.save(tmp_path)
+    other = PolicyTrainer(tiny(), EvenBytes(), grpo(), SMALL)
+    with pytest.raises(ConfigError, match="another folder"):
+        other.restore(tmp_path)
+    file = tmp_path / "trainer.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(BeliefError, match="cannot be read"):
+        trainer.restore(tmp_path)
+
+
+def test_nothing_is_learnt_where_all_rewards_are_alike():
+    trainer = PolicyTrainer(tiny(), EvenBytes(), grpo(), SMALL, reward=lambda grades: 0.3)
+    learnt, (report,) = after(1, trainer)
+    assert report.degenerate == 1.0
+    assert_same({n: v.numpy() for n, v in tiny().parameters.items()}, learnt, atol=1e-15)
+
+
+def test_a_grader_that_fails_leaves_its_rollouts_out_and_never_says_nought(caplog):
+    def grade(problem, response):
+        if sum(map(ord, response)) % 2:
+            raise RuntimeError("no idea")
+        return {"correct": 0.5 + 0.1 * len(response), "style": None, "bad": math.inf}
+
+    question = Problem(prompt="?", demonstration="a", difficulty=1)
+    with caplog.at_level(logging.WARNING):
+        found = graded(grade, correct, [question] * 3, ["bb", "ab", ""])
+    assert found.failed == 1
+    np.testing.assert_allclose(found.reward, [0.7, np.nan, 0.5])
+    assert set(found.components) == {"correct"}
+    assert "no idea" in caplog.text
+    trainer = PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), SMALL, grade=grade)
+    report = trainer.step()
+    assert 0 < report.failed < 12
+    assert report.reward >= 0.5
+    hopeless = PolicyTrainer(
+        tiny(), EvenBytes(), GroupRelative(), SMALL, reward=lambda grades: grades["absent"]
+    )
+    assert math.isnan(hopeless.step().reward)
+
+
+def test_rollouts_without_a_reward_count_for_nothing():
+    method, group = GroupRelative(), np.array([0, 0, 0, 1, 1])
+    reward = np.array([1.0, 0.0, np.nan, 2.0, np.nan])
+    credit = method.credit(reward, group, np.isfinite(reward))
+    np.testing.assert_allclose(credit.advantage, [1.0, -1.0, 0.0, 2.0, 0.0])
+    assert credit.is_valid.tolist() == [True, True, False, False, False]
+
+
+def test_it_learns_what_is_rewarded_and_an_anchor_holds_it_back():
+    # A model that says one of four letters; the reward is for "a".
+    model = tiny(dtype=torch.float32)
+    rows, places = zip(
+        *(demonstration_ids(model.tokenizer, "?", letter) for letter in "abcd" * 4), strict=True
+    )
+    model, _ = fit_next_token(
+        model, rows, TrainConfig(batch_size=16, max_epochs=40, learning_rate=0.01, patience=None),
+        from_place=np.array(places),
+    )  # fmt: skip
+
+    @dataclass(frozen=True)
+    class SayA:
+        def draw(self, num, generator):
+            return (Problem(prompt="?", demonstration="a", difficulty=1),) * num
+
+        def grade(self, problem, response):
+            return {"correct": float(response == "a")}
+
+    config = TrainerConfig(prompts=2, group_size=16, most_tokens=3, learning_rate=0.01)
+
+    def last(method):
+        trainer = PolicyTrainer(model, SayA(), method, config)
+        first, *_, end = (trainer.step() for _ in range(25))
+        assert first.reward < 0.6
+        assert end.tokens > first.tokens
+        return end
+
+    assert last(GroupRelative()).reward > 0.9
+    held = last(GroupRelative(anchor=Anchor(strength=5.0, place="reward")))
+    assert held.reward < 0.7
+    assert abs(held.divergence) < 0.5
+
+
+def test_prompts_without_room_and_cut_distributions_are_refused():
+    generator = torch.Generator().manual_seed(0)
+    with pytest.raises(DataError, match="window"):
+        draw_rollouts(tiny(), ["a" * 60], 2, SampleConfig(most_tokens=5), generator)
+    with pytest.raises(ConfigError, match="cut off"):
+        draw_rollouts(tiny(), ["a"], 2, SampleConfig(top_p=0.9), generator)
+    with pytest.raises(ConfigError, match="most tokens"):
+        GroupRelative(mean="constant")
+    with pytest.raises(ConfigError, match="for each"):
+        TrainerConfig(prompts=1, group_size=2, updates=3)
+
+
+def test_ratios_are_stopped_after_many_updates_on_one_batch():
+    config = replace(SMALL, updates=4, learning_rate=0.05)
+    tight = GroupRelative(surrogate=Surrogate(low=0.01, high=0.01))
+    report = PolicyTrainer(tiny(), EvenBytes(), tight, config).step()
+    assert report.clipped > 0.1
+    assert report.effective == pytest.approx(1.0, abs=1e-6)
