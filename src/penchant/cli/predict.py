@@ -26,7 +26,8 @@ def predict(
 ) -> None:
     """Give each option of each menu in FILE its probability of being chosen.
 
-    One line per option shown: row (from 0, in the file's order), person, option, probability.
+    One line per option shown: row (from 0, of the menus that were read, in the file's order),
+    person, situation, option, probability.
     """
     from penchant.beliefs.belief import Belief
     from penchant.cli.reading import read_file
@@ -59,8 +60,9 @@ def _table(records: Any, probability: Any) -> Any:
 
     row = records.row_of_option
     columns = {"row": pa.array(row)}
-    if "person" in records.rows.column_names:
-        columns["person"] = records.rows["person"].take(pa.array(row))
+    for name in ("person", "situation"):
+        if name in records.rows.column_names:
+            columns[name] = records.rows[name].take(pa.array(row))
     if "option" in records.options.column_names:
         columns["option"] = records.options["option"]
     return pa.table({**columns, "probability": pa.array(probability)})

@@ -83,7 +83,7 @@ def parse_change(text: str) -> "Change":
         by = float(match["by"]) if match else None
     except ValueError:
         by = None
-    if match is None or by is None or (match["how"] == "/=" and by == 0):
+    if match is None or by is None or not math.isfinite(by) or (match["how"] == "/=" and by == 0):
         raise ConfigError(
             f"--set got {text!r}; expected [OPTION.]FEATURE, one of *= /= += -= = and a number, "
             "as in --set 'swissmetro.cost*=1.2'."
@@ -96,6 +96,23 @@ def parse_change(text: str) -> "Change":
         "=": (0.0, by),
     }[match["how"]]
     return Change(feature=match["feature"], option=match["option"], multiply=multiply, add=add)
+
+
+def _print_movers(movers: dict[str, dict[str, float]]) -> None:
+    """Who moves where, group by group; of everybody the shares have told already."""
+    from rich.table import Table
+
+    if len(movers) < 2:
+        return
+    table = Table("", box=None, header_style="dim", pad_edge=False)
+    names = list(next(iter(movers.values())))
+    for name in names:
+        table.add_column(name, justify="right")
+    for group, moved in movers.items():
+        table.add_row(group, *(f"{100 * moved[name]:+.1f}" for name in names))
+    console = shell.output()
+    console.print("\nWho would move, in points of a share:", markup=False)
+    console.print(table)
 
 
 def _print(result: Any, price: str | None) -> None:
@@ -111,6 +128,7 @@ def _print(result: Any, price: str | None) -> None:
             f"{100 * s.change:+.1f}", f"{100 * s.change_low:+.1f} to {100 * s.change_high:+.1f}",
         )  # fmt: skip
     console.print(shares)
+    _print_movers(result.movers)
     if not result.welfare:
         return
     console.print(f"\nWho would lose, in units of {price} a choice:", markup=False)

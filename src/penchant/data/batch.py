@@ -234,7 +234,7 @@ def _winner(block: Block) -> Int[Array, " B"]:
         f"a model of choices got feedback of kind {block.kind!r}"
         f"{' with ties' if block.kind == 'pair' else ''}; expected single choices. Either keep the "
         "choices only, or use an estimator made for this kind (PlackettLuce, OrdinalRatings, "
-        "BestWorst, BradleyTerry)."
+        "BestWorst, BradleyTerry), or ConditionalLogit (--model pooled), which takes them all."
     )
 
 

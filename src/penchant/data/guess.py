@@ -113,7 +113,8 @@ def guess_answered(data: Any) -> Guess:
     found = guess(data)
     said = found.description
     # These formats say themselves where the answer stands.
-    if said.answer is None and said.layout not in ("trl", "preflib", "vw", "dsjson"):
+    of_format = said.layout in ("trl", "preflib", "vw", "dsjson")
+    if said.answer is None and not said.answer_columns and not of_format:
         raise DataError(
             f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
             "expected a description that names it. Write one with `penchant describe FILE`, "
