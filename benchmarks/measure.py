@@ -1,5 +1,6 @@
 """How a contender is run and how the circumstances are written down."""
 
+import argparse
 import json
 import os
 import platform
@@ -7,8 +8,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, ClassVar
 
 HERE = Path(__file__).resolve().parent
 # One thread each: CPU seconds then count work, not waiting, and no contender spins on spare cores.
@@ -58,6 +62,89 @@ def run_contender(
         "repeats": repeats,
         "load_average_before": round(load, 2),
     }
+
+
+@dataclass
+class Bench:
+    """Runs contenders on one world and remembers what failed, in words. A kind of bench says how
+    it judges a result, by `judge`, and how many people warm it up."""
+
+    folder: Path
+    world: Any
+    peers_python: str | None
+    rows: list[dict] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    warm: ClassVar[int] = 2000
+
+    def judge(self, result: dict) -> str:
+        """Takes the estimates out of a result, puts into it how good they are, and says it."""
+        raise NotImplementedError
+
+    def run(
+        self, contender: str, *, repeats: int = 1, warm: int | None = None, **settings: object
+    ) -> dict | None:
+        """One contender's row; None where it is a peer that was left out, or failed."""
+        label = contender + "".join(f" ({value})" for value in settings.values())
+        is_peer = contender.split(":")[0].endswith("peers")
+        if is_peer and self.peers_python is None:
+            self.missing.append(f"{label}: peers were left out")
+            return None
+        python = self.peers_python if is_peer else sys.executable
+        print(f"  {label} ...", end="", flush=True, file=sys.stderr)
+        try:
+            result = run_contender(
+                contender, self.folder, python=str(python), settings=settings, repeats=repeats,
+                warm=self.warm if warm is None else warm,
+            )  # fmt: skip
+        except ContenderFailed as failure:
+            self.missing.append(str(failure))
+            print(f" failed: {failure}", file=sys.stderr)
+            return None
+        judged = self.judge(result)
+        said = f" {result['cpu_median']:.4f} s, {result['peak_mb']:.0f} MB{judged}"
+        print(said, file=sys.stderr)
+        return {"contender": label, **result}
+
+    def add(self, contender: str, **how: Any) -> dict | None:
+        """The same, kept as a row."""
+        row = self.run(contender, **how)
+        if row is not None:
+            self.rows.append(row)
+        return row
+
+    def table(self) -> dict:
+        """The rows, each with its time as a multiple of the first's."""
+        first = self.rows[0]["cpu_median"] if self.rows else float("nan")
+        for row in self.rows:
+            row["times_ours"] = row["cpu_median"] / first
+        return {"rows": self.rows, "missing": self.missing}
+
+
+Section = Callable[[Path, str | None], dict]
+
+
+def run_sections(
+    doc: str, sections: Mapping[str, Section], results: Path, show: Callable[[dict], None]
+) -> None:
+    """The command line of a bench: the sections asked for, run one by one, each replacing its part
+    of the results file as soon as it is done."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--peers-python", default=sys.executable)
+    parser.add_argument("--out", type=Path, default=results)
+    arguments = parser.parse_args()
+    peers_python = None if arguments.skip_peers else arguments.peers_python
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    for name in arguments.only:
+        print(name, file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            content = sections[name](Path(folder), peers_python)
+        found[name] = {"circumstances": circumstances(peers_python), **content}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        print(f"\n{name}: {sections[name].__doc__}")
+        show(content)
 
 
 def circumstances(peers_python: str | None) -> dict:

@@ -8,12 +8,7 @@ computed here, in plain NumPy, from everybody's strengths. PYTHON is an environm
 requirements-bench-rank.txt. Sections that are run again replace their part of the results file.
 """
 
-import argparse
-import json
 import os
-import sys
-import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,54 +18,22 @@ import time
 
 import numpy as np
 
+import measure
 import rank_shell
 import rank_worlds
-from measure import ContenderFailed, circumstances, run_contender
 from rank_worlds import World
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rank.json"
 
 
-@dataclass
-class Bench:
-    """Runs contenders on one world and remembers what failed, in words."""
+class Bench(measure.Bench):
+    """Strengths are judged by their log-likelihood."""
 
-    folder: Path
-    world: World
-    peers_python: str | None
-    rows: list[dict] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    def add(
-        self, contender: str, *, repeats: int = 1, warm: int = 2000, **settings: object
-    ) -> None:
-        label = contender + "".join(f" ({value})" for value in settings.values())
-        is_peer = contender.startswith("rank_peers")
-        if is_peer and self.peers_python is None:
-            self.missing.append(f"{label}: peers were left out")
-            return
-        python = self.peers_python if is_peer else sys.executable
-        print(f"  {label} ...", end="", flush=True, file=sys.stderr)
-        try:
-            result = run_contender(
-                contender, self.folder, python=str(python), settings=settings, repeats=repeats,
-                warm=warm,
-            )  # fmt: skip
-        except ContenderFailed as failure:
-            self.missing.append(str(failure))
-            print(f" failed: {failure}", file=sys.stderr)
-            return
+    def judge(self, result: dict) -> str:
         strengths = result.pop("strengths", None)
         judged = None if strengths is None else log_likelihood(self.world, np.array(strengths))
-        self.rows.append({"contender": label, **result, "judged_log_likelihood": judged})
-        print(f" {result['cpu_median']:.3f} s, {result['peak_mb']:.0f} MB", file=sys.stderr)
-
-    def table(self) -> dict:
-        """The rows, each with its time as a multiple of the first's."""
-        first = self.rows[0]["cpu_median"] if self.rows else float("nan")
-        for row in self.rows:
-            row["times_ours"] = row["cpu_median"] / first
-        return {"rows": self.rows, "missing": self.missing}
+        result["judged_log_likelihood"] = judged
+        return ""
 
 
 def log_likelihood(world: World, strengths: np.ndarray) -> float:
@@ -232,25 +195,5 @@ def _print(content: dict) -> None:
             print(f"    not run: {reason}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--skip-peers", action="store_true")
-    parser.add_argument("--peers-python", default=sys.executable)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    peers_python = None if arguments.skip_peers else arguments.peers_python
-    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for name in arguments.only:
-        print(name, file=sys.stderr)
-        with tempfile.TemporaryDirectory() as folder:
-            content = SECTIONS[name](Path(folder), peers_python)
-        results[name] = {"circumstances": circumstances(peers_python), **content}
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"\n{name}: {SECTIONS[name].__doc__}")
-        _print(content)
-
-
 if __name__ == "__main__":
-    main()
+    measure.run_sections(__doc__, SECTIONS, RESULTS, _print)

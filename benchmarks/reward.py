@@ -9,22 +9,18 @@ batch and steps are chosen as the cheapest that get there. PYTHON is an environm
 scikit-learn and torch. Sections that are run again replace their part of the results file.
 """
 
-import argparse
-import json
 import os
-import sys
-import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+import measure
 import reward_worlds
-from measure import ContenderFailed, circumstances, run_contender
-from reward_worlds import World
 
 RESULTS = Path(__file__).resolve().parent / "results" / "reward.json"
 # How far below the best log-posterior a fit may end, as a share of it.
@@ -33,51 +29,21 @@ TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 
 
 @dataclass
-class Bench:
-    """Runs contenders on one world, judges their weights and remembers what failed, in words."""
+class Bench(measure.Bench):
+    """Weights are judged by `short`: how far their log-posterior ends below the best, as a share of
+    it."""
 
-    folder: Path
-    world: World
-    peers_python: str | None
     best: float | None = None
-    rows: list[dict] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    warm: ClassVar[int] = 1
 
-    def run(
-        self, contender: str, *, repeats: int, warm: int = 1, **settings: object
-    ) -> dict | None:
-        """One contender's result with `short`: how far below the best it ended, as a share."""
-        label = contender + "".join(f" ({value})" for value in settings.values())
-        is_peer = contender.startswith("reward_peers")
-        if is_peer and self.peers_python is None:
-            self.missing.append(f"{label}: peers were left out")
-            return None
-        python = self.peers_python if is_peer else sys.executable
-        print(f"  {label} ...", end="", flush=True, file=sys.stderr)
-        try:
-            result = run_contender(
-                contender, self.folder, python=str(python), settings=settings, repeats=repeats,
-                warm=warm,
-            )  # fmt: skip
-        except ContenderFailed as failure:
-            self.missing.append(str(failure))
-            print(f" failed: {failure}", file=sys.stderr)
-            return None
+    def judge(self, result: dict) -> str:
         weights = result.pop("weights", None)
-        if weights is not None:
-            value = reward_worlds.log_posterior(self.world, np.array(weights))
-            self.best = value if self.best is None else max(self.best, value)
-            result["short"] = (self.best - value) / abs(self.best)
-        said = f", {result['short']:.1e} short" if "short" in result else ""
-        print(f" {result['cpu_median']:.4f} s{said}", file=sys.stderr)
-        return {"contender": label, **result}
-
-    def add(self, contender: str, **how: object) -> dict | None:
-        """The same, kept as a row."""
-        row = self.run(contender, **how)
-        if row is not None:
-            self.rows.append(row)
-        return row
+        if weights is None:
+            return ""
+        value = reward_worlds.log_posterior(self.world, np.array(weights))
+        self.best = value if self.best is None else max(self.best, value)
+        result["short"] = (self.best - value) / abs(self.best)
+        return f", {result['short']:.1e} short"
 
     def add_cheapest(self, contender: str, candidates: tuple[dict, ...], repeats: int) -> None:
         """The first of the candidates (from cheap to dear) that ends near enough, run again."""
@@ -89,13 +55,6 @@ class Bench:
                 self.add(contender, repeats=repeats, **settings)
                 return
         self.missing.append(f"{contender}: none of {len(candidates)} settings came within 0.1 %")
-
-    def table(self) -> dict:
-        """The rows, each with its time as a multiple of the first's."""
-        first = self.rows[0]["cpu_median"] if self.rows else float("nan")
-        for row in self.rows:
-            row["times_ours"] = row["cpu_median"] / first
-        return {"rows": self.rows, "missing": self.missing}
 
 
 def head(folder: Path, peers_python: str | None) -> dict:
@@ -210,25 +169,5 @@ def _print(content: dict) -> None:
             print(f"    not run: {reason}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--skip-peers", action="store_true")
-    parser.add_argument("--peers-python", default=sys.executable)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    peers_python = None if arguments.skip_peers else arguments.peers_python
-    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for name in arguments.only:
-        print(name, file=sys.stderr)
-        with tempfile.TemporaryDirectory() as folder:
-            content = SECTIONS[name](Path(folder), peers_python)
-        results[name] = {"circumstances": circumstances(peers_python), **content}
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"\n{name}: {SECTIONS[name].__doc__}")
-        _print(content)
-
-
 if __name__ == "__main__":
-    main()
+    measure.run_sections(__doc__, SECTIONS, RESULTS, _print)
