@@ -106,11 +106,12 @@ def gated(config: Config, seed: int) -> tuple[float, float]:
     """The cycle's direction is the sign of a number of the context: without gates, and with."""
     rng = np.random.default_rng((config.seed, seed, 1))
     known, new = draw(config, rng, "turned"), draw(config, rng, "turned")
-    return tuple(
-        accuracy(fit_skew_head(known, SkewHeadConfig(num_blocks=2, worth_scale=0.0, plane_scale=3.0,
-                                                     gate_scale=scale)), new)
+    shut, opened = (
+        fit_skew_head(known, SkewHeadConfig(num_blocks=2, worth_scale=0.0, plane_scale=3.0,
+                                            gate_scale=scale))
         for scale in (1e-4, 3.0)
-    )  # type: ignore[return-value]  # two scales, two numbers  # fmt: skip
+    )  # fmt: skip
+    return accuracy(shut, new), accuracy(opened, new)
 
 
 def arguments(config: Config) -> dict[str, Any]:

@@ -84,13 +84,13 @@ def simulated(config: Config, seed: int) -> dict[int, tuple[float, float]]:
     named = np.where(rng.random(4400) < 0.2, rng.integers(0, size, 4400), named)
     found = {}
     for count in (100, 200, 400):
-        heads = [
+        without, beside = (
             fit_reasoned_head(apart[:count], named[:count], np.ones(count),
                               ReasonConfig(reason_weight=weight, prior_scale=2.0))
             for weight in (0.0, 1.0)
-        ]  # fmt: skip
-        found[count] = tuple(float(np.mean(new @ head > 0)) for head in heads)
-    return found  # type: ignore[return-value]  # two weights, two accuracies
+        )  # fmt: skip
+        found[count] = float(np.mean(new @ without > 0)), float(np.mean(new @ beside > 0))
+    return found
 
 
 def arguments(config: Config) -> dict[str, Any]:
@@ -123,11 +123,13 @@ def arguments(config: Config) -> dict[str, Any]:
         pool = np.flatnonzero(~new & (named >= 0))
         for size, found in gains.items():
             known = rng.choice(pool, size, replace=False)
-            found.append(tuple(
-                float(np.mean(apart[new] @ fit_reasoned_head(
-                    apart[known], named[known], np.ones(size),
-                    ReasonConfig(reason_weight=weight, lapse=0.4)) > 0))
-                for weight in (0.0, 1.0)))  # type: ignore[arg-type]  # two of them  # fmt: skip
+            without, beside = (
+                fit_reasoned_head(apart[known], named[known], np.ones(size),
+                                  ReasonConfig(reason_weight=weight, lapse=0.4))
+                for weight in (0.0, 1.0)
+            )  # fmt: skip
+            found.append((float(np.mean(apart[new] @ without > 0)),
+                          float(np.mean(apart[new] @ beside > 0))))  # fmt: skip
     said: dict[str, Any] = {"reasons that name one": float(np.mean(named >= 0))}
     for size, pairs in gains.items():
         both = np.array(pairs)

@@ -3,6 +3,9 @@
 Built from the parts of `panel_logit_fused.py`. Numba's disk cache does not see changes made there:
 after editing it, delete this room's `__pycache__`.
 
+From draws to probabilities and weights each pass makes the same five calls, which are written out:
+one function around them would take some thirty arguments and compile once more for each pass.
+
 Legend: N rows of differences, G people, V varying and F fixed features, D all, P spreads,
 C blocks, S draws (padded to whole registers), K pairs of features.
 """
