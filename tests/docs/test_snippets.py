@@ -126,6 +126,10 @@ def write_files(folder):
         names = f"{votes.items[i]},{votes.items[j]}"
         lines.append(f"{names},{winner},j{b % 20},{('en', 'de')[b % 2]}")
     (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    words = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
+    graded = [f"{votes.items[i]},{votes.items[j]},{words[(b + i) % 5]}"
+              for b, (i, j) in enumerate(zip(votes.first, votes.second))]  # fmt: skip
+    (folder / "graded.csv").write_text("\n".join(["left,right,verdict", *graded]) + "\n")
     menus = [
         {"event_id": "e1", "options": [{"id": "tea"}, {"id": "coffee"}]},
         {"event_id": "e1", "kind": "reward", "value": 1},
