@@ -181,6 +181,24 @@ def test_votes_to_settle_says_how_many():
     assert 0.2 <= np.mean(early) <= 0.85
 
 
+@given(seeds)
+def test_only_gaps_count_for_what_is_to_come(seed):
+    """A leaderboard has no doubt on the mean of its scores, another belief much: the same gaps."""
+    one = belief(seed, size=4)
+    centre = np.eye(4) - 0.25
+    gauged = replace(one, covariance=centre @ one.covariance @ centre)
+    lifted = replace(one, covariance=gauged.covariance + 3.0)
+    first, second = pairs(4)
+    said = [
+        votes_to_settle(each, first, second, 2, np.random.default_rng(0), num_paths=80)
+        for each in (gauged, lifted)
+    ]
+    assert np.isclose(said[0].doubt, said[1].doubt)
+    # Other draws of the same futures: their medians agree as well as those of 80 paths can.
+    if np.isfinite([said[0].high, said[1].high]).all() and said[0].median > 0:
+        assert abs(np.log(said[0].median / said[1].median)) < 1.5
+
+
 def test_a_settled_top_needs_no_more_votes_and_more_doubt_needs_more():
     sure = Strengths(items=tuple("abc"), mean=np.array([9.0, 0.0, -9.0]), covariance=np.eye(3),
                      prior_scale=5.0)  # fmt: skip

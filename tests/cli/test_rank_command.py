@@ -255,3 +255,29 @@ def test_grades_of_any_words_can_be_named(graded, tmp_path):
     odd = penchant("rank", file, *columns, "--grades=-9,-9", "--json")
     assert odd.returncode == 2
     assert "two or more different values" in odd.stderr
+
+
+def test_what_to_compare_next_and_how_many_votes_it_takes(arena, tmp_path):
+    done = penchant("rank", arena, "--ask", "3", "--settle", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    names = {item["name"] for item in said["items"]}
+    assert len(said["next"]) == 3
+    assert all({pair["first"], pair["second"]} < names for pair in said["next"])
+    gains = [pair["gain"] for pair in said["next"]]
+    assert gains == sorted(gains, reverse=True)
+    assert said["settle"]["low"] <= said["settle"]["votes"]
+    words = penchant("rank", arena, "--ask", "3", "--settle", "1").stdout
+    assert "Worth comparing next, to settle who is among the first 1" in words
+    assert "who is first" in words
+    assert "next" not in json.loads(penchant("rank", arena, "--json").stdout)
+
+
+def test_pairs_across_islands_are_asked_first_and_too_many_first_ones_are_refused(tmp_path):
+    lines = "left,right,winner\na,b,left\nb,a,left\nx,y,left\ny,x,left\n"
+    file = write(tmp_path / "islands.csv", lines)
+    said = json.loads(penchant("rank", file, "--ask", "1", "--json").stdout)["next"][0]
+    assert len({said["first"], said["second"]} & {"a", "b"}) == 1
+    refused = penchant("rank", file, "--settle", "4")
+    assert refused.returncode == 2
+    assert "expected fewer" in " ".join(refused.stderr.replace("│", " ").split())

@@ -8,6 +8,7 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.cli.rank_details import detail_document
+from penchant.cli.rank_next import check_next, next_document, print_next
 from penchant.cli.rank_refusal import check_recognised
 
 if TYPE_CHECKING:
@@ -93,6 +94,16 @@ def rank(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="How many items to print; 0 for all.")] = 30,
+    ask: Annotated[
+        int, typer.Option(help="Say which so many comparisons to make next; 0 for none.")
+    ] = 0,
+    settle: Annotated[
+        int,
+        typer.Option(
+            help="Say how many more votes it takes until the first so many items are known; --ask "
+            "then asks about these."
+        ),
+    ] = 0,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for the tables.", show_default=False),
@@ -117,6 +128,7 @@ def rank(
         level=level, prior_scale=prior_scale, random_state=seed,
     )  # fmt: skip
     board.check()
+    check_next(ask, settle)
     columns = {
         "left": left,
         "right": right,
@@ -136,12 +148,14 @@ def rank(
         steps.say("Fitting scores")
         board.fit(observed, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
     document = rank_document(board)
+    document |= next_document(board, ask, settle, seed)
     if out is not None:
         _write(out, board, document, observed, file)
     if json:
         shell.print_json(document)
     else:
         shell.print_table(board.table(top or None), "text")
+        print_next(document)
         if out is not None:
             shell.note(f"Written to {out}: leaderboard.html, leaderboard.json, leaderboard.csv.")
     if not document["fit"]["converged"]:
@@ -295,7 +309,7 @@ def _stream(
     from penchant.data.readers.table import write_table
     from penchant.data.readers.vote_stream import count_file
 
-    steps = shell.Steps(quiet, total=100, plain=True)
+    steps = shell.Steps(quiet, total=100, plain=True, every=2.0)
 
     def progress(lines: int, part: float) -> None:
         steps.say(f"Counting votes: {lines:,} lines, {part:.0%}", int(100 * part))

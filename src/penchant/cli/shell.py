@@ -5,7 +5,9 @@ import functools
 import json
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,12 @@ BAD_DATA = 3
 NOT_CONVERGED = 4
 INTERRUPTED = 130
 
+_TITLES = {
+    USAGE: "This cannot be done as asked",
+    BAD_DATA: "The data cannot be used",
+    NOT_CONVERGED: "The fit came to no result",
+}
+
 EXIT_CODES = (
     "Exit codes: 0 all well, 1 a bug of ours, 2 a wrong option, 3 bad data, 4 the fit did not "
     "converge (results are written all the same), 130 interrupted."
@@ -67,6 +75,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        _listen()
         try:
             command(*args, **kwargs)
         except (typer.Exit, typer.Abort):
@@ -86,6 +95,27 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(exit_code(error)) from None
 
     return run
+
+
+class _Pressed:
+    """Whether Ctrl-C was pressed in this command."""
+
+    ever = False
+
+
+def _listen() -> None:
+    """Remember Ctrl-C: Arrow imports pandas when first asked for an array and drops what is raised
+    meanwhile, half a second in which the key would do nothing. `Steps` raises it anew."""
+    _Pressed.ever = False
+    is_main = threading.current_thread() is threading.main_thread()
+    # Whoever ignores the signal, or handles it on their own, goes on doing so.
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _press)
+
+
+def _press(number: int, frame: Any) -> None:
+    _Pressed.ever = True
+    signal.default_int_handler(number, frame)
 
 
 def _interrupted() -> typer.Exit:
@@ -133,7 +163,7 @@ def _panel(error: Exception) -> None:
         title = "penchant failed: this is a bug of ours"
         message = f"{type(error).__name__}: {error}\n\nPlease report it with what `--debug` prints."
     else:
-        title = {USAGE: "This cannot be done as asked", BAD_DATA: "The data cannot be used"}[code]
+        title = _TITLES[code]
         # What is an argument in Python is an option here.
         message = str(error).replace('on_bad_rows="quarantine"', "--on-bad-rows quarantine")
         if isinstance(error, OSError) and not isinstance(error, PenchantError):
@@ -204,13 +234,17 @@ def seconds_so_far() -> float:
 
 
 class Steps:
-    """Long work, told step by step: a live line on a terminal, silence or plain lines elsewhere."""
+    """Long work, told step by step: a live line on a terminal, silence or plain lines elsewhere,
+    of which at least `every` seconds lie between two."""
 
-    def __init__(self, quiet: bool, total: int | None = None, plain: bool = False) -> None:
+    def __init__(
+        self, quiet: bool, total: int | None = None, plain: bool = False, every: float = 0.0
+    ) -> None:
         self._quiet = quiet
         self._total = total
         self._plain = plain and not quiet
         self._start = time.perf_counter()
+        self._every, self._said = every, -math.inf
         self._progress: Any = None
         self._task: Any = None
 
@@ -233,12 +267,19 @@ class Steps:
             yield self
 
     def say(self, text: str, done: int | None = None) -> None:
-        """What is being done now, and how many of the steps lie behind."""
+        """What is being done now, and how many of the steps lie behind.
+
+        Raises KeyboardInterrupt where one was raised before and nobody heard it.
+        """
+        if _Pressed.ever:
+            raise KeyboardInterrupt
         if self._progress is not None:
             self._progress.update(self._task, description=text, completed=done)
         elif self._plain:
             elapsed = time.perf_counter() - self._start
-            print(f"[{elapsed:5.1f} s] {text}", file=sys.stderr, flush=True)
+            if elapsed - self._said >= self._every:
+                self._said = elapsed
+                print(f"[{elapsed:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def votes_to_settle(
     if doubt <= risk:
         return VotesToGo(median=0.0, low=0.0, high=0.0, doubt=doubt, chance=1.0, horizon=horizon)
     steps = np.unique(np.round(np.geomspace(1, horizon, 2 + int(np.log(horizon) / 0.12))))
-    precision = np.linalg.inv(belief.covariance)
+    precision = _precision(belief.covariance)
     needed = np.array([
         _path(belief.mean, precision, strengths, first, second, share, top, risk, steps, generator)
         for strengths in belief.draw(num_paths, generator)
@@ -83,6 +83,18 @@ def votes_to_settle(
         chance=float(np.isfinite(needed).mean()),
         horizon=horizon,
     )
+
+
+def _precision(covariance: Float[Array, "N N"]) -> Float[Array, "N N"]:
+    """The inverse of a covariance of which gaps alone count.
+
+    A leaderboard's has no doubt on the mean of its scores, and one by few voters has none in most
+    directions. Doubt on the common level changes no gap; where there is none at all, some is put
+    in, a millionth of the largest, that no vote could notice.
+    """
+    whole = covariance + np.diag(covariance).mean()
+    values, vectors = np.linalg.eigh(whole)
+    return np.asarray((vectors / np.maximum(values, 1e-6 * values[-1])) @ vectors.T)
 
 
 def _path(
