@@ -1,20 +1,34 @@
-"""A decision service as a process of its own."""
+"""A decision service as a process of its own, its clients, and what must hold afterwards."""
 
 import contextlib
 import json
+import random
 import re
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
+
+import numpy as np
+
+from penchant.serving.client import DecisionClient
+from penchant.serving.decision_model import ModelConfig
+from penchant.serving.event_store import EventStore
+from penchant.serving.learner import refit
+from penchant.serving.publication import belief_file, belief_folder, published
+
+OPTIONS = {"a": {"p": 1.0}, "b": {"p": -1.0}, "c": {}}
 
 
 class Service:
     """`penchant serve` on a port of its own; started again on the same one after a kill."""
 
-    def __init__(self, database, *options):
+    def __init__(self, database, *options, most_bytes=None):
+        self.most_bytes = most_bytes
         self.database, self.options, self.port = Path(database), options, 0
         self.start()
 
@@ -26,7 +40,9 @@ class Service:
         arguments = [sys.executable, "-m", "penchant.cli.main", "serve"]
         arguments += ["--database", f"sqlite:///{self.database}", "--port", str(self.port)]
         arguments += self.options
-        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            arguments, stderr=subprocess.PIPE, text=True, preexec_fn=self._limited
+        )
         line = self.process.stderr.readline()
         found = re.search(r":(\d+)/v1/rank", line)
         assert found, line + self.process.stderr.read()
@@ -37,6 +53,12 @@ class Service:
                 return
             time.sleep(0.1)
         raise AssertionError("the service did not start")
+
+    def _limited(self):
+        # No file grows beyond: a full disk, as far as a process can tell.
+        if self.most_bytes:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.most_bytes, hard))
 
     def kill(self):
         """Like a power cut for the process: no handler runs."""
@@ -61,3 +83,70 @@ def children(pid):
     return [
         int(each) for task in tasks.iterdir() for each in (task / "children").read_text().split()
     ]
+
+
+class Load(threading.Thread):
+    """Ranks and rewards until told to stop; remembers what was acknowledged."""
+
+    def __init__(self, url, name):
+        super().__init__()
+        self.client = DecisionClient(url, attempts=40, timeout=5.0)
+        self.name, self.told, self.over = name, {}, threading.Event()
+        self.trouble = None
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                said = self.client.rank(OPTIONS, person=self.name, context={"h": 0.5})
+                self.told[said.event_id] = (said, None)
+                value = random.random()
+                self.client.feedback(said.event_id, "reward", value, feedback_id="once")
+                # Sent once more, as whoever got no answer would.
+                assert not self.client.feedback(said.event_id, "reward", value, feedback_id="once")
+                self.told[said.event_id] = (said, value)
+        except Exception as error:
+            self.trouble = error
+        finally:
+            self.client.close()
+
+
+def learner_of(service):
+    for child in children(service.process.pid):
+        with open(f"/proc/{child}/cmdline", "rb") as file:
+            if b"penchant.serving.learner" in file.read():
+                return child
+    return None
+
+
+def check(database, loads):
+    """Everything acknowledged is in the log, once; the belief is a refit."""
+    assert [load.trouble for load in loads] == [None] * len(loads)
+    told = {event: said for load in loads for event, said in load.told.items()}
+    store = EventStore(database)
+    joined = list(store.joined("default"))
+    names = [(each.event_id, each.entry_id) for each in joined]
+    assert len(names) == len(set(names))
+    by_event = {each.event_id: each for each in joined}
+    rewarded = {event for event, (_, value) in told.items() if value is not None}
+    assert rewarded <= set(by_event)
+    answers = dict(store.fetch("SELECT event_id, answer FROM entries WHERE entry_id = ''"))
+    assert set(told) <= set(answers)
+    for event, (said, _) in told.items():
+        assert f'"ranking":["{said.first}"]'.encode() in answers[event]
+    assert store.waiting("default") == 0
+    found = published(belief_file(belief_folder(database), "default", "default"))
+    whole = refit(store, "default", ModelConfig(), found.position.seq)
+    for name, array in whole.learnt.arrays().items():
+        assert np.array_equal(found.learnt.arrays()[name], array)
+    store.close()
+    return len(rewarded)
+
+
+def caught_up(database):
+    """Waits until the learner has published something, half a minute at most."""
+    for _ in range(300):
+        found = published(belief_file(belief_folder(database), "default", "default"))
+        if found and found.learnt.rounds:
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing was published")

@@ -8,11 +8,12 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("msgspec")
 
 from penchant.errors import ConfigError
-from penchant.serving import decision_app
 from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.keys import Keyring, add_key, remove_key
@@ -224,16 +225,6 @@ async def test_a_key_has_a_rate(call):
     assert (await call("GET", "/v1/models"))[0] == 200
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(decision_app, "_PATIENCE", 0.05)
-
-    @with_app
-    async def run(call):
-        assert (await call("POST", "/v1/rank", parts=[b"{", None]))[0] == 408
-
-    run(tmp_path)
-
-
 @with_app
 async def test_what_is_not_there_is_said_so(call):
     assert (await call("GET", "/v1/nothing"))[0] == 404
@@ -393,3 +384,47 @@ def test_threads_of_a_service_end_with_it(tmp_path):
 
     run(tmp_path)
     assert "group commit" not in {thread.name for thread in threading.enumerate()}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=9,
+)
+PARTS = st.sampled_from(["v1", "rank", "feedback", "people", "models", "corrections", "promote",
+                         "rollback", "default", "ann", "%2F", "%00", "..", "ü", ""])  # fmt: skip
+MENUS = st.fixed_dictionaries(
+    {"options": st.lists(st.fixed_dictionaries({"id": st.text(min_size=1, max_size=3)},
+                                               optional={"features": JSON}))},
+    optional={"event_id": st.sampled_from("ef"), "context": JSON, "person": JSON, "slots": JSON},
+)  # fmt: skip
+SAYINGS = st.fixed_dictionaries(
+    {"event_id": st.sampled_from("ef"), "value": JSON,
+     "kind": st.sampled_from(["reward", "pick", "ranking", "rating", "edit", "text"])},
+    optional={"feedback_id": JSON, "time": JSON},
+)  # fmt: skip
+
+
+def test_whatever_is_sent_wherever_the_service_answers_and_lives(tmp_path):
+    runner = asyncio.Runner()
+    app = DecisionApp(tmp_path / "log.db", is_insecure=True)
+    alive = living(app)
+    call = runner.run(alive.__aenter__())
+
+    @settings(max_examples=150)
+    @given(
+        method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+        path=st.sampled_from(["/v1/rank", "/v1/feedback", "/v1/models/m"])
+        | st.lists(PARTS, max_size=5).map(lambda parts: "/" + "/".join(parts)),
+        body=st.binary() | JSON | MENUS | SAYINGS,
+    )
+    def ask(method, path, body):
+        # The caller refuses statuses of 500.
+        status, _ = runner.run(call(method, path, body))
+        assert status < 500
+
+    ask()
+    learn(call)
+    assert runner.run(call("POST", "/v1/rank", {"event_id": "last", **MENU}))[0] == 200
+    runner.run(alive.__aexit__(None, None, None))
+    runner.close()

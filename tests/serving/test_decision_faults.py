@@ -4,10 +4,8 @@ import os
 import random
 import signal
 import socket
-import threading
 import time
 
-import numpy as np
 import pytest
 
 pytest.importorskip("msgspec")
@@ -15,75 +13,27 @@ pytest.importorskip("uvicorn")
 
 from penchant.errors import DataError
 from penchant.serving.client import DecisionClient
-from penchant.serving.decision_model import ModelConfig
-from penchant.serving.event_store import EventStore
-from penchant.serving.learner import refit
-from penchant.serving.publication import belief_file, belief_folder, published
-from serving.running import Service, children
-
-OPTIONS = {"a": {"p": 1.0}, "b": {"p": -1.0}, "c": {}}
+from serving.running import OPTIONS, Load, Service, caught_up, check, learner_of
 
 
-class Load(threading.Thread):
-    """Ranks and rewards until told to stop; remembers what was acknowledged."""
+@pytest.fixture
+def start():
+    """Starts services, and leaves none behind whatever happens."""
+    held = []
 
-    def __init__(self, url, name):
-        super().__init__()
-        self.client = DecisionClient(url, attempts=40, timeout=5.0)
-        self.name, self.told, self.over = name, {}, threading.Event()
-        self.trouble = None
+    def started(*arguments, **settings):
+        held.append(Service(*arguments, **settings))
+        return held[-1]
 
-    def run(self):
-        try:
-            while not self.over.is_set():
-                said = self.client.rank(OPTIONS, person=self.name, context={"h": 0.5})
-                self.told[said.event_id] = (said, None)
-                value = random.random()
-                self.client.feedback(said.event_id, "reward", value, feedback_id="once")
-                # Sent once more, as whoever got no answer would.
-                assert not self.client.feedback(said.event_id, "reward", value, feedback_id="once")
-                self.told[said.event_id] = (said, value)
-        except Exception as error:
-            self.trouble = error
-        finally:
-            self.client.close()
-
-
-def learner_of(service):
-    for child in children(service.process.pid):
-        with open(f"/proc/{child}/cmdline", "rb") as file:
-            if b"penchant.serving.learner" in file.read():
-                return child
-    return None
-
-
-def check(database, loads):
-    """Everything acknowledged is in the log, once; the belief is a refit."""
-    assert [load.trouble for load in loads] == [None] * len(loads)
-    told = {event: said for load in loads for event, said in load.told.items()}
-    store = EventStore(database)
-    joined = list(store.joined("default"))
-    names = [(each.event_id, each.entry_id) for each in joined]
-    assert len(names) == len(set(names))
-    by_event = {each.event_id: each for each in joined}
-    rewarded = {event for event, (_, value) in told.items() if value is not None}
-    assert rewarded <= set(by_event)
-    answers = dict(store.fetch("SELECT event_id, answer FROM entries WHERE entry_id = ''"))
-    assert set(told) <= set(answers)
-    for event, (said, _) in told.items():
-        assert f'"ranking":["{said.first}"]'.encode() in answers[event]
-    assert store.waiting("default") == 0
-    found = published(belief_file(belief_folder(database), "default", "default"))
-    whole = refit(store, "default", ModelConfig(), found.position.seq)
-    for name, array in whole.learnt.arrays().items():
-        assert np.array_equal(found.learnt.arrays()[name], array)
-    store.close()
-    return len(rewarded)
+    yield started
+    for service in held:
+        if service.process.poll() is None:
+            service.kill()
 
 
 @pytest.mark.slow
-def test_killed_at_any_instant_under_load_it_has_lost_and_doubled_nothing(tmp_path):
-    service = Service(tmp_path / "log.db", "--insecure")
+def test_killed_at_any_instant_under_load_it_has_lost_and_doubled_nothing(tmp_path, start):
+    service = start(tmp_path / "log.db", "--insecure")
     loads = [Load(service.url, f"person {k}") for k in range(3)]
     chance = random.Random(0)
     for load in loads:
@@ -104,15 +54,33 @@ def test_killed_at_any_instant_under_load_it_has_lost_and_doubled_nothing(tmp_pa
             load.over.set()
         for load in loads:
             load.join()
-    store = EventStore(service.database)
-    for _ in range(100):
-        found = published(belief_file(belief_folder(service.database), "default", "default"))
-        if found and found.learnt.rounds >= 1:
-            break
-        time.sleep(0.1)
-    store.close()
+    caught_up(service.database)
     service.stop()
     assert check(service.database, loads) > 20
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path, start):
+    service = start(tmp_path / "log.db", "--insecure", most_bytes=600_000)
+    client = DecisionClient(service.url, attempts=1)
+    told, refused = {}, 0
+    for number in range(3000):
+        try:
+            said = client.rank(OPTIONS, event_id=f"{number}", context={"h": number / 3000})
+            told[said.event_id] = said
+        except ConnectionError:
+            refused += 1
+            if refused == 20:
+                break
+    assert refused == 20
+    client.close()
+    service.stop()
+    service.most_bytes = None
+    service.start()
+    for number in range(len(told) + 5):
+        said = client.rank(OPTIONS, event_id=f"{number}", context={"h": number / 3000})
+        assert told.get(f"{number}", said) == said
+    client.close()
+    service.stop()
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +90,10 @@ def service(tmp_path_factory):
     held.stop()
 
 
-def test_processes_beside_it_end_when_it_is_killed_and_are_started_anew_when_they_are(tmp_path):
-    service = Service(tmp_path / "log.db", "--insecure")
+def test_processes_beside_it_end_when_it_is_killed_and_are_started_anew_when_they_are(
+    tmp_path, start
+):
+    service = start(tmp_path / "log.db", "--insecure")
     for _ in range(50):
         first = learner_of(service)
         if first:

@@ -220,3 +220,12 @@ def lessons(kind, value, shown=("b", "a")):
 )  # fmt: skip
 def test_each_kind_of_feedback_teaches_what_is_said_of_it(kind, value, expected):
     assert lessons(kind, value) == tuple(Lesson(*each) for each in expected.items())
+
+
+def test_what_cannot_be_read_any_more_teaches_nothing_and_ends_nothing(store, learner):
+    store.append([Entry("t", "old", "", RANK, None, b'{"menu": "of old"}', b"{}")])
+    store.append([feedback("old", np.random.default_rng(1)), rank(99, np.random.default_rng(2))])
+    store.append([feedback(99, np.random.default_rng(1))])
+    learner.step()
+    assert current(store).unusable == 13
+    assert current(store).position.seq == store.position("t").seq

@@ -11,9 +11,17 @@ import uvicorn
 
 from penchant.serving.patient_http import MOST_BYTES, PatientProtocol
 
+REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+
 
 async def echo(scope, receive, send):
-    body = (await receive()).get("body", b"")
+    message = await receive()
+    body = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        return
     await asyncio.sleep(0.3 if scope["path"] == "/slow" else 0.0)
     await send({"type": "http.response.start", "status": 200,
                 "headers": [(b"content-length", str(len(body)).encode())]})  # fmt: skip
@@ -42,16 +50,15 @@ def served(test):
     asyncio.run(run())
 
 
-REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
-
-
 async def answer(reader):
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
     assert head.startswith(b"HTTP/1.1 200")
     return await reader.readexactly(2)
 
 
-@pytest.mark.parametrize("head", [b"", b"POST / HTT", b"POST / HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"", b"POST / HTT", b"POST / HTTP/1.1\r\nHost: x\r\n", REQUEST[:-1]]
+)
 def test_half_a_request_is_ended(head):
     async def test(connect):
         reader, writer = await connect()

@@ -9,6 +9,7 @@ Legend: K options, M features of options, N features of the situation, U columns
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -120,14 +121,16 @@ def _options(menu: Menu) -> tuple[tuple[str, ...], Float[Array, "K M"]]:
     """All names of the options' features, and each option's numbers, 0 where it has no such."""
     first = tuple(menu.features[0])
     if first and all(tuple(named) == first for named in menu.features):
+        # Any: words are told from numbers by what cannot be done with them.
+        rows: Any = [[*named.values()] for named in menu.features]
         try:
-            values = np.array([[*named.values()] for named in menu.features], dtype=np.float64)
-        except ValueError:
+            # Words cannot be added, also where NumPy would read numbers in them.
+            for row in rows:
+                sum(row)
+        except TypeError:
             pass
         else:
-            # NumPy reads words that look like numbers.
-            if not any(isinstance(v, str) for named in menu.features for v in named.values()):
-                return first, values
+            return first, np.array(rows, dtype=np.float64)
     place: dict[str, int] = {}
     entries = []
     for k, (name, named) in enumerate(zip(menu.ids, menu.features)):

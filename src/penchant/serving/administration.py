@@ -1,5 +1,7 @@
 """What a decision service does besides deciding: people, models, the report."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +12,8 @@ import msgspec
 
 from penchant.errors import DataError
 from penchant.serving.decision_model import model_config
-from penchant.serving.decision_report import report_of
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
-from penchant.serving.lessons import taught
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
 from penchant.serving.publication import belief_file, belief_folder, published
@@ -145,11 +145,12 @@ class Administration:
         return Said(200, {"live": roll_back(self._store, tenant)})
 
     def _report(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        models = models_of(self._store, tenant)
-        with self._store.reading():
-            last = self._store.position(tenant).seq
-            rounds = [taught(joined) for joined in self._store.joined(tenant, upto=last)]
-        return Said(200, report_of(rounds, models))
+        # Seconds of work: beside this process, not in a thread that shares its interpreter.
+        command = [sys.executable, "-m", "penchant.serving.decision_report"]
+        done = subprocess.run(
+            [*command, str(self._store.path), tenant], capture_output=True, check=True
+        )
+        return Said(200, msgspec.json.decode(done.stdout))
 
 
 def _nobody(name: str) -> Said:

@@ -1,4 +1,7 @@
-"""A decision service as a bare ASGI application: two hot paths, the rest beside them."""
+"""A decision service as a bare ASGI application: two hot paths, the rest beside them.
+
+Clocks are the server's part (`patient_http.py`): a request that does not come is ended there.
+"""
 
 import asyncio
 import logging
@@ -25,8 +28,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Seconds within which a body has to be there, and between looks at keys, models and beliefs.
-_PATIENCE = 10.0
+# Seconds between looks at keys, models and beliefs.
 _REFRESH = 0.5
 _HOT = {"/v1/rank": "rank", "/v1/feedback": "feedback"}
 _ANYBODY = Principal("insecure", DEFAULT_TENANT, "admin")
@@ -182,32 +184,19 @@ class DecisionApp:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self.limits.body:
             raise _Refusal(413, f"expected a body of up to {self.limits.body:,} bytes.")
-        message = await self._next(receive, _PATIENCE)
-        if not message.get("more_body"):
-            return message["body"]
-        parts, size = [message["body"]], len(message["body"])
-        until = time.monotonic() + _PATIENCE
-        while message.get("more_body"):
-            message = await self._next(receive, until - time.monotonic())
-            parts.append(message["body"])
-            size += len(message["body"])
+        parts, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _LeftError
+            part = message.get("body", b"")
+            size += len(part)
             if size > self.limits.body:
                 raise _Refusal(413, f"expected a body of up to {self.limits.body:,} bytes.",
                                connection="close")  # fmt: skip
-        return b"".join(parts)
-
-    async def _next(self, receive: Receive, patience: float) -> MutableMapping[str, Any]:
-        try:
-            async with asyncio.timeout(patience):
-                message = await receive()
-        except TimeoutError:
-            raise _Refusal(
-                408, f"expected the body within {_PATIENCE:g} seconds.", connection="close"
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise _LeftError
-        message.setdefault("body", b"")
-        return message
+            parts.append(part)
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class _LeftError(Exception):

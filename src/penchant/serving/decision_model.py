@@ -9,7 +9,7 @@ import msgspec
 
 from penchant.errors import ConfigError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
-from penchant.policies.bandits.menus import FirstPolicy, MenuPolicy
+from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy
 from penchant.policies.bandits.rules import (
     EpsilonGreedy,
     Greedy,
@@ -26,6 +26,7 @@ _RULES: dict[str, Any] = {
     "upper_confidence": UpperConfidence, "epsilon_greedy": EpsilonGreedy, "softmax": Softmax,
     "greedy": Greedy,
 }  # fmt: skip
+_MOST_COLUMNS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +45,17 @@ class ModelConfig:
     def __post_init__(self) -> None:
         # All that can be wrong is told when a model is made, not when it first decides.
         self.policy()
+        if self.learning.most_columns > _MOST_COLUMNS:
+            raise ConfigError(
+                f"most_columns is {self.learning.most_columns}; expected up to {_MOST_COLUMNS}: a "
+                "reward takes most_columns^2 operations."
+            )
         OnlineNamed.empty(self.learning)
 
-    def policy(self) -> MenuPolicy | FirstPolicy:
+    def policy(self) -> NamedPolicy | FirstPolicy:
         """How it decides. Raises `ConfigError` for an unknown rule or parameter."""
         rule = self.model_rule()
-        policy = MenuPolicy(rule=rule, floor=self.floor)
+        policy = NamedPolicy(rule=rule, floor=self.floor)
         return FirstPolicy(floor=self.floor) if self.is_apprentice else policy
 
     def model_rule(self) -> Rule:

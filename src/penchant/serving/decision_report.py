@@ -3,7 +3,9 @@
 Legend: B rounds, N options over all menus.
 """
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,98 +13,116 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from penchant.beliefs.named_weights import NamedWeights
 from penchant.data.columns import numbers_with_nulls
 from penchant.data.decisions import decisions_of
 from penchant.data.records import Records
 from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue, evaluate_policies
 from penchant.numerics.arrays import Array
 from penchant.policies.policy import Column, Policy, Uniform
+from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
-from penchant.serving.lessons import Taught
-from penchant.serving.models import Models
+from penchant.serving.lessons import Taught, taught
+from penchant.serving.models import Models, models_of
 
-# Rounds that are judged, the latest: a report should take seconds.
+# Rounds that are judged, the latest, and numbers of the log that are read for them.
 MOST_ROUNDS = 10_000
+MOST_READ = 50_000
 # A copy of a belief takes longer than to learn from a reward.
 _COPY_EVERY = 25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Round:
-    first: Taught
-    reward: float
-    at: int
+    """probabilities: of every model. reward: of all feedback so far."""
+
+    ids: tuple[str, ...]
+    first: str
+    propensity: tuple[float, ...]
+    person: str | None
+    probabilities: dict[str, Float[Array, " K"]]
+    reward: float = 0.0
 
 
-def report_of(rounds: Sequence[Taught], models: Models) -> dict[str, Any]:
+def report_of(rounds: Iterable[Taught], models: Models) -> dict[str, Any]:
     """Every model beside what was logged and chance, from the rewards of what was shown first.
 
-    A model reads the log from its beginning; of each round it says what it would have done by what
-    it had learnt before, so that none is judged by answers that it knew. Rewards of one event are
-    added up; picks count where one option was shown.
+    The models read the rounds from the first on; of each they say what they would have done by
+    what they had learnt before it, so that none is judged by answers that it knew. Rewards of one
+    event are added up; picks count where one option was shown.
     """
-    judged = _judged(rounds)[-MOST_ROUNDS:]
+    judged = _judged(rounds, {n: Student.beginner(c) for n, c in models.configs.items()})
     if not judged:
         return {"rounds": 0, "policies": [], "note": "no reward of what was shown first yet."}
-    targets = {
-        name: progressive(rounds, judged, Student.beginner(config))
-        for name, config in models.configs.items()
-    }
-    decisions = decisions_of(_records(judged, targets))
-    policies: dict[str, Policy] = {name: Column(f"by {name}") for name in targets}
+    decisions = decisions_of(_records(judged, list(models.configs)))
+    policies: dict[str, Policy] = {name: Column(f"by {name}") for name in models.configs}
     policies["uniform"] = Uniform()
     return _document(evaluate_policies(decisions, policies), models.live)
 
 
-def progressive(
-    rounds: Sequence[Taught], judged: Sequence["_Round"], student: Student
-) -> list[Float[Array, " K"]]:
-    """What a model would have done in each round that is judged, by what it knew until then."""
-    policy, belief = student.config.policy(), student.learnt.belief()
-    asked = {each.at: each for each in judged}
-    found = []
+def _judged(rounds: Iterable[Taught], students: Mapping[str, Student]) -> list[_Round]:
+    judged: dict[str, _Round] = {}
+    beliefs: dict[str, NamedWeights] = {}
     for at, each in enumerate(rounds):
         if at % _COPY_EVERY == 0:
-            belief = student.learnt.belief()
-        if at in asked:
-            found.append(policy.probabilities(belief, asked[at].first.menu))
-        student.learn(each)
-    return found
+            beliefs = {name: student.learnt.belief() for name, student in students.items()}
+        reward = _of_first(each)
+        if reward is not None:
+            event = each.answer.event_id
+            if event not in judged:
+                judged[event] = _round(each, students, beliefs)
+            judged[event].reward += reward
+            if len(judged) > MOST_ROUNDS:
+                del judged[next(iter(judged))]
+        for student in students.values():
+            student.learn(each)
+    return list(judged.values())
 
 
-def _judged(rounds: Sequence[Taught]) -> list[_Round]:
-    first: dict[str, tuple[int, Taught]] = {}
-    reward: dict[str, float] = {}
-    for at, each in enumerate(rounds):
-        shown = each.answer.ranking
-        places = {lesson.place: lesson.reward for lesson in each.lessons}
-        value = places.get(each.menu.ids.index(shown[0]))
-        # A ranking, or a pick from several, says nothing of showing one option alone.
-        if value is None or (len(shown) > 1 and len(places) > 1):
-            continue
-        event = each.answer.event_id
-        first.setdefault(event, (at, each))
-        reward[event] = reward.get(event, 0.0) + value
-    return [_Round(each, reward[event], at) for event, (at, each) in first.items()]
+def _of_first(each: Taught) -> float | None:
+    """What feedback says of showing the first option; None where it says nothing of that alone, as
+    a ranking, or a pick among several."""
+    shown = each.answer.ranking
+    rewards = {lesson.place: lesson.reward for lesson in each.lessons}
+    if len(shown) > 1 and len(rewards) > 1:
+        return None
+    return rewards.get(each.menu.ids.index(shown[0]))
 
 
-def _records(judged: Sequence[_Round], targets: dict[str, list[Float[Array, " K"]]]) -> Records:
-    ids: list[str] = []
-    propensity: list[float] = []
-    value: list[float] = []
-    for each in judged:
-        menu, answer = each.first.menu, each.first.answer
-        ids += menu.ids
-        propensity += [answer.probabilities[name] for name in menu.ids]
-        value += [each.reward if name == answer.ranking[0] else np.nan for name in menu.ids]
-    columns = {f"by {name}": np.concatenate(found) for name, found in targets.items()}
+def _round(
+    each: Taught, students: Mapping[str, Student], beliefs: Mapping[str, NamedWeights]
+) -> _Round:
+    menu, answer = each.menu, each.answer
+    return _Round(
+        ids=menu.ids,
+        first=answer.ranking[0],
+        propensity=tuple(answer.probabilities[name] for name in menu.ids),
+        person=each.person,
+        probabilities={
+            name: student.config.policy().probabilities(beliefs[name], menu)
+            for name, student in students.items()
+        },
+    )
+
+
+def _records(judged: Sequence[_Round], models: Sequence[str]) -> Records:
+    columns = {
+        f"by {name}": np.concatenate([each.probabilities[name] for each in judged])
+        for name in models
+    }
+    value = [each.reward if name == each.first else np.nan for each in judged for name in each.ids]
     return Records.from_arrays(
-        options={"option": pa.array(ids), "propensity": np.array(propensity),
-                 "value": numbers_with_nulls(np.array(value)), **columns},
-        menu_sizes=np.array([len(each.first.menu.ids) for each in judged]),
-        rows={"person": pa.array([each.first.person for each in judged], pa.string())},
-        kind="outcome", extras=tuple(columns),
-    )  # fmt: skip
+        options={
+            "option": pa.array([name for each in judged for name in each.ids]),
+            "propensity": np.array([p for each in judged for p in each.propensity]),
+            "value": numbers_with_nulls(np.array(value)),
+            **columns,
+        },
+        menu_sizes=np.array([len(each.ids) for each in judged]),
+        rows={"person": pa.array([each.person for each in judged], pa.string())},
+        kind="outcome",
+        extras=tuple(columns),
+    )
 
 
 def _document(report: OffPolicyReport, live: str) -> dict[str, Any]:
@@ -129,3 +149,20 @@ def _interval(interval: Any) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def main() -> None:
+    """`python -m penchant.serving.decision_report FILE TENANT` prints the report of a log as JSON:
+    a process of its own, so that nobody who is served waits for it."""
+    store = EventStore(sys.argv[1], for_reading=True)
+    tenant = sys.argv[2]
+    with store.reading():
+        last = store.position(tenant).seq
+        rounds = (taught(joined) for joined in store.joined(tenant, max(0, last - MOST_READ), last))
+        document = report_of(rounds, models_of(store, tenant))
+    store.close()
+    sys.stdout.write(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from penchant.beliefs.named_weights import NamedWeights
 from penchant.encoders.named import Menu
 from penchant.errors import BeliefError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
-from penchant.policies.bandits.menus import FirstPolicy, MenuPolicy, drawn
+from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy, drawn
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Receipt
 from penchant.serving.group_commit import GroupCommit
@@ -49,7 +49,7 @@ class _Live:
 
     model: str
     config: ModelConfig
-    policy: MenuPolicy | FirstPolicy
+    policy: NamedPolicy | FirstPolicy
     belief: NamedWeights
     seq: int
     stamp: tuple[int, ...] | None
@@ -75,9 +75,11 @@ class DecisionService:
 
     def refresh(self) -> None:
         """Keys, models and beliefs as they are now."""
-        self.keys = Keyring(self._control)
-        for tenant in {DEFAULT_TENANT, *self.keys.tenants}:
+        keys = Keyring(self._control)
+        for tenant in {DEFAULT_TENANT, *keys.tenants}:
             self._live[tenant] = self._current(tenant)
+        # A key opens nothing before there is something to decide by.
+        self.keys = keys
 
     def _current(self, tenant: str) -> _Live:
         models = models_of(self._control, tenant)

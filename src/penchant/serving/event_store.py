@@ -47,7 +47,7 @@ CREATE TABLE promotions (
 """
 _INSERT = (
     "INSERT OR IGNORE INTO entries (tenant, event_id, entry_id, kind, person, received, body, "
-    "answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "answer) VALUES "
 )
 # Of one moment: another process may be making the tables.
 _WHOSE = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
@@ -192,12 +192,21 @@ class EventStore:
 
         Raises `sqlite3.Error` where nothing could be written, and then nothing was.
         """
+        if not entries:
+            return []
         received = self._now()
-        rows = [(e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer)
-                for e in entries]  # fmt: skip
+        # One statement for all rows: each gives up the interpreter's lock and waits to get it back.
+        insert = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(entries))
+        values = [
+            value
+            for e in entries
+            for value in (
+                e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer
+            )
+        ]  # fmt: skip
         with self.transaction():
             (last,) = self._connection.execute(_LAST).fetchone()
-            added = self._connection.executemany(_INSERT, rows).rowcount
+            added = self._connection.execute(insert, values).rowcount
             if added == len(entries):
                 return [Receipt(True, entry.answer) for entry in entries]
             return self._compared(entries, last)

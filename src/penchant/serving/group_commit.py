@@ -1,6 +1,5 @@
 """Many callers, few synchronisations: what arrives within two milliseconds is one transaction."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +35,9 @@ class GroupCommit:
         deliver: Callable[[list[Callable[[], None]]], None] | None = None,
         window: float = WINDOW,
     ) -> None:
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: list[_Waiting] = []
+        self._changed = threading.Condition()
+        self._is_open = True
         self._deliver = deliver or _at_once
         self._window = window
         self._usual = 1
@@ -48,7 +49,11 @@ class GroupCommit:
 
     def submit(self, entry: Entry, told: Told) -> None:
         """`told` is called with the receipt once the entry is durable, or with the error."""
-        self._queue.put(_Waiting(entry, told))
+        with self._changed:
+            self._waiting.append(_Waiting(entry, told))
+            # The thread is woken twice a transaction, not for each entry.
+            if len(self._waiting) in (1, self._usual):
+                self._changed.notify()
 
     def append(self, entry: Entry) -> Receipt:
         """The same for a caller that waits. Raises what the transaction raised."""
@@ -68,21 +73,18 @@ class GroupCommit:
     @property
     def num_waiting(self) -> int:
         """How many were not taken up yet."""
-        return self._queue.qsize()
+        return len(self._waiting)
 
     def close(self) -> None:
         """Writes what came before, then ends."""
-        self._queue.put(None)
+        with self._changed:
+            self._is_open = False
+            self._changed.notify()
         self._thread.join()
         self._store.close()
 
     def _work(self) -> None:
-        is_open = True
-        while is_open:
-            first = self._queue.get()
-            if first is None:
-                return
-            batch, is_open = self._gather(first)
+        while batch := self._gather():
             self._usual = len(batch)
             said: Sequence[Receipt | Exception]
             try:
@@ -93,22 +95,18 @@ class GroupCommit:
                 said = [error] * len(batch)
             self._deliver([_call(waiting.told, each) for waiting, each in zip(batch, said)])
 
-    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        batch = [first]
-        until = time.monotonic() + self._window
-        while len(batch) < MOST_TOGETHER:
-            left = until - time.monotonic()
-            try:
-                if len(batch) < self._usual and left > 0:
-                    following = self._queue.get(timeout=left)
-                else:
-                    following = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if following is None:
-                return batch, False
-            batch.append(following)
-        return batch, True
+    def _gather(self) -> list[_Waiting]:
+        """What is to be written together; nothing at the end."""
+        with self._changed:
+            while self._is_open and not self._waiting:
+                self._changed.wait()
+            until = time.monotonic() + self._window
+            while self._is_open and len(self._waiting) < self._usual:
+                if not self._changed.wait(until - time.monotonic()):
+                    break
+            batch = self._waiting[:MOST_TOGETHER]
+            self._waiting = self._waiting[MOST_TOGETHER:]
+            return batch
 
 
 def _call(told: Told, said: Receipt | Exception) -> Callable[[], None]:

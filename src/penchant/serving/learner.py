@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from penchant.errors import BeliefError, PenchantError
 from penchant.fitting.online_named import OnlineNamed
 from penchant.serving.decision_model import ModelConfig
@@ -60,7 +62,12 @@ class Student:
     def read(self, store: EventStore, tenant: str, upto: int) -> None:
         """All feedback that was joined after its position, up to a number of the log."""
         for joined in store.joined(tenant, self.position.seq, upto):
-            self.learn(taught(joined))
+            try:
+                self.learn(taught(joined))
+            except (msgspec.MsgspecError, PenchantError) as error:
+                # What one version accepted and another cannot read must not end all learning.
+                _log.warning("event %r teaches nothing: %s", joined.event_id, error)
+                self.unusable += 1
         self.position = Position(self.position.epoch, upto)
 
     @property

@@ -9,6 +9,8 @@ from penchant.serving.decision_model import ModelConfig, model_config
 from penchant.serving.event_store import EventStore, checked_name
 
 DEFAULT = "default"
+# The learner reads the log once for each.
+_MOST_MODELS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ def put_model(store: EventStore, tenant: str, name: str, config: ModelConfig) ->
                 "log tells what decided."
             )
         if there is None:
+            if len(models_of(store, tenant).configs) >= _MOST_MODELS:
+                raise ConfigError(f"there are {_MOST_MODELS} models; expected no more.")
             store.execute(
                 "INSERT INTO models VALUES (?, ?, ?, ?)", tenant, name, config.as_json(),
                 time.time(),

@@ -18,7 +18,7 @@ from penchant.serving.wire import (
 _TYPES = (RankRequest, RankAnswer, FeedbackRequest, FeedbackAnswer, Correction, ModelConfig)
 _REFUSALS = {
     "400": "The body cannot be used; `error` says why.", "401": "No key.", "403": "Not this key.",
-    "408": "The body did not come in time.", "413": "Too large.", "415": "No JSON.",
+    "413": "Too large.", "415": "No JSON.",
     "429": "Too many requests.", "503": "It could not be kept; send it again.",
 }  # fmt: skip
 

@@ -1,21 +1,22 @@
-"""HTTP that waits for nobody: where headers do not come, or never end, the connection does."""
+"""HTTP that waits for nobody: a connection whose request does not come is ended."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Seconds within which headers have to be whole, and bytes that they may have.
-PATIENCE = 10.0
+# Seconds within which a request has to be whole, and bytes that its headers may have.
+PATIENCE = 15.0
 MOST_BYTES = 32 * 1024
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which itself waits for headers as long as a client likes."""
+    """uvicorn's protocol, which itself waits for headers and bodies as long as a client likes."""
 
     patience = PATIENCE
     _deadline: asyncio.TimerHandle | None = None
     _is_in_head = True
+    _is_whole = False
     _num_bytes = 0
 
     # Transports are typed narrower in uvicorn than in asyncio.
@@ -27,10 +28,11 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """A part of a request, mostly a whole one: then no clock is set at all."""
         super().data_received(data)
-        if not self._is_in_head:
+        if self._is_whole:
             self._stop()
             return
-        self._num_bytes += len(data)
+        if self._is_in_head:
+            self._num_bytes += len(data)
         if self._num_bytes > MOST_BYTES:
             self.transport.close()
         elif self._deadline is None:
@@ -38,14 +40,18 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request was read."""
-        self._is_in_head = True
+        self._is_in_head, self._is_whole = True, False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """What follows is a body, for which the application has a clock."""
-        self._is_in_head = False
-        self._num_bytes = 0
+        """What follows is a body, whose size the application bounds."""
+        self._is_in_head, self._num_bytes = False, 0
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Now it is our turn."""
+        self._is_whole = True
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""

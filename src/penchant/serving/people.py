@@ -13,13 +13,14 @@ from penchant.serving.event_store import EventStore, Joined
 from penchant.serving.lessons import taught
 from penchant.serving.wire import kept_answer, kept_rank
 
-_MOST_SHOWN = 100
+# Of somebody's feedback, the latest: what is told in words, and what is told one by one.
+_MOST_READ, _MOST_SHOWN = 1_000, 100
 _MOST_REASONS = 10
 _OF_PERSON = """
 SELECT f.seq, f.seq, f.event_id, f.entry_id, f.kind, f.body, e.person, e.body, e.answer
 FROM entries e JOIN entries f
   ON f.tenant = e.tenant AND f.event_id = e.event_id AND f.entry_id <> ''
-WHERE e.tenant = ? AND e.person = ? AND e.entry_id = '' ORDER BY e.seq, f.seq
+WHERE e.tenant = ? AND e.person = ? AND e.entry_id = '' ORDER BY f.seq DESC LIMIT ?
 """
 
 
@@ -28,16 +29,17 @@ def person_document(
 ) -> dict[str, Any] | None:
     """Decisions and feedback of a person, how far their rewards are from what is expected of
     everybody, and why the options of their last menu are worth what they are. None of nobody."""
-    asked = store.fetch(
-        "SELECT event_id, body, answer FROM entries WHERE tenant = ? AND person = ? AND "
-        "entry_id = '' ORDER BY seq", tenant, person,
-    )  # fmt: skip
-    if not asked:
+    of = "FROM entries WHERE tenant = ? AND person = ? AND entry_id = ''"
+    ((decisions,),) = store.fetch(f"SELECT count(*) {of}", tenant, person)
+    if not decisions:
         return None
-    said = [Joined(*row[1:]) for row in store.fetch(_OF_PERSON, tenant, person)]
-    event_id, body, answer = asked[-1]
+    ((event_id, body, answer),) = store.fetch(
+        f"SELECT event_id, body, answer {of} ORDER BY seq DESC LIMIT 1", tenant, person
+    )
+    rows = store.fetch(_OF_PERSON, tenant, person, _MOST_READ)
+    said = [Joined(*row[1:]) for row in reversed(rows)]
     return {
-        "person": person, "decisions": len(asked), "feedback": len(said),
+        "person": person, "decisions": decisions, "feedback": len(said),
         "beside_everybody": _beside_everybody(said, belief),
         "last": {"event_id": event_id, "shown": kept_answer(answer).ranking,
                  "options": _worths(kept_rank(body), belief)},

@@ -46,7 +46,8 @@ def publish(file: Path, said: Publication) -> None:
         "unusable": said.unusable,
     })  # fmt: skip
     content = save(arrays, metadata={"told": told, "digest": _digest(told, arrays)})
-    partial = file.with_name(f"{file.name}.{os.getpid()}.part")
+    # One process learns at a time, so that one name is enough.
+    partial = file.with_name(f"{file.name}.part")
     with partial.open("wb") as target:
         target.write(content)
         target.flush()

@@ -14,12 +14,12 @@ from jaxtyping import Float
 from penchant.encoders.named import Menu
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
-from penchant.policies.bandits.linear import expected_share
+from penchant.policies.bandits.linear import expected_share, pick
 from penchant.policies.bandits.rules import Rule
 
 
 @runtime_checkable
-class MenuBelief(Protocol):
+class NamedBelief(Protocol):
     """What a menu can be decided by."""
 
     @property
@@ -38,7 +38,7 @@ class MenuBelief(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MenuPolicy:
+class NamedPolicy:
     """A rule of `rules.py`, with a floor: each of K options is shown with floor / K at least, so
     that the log can say of any policy what it would have earned."""
 
@@ -49,7 +49,7 @@ class MenuPolicy:
         if not 0 <= self.floor <= 1:
             raise ConfigError(f"floor is {self.floor}; expected a probability, such as 0.02.")
 
-    def probabilities(self, belief: MenuBelief, menu: Menu) -> Float[Array, " K"]:
+    def probabilities(self, belief: NamedBelief, menu: Menu) -> Float[Array, " K"]:
         """Of each option to be shown first."""
         mean, spread = belief.moments(menu)
         if belief.is_binary and self.rule.in_reward:
@@ -62,11 +62,11 @@ class MenuPolicy:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstPolicy:
     """The option that the caller put first, whatever is believed: how a service is tried beside
-    what was there before. floor: as of `MenuPolicy`."""
+    what was there before. floor: as of `NamedPolicy`."""
 
     floor: float = 0.02
 
-    def probabilities(self, belief: MenuBelief, menu: Menu) -> Float[Array, " K"]:
+    def probabilities(self, belief: NamedBelief, menu: Menu) -> Float[Array, " K"]:
         """Of each option to be shown first."""
         found = np.full(len(menu.ids), self.floor / len(menu.ids))
         found[0] += 1.0 - self.floor
@@ -76,12 +76,12 @@ class FirstPolicy:
 def drawn(probabilities: Float[Array, " K"], num: int, generator: np.random.Generator) -> list[int]:
     """Places of so many options: each drawn in proportion among those that are left, which is
     Plackett-Luce; those that are never shown come last, in order."""
+    if num == 1:
+        return [pick(probabilities, generator.random())]
     # The largest of p^(1 / e) with e exponential is drawn in proportion to p: Efraimidis and
     # Spirakis 2006, in logarithms.
     with np.errstate(divide="ignore"):
         wait = generator.standard_exponential(len(probabilities)) / probabilities
-    if num == 1:
-        return [int(wait.argmin())]
     return np.argsort(wait, kind="stable")[:num].tolist()
 
 

@@ -9,8 +9,8 @@ from penchant.encoders.named import Menu
 from penchant.errors import ConfigError
 from penchant.fitting import online_named
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
-from penchant.policies.bandits import menus
-from penchant.policies.bandits.menus import FirstPolicy, MenuPolicy, drawn
+from penchant.policies.bandits import named_menus
+from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy, drawn
 from penchant.policies.bandits.rules import (
     EpsilonGreedy,
     Greedy,
@@ -93,16 +93,16 @@ def test_a_belief_does_not_change_when_more_is_learnt():
 def test_every_rule_gives_probabilities_above_the_floor_compiled_and_plain(rule, seed, floor):
     belief = learnt(seed)[0].belief()
     menu = menu_of(np.random.default_rng(seed), num=6)
-    policy = MenuPolicy(rule=rule, floor=floor)
+    policy = NamedPolicy(rule=rule, floor=floor)
     found = policy.probabilities(belief, menu)
     assert np.isclose(found.sum(), 1.0)
     assert (found >= floor / 6 - 1e-12).all()
-    compiled = menus._loops
+    compiled = named_menus._loops
     try:
-        menus._loops = lambda: None
+        named_menus._loops = lambda: None
         assert np.allclose(policy.probabilities(belief, menu), found, atol=2e-3)
     finally:
-        menus._loops = compiled
+        named_menus._loops = compiled
 
 
 def test_an_apprentice_shows_what_stands_first():
@@ -124,7 +124,7 @@ def test_slates_are_drawn_by_plackett_and_luce():
 
 def test_it_finds_what_pays_in_which_situation():
     rng = np.random.default_rng(1)
-    online, policy = OnlineNamed.empty(OnlineNamedConfig()), MenuPolicy(rule=Thompson())
+    online, policy = OnlineNamed.empty(OnlineNamedConfig()), NamedPolicy(rule=Thompson())
     late = []
     for step in range(1500):
         menu = menu_of(rng)
@@ -151,4 +151,21 @@ def test_numbers_out_of_range_are_refused(bad):
 
 def test_a_floor_is_a_probability():
     with pytest.raises(ConfigError, match="probability"):
-        MenuPolicy(rule=Thompson(), floor=1.5)
+        NamedPolicy(rule=Thompson(), floor=1.5)
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_whatever_numbers_a_service_takes_probabilities_stay_probabilities(is_binary, rule, data):
+    numbers = st.sampled_from([0.0, 1.0, -1e6, 1e6, 1e-300, 3.0]) | st.floats(-1e6, 1e6)
+    online = OnlineNamed.empty(OnlineNamedConfig(is_binary=is_binary))
+    rewards = st.sampled_from([0.0, 1.0]) if is_binary else numbers
+    for _ in range(6):
+        features = tuple({"p": data.draw(numbers), "q": data.draw(numbers)} for _ in range(3))
+        menu = Menu({"c": data.draw(numbers)}, ("a", "b", "c"), features)
+        found = NamedPolicy(rule=rule).probabilities(online.belief(), menu)
+        assert (found > 0).all()
+        assert np.isclose(found.sum(), 1.0)
+        online.learn(menu, data.draw(st.integers(0, 2)), data.draw(rewards))
