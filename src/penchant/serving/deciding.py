@@ -16,7 +16,7 @@ from penchant.errors import BeliefError, ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig, MenuDecision
-from penchant.policies.bandits.menu_policy import NamedPolicy
+from penchant.policies.bandits.menu_policy import MenuPolicy
 from penchant.policies.bandits.rules import Rule, Thompson
 
 # Decisions that wait for further answers; beyond them the oldest is let go.
@@ -76,9 +76,9 @@ class DeciderState:
     open: Mapping[str, OpenDecision] = field(default_factory=dict)
     early: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def policy(self) -> NamedPolicy:
+    def policy(self) -> MenuPolicy:
         """What it would show now, learning no more."""
-        return NamedPolicy(
+        return MenuPolicy(
             belief=self.belief, encoder=self.config.encoder, rule=self.config.rule,
             step=self.num_decisions + 1, floor=self.config.floor,
         )  # fmt: skip
