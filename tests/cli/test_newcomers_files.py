@@ -244,7 +244,9 @@ def test_answers_that_are_no_choice_are_fitted_by_what_is_likely_of_them(made, e
     page = tmp_path / "page.html"
     done = penchant("report", file, "-b", tmp_path / "belief", "--out", page)
     assert done.returncode == 0, done.stderr
-    assert "answers name no single winner" in page.read_text()
+    told = page.read_text()
+    assert "answers name no single winner" in told
+    assert ("there is no calibration to draw" in told) == (made is not votes)
 
 
 def test_what_a_report_would_not_use_is_refused(lines, tmp_path):

@@ -113,14 +113,18 @@ def report_data(
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
     decided = np.flatnonzero(winners(records) >= 0)
-    not_judged = () if len(decided) == len(records) else (
-        f"{len(records) - len(decided):,} of {len(records):,} answers name no single winner: "
-        "calibration is of the others.",
-    )  # fmt: skip
+    silent = len(records) - len(decided)
+    told = "calibration is of the others" if len(decided) else "there is no calibration to draw"
+    not_judged = (
+        (f"{silent:,} of {len(records):,} answers name no single winner: {told}.",)
+        if silent
+        else ()
+    )
+    judged = " Judged on the data it is shown here, which may be what it learnt from."
     return ReportData(
         title=title,
-        subtitle=f"{len(records):,} choices of {records.num_people:,} people. Judged on the data "
-        "it is shown here, which may be what it learnt from.",
+        subtitle=f"{len(records):,} {'answers' if silent else 'choices'} of "
+        f"{records.num_people:,} people.{judged if len(decided) else ''}",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
         calibration=(
