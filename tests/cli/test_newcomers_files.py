@@ -13,6 +13,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from penchant.data.readers.native import save
+from penchant.data.readers.read import read
+
 COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
 HEAD = "person,trip,age,purpose,mode,cost,time,chosen"
 MODES = ("bus", "car", "train")
@@ -288,3 +291,16 @@ def test_who_moves_is_told_by_group(lines, tmp_path):
     done = penchant(*asked, "bus.cost=nan")
     assert done.returncode == 2
     assert "and a number" in done.stderr
+
+
+def test_a_belief_of_kept_records_answers_for_the_plain_file(lines, tmp_path):
+    file, kept, folder = tmp_path / "trips.csv", tmp_path / "kept.parquet", tmp_path / "belief"
+    file.write_text("\n".join(lines) + "\n")
+    save(read(file).records, kept)
+    assert penchant("fit", file, "--out", folder).returncode == 0
+    assert (folder / "description.toml").exists()
+    assert penchant("fit", kept, "--out", folder).returncode == 0
+    assert not (folder / "description.toml").exists()
+    answers = [penchant("predict", each, "-b", folder, "--json") for each in (file, kept)]
+    assert [each.returncode for each in answers] == [0, 0], answers[0].stderr
+    assert json.loads(answers[0].stdout) == json.loads(answers[1].stdout)

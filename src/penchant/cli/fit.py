@@ -133,7 +133,7 @@ def fit(
     shell.check_form(form, json)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    from penchant.cli.reading import DESCRIPTION_NAME, check_price, read_file
+    from penchant.cli.reading import check_price, keep_description, read_file
 
     data = read_file(
         file,
@@ -160,7 +160,7 @@ def fit(
     if out is not None:
         estimator.save(out)
         unfinished.finish()
-        data.description.save(out / DESCRIPTION_NAME)
+        keep_description(data, out)
         _write(out, document, summary.text(), worths)
     if json:
         shell.print_json(document)

@@ -113,7 +113,7 @@ def fit_reward(
 ) -> None:  # fmt: skip
     """Read, fit, save, and say what was found."""
     from penchant.cli.fit import fit_document
-    from penchant.cli.reading import DESCRIPTION_NAME, read_file
+    from penchant.cli.reading import keep_description, read_file
 
     data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json)
     model = build_reward(wanted, data.records)
@@ -125,7 +125,7 @@ def fit_reward(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         model.save(out)
-        data.description.save(out / DESCRIPTION_NAME)
+        keep_description(data, out)
         _write(model, document, summary.text(), out)
         if wanted.folds != 0:
             _report(model, data.records, wanted, file, out, json)

@@ -19,11 +19,12 @@ DESCRIPTION_NAME = "description.toml"
 class FileRead:
     """Records of a file, the description they were read by, and sentences about the reading.
 
-    `warnings` are those of the `notes` that whoever trusts the result should know of.
+    description: None where the file is records that penchant kept, which need none. `warnings` are
+    those of the `notes` that whoever trusts the result should know of.
     """
 
     records: "Records"
-    description: "Description"
+    description: "Description | None"
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
@@ -34,6 +35,15 @@ def find_description(file: Path, given: Path | None, belief: Path | None = None)
     if belief is not None and not given:
         candidates.append(belief / DESCRIPTION_NAME)
     return given or next((path for path in candidates if path and path.is_file()), None)
+
+
+def keep_description(data: FileRead, folder: Path) -> None:
+    """Leave in a belief's folder how its file was read; of kept records there is nothing to say,
+    and what an earlier fit left there would be wrong."""
+    if data.description is None:
+        (folder / DESCRIPTION_NAME).unlink(missing_ok=True)
+    else:
+        data.description.save(folder / DESCRIPTION_NAME)
 
 
 def check_groups(records: "Records", by: Sequence[str]) -> None:
@@ -77,7 +87,7 @@ def read_file(
     Bad rows go to NAME.quarantined.csv in the folder `aside`, else beside the file. The outside
     option is the one named, else the description's, else that of the belief.
     """
-    from penchant.data.description import Description, load, with_overrides
+    from penchant.data.description import load, with_overrides
     from penchant.data.readers.read import read
 
     if not file.is_file():
@@ -93,8 +103,7 @@ def read_file(
             shell.note(text, quiet)
         notes = (*kept.report.notes, *kept.report.warnings)
         return FileRead(
-            records=kept.records, description=Description(layout="long"), notes=notes,
-            warnings=kept.report.warnings,
+            records=kept.records, description=None, notes=notes, warnings=kept.report.warnings,
         )  # fmt: skip
     found = find_description(file, description, belief)
     if found is None:
