@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, log_sum_exp
+from penchant.numerics.arrays import Array, constant, log_sum_exp, namespace
 from penchant.populations.population import Tastes
 
 
@@ -90,6 +90,8 @@ def router_log_weights(
     router: Float[Array, "R Q1"], group_features: Float[Array, "G Q"]
 ) -> Float[Array, "G S"]:
     """log-softmax of (0, gamma_s0 + z' gamma_s)."""
-    log_odds = np.zeros((len(group_features), len(router) + 1))
-    log_odds[:, 1:] = router[:, 0] + group_features @ router[:, 1:].T
+    xp = namespace(router, group_features)
+    rest = router[:, 0] + group_features @ router[:, 1:].T
+    first = constant(np.zeros((len(group_features), 1)), router)
+    log_odds = xp.concat([first, rest], axis=1)
     return log_odds - log_sum_exp(log_odds, axis=1)[:, None]

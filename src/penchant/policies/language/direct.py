@@ -1,0 +1,287 @@
+"""Direct preference learning: a policy whose own log-ratios say what people chose.
+
+The likelihood of a pair is `feedback`'s on the implicit utility; with several kinds of people it is
+a mixture over people, of adapters on one base, and `populations.classes` says who is of which.
+
+Legend: B pairs, G people, C people of a step, S kinds, Q features of a person, T1 tokens after
+those before them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
+from penchant.fitting.processes import number
+from penchant.fitting.sgd import TrainConfig, Training, train
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.log_probs import log_probs
+from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
+from penchant.lm.tokens import fingerprint, padded
+from penchant.numerics.arrays import Array, add_rows, log_sum_exp
+from penchant.policies.language.preference import (
+    hinge_pair_loss,
+    soft_pair_loss,
+    squared_pair_loss,
+)
+from penchant.populations.classes import router_log_weights
+from penchant.utilities.implicit import log_ratio_utility
+
+_ROUTER = "router"
+# Pairs whose log-probabilities under the reference are made at a time.
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Two answers to a prompt as rows of tokens, the prompt in both; from `place` on they are
+    scored. first_wins: the probability that the first is the better one. person: whose taste it
+    is, from 0 on; everybody their own where nobody is known."""
+
+    first: Sequence[Sequence[int]]
+    second: Sequence[Sequence[int]]
+    place: Int[Array, " B"]
+    first_wins: Float[Array, " B"]
+    person: Int[Array, " B"]
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.first), len(self.second), len(self.place), len(self.first_wins),
+                 len(self.person)}  # fmt: skip
+        if len(sizes) != 1 or not len(self.first):
+            raise DataError(
+                f"pairs came in lengths {sorted(sizes)}; expected one entry each of first, second, "
+                "place, first_wins and person for every pair, and a pair at the least."
+            )
+        short = [b for b in range(len(self.first))
+                 if min(len(self.first[b]), len(self.second[b])) <= self.place[b]]  # fmt: skip
+        if short:
+            raise DataError(
+                f"pair {short[0]} has an answer without a token ({len(short)} of {len(self.first)} "
+                "pairs are like this); expected one or more, an end token at the least."
+            )
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectConfig:
+    """strength: beta, nats of utility a nat of log-ratio. loss: "logistic" (DPO, a likelihood),
+    "squared" (IPO), "hinge" (SLiC). mean: log-ratios a token. margin: asked of the winner, in
+    utility. anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO).
+    kinds: of people, each an adapter; low_rank: adapters, None trains the whole model (one kind).
+    """
+
+    strength: float = 0.1
+    loss: Literal["logistic", "squared", "hinge"] = "logistic"
+    mean: bool = False
+    margin: float = 0.0
+    anchor: float = 0.0
+    kinds: int = 1
+    low_rank: LowRankConfig | None = None
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kinds > 1 and (self.low_rank is None or self.loss != "logistic"):
+            raise ConfigError(
+                f"got kinds={self.kinds} with loss={self.loss!r} and low_rank={self.low_rank}; "
+                "expected the logistic loss, whose likelihoods can be mixed, and adapters: one for "
+                "each kind on the same base."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DirectFit:
+    """policies: one a kind. log_shares: of the kinds, for each person before their answers are
+    seen. posterior: the same after they were. training: how it went."""
+
+    policies: tuple[LanguageModel, ...]
+    log_shares: Float[Array, "G S"]
+    posterior: Float[Array, "G S"]
+    training: Training
+
+
+def fit_direct(
+    model: LanguageModel,
+    pairs: Pairs,
+    training: TrainConfig,
+    config: DirectConfig | None = None,
+    *,
+    person_features: Float[Array, "G Q"] | None = None,
+    checkpoint: Path | None = None,
+) -> DirectFit:
+    """Maximise sum_g log sum_s w_gs prod_{b of g} p_s(answer of b), beside the model as given.
+
+    Rafailov et al. (2023) with one kind; a mixture of people with more, as Chidambaram et al.
+    (2024) fit by expectation and maximisation, here climbed directly. w_g: a logit of
+    `person_features` (of a constant without them). An example of the training is a person.
+    """
+    config = config or DirectConfig()
+    num_people = int(pairs.person.max()) + 1
+    features = np.zeros((num_people, 0)) if person_features is None else person_features
+    if len(features) != num_people:
+        raise DataError(
+            f"there are {len(features)} rows of person_features for {num_people} people; expected "
+            "one for each number in `person`."
+        )
+    objective = _Mixture(
+        model=model, pairs=pairs, config=config, features=features,
+        reference=_reference(model, pairs),
+    )  # fmt: skip
+    learner = LanguageLearner(_fresh(model, config, features.shape[1]), objective, config.learner)
+    done = train(
+        learner, np.arange(num_people), np.zeros(0, dtype=np.int64), training,
+        checkpoint=checkpoint, is_writer=number() == 0,
+        fingerprint="" if checkpoint is None
+        else f"{config!r} on {fingerprint([*pairs.first, *pairs.second], model.parameters)}",
+    )  # fmt: skip
+    log_shares, joint = objective.told(learner.parameters)
+    return DirectFit(
+        policies=tuple(_of_kind(model, learner.parameters, config, s) for s in range(config.kinds)),
+        log_shares=log_shares,
+        posterior=np.exp(joint - log_sum_exp(joint, axis=1)[:, None]),
+        training=done,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Mixture:
+    """Implements `language_learner.Objective`; an example is a person."""
+
+    model: LanguageModel
+    pairs: Pairs
+    config: DirectConfig
+    features: Float[Array, "G Q"]
+    reference: Float[Array, "B 2 T1"]
+
+    def weight(self, examples: Int[Array, " C"]) -> float:
+        return float(np.isin(self.pairs.person, examples).sum())
+
+    def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
+        import torch
+
+        people = np.sort(examples)
+        rows = np.flatnonzero(np.isin(self.pairs.person, people))
+        of_pair, anchor = self._of_pairs(parameters, rows)
+        where = torch.from_numpy(np.searchsorted(people, self.pairs.person[rows]))
+        joint = add_rows(self._log_shares(parameters, people), where, of_pair)
+        return log_sum_exp(joint, axis=1).sum() + self.config.anchor * anchor
+
+    def penalty(self, parameters: Parameters) -> Any:
+        return 0.0
+
+    def told(self, parameters: Parameters) -> tuple[Float[Array, "G S"], Float[Array, "G S"]]:
+        """Log-shares of each person, and joint with their answers."""
+        import torch
+
+        shares, joints = [], []
+        with torch.no_grad():
+            for person in range(len(self.features)):
+                mine, rows = np.array([person]), np.flatnonzero(self.pairs.person == person)
+                shares.append(self._log_shares(parameters, mine))
+                joint = shares[-1]
+                for start in range(0, len(rows), _AT_ONCE):
+                    part = rows[start : start + _AT_ONCE]
+                    joint = joint + self._of_pairs(parameters, part)[0].sum(dim=0)
+                joints.append(joint)
+        return torch.cat(shares).numpy(), torch.cat(joints).numpy()
+
+    def _log_shares(self, parameters: Parameters, people: Int[Array, " C"]) -> Float[Array, "C S"]:
+        import torch
+
+        router = parameters[_ROUTER]
+        return router_log_weights(router, torch.from_numpy(self.features[people]).to(router))
+
+    def _of_pairs(
+        self, parameters: Parameters, rows: Int[Array, " C"]
+    ) -> tuple[Float[Array, "C S"], Float[Array, ""]]:
+        """Log-likelihood of each pair under each kind; the better answers' mean log-probability."""
+        import torch
+
+        config, pairs = self.config, self.pairs
+        tokens, scored = _tokens(self.model, pairs, rows)
+        said = []
+        for s in range(config.kinds):
+            told = log_probs(_of_kind(self.model, parameters, config, s), tokens).log_prob
+            said.append(told.reshape(len(rows), 2, -1))
+        logp, is_scored = torch.stack(said, dim=3), scored.reshape(len(rows), 2, -1)
+        reference = self.reference[rows, :, : logp.shape[2], None]
+        worth = log_ratio_utility(
+            logp, reference, is_scored, strength=config.strength, mean=config.mean
+        )
+        wins = torch.from_numpy(pairs.first_wins[rows]).to(worth)
+        if config.loss == "logistic":
+            loss = soft_pair_loss(worth, wins, config.margin)
+        else:
+            # Losses that are no likelihood take a side: the likelier winner.
+            turned = torch.where((wins < 0.5)[:, None, None], worth.flip(1), worth)
+            loss = (
+                squared_pair_loss(turned, config.strength)
+                if config.loss == "squared"
+                else hinge_pair_loss(turned)
+            )
+        mean = torch.where(is_scored[..., None], logp, 0.0).sum(dim=2)
+        mean = mean / is_scored.sum(dim=2)[..., None]
+        better = torch.where((wins >= 0.5)[:, None], mean[:, 0], mean[:, 1])
+        return -loss, better.mean(dim=1).sum()
+
+
+def _tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, Any]:
+    """First and second answers by turns, and which of their tokens are scored."""
+    import torch
+
+    both = [side[b] for b in rows for side in (pairs.first, pairs.second)]
+    tokens = padded(both, model.tokenizer.pad)
+    place = torch.from_numpy(np.repeat(pairs.place[rows], 2))[:, None]
+    scored = tokens.is_text[:, 1:] & (torch.arange(1, tokens.ids.shape[1])[None, :] >= place)
+    return tokens, scored
+
+
+def _reference(model: LanguageModel, pairs: Pairs) -> Float[Array, "B 2 T1"]:
+    """Log-probabilities of the model as given, made once."""
+    import torch
+
+    width = max(len(row) for side in (pairs.first, pairs.second) for row in side) - 1
+    like = next(iter(model.parameters.values()))
+    found = like.new_zeros((len(pairs), 2, width))
+    with torch.no_grad():
+        for start in range(0, len(pairs), _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, len(pairs)))
+            told = log_probs(model, _tokens(model, pairs, rows)[0]).log_prob
+            found[rows, :, : told.shape[1]] = told.reshape(len(rows), 2, -1)
+    return found
+
+
+def _fresh(model: LanguageModel, config: DirectConfig, num_features: int) -> dict[str, Any]:
+    """What is trained: the whole model, or an adapter for each kind; and the router."""
+    import torch
+
+    generator = torch.Generator().manual_seed(config.seed)
+    like = next(iter(model.parameters.values()))
+    router = {_ROUTER: like.new_zeros((config.kinds - 1, 1 + num_features))}
+    if config.low_rank is None:
+        return {**model.parameters, **router}
+    thin: dict[str, Any] = {}
+    for s in range(config.kinds):
+        for name, value in fresh_low_rank(model.parameters, config.low_rank, generator).items():
+            # Kinds that begin alike would stay so: the sum over them has a saddle there.
+            if config.kinds > 1 and name.endswith(".up"):
+                value = value + 0.02 * torch.randn(value.shape, generator=generator).to(value)
+            thin[f"{s}/{name}"] = value
+    return {**thin, **router}
+
+
+def _of_kind(
+    model: LanguageModel, parameters: Parameters, config: DirectConfig, kind: int
+) -> LanguageModel:
+    if config.low_rank is None:
+        return model.with_parameters({n: v for n, v in parameters.items() if n != _ROUTER})
+    mark = f"{kind}/"
+    thin = {n.removeprefix(mark): v for n, v in parameters.items() if n.startswith(mark)}
+    return model.with_parameters(merged(model.parameters, thin, config.low_rank.scale))

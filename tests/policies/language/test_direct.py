@@ -1,0 +1,194 @@
+"""Direct preference learning: its likelihood and gradient, and kinds of people recovered."""
+
+import numpy as np
+import pytest
+
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.language_learner import LearnerConfig
+from penchant.fitting.sgd import TrainConfig
+from penchant.lm.low_rank import LowRankConfig
+from penchant.lm.tokens import padded
+from penchant.policies.language.direct import (
+    DirectConfig,
+    Pairs,
+    _fresh,
+    _Mixture,
+    _reference,
+    fit_direct,
+)
+from penchant.policies.language.rollouts import demonstration_ids
+
+torch = pytest.importorskip("torch")
+
+from lm.tiny_models import tiny  # noqa: E402  # it needs torch
+
+TRAINING = TrainConfig(batch_size=8, max_epochs=12, learning_rate=0.02, patience=None)
+ADAPTERS = LowRankConfig(rank=2, scale=2.0)
+
+
+def pairs_of(answers, person, first_wins=None, prompt="?"):
+    """Pairs of answers to one prompt."""
+    tokenizer = tiny().tokenizer
+    rows = [[demonstration_ids(tokenizer, prompt, text) for text in pair] for pair in answers]
+    return Pairs(
+        first=[a[0] for a, _ in rows], second=[b[0] for _, b in rows],
+        place=np.array([a[1] for a, _ in rows]),
+        first_wins=np.ones(len(rows)) if first_wins is None else np.asarray(first_wins),
+        person=np.asarray(person),
+    )  # fmt: skip
+
+
+def worth(model, reference, text, prompt="?"):
+    """The summed log-ratio of one answer, the slow way."""
+    ids, place = demonstration_ids(model.tokenizer, prompt, text)
+    row = torch.tensor([ids])
+    total = 0.0
+    for sign, each in ((1.0, model), (-1.0, reference)):
+        states = each.network.read(each.parameters, padded([ids], 0)).states
+        logp = each.network.logits(each.parameters, states).log_softmax(-1)[0]
+        total += sign * sum(logp[t - 1, row[0, t]].item() for t in range(place, len(ids)))
+    return total
+
+
+def test_the_likelihood_is_bradley_and_terrys_of_summed_log_ratios():
+    base, moved = tiny(0), tiny(0)
+    moved = moved.with_parameters({n: v * 1.05 for n, v in moved.parameters.items()})
+    pairs = pairs_of([("ab", "c"), ("d", "efg")], [0, 1], [1.0, 0.3])
+    objective = _Mixture(
+        model=base, pairs=pairs, config=DirectConfig(strength=0.5), features=np.zeros((2, 0)),
+        reference=_reference(base, pairs),
+    )  # fmt: skip
+    parameters = {**moved.parameters, "router": torch.zeros((0, 1), dtype=torch.float64)}
+    found = objective.log_prob(parameters, np.array([0, 1])).item()
+    wanted = 0.0
+    for (one, other), q in ((("ab", "c"), 1.0), (("d", "efg"), 0.3)):
+        gap = 0.5 * (worth(moved, base, one) - worth(moved, base, other))
+        wanted += q * np.log(1 / (1 + np.exp(-gap))) + (1 - q) * np.log(1 / (1 + np.exp(gap)))
+    assert found == pytest.approx(wanted, rel=1e-10)
+    # At the reference every pair is a coin.
+    start = {**base.parameters, "router": parameters["router"]}
+    assert objective.log_prob(start, np.array([0, 1])).item() == pytest.approx(2 * np.log(0.5))
+
+
+def test_people_are_mixed_whole_and_two_equal_kinds_are_one():
+    base = tiny()
+    pairs = pairs_of([("a", "b"), ("b", "c"), ("c", "a")], [0, 0, 1])
+    features, reference = np.zeros((2, 0)), _reference(base, pairs)
+
+    def told(kinds, parameters):
+        config = DirectConfig(strength=1.0, kinds=kinds, low_rank=ADAPTERS)
+        objective = _Mixture(
+            model=base, pairs=pairs, config=config, features=features, reference=reference
+        )
+        return objective.log_prob(parameters, np.array([0, 1])).item()
+
+    two = _fresh(base, DirectConfig(kinds=2, low_rank=ADAPTERS), 0)
+    blank = torch.zeros((0, 1), dtype=torch.float64)
+    one, other = (
+        {n.replace(f"{s}/", "0/", 1): v for n, v in two.items() if n.startswith(f"{s}/")}
+        for s in (0, 1)
+    )
+    same = {**two, **{n.replace("0/", "1/", 1): v for n, v in one.items()}}
+    assert told(2, same) == pytest.approx(told(1, {**one, "router": blank}), rel=1e-10)
+    # Each person's answers are a product within a kind, the kinds a sum over people.
+    alone = [
+        [
+            _Mixture(
+                model=base, pairs=pairs, config=DirectConfig(strength=1.0, low_rank=ADAPTERS),
+                features=features, reference=reference,
+            ).log_prob({**kind, "router": blank}, np.array([person])).item()
+            for kind in (one, other)
+        ]
+        for person in (0, 1)
+    ]  # fmt: skip
+    routed = {**two, "router": torch.tensor([[1.3]], dtype=torch.float64)}
+    log_w = np.array([0.0, 1.3]) - np.log(1 + np.exp(1.3))
+    wanted = sum(np.logaddexp(*(log_w + np.array(mine))) for mine in alone)
+    assert told(2, routed) == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared", "hinge"])
+def test_what_is_preferred_becomes_likelier_beside_the_reference(loss):
+    base = tiny(dtype=torch.float32)
+    pairs = pairs_of([("a", "b")] * 6 + [("b", "a")] * 2, np.arange(8), [1.0] * 6 + [0.0] * 2)
+    config = DirectConfig(strength=0.5, loss=loss)
+    fit = fit_direct(base, pairs, TRAINING, config)
+    (policy,) = fit.policies
+    # The squared loss asks for a gap of 1 / (2 beta) = 1 and no more, the others for one or more.
+    gap = worth(policy, base, "a") - worth(policy, base, "b")
+    assert 0.6 < gap < 1.4 if loss == "squared" else gap > 1.0
+
+
+def test_an_anchor_keeps_the_better_answer_likely():
+    base = tiny(dtype=torch.float32)
+    pairs = pairs_of([("ab", "ac")] * 8, np.arange(8))
+
+    def gained(anchor):
+        config = DirectConfig(strength=0.1, anchor=anchor)
+        (policy,) = fit_direct(base, pairs, TRAINING, config).policies
+        return worth(policy, base, "ab")
+
+    assert gained(1.0) > gained(0.0) + 0.5
+
+
+def test_opposed_kinds_of_people_are_found_and_each_has_its_own_policy():
+    rng = np.random.default_rng(0)
+    base, kind = tiny(dtype=torch.float32), rng.permutation(np.repeat([0, 1], 8))
+    person = np.repeat(np.arange(16), 6)
+    likes_a = (kind[person] == 0) ^ (rng.random(len(person)) < 0.1)
+    pairs = pairs_of([("a", "b")] * len(person), person, likes_a.astype(float))
+    config = DirectConfig(
+        strength=1.0, kinds=2, low_rank=ADAPTERS, learner=LearnerConfig(at_once=16)
+    )
+    training = TrainConfig(batch_size=16, max_epochs=30, learning_rate=0.05, patience=None)
+    fit = fit_direct(base, pairs, training, config)
+    found = fit.posterior.argmax(axis=1)
+    agree = np.mean(found == kind)
+    assert max(agree, 1 - agree) >= 15 / 16
+    gaps = [worth(policy, base, "a") - worth(policy, base, "b") for policy in fit.policies]
+    of_a = found[kind == 0].mean() < 0.5
+    likes, dislikes = (gaps[0], gaps[1]) if of_a else (gaps[1], gaps[0])
+    assert likes > 1.0
+    assert dislikes < -1.0
+    # One policy for all has to stay between them.
+    (one,) = fit_direct(base, pairs, training, DirectConfig(strength=1.0)).policies
+    assert abs(worth(one, base, "a") - worth(one, base, "b")) < 1.0
+    np.testing.assert_allclose(np.exp(fit.log_shares).sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_who_is_of_which_kind_may_depend_on_what_is_known_of_them():
+    rng = np.random.default_rng(1)
+    kind = np.repeat([0, 1], 10)
+    person = np.repeat(np.arange(20), 6)
+    likes_a = (kind[person] == 0) ^ (rng.random(len(person)) < 0.1)
+    pairs = pairs_of([("a", "b")] * len(person), person, likes_a.astype(float))
+    config = DirectConfig(strength=1.0, kinds=2, low_rank=ADAPTERS)
+    training = TrainConfig(batch_size=20, max_epochs=30, learning_rate=0.05, patience=None)
+    fit = fit_direct(
+        tiny(dtype=torch.float32), pairs, training, config,
+        person_features=2.0 * kind[:, None] - 1.0,
+    )  # fmt: skip
+    shares = np.exp(fit.log_shares)
+    assert abs(shares[0, 0] - shares[-1, 0]) > 0.5
+
+
+def test_a_training_that_is_taken_up_again_ends_in_the_same_place(tmp_path):
+    base, pairs = tiny(), pairs_of([("a", "b"), ("b", "c")], [0, 1])
+    whole = TrainConfig(batch_size=1, max_epochs=3, learning_rate=0.01, patience=None)
+    one = fit_direct(base, pairs, whole, checkpoint=tmp_path)
+    again = fit_direct(base, pairs, whole, checkpoint=tmp_path)
+    for name, value in one.policies[0].parameters.items():
+        np.testing.assert_array_equal(again.policies[0].parameters[name], value)
+
+
+def test_what_cannot_be_learnt_from_is_refused():
+    with pytest.raises(DataError, match="lengths"):
+        Pairs(first=[[1, 2]], second=[], place=np.array([1]), first_wins=np.ones(1),
+              person=np.array([0]))  # fmt: skip
+    with pytest.raises(DataError, match="without a token"):
+        Pairs(first=[[1, 2]], second=[[1]], place=np.array([1]), first_wins=np.ones(1),
+              person=np.array([0]))  # fmt: skip
+    with pytest.raises(ConfigError, match="adapters"):
+        DirectConfig(kinds=2)
+    with pytest.raises(DataError, match="person_features"):
+        fit_direct(tiny(), pairs_of([("a", "b")], [0]), TRAINING, person_features=np.zeros((3, 1)))
