@@ -1,5 +1,5 @@
-"""Choosing by nearness: *Rethinking the Harmonic Loss via Non-Euclidean Distance Layers*, after the
-harmonic loss of Baek et al. (2025).
+"""Choosing by nearness: Miller-Golub et al. (2026), Rethinking the Harmonic Loss via Non-Euclidean
+Distance Layers, after the harmonic loss of Baek et al. (2025).
 
 Theirs: logits replaced by -n log of a distance to a point for each class; of the distances cosine
 gives the best accuracy for its cost, with points that can be looked at. Their figures are of large

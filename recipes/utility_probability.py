@@ -1,5 +1,5 @@
-"""Worths in order and probabilities that are wrong: *Utility-Probability Duality of Neural
-Networks*.
+"""Worths in order and probabilities that are wrong: Bojun and Yuan (2023), Utility-Probability
+Duality of Neural Networks.
 
 Theirs: what a softmax learns are ordinal utilities; mapping them back to probabilities improves
 rules that decide by probability by a tenth or more. Their map is not known to us: temperature,

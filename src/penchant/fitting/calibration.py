@@ -55,8 +55,9 @@ def fit_calibration(
     "temperature": a u, a > 0 (Guo et al. 2017), for options whose numbers mean nothing too.
     "shifted": a u_k + b_k (vector scaling with one slope). "matrix": u' A + b, near a times the
     identity by a normal prior of `prior_scale` on what differs from it; on log-probabilities it is
-    Dirichlet calibration (Kull et al. 2019). b has the same prior. To be fitted on answers that
-    the worths' model has not seen: on its own it finds everything right.
+    Dirichlet calibration (Kull et al. 2019). b has the same prior, which a temperature has no use
+    for; log a ~ N(0, 3^2). To be fitted on answers that the worths' model has not seen: on its own
+    it finds everything right.
 
     Raises `DataError` for worths that are not finite, `ConfigError` for another kind.
     """

@@ -49,7 +49,8 @@ def fit_distance_head(
 
     power None: sqrt(D), their default. The points start at the means of those who chose them, and
     have a normal prior around there with `prior_scale` times each feature's standard deviation,
-    which keeps an option that few chose near them. Not concave: a top near the means is found.
+    which keeps an option that few chose near them. Not concave: a top near the means is found; at
+    the kinks of Manhattan and Bray-Curtis steps may end before the top, and `converged` says so.
 
     Raises `DataError` for features that are not finite or an option that nobody chose,
     `ConfigError` for a power or a scale that is not positive.

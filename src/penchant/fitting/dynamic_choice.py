@@ -41,7 +41,7 @@ def fit_dynamic_choice(
     prior_scale: float = 5.0,
     ridge: float = 1e-3,
 ) -> DynamicChoice:
-    """Action values by likelihood, rewards by Bellman's equation (DCPPO 2025).
+    """Action values by likelihood, rewards by Bellman's equation (Li, Yang and Wang 2023).
 
     People choose a with probability exp Q_t(s, a) / sum_b exp Q_t(s, b), where Q_t = r_t + gamma
     E V_(t+1) and V = log sum_a exp Q (Rust 1987; the constant of the Gumbel's mean is left out).

@@ -72,7 +72,7 @@ def bray_curtis(features: Float[Array, "B D"], points: Float[Array, "K D"]) -> D
 
 def harmonic_worths(distance: Float[Array, "*B"], power: float) -> Float[Array, "*B"]:
     """u = -n log d, so that the conditional logit is p_k = d_k^-n / sum_j d_j^-n: the harmonic
-    loss of Baek et al. (2025), with distances of any kind as in *Rethinking the harmonic loss*.
+    loss of Baek et al. (2025), with distances of any kind (Miller-Golub et al. 2026).
 
     The unit of the distance cancels. n is how sharply the nearest wins.
     """
