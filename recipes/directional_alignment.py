@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import over_seeds, results, run_recipe
 from penchant.fitting.attribute_heads import AttributeHeads, fit_attribute_heads
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import reach_of_mean
 from penchant.utilities.objectives import directed_worths
 
 SOURCE = "claim of the method card"
@@ -59,9 +59,9 @@ def main(config: Config) -> dict[str, Any]:
         no_worse("gain of rounds two and three", 0.0,
                  float((found["three rounds"] - found["one round"]).mean()), source="ours"),
     ]  # fmt: skip
-    told = {name: [round(float(v.mean()), 3), round(reach(v), 3)] for name, v in found.items()}
-    return results(claims, beaten_within=round(reach(beaten), 3),
-                   followed_within=round(reach(followed), 3), found=told)  # fmt: skip
+    told = {name: over_seeds(v, 3) for name, v in found.items()}
+    return results(claims, beaten_within=round(reach_of_mean(beaten), 3),
+                   followed_within=round(reach_of_mean(followed), 3), found=told)  # fmt: skip
 
 
 def one(config: Config, seed: int) -> dict[str, float]:
@@ -131,10 +131,6 @@ def told(angle: np.ndarray) -> np.ndarray:
 
 def seen(answers: np.ndarray) -> np.ndarray:
     return np.column_stack([answers, answers**2])
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

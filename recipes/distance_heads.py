@@ -20,9 +20,9 @@ import numpy as np
 
 from penchant.errors import MissingExtraError
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import packaged_file, results, run_recipe
+from penchant.evaluation.recipes import over_seeds, packaged_file, results, run_recipe
 from penchant.fitting.distance_head import fit_distance_head
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import reach_of_mean
 from penchant.utilities.distance import bray_curtis, cosine, euclidean, manhattan, minkowski
 
 SOURCE = "claim of the method card"
@@ -60,8 +60,8 @@ def main(config: Config) -> dict[str, Any]:
         no_worse("longest point, in longest means, below 2 by", 0.0,
                  2.0 - mean[f"{head}, length"], source="ours"),
     ]  # fmt: skip
-    told = {name: [round(mean[name], 4), round(reach(values), 4)] for name, values in found.items()}
-    apart = reach(found[head] - found["softmax"])
+    told = {name: over_seeds(values) for name, values in found.items()}
+    apart = reach_of_mean(found[head] - found["softmax"])
     return results(claims, accuracy=told, cosine_less_softmax_within=round(apart, 4))
 
 
@@ -95,10 +95,6 @@ def softmax_accuracy(x: np.ndarray, y: np.ndarray, new: np.ndarray, digit: np.nd
         ) from error
     fits = (LogisticRegression(C=size, max_iter=2000).fit(x, y) for size in (0.1, 1.0, 10.0))
     return max(float(fit.score(new, digit)) for fit in fits)
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

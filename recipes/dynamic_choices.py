@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import no_worse, within_doubt
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import over_seeds, results, run_recipe
 from penchant.fitting.dynamic_choice import fit_dynamic_choice
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import Z95, reach_of_mean
 from penchant.numerics.arrays import log_sum_exp
 from penchant.numerics.planning_horizon import best_plan
 from penchant.simulation.grids import walk
@@ -67,19 +67,20 @@ def main(config: Config) -> dict[str, Any]:
                        for k in range(config.num_worlds)])  # fmt: skip
     # Between one size and the next: the law is of many paths.
     slopes = np.diff(np.log(errors), axis=1) / np.diff(np.log(config.paths))
+    last = slopes[:, -1]
     runs = [decided(config, k) for k in range(config.num_decided)]
     lost = {name: np.array([run[name] for run in runs]) for name in runs[0]}
     beats = {name: float(np.mean(lost["pessimistic"] < lost[name]))
              for name in ("plain", "imitation")}  # fmt: skip
     claims = [
         within_doubt("slope of log error on log paths, at the most", -0.5,
-                     float(slopes[:, -1].mean()), se=reach(slopes[:, -1]) / Z95, source=SOURCE),
+                     float(last.mean()), se=reach_of_mean(last) / Z95, source=SOURCE),
         no_worse("worlds where pessimism beats plain planning", 0.8, beats["plain"], source=SOURCE),
     ]  # fmt: skip
     return results(
         claims, slopes=slopes.mean(axis=0).round(4).tolist(), beats=beats,
         error=dict(zip(map(str, config.paths), errors.mean(axis=0).round(4).tolist())),
-        lost={name: [round(float(v.mean()), 3), round(reach(v), 3)] for name, v in lost.items()},
+        lost={name: over_seeds(v, 3) for name, v in lost.items()},
     )  # fmt: skip
 
 
@@ -128,10 +129,6 @@ def earned(made: World, log_policy: np.ndarray) -> float:
         total += float((taken * reward).sum())
         here = np.einsum("sa,sat->t", taken, made.moves)
     return total
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

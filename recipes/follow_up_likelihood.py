@@ -23,13 +23,13 @@ import numpy as np
 from penchant.encoders.word_counts import WordCounts
 from penchant.errors import DataError
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import results, run_recipe, shared_file
+from penchant.evaluation.recipes import over_seeds, results, run_recipe, shared_file
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import fit_linear_head
 from penchant.fitting.naive_bayes import fit_naive_bayes
 from penchant.metrics.calibration import clustered_share
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import reach_of_mean
 from penchant.numerics.arrays import sigmoid
 from penchant.utilities.follow_up import follow_up_worths
 
@@ -57,12 +57,12 @@ def main(config: Config) -> dict[str, Any]:
     last = str(config.talks[-1])
     share = found[last] / found["pairs"]
     claims = [no_worse("share of the accuracy from pairs", 0.9, float(share.mean()), source=SOURCE)]
-    curve = {name: [round(float(v.mean()), 4), round(reach(v), 4)] for name, v in found.items()}
+    curve = {name: over_seeds(v) for name, v in found.items()}
     try:
         people = readers()
     except DataError as error:
         people = {"left out": str(error)}
-    return results(claims, share_within=round(reach(share), 4), curve=curve, real=people)
+    return results(claims, share_within=round(reach_of_mean(share), 4), curve=curve, real=people)
 
 
 def one(config: Config, seed: int) -> dict[str, float]:
@@ -132,10 +132,6 @@ def readers() -> dict[str, Any]:
 
     said = {"comments": worth, "number of comments": -number.astype(float)}
     return {"pairs": len(first), **{n: told(v[first] - v[second]) for n, v in said.items()}}
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import Claim, no_worse
-from penchant.evaluation.recipes import results, run_recipe
-from penchant.metrics.intervals import Z95
+from penchant.evaluation.recipes import over_seeds, results, run_recipe
 from penchant.utilities.distance import bell_worths, overlap_worths
 
 SOURCE = "claim of the method card"
@@ -57,7 +56,7 @@ def main(config: Config) -> dict[str, Any]:
             "hits at first": round(float(steps["hits at first"].mean()), 5),
             "median steps": {name: float(np.median(steps[name])) for name in REWARDS},
             "never": {name: int((steps[name] >= config.max_steps).sum()) for name in REWARDS},
-            "share of steps": {name: [round(float(each.mean()), 4), round(reach(each), 4)]
+            "share of steps": {name: over_seeds(each)
                                for name, each in share[away].items()},
         }  # fmt: skip
 
@@ -119,10 +118,6 @@ def steps_needed(
         log_spread += config.rate * float((advantage * ((noise**2).sum(axis=1) - 2)).mean())
         log_spread = max(log_spread, np.log(config.least))
     return config.max_steps
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

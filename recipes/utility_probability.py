@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import over_seeds, results, run_recipe
 from penchant.fitting.calibration import fit_calibration, fit_monotone
 from penchant.fitting.lbfgs import Slope, climb_lbfgs
 from penchant.metrics.calibration import expected_calibration_error
-from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import log_sum_exp, softmax
 
 SOURCE = "claim of the method card"
@@ -63,9 +62,9 @@ def main(config: Config) -> dict[str, Any]:
                  float((found["as it is"]["nats"] - found["temperature"]["nats"]).mean()),
                  source="ours"),
     ]  # fmt: skip
-    told = {name: {what: [round(float(v.mean()), 4), round(reach(v), 4)] for what, v in of.items()}
+    told = {name: {what: over_seeds(v) for what, v in of.items()}
             for name, of in found.items()}  # fmt: skip
-    share = {name: [round(float(v.mean()), 4), round(reach(v), 4)] for name, v in saved.items()}
+    share = {name: over_seeds(v) for name, v in saved.items()}
     return results(claims, cost_saved=share, cheapest=best, found=told)
 
 
@@ -124,10 +123,6 @@ def judged(p: np.ndarray, y: np.ndarray, cost: np.ndarray, first: np.ndarray) ->
         "cost": float(cost[y, decided].mean()),
         "changed": float(np.mean(p.argmax(axis=1) != first)),
     }  # fmt: skip
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.metrics.intervals import Interval, bootstrap_mean, clustered_mean, drawn_interval
+from penchant.metrics.intervals import (
+    Interval,
+    bootstrap_mean,
+    clustered_mean,
+    drawn_interval,
+    reach_of_mean,
+)
 
 
 def people_and_answers(generator, num_people):
@@ -135,3 +141,11 @@ def test_an_infinite_loss_is_not_hidden_unless_its_weight_is_zero():
     assert clustered_mean(values, person).estimate == np.inf
     assert np.isnan(clustered_mean(values, person).high)
     assert clustered_mean(values, person, np.array([1.0, 0.0, 1.0])).estimate == 1.5
+
+
+def test_means_of_five_seeds_are_within_reach_nineteen_times_of_twenty():
+    rng = np.random.default_rng(0)
+    seeds = 3.0 + 2.0 * rng.normal(size=(1500, 5))
+    inside = [abs(each.mean() - 3.0) <= reach_of_mean(each) for each in seeds]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    assert np.isnan(reach_of_mean(seeds[0, :1]))

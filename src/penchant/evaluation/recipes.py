@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.data.records import Records
 from penchant.errors import DataError, PenchantError
 from penchant.evaluation.claims import Claim, claims_table
+from penchant.metrics.intervals import reach_of_mean
+from penchant.numerics.arrays import Array
 
 PACKAGES = ("penchant", "numpy", "scipy", "numba", "pyarrow")
 # As of `penchant fit`: data that are not there.
@@ -37,6 +40,11 @@ def results(
     if not_met:
         told["not_met"] = [claim.plain() for claim in not_met]
     return {**told, **facts}
+
+
+def over_seeds(values: Float[Array, " N"], digits: int = 4) -> list[float]:
+    """The mean of independent runs and half the width of its 95 % interval, rounded for JSON."""
+    return [round(float(np.mean(values)), digits), round(reach_of_mean(values), digits)]
 
 
 def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any]]) -> None:

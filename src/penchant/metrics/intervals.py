@@ -64,6 +64,13 @@ def clustered_mean(
     return Interval(float(mean), float(mean - reach), float(mean + reach))
 
 
+def reach_of_mean(values: Float[Array, " N"], level: float = 0.95) -> float:
+    """Half the width of the interval of a mean of independent runs, by Student's t: of five seeds
+    1.4 times the normal's. NaN of a single run."""
+    found = clustered_mean(values, np.arange(len(values)), level=level)
+    return found.high - found.estimate
+
+
 def drawn_interval(
     value: Float[Array, "..."], draws: Float[Array, "N ..."]
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
