@@ -6,8 +6,6 @@ Legend: N items, Q pairs.
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from penchant.cli import shell
 from penchant.errors import ConfigError, DataError
 
@@ -28,6 +26,8 @@ def next_document(board: "Leaderboard", ask: int, settle: int, seed: int) -> dic
     """`next`: pairs worth comparing, the best first, with the nats of order that each is expected
     to settle; `settle`: further votes until the first `settle` items are known, in votes spread
     evenly over all pairs. Raises DataError for more items than that can be said of."""
+    import numpy as np
+
     if not (ask or settle):
         return {}
     num_items = len(board.standings_)
