@@ -40,8 +40,9 @@ class Service:
         arguments = [sys.executable, "-m", "penchant.cli.main", "serve"]
         arguments += ["--database", f"sqlite:///{self.database}", "--port", str(self.port)]
         arguments += self.options
+        limited = self._limited if self.most_bytes else None
         self.process = subprocess.Popen(
-            arguments, stderr=subprocess.PIPE, text=True, preexec_fn=self._limited
+            arguments, stderr=subprocess.PIPE, text=True, preexec_fn=limited
         )
         line = self.process.stderr.readline()
         found = re.search(r":(\d+)/v1/rank", line)
@@ -56,9 +57,8 @@ class Service:
 
     def _limited(self):
         # No file grows beyond: a full disk, as far as a process can tell.
-        if self.most_bytes:
-            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.most_bytes, hard))
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.most_bytes, hard))
 
     def kill(self):
         """Like a power cut for the process: no handler runs."""

@@ -229,3 +229,23 @@ def test_what_cannot_be_read_any_more_teaches_nothing_and_ends_nothing(store, le
     learner.step()
     assert current(store).unusable == 13
     assert current(store).position.seq == store.position("t").seq
+
+
+def test_readers_see_the_old_belief_or_the_new_and_nothing_between(store, tmp_path):
+    file, whole = tmp_path / "m.safetensors", refit(store, "t", CONFIG, 10**6).publication()
+    publish(file, whole)
+    over, seen = threading.Event(), []
+
+    def read():
+        while not over.is_set():
+            seen.append(published(file).learnt.rounds)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(100):
+        publish(file, whole)
+    over.set()
+    reader.join()
+    assert seen
+    assert set(seen) == {whole.learnt.rounds}
+    assert [each.name for each in tmp_path.glob("m.*")] == ["m.safetensors"]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class _Live:
 
 
 class DecisionService:
-    """Decides and keeps, in one event loop. `refresh` brings it up to date, from any one thread."""
+    """Decides and keeps, in one event loop. `refresh` brings it up to date, from any thread."""
 
     def __init__(self, database: Path, limits: Limits, generator: np.random.Generator) -> None:
         self.database = database
@@ -66,6 +67,7 @@ class DecisionService:
         self._commit = GroupCommit(lambda: EventStore(database), deliver=self._deliver)
         self._control = EventStore(database, for_reading=True)
         self._live: dict[str, _Live] = {}
+        self._refreshing = threading.Lock()
         self.keys = Keyring(self._control)
         self.refresh()
         # Compiled loops are loaded now, not while the first client waits.
@@ -75,11 +77,12 @@ class DecisionService:
 
     def refresh(self) -> None:
         """Keys, models and beliefs as they are now."""
-        keys = Keyring(self._control)
-        for tenant in {DEFAULT_TENANT, *keys.tenants}:
-            self._live[tenant] = self._current(tenant)
-        # A key opens nothing before there is something to decide by.
-        self.keys = keys
+        with self._refreshing:
+            keys = Keyring(self._control)
+            for tenant in {DEFAULT_TENANT, *keys.tenants}:
+                self._live[tenant] = self._current(tenant)
+            # A key opens nothing before there is something to decide by.
+            self.keys = keys
 
     def _current(self, tenant: str) -> _Live:
         models = models_of(self._control, tenant)
