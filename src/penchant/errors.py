@@ -27,3 +27,7 @@ class BeliefError(PenchantError, ValueError):
 
 class MissingExtraError(PenchantError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+class EndpointError(PenchantError, OSError):
+    """A server that was asked did not answer, or answered something else."""

@@ -5,8 +5,9 @@ import pytest
 
 from penchant.data.records import Records
 from penchant.encoders import text_embedding
-from penchant.encoders.text_embedding import TextEmbedding, plain_chat
+from penchant.encoders.text_embedding import TextEmbedding
 from penchant.errors import DataError, MissingExtraError
+from penchant.lm.templates import plain_chat
 
 
 class Reader:

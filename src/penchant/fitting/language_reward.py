@@ -25,7 +25,8 @@ from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.fitting.sgd_checkpoint import fingerprint_of
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
-from penchant.lm.tokens import fingerprint, last_states, mean_states, padded
+from penchant.lm.states import read_states, text_states
+from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
 from penchant.utilities.reward_head import reward
 
@@ -65,23 +66,6 @@ class LanguageReward:
 
         with torch.no_grad():
             return reward(self.head, read_states(self.model, texts, at_once)).numpy()
-
-
-def read_states(
-    model: LanguageModel, texts: Sequence[Sequence[int]], at_once: int = 64
-) -> Float[Array, "T H"]:
-    """The state of each text, in torch: at its last token, or the mean of all where the model reads
-    both ways. Texts of like length are read together, and nothing is kept for a way back."""
-    import torch
-
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    found = []
-    with torch.no_grad():
-        for start in range(0, len(order), at_once):
-            mine = [texts[place] for place in order[start : start + at_once]]
-            found.append(_states(model, model.parameters, mine))
-    back = torch.from_numpy(np.argsort(order))
-    return torch.cat(found)[back] if found else torch.zeros((0, model.network.width))
 
 
 def fit_language_reward(
@@ -208,16 +192,7 @@ class _Objective:
         if self.states is not None:
             return self.states[met]
         texts = [self.texts[place] for place in met.tolist()]
-        return _states(self.model, self.body(parameters), texts)
-
-
-def _states(
-    model: LanguageModel, parameters: Parameters, texts: Sequence[Sequence[int]]
-) -> Float[Array, "T H"]:
-    tokens = padded(texts, model.tokenizer.pad)
-    states = model.network.read(parameters, tokens).states
-    pool = last_states if model.network.is_causal else mean_states
-    return pool(states, tokens.is_text)
+        return text_states(self.model, self.body(parameters), texts)
 
 
 def _check(batch: Batch, num_texts: int) -> None:

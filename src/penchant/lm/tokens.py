@@ -6,7 +6,7 @@ Legend: B rows, T tokens, U tokens with those read before, H numbers of a state.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -45,6 +45,10 @@ class Tokens:
 
     ids: Int[Array, "B T"]
     is_text: Bool[Array, "B U"]
+
+    def to(self, device: Any) -> "Tokens":
+        """The same on another device."""
+        return Tokens(ids=self.ids.to(device), is_text=self.is_text.to(device))
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, side: Side = "right") -> Tokens:

@@ -239,14 +239,14 @@ class Lessons:
         shown_first = np.zeros(len(of_option))
         shown_first[first[self.is_pair]] = 1.0
         features = self._columns((form / spread)[of_option], shown_first)
-        batch = self._batch(features, kept)
+        batch = self.batch(features, kept)
         return fit_channel_head(vectors, batch, prior_scale=prior_scale), spread
 
     def _columns(self, form: Array, shown_first: Array) -> Array:
         return np.column_stack([form, shown_first]) if self.settings.has_position else form
 
-    def _batch(self, features: Float[Array, "N C1"], kept: Bool[Array, " B"]) -> Batch:
-        """The observations with texts for options."""
+    def batch(self, features: Float[Array, "N C1"], kept: Bool[Array, " B"]) -> Batch:
+        """These observations, with texts for options and these features."""
         names = pa.array([str(t) for t in range(len(self.embedded.texts))])
         option = pa.DictionaryArray.from_arrays(self.embedded.of_option.astype(np.int32), names)
         records = self.records.with_columns(options={"option": option})

@@ -15,14 +15,18 @@ from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
+from penchant.encoders.language_states import LanguageStates
 from penchant.encoders.reward import KnownPeople, Pairs, RewardEncoder
-from penchant.encoders.text_embedding import TextEmbedding
+from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import BeliefError, DataError
 from penchant.metrics.intervals import Z95
 from penchant.models.reward_head import in_pairs, of_named
 from penchant.numerics.arrays import Array, sigmoid
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
+
+# The folder, within that of a saved model, of a language model that was tuned for it.
+OWN_MODEL = "language_model"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,14 +122,17 @@ class RewardScorer:
         cls, folder: str | Path, history: Records | None = None, cache: str | Path | None = None
     ) -> "RewardScorer":
         """The scorer of a saved model; `cache`: a folder for embeddings, in place of the model's.
+        A language model in the folder itself is read there, wherever the folder went.
 
         Raises `BeliefError` for a folder that is missing, damaged or no reward model's.
         """
         scorer = cls.of(Belief.load(folder), history)
         embedding = scorer.encoder.embedding
-        if cache is None or not isinstance(embedding, TextEmbedding):
-            return scorer
-        embedding = replace(embedding, cache=str(cache))
+        own = Path(folder) / OWN_MODEL
+        if isinstance(embedding, LanguageStates) and own.is_dir():
+            embedding = replace(embedding, model=str(own))
+        if cache is not None and isinstance(embedding, ReadTexts):
+            embedding = replace(embedding, cache=str(cache))
         return replace(scorer, encoder=replace(scorer.encoder, embedding=embedding))
 
     def score(self, asked: Texts) -> Scores:
@@ -218,7 +225,7 @@ class RewardScorer:
                 texts=texts, vectors=vectors, of_option=np.arange(len(texts)),
                 prompts=None if prompts is None else tuple(p or "" for p in prompts),
             )  # fmt: skip
-        if not isinstance(embedding, TextEmbedding):
+        if not isinstance(embedding, ReadTexts):
             raise DataError(
                 f"{len(asked)} texts came without embeddings, and the reward model was fitted on "
                 f"embeddings from elsewhere ({embedding}); expected {size} numbers for each text. "
@@ -323,7 +330,7 @@ def _joined(first: Texts, second: Texts) -> Texts:
     )
 
 
-def _rows_of(asked: Texts, embedding: TextEmbedding) -> Records:
+def _rows_of(asked: Texts, embedding: ReadTexts) -> Records:
     """Each text a menu of its own that nobody has answered."""
     size = len(asked)
     text = pa.array([str(text) for text in asked.texts], pa.string())

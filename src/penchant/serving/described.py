@@ -10,7 +10,7 @@ from typing import Any
 from penchant.data.records import Records
 from penchant.encoders.embedding import EmbeddingColumn
 from penchant.encoders.reward import pair_outcomes
-from penchant.encoders.text_embedding import TextEmbedding, with_plain_texts
+from penchant.encoders.text_embedding import ReadTexts, with_plain_texts
 from penchant.errors import DataError
 from penchant.models.reward_scorer import RewardScorer
 from penchant.serving.lines import Names, score_lines
@@ -60,7 +60,7 @@ def score_records(
 def _columns(scorer: RewardScorer, records: Records, names: Names) -> _Columns:
     embedding = scorer.encoder.embedding
     text = names.text
-    if text == Names().text and isinstance(embedding, TextEmbedding | EmbeddingColumn):
+    if text == Names().text and isinstance(embedding, ReadTexts | EmbeddingColumn):
         text = embedding.text
     if text not in records.options.column_names:
         raise DataError(

@@ -5,7 +5,7 @@ Legend: E dimensions, C attributes.
 
 from typing import Any
 
-from penchant.encoders.text_embedding import TextEmbedding
+from penchant.encoders.text_embedding import ReadTexts
 from penchant.models.reward_scorer import RewardScorer
 
 _FORMULA = (
@@ -30,9 +30,9 @@ def json_weights(scorer: RewardScorer) -> dict[str, Any]:
         "formula": _FORMULA,
         "unit": "logits: a text better by 1 is preferred e times as often; only differences count",
         "embedding": {
-            "model": embedding.model if isinstance(embedding, TextEmbedding) else None,
+            "model": embedding.reader if isinstance(embedding, ReadTexts) else None,
             "reads": "prompt, an empty line, text"
-            if isinstance(embedding, TextEmbedding) and embedding.prompt
+            if isinstance(embedding, ReadTexts) and embedding.prompt
             else "text",
             "dimensions": len(weights),
         },

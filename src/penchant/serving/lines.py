@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from penchant.encoders.text_embedding import plain_chat
 from penchant.errors import DataError
+from penchant.lm.templates import plain_chat
 from penchant.models.reward_scorer import Margins, RewardScorer, Scores, Texts
 
 Row = Mapping[str, Any]

@@ -1,0 +1,147 @@
+"""Reward models on language models from the shell: fit, tune, score, exits to transformers."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from penchant.cli.main import app
+
+torch = pytest.importorskip("torch")
+
+from lm.tiny_models import tiny  # noqa: E402  # they need torch
+from penchant.lm.decoder import DecoderConfig  # noqa: E402
+from penchant.lm.folder import save_language_model  # noqa: E402
+from penchant.lm.language_model import moved_to  # noqa: E402
+from penchant.models.reward_scorer import RewardScorer  # noqa: E402
+from penchant.serving.classifier_folder import write_classifier  # noqa: E402
+
+CONFIG = DecoderConfig(width=16, layers=2, heads=2, window=48)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    """pairs.jsonl, where more of the letter a is better, a language model, and a command."""
+    folder = tmp_path_factory.mktemp("lm")
+    rng = np.random.default_rng(0)
+
+    def text():
+        return "".join(rng.choice(list("abcd"), 6))
+
+    rows = []
+    for place in range(240):
+        one, two = text(), text()
+        gap = 1.5 * (one.count("a") - two.count("a"))
+        first, second = (one, two) if rng.random() < 1 / (1 + np.exp(-gap)) else (two, one)
+        rows.append({"prompt": f"q{place % 3}", "chosen": first, "rejected": second})
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    save_language_model(moved_to(tiny(config=CONFIG), dtype=torch.float32), folder / "base")
+
+    def run(*arguments, code=0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PENCHANT_CACHE", str(folder / "cache"))
+            done = CliRunner().invoke(app, [str(each) for each in arguments])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    said = run(
+        "fit", folder / "pairs.jsonl", "--model", "reward", "--language-model", folder / "base",
+        "--out", folder / "frozen", "--folds", 0,
+    )  # fmt: skip
+    assert "Written to" in said
+    return folder, run
+
+
+def scored(run, folder, model):
+    texts = [{"prompt": "q1", "text": text} for text in ("aaaaaa", "abcdab", "ddcdcb", "x")]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    run("score", folder / "texts.jsonl", "--belief", model, "--out", folder / "said.jsonl")
+    lines = (folder / "said.jsonl").read_text().splitlines()
+    return texts, np.array([json.loads(line)["reward"] for line in lines])
+
+
+def test_rewards_on_frozen_states_know_what_was_preferred(shell):
+    folder, run = shell
+    _, rewards = scored(run, folder, folder / "frozen")
+    assert rewards[0] > rewards[1] > rewards[2]
+    weights = json.loads((folder / "frozen" / "weights.json").read_text())
+    assert weights["embedding"]["dimensions"] == 16
+    assert weights["attributes"] == []
+
+
+def test_transformers_loads_the_folder_and_gives_the_same_rewards(shell):
+    transformers = pytest.importorskip("transformers")
+    folder, run = shell
+    out = folder / "exit"
+    write_classifier(RewardScorer.load(folder / "frozen"), out)
+    texts, rewards = scored(run, folder, folder / "frozen")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(out)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    whole = [f"<begin>{row['prompt']}\n\n{row['text']}<end>" for row in texts]
+    with torch.no_grad():
+        said = model(**tokenizer(whole, return_tensors="pt", padding=True)).logits[:, 0].numpy()
+    np.testing.assert_allclose(said + model.config.penchant_constant, rewards, atol=1e-4)
+    assert np.ptp(rewards) > 0.5
+    card = (out / "README.md").read_text()
+    assert "penchant score" in card
+    assert "begin token, prompt, an empty line, text, end token" in card
+
+
+@pytest.mark.slow
+def test_a_tuned_model_travels_with_its_folder_and_has_not_seen_what_it_is_judged_on(shell):
+    folder, run = shell
+    out = folder / "tuned"
+    said = run(
+        "fit", folder / "pairs.jsonl", "--model", "reward", "--language-model", folder / "base",
+        "--tune", "low_rank", "--learning-rate", 0.01, "--epochs", 2, "--out", out, "--folds", 0,
+        "--classifier",
+    )  # fmt: skip
+    assert "was tuned (low_rank) on 120 of 240 answers" in " ".join(said.split())
+    assert "120 of 240" in json.loads((out / "fit.json").read_text())["tuning"][0]
+    assert not (out / "tuning").exists()
+    assert (out / "classifier" / "config.json").is_file()
+    _, before = scored(run, folder, out)
+    moved = folder / "elsewhere"
+    out.rename(moved)
+    _, after = scored(run, folder, moved)
+    np.testing.assert_array_equal(before, after)
+    assert before[0] > before[2]
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(before, scored(run, folder, folder / "frozen")[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--tune", "low_rank"], "--tune without --language-model"),
+    (["--language-model", "x", "--tune", "all"], "expected low_rank"),
+    (["--language-model", "x", "--epochs", "2"], "--epochs without --tune"),
+    (["--language-model", "x", "--tune", "whole"], "--tune without --out"),
+    (["--language-model", "x", "--classifier"], "--classifier without --out"),
+    (["--language-model", "x", "--classifier", "--attributes", "length"], "no place for them"),
+    (["--language-model", "x", "--embedder", "y"], "both --embedder and --language-model"),
+    (["--endpoint", "http://localhost:1/v1"], "--endpoint without --embedder"),
+    (["--endpoint", "localhost", "--embedder", "m"], "got the address"),
+    (["--language-model", "nobody/such"], "no language model"),
+])  # fmt: skip
+def test_options_that_would_change_nothing_are_refused(shell, options, words):
+    folder, run = shell
+    if "nobody/such" in options:
+        pytest.importorskip("transformers")
+    said = run("fit", folder / "pairs.jsonl", "--model", "reward", *options, code=2)
+    assert words in " ".join(said.replace("│", " ").split())
+
+
+def test_a_head_on_other_embeddings_has_no_such_folder(shell, tmp_path):
+    from dataclasses import replace
+
+    from penchant.encoders.embedding import EmbeddingColumn
+    from penchant.errors import ConfigError
+
+    folder, _ = shell
+    scorer = RewardScorer.load(folder / "frozen")
+    other = replace(scorer.encoder, embedding=EmbeddingColumn())
+    with pytest.raises(ConfigError, match="not on a language model's"):
+        write_classifier(replace(scorer, encoder=other), tmp_path)
+    longer = replace(scorer.encoder, attributes=("length",))
+    with pytest.raises(ConfigError, match="counts length beside"):
+        write_classifier(replace(scorer, encoder=longer), tmp_path)
