@@ -9,8 +9,8 @@ may not lose more than half a point to Bradley-Terry, with the share of its comp
 is called cyclic. Facts: a cycle whose direction the context decides, with and without gates; and
 the bundled judgements of arguments, nats a judgement on pairs held out, without planes, with one
 and two. They gain there, yet what they say of pairs that met is an order within each debate to 96
-%: a plane also says that worth depends on the debate. Taste that goes round is not what was found.
-Tiny: 60 contexts, 2 seeds, fewer judgements. 20 s on one core. No data to fetch.
+%: worth depends on the debate, taste does not go round. Tiny: 60 contexts, 2 seeds, fewer
+judgements. 20 s on one core. No data to fetch.
 """
 
 from dataclasses import dataclass
