@@ -3,7 +3,7 @@
     python benchmarks/language_reward.py [--seeds 5] [--out FILE]
 
 For each seed a new world (`simulation/letters.py`: what a letter is worth depends on the prompt), a
-decoder of 0.12 million parameters trained from scratch on 4,000 of its texts, then pairs judged by
+decoder of 0.11 million parameters trained from scratch on 4,000 of its texts, then pairs judged by
 Bradley and Terry's model, the last 15 % of them held out by adapters and whole model to say when to
 stop. The share of 2,000 fresh pairs whose order by the truth is foretold, with
 95 % intervals over worlds (Student's), of differences too; CPU seconds.
