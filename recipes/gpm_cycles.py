@@ -8,9 +8,8 @@ features noisy, a linear skew head with one plane; over 5 seeds. On an order in 
 may not lose more than half a point to Bradley-Terry, with the share of its comparisons' energy that
 is called cyclic. Facts: a cycle whose direction the context decides, with and without gates; and
 the bundled judgements of arguments, nats a judgement on pairs held out, without planes, with one
-and two. They gain there, yet what they say of pairs that met is an order within each debate to 96
-%: worth depends on the debate, taste does not go round. Tiny: 60 contexts, 2 seeds, fewer
-judgements. 20 s on one core. No data to fetch.
+and two. They gain there, but what they say of pairs that met is an order within each debate to 96
+%: taste does not go round. Tiny: 60 contexts, 2 seeds, fewer judgements. 20 s on one core.
 """
 
 from dataclasses import dataclass
