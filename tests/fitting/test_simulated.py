@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from penchant.data.batch import Batch, Block
+from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
+from penchant.fitting import simulated
 from penchant.fitting.panel_logit import PanelChoices
 from penchant.fitting.panel_logit_density import PanelDensity
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated, maximise_simulated
+from penchant.models.mixed_logit import MixedLogit
 from penchant.populations.normal import Normal
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 
@@ -235,3 +238,29 @@ def test_a_climb_with_more_parameters_than_people_arrives():
     assert report.converged
     # 180 where spreads are turned positive in the middle of the climb, whose draws lie for others.
     assert report.iterations < 150
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_what_ran_away_starts_anew_on_its_own_side(side, monkeypatch):
+    rng = np.random.default_rng(4)
+    shape = (120, 3)
+    x, rare = rng.normal(size=shape), (rng.random(shape) < 0.08).astype(float)
+    chosen = (x + 30.0 * side * rare + rng.gumbel(size=shape)).argmax(axis=1)
+    records = Records.from_arrays(
+        options={"x": x, "rare": rare},
+        rows={"chosen": chosen, "person": np.repeat(np.arange(30), 4).astype(str)},
+    )
+    starts, climb = [], simulated.maximise_simulated
+
+    def watched(density, config=None, *, start=None, label="", **how):
+        if label:
+            starts.append(start)
+        return climb(density, config, start=start, label=label, **how)
+
+    monkeypatch.setattr(simulated, "maximise_simulated", watched)
+    fitted = MixedLogit("x + rare", random=("x",), num_draws=50).fit(records).belief_
+    (start,) = starts
+    place = fitted.parameter_names.index("rare")
+    assert side * start[place] > 1.0
+    assert side * fitted.theta[place] > 1.0
+    assert any("perfectly predicted along `rare`" in note for note in fitted.report.warnings)
