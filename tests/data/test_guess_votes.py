@@ -116,3 +116,8 @@ def test_a_leaderboard_is_the_same_from_numbers_and_from_words():
         for kind in (list, lambda values: [str(v) for v in values])
     ]  # fmt: skip
     assert boards[0] == boards[1]
+
+
+def test_a_count_of_ratings_is_no_rating():
+    data = pa.table({"who": ["p", "q"], "item": ["a", "b"], "rating_count": [3, 70]})
+    assert guess(data).description.layout != "ratings"

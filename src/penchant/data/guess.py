@@ -30,7 +30,8 @@ from penchant.data.readers.table import CSV, load_table
 from penchant.data.seen_columns import SeenColumns
 from penchant.errors import DataError
 
-_RATING = ("rating", "stars", "score", "grade", "rate")
+# A scale in words often stands beside its numbers.
+_RATING = ("rating", "stars", "score", "grade", "rate", "rating_numeric", "rating_value")
 _PROPENSITY = ("propensity", "action_prob", "pscore", "probability", "prob", "p_shown")
 _REWARD = ("click", "reward", "clicked", "converted", "conversion", "purchase", "outcome", "cost")
 _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "product_id",
@@ -343,9 +344,8 @@ def _meant_gaps(
 
 def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:
     numbers = [name for name in columns.names if is_number(columns.table[name].type)]
-    named = [name for name in numbers if name.lower() in _RATING]
-    # A scale in words often stands beside its numbers.
-    rating = next(iter(named or [n for n in numbers if n.lower().startswith("rating_")]), None)
+    known = {name.lower(): name for name in numbers}
+    rating = next((known[word] for word in _RATING if word in known), None)
     item = columns.first(_ITEM)
     if rating is None or item is None:
         return None

@@ -78,4 +78,4 @@ def _has_busy_voter(votes: Votes | None) -> bool:
 
 def _items(which: Bool[Array, " N"]) -> str:
     count: Int[Array, ""] | int = int(which.sum())
-    return "1 item" if count == 1 else f"{count} items"
+    return "1 item" if count == 1 else f"{count:,} items"

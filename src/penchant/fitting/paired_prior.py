@@ -127,14 +127,14 @@ def prior_sentences(
     )
     return (
         f"A weak prior (normal around the mean of {of_whom}, standard deviation {prior.scale:g} "
-        f"{unit}) holds {len(held)} of {len(items)} items that no finite strength fits{told}. Read "
-        "who beat whom and the wide interval, not their score.",
+        f"{unit}) holds {len(held):,} of {len(items):,} items that no finite strength fits{told}. "
+        "Read who beat whom and the wide interval, not their score.",
     )
 
 
 def _parts(items: tuple[str, ...], held: Int[Array, " A"], weight: Float[Array, " N"]) -> str:
     order = held[np.argsort(-weight[held], kind="stable")]
-    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    more = f" and {len(order) - 4:,} more" if len(order) > 4 else ""
     return ", ".join(f"`{excerpt(items[i])}` {weight[i]:.0%}" for i in order[:4]) + more
 
 

@@ -211,10 +211,10 @@ def _island_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
     if len(islands) < 2:
         return []
     shown = "; ".join(_listed(names, found.island == island) for island in islands[:3])
-    more = f"; and {len(islands) - 3} more" if len(islands) > 3 else ""
+    more = f"; and {len(islands) - 3:,} more" if len(islands) > 3 else ""
     return [
-        f"{len(islands)} islands that never meet, not even through others ({shown}{more}): scores "
-        "compare within an island, not between two. A few votes across would join them."
+        f"{len(islands):,} islands that never meet, not even through others ({shown}{more}): "
+        "scores compare within an island, not between two. A few votes across would join them."
     ]
 
 
@@ -279,7 +279,7 @@ def _listed(names: tuple[str, ...], which: Bool[Array, " N"]) -> str:
     places = np.flatnonzero(which)
     shown = ", ".join(f"`{excerpt(names[place])}`" for place in places[:_NAMES_SHOWN])
     more = len(places) - _NAMES_SHOWN
-    return shown if more <= 0 else f"{shown} and {more} more"
+    return shown if more <= 0 else f"{shown} and {more:,} more"
 
 
 def _was(which: Bool[Array, " N"]) -> str:
