@@ -69,7 +69,7 @@ def bradley_terry_lists(world: World) -> Fit:
 def _from_table(world: World, table: object) -> dict:
     from penchant.data.description import Description
     from penchant.data.readers.source import prepare
-    from penchant.data.readers.votes import counts_from_columns
+    from penchant.data.readers.vote_counts import counts_from_columns
     from penchant.fitting.paired import fit_paired
 
     said = Description(layout="pairs", option_columns=("model_a", "model_b"), answer="winner")

@@ -344,7 +344,7 @@ def distances(_: Path, __: int) -> Any:
     found = {}
     for num_votes in (100, 300, 1000, 3000):
         passed, updated = [], []
-        for seed in range(60):
+        for seed in range(25):
             world = VoteWorld(num_items=8, num_votes=num_votes, num_times=12, drift=0.2)
             votes = simulate_votes(world, np.random.default_rng((9, seed))).votes
             config = DriftConfig(model=GapModel(), drift=0.2)

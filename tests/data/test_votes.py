@@ -12,12 +12,10 @@ from penchant.data.description import Description
 from penchant.data.readers.read import read
 from penchant.data.readers.source import prepare
 from penchant.data.readers.table import load_table
-from penchant.data.readers.votes import (
-    VoteColumns,
-    counts_from_columns,
-    read_votes,
-    votes_from_records,
-)
+from penchant.data.readers.vote_counts import counts_from_columns
+from penchant.data.readers.vote_parts import VoteColumns
+from penchant.data.readers.vote_records import votes_from_records
+from penchant.data.readers.votes import read_votes
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 

@@ -91,12 +91,20 @@ def away(standing, whole):
     return float(np.max(np.abs(standing.strengths - whole.path[-1]) / standing.strength_se))
 
 
+def time_by_time(standing, votes):
+    for time in np.unique(votes.time):
+        standing = standing.update(votes.take(np.flatnonzero(votes.time == time)))
+    return standing
+
+
 def test_the_distance_that_a_fit_states_is_that_of_one_pass_over_its_votes():
     config = DriftConfig(model=MODEL, drift=0.2)
     for seed in range(8):
         votes = world(seed, num_votes=200).votes
         whole = fit_drift(votes, config)
-        assert away(begin(votes, config).update(votes), whole) == pytest.approx(whole.distance)
+        assert away(time_by_time(begin(votes, config), votes), whole) == pytest.approx(
+            whole.distance
+        )
         # What is known now is the path's end, not the pass's.
         np.testing.assert_allclose(whole.now.strengths, whole.path[-1], atol=1e-9)
         np.testing.assert_allclose(whole.now.strength_se, whole.path_se[-1], atol=1e-9)
@@ -127,14 +135,24 @@ def test_votes_one_at_a_time_stay_near_the_fit_of_all():
     assert np.max(np.abs(standing.strength_se / whole.path_se[-1] - 1.0)) < 0.1
 
 
-def test_updates_in_pieces_are_one_pass_over_all():
-    votes = world(4).votes
+def test_one_update_with_all_votes_is_their_fit():
+    votes = world(4, num_votes=200).votes
     config = DriftConfig(model=MODEL, drift=0.2)
-    early, late = np.flatnonzero(votes.time < 5), np.flatnonzero(votes.time >= 5)
-    pieces = begin(votes, config).update(votes.take(early)).update(votes.take(late))
-    whole = begin(votes, config).update(votes)
-    np.testing.assert_allclose(pieces.strengths, whole.strengths, atol=1e-9)
-    np.testing.assert_allclose(pieces.strength_se, whole.strength_se, atol=1e-9)
+    at_once, whole = begin(votes, config).update(votes), fit_drift(votes, config)
+    np.testing.assert_allclose(at_once.strengths, whole.path[-1], atol=1e-9)
+    np.testing.assert_allclose(at_once.strength_se, whole.path_se[-1], atol=1e-9)
+
+
+def test_the_more_votes_an_update_brings_the_nearer_it_ends_to_the_fit_of_all():
+    config, singly, together = DriftConfig(model=MODEL, drift=0.2), [], []
+    for seed in range(8):
+        votes = world(seed, num_votes=300).votes
+        late = votes.take(np.flatnonzero(votes.time >= 4))
+        now = fit_drift(votes.take(np.flatnonzero(votes.time < 4)), config).now
+        whole = fit_drift(votes, config)
+        singly.append(away(time_by_time(now, late), whole))
+        together.append(away(now.update(late), whole))
+    assert np.mean(together) < 0.8 * np.mean(singly)
 
 
 def test_the_order_within_a_period_and_splitting_votes_change_nothing():

@@ -249,3 +249,14 @@ def test_votes_without_voters_and_unknown_effects_are_refused_in_words():
         fit_voters(votes, VotesConfig(model=GapModel()))
     with pytest.raises(ConfigError, match="effects"):
         Voters(effects=("bias", "reliability"), bias_mean=0.0, spreads=np.ones(2))
+
+
+def test_votes_that_echo_each_other_are_told_where_a_spread_meets_its_bound():
+    """Thirty copies of every vote: each voter looks perfectly sure of a taste of their own."""
+    world = VoteWorld(num_items=5, num_votes=200, num_voters=20)
+    votes = simulate_votes(world, np.random.default_rng(0)).votes
+    echoed = votes.take(np.repeat(np.arange(200), 30))
+    config = VotesConfig(model=GapModel())
+    told = fit_voters(echoed, config).fit.warnings
+    assert any("reliability" in text and "stands at its bound" in text for text in told)
+    assert not any("stands at its bound" in text for text in fit_voters(votes, config).fit.warnings)

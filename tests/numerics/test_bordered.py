@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from penchant.errors import ConfigError
-from penchant.numerics.bordered import MOST_PLACES, Layout, factorise
+from penchant.numerics.bordered import MOST_PLACES, BorderedLayout, factorise
 
 
 def bordered_matrix(rng, sizes=(4, 1, 3), border_core=2, corner=2):
@@ -23,7 +23,7 @@ def bordered_matrix(rng, sizes=(4, 1, 3), border_core=2, corner=2):
     order = np.concatenate([rng.permutation(cut), cut + np.arange(corner)])
     where = np.argsort(order)
     blocks = tuple(np.sort(where[starts[k] : starts[k + 1]]) for k in range(len(sizes)))
-    layout = Layout(blocks=blocks, border=np.sort(where[inside:]))
+    layout = BorderedLayout(blocks=blocks, border=np.sort(where[inside:]))
     return matrix[np.ix_(order, order)], layout, total - corner
 
 
@@ -79,7 +79,7 @@ def test_combinations_of_places_have_the_covariance_of_the_whole_matrix(taken_ap
 
 
 def test_a_matrix_that_is_not_positive_definite_is_refused():
-    layout = Layout(blocks=(), border=np.arange(2))
+    layout = BorderedLayout(blocks=(), border=np.arange(2))
     with pytest.raises(np.linalg.LinAlgError):
         factorise(
             layout, csr_array(np.array([[1.0, -1.0], [-1.0, 1.0]])), np.zeros((2, 0)),
@@ -89,4 +89,4 @@ def test_a_matrix_that_is_not_positive_definite_is_refused():
 
 def test_too_many_parameters_that_hang_together_are_refused_in_words():
     with pytest.raises(ConfigError, match="hang together"):
-        Layout(blocks=(), border=np.arange(MOST_PLACES + 1))
+        BorderedLayout(blocks=(), border=np.arange(MOST_PLACES + 1))

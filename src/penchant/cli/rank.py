@@ -279,8 +279,9 @@ def _observe(
     """Votes, counts or records of the file; bad lines are set aside where that is asked for."""
     from penchant.data.readers.read import read
     from penchant.data.readers.table import write_table
+    from penchant.data.readers.vote_parts import VoteColumns
     from penchant.data.readers.vote_stream import can_stream
-    from penchant.data.readers.votes import VoteColumns, read_votes
+    from penchant.data.readers.votes import read_votes
 
     aside_path = folder / f"{file.stem}.quarantined.csv"
     if said.layout not in ("pairs", "arena"):

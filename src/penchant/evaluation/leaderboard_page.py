@@ -17,10 +17,12 @@ from penchant.errors import ConfigError, DataError
 from penchant.evaluation.beats_graph import beats_graph
 from penchant.evaluation.cycle_charts import cycle_picture
 from penchant.evaluation.intransitivity import intransitivity
+from penchant.evaluation.leaderboard_contexts import ContextView, context_view
 from penchant.evaluation.leaderboard_grades import GradesView, grades_view
+from penchant.evaluation.leaderboard_voters import VoterLine, first_shown_sentence, voter_lines
+from penchant.evaluation.leaderboard_words import p_value_words
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
-from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
 from penchant.models.pair_forecast import preferred
@@ -29,7 +31,7 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.names import excerpt
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
-MOST_LINES, MOST_CELLS, MOST_NODES, MOST_VOTERS, MOST_CONTEXTS = 60, 16, 12, 12, 8
+MOST_LINES, MOST_CELLS, MOST_NODES = 60, 16, 12
 # The test for cycles fits this many items some 400 times: a second or two.
 MOST_TESTED, MOST_PAIRS_TESTED = 40, 800
 _BINS, _DRAWS = 10, 1000
@@ -56,38 +58,6 @@ class Cell:
             return False
         error = np.sqrt(self.expected * (1.0 - self.expected) / self.votes)
         return bool(abs(self.share - self.expected) > 3.0 * error)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoterLine:
-    """agreed, expected: shares of decided votes along the order, seen and foretold by the scores;
-    surprise: their difference in standard errors. first: share of decided votes for the item shown
-    first."""
-
-    name: str
-    votes: float
-    agreed: float
-    expected: float
-    surprise: float
-    first: float
-    ties: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextCell:
-    """An item's score in a context; `is_apart` where it is surely not that of other contexts."""
-
-    score: float
-    is_apart: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextView:
-    """Items down, contexts across."""
-
-    names: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[ContextCell, ...]], ...]
-    takeaway: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +116,7 @@ def leaderboard_page(
     sure = _sure(board, order)
     met = None if counts is None else _met(counts, order)
     probability = np.zeros((0, 0)) if met is None else _win_probability(board, order)
-    voters, voters_takeaway = _voter_lines(votes, board)
+    voters, voters_takeaway = voter_lines(votes, board)
     nodes = np.arange(min(len(rows), MOST_NODES))
     return LeaderboardPage(
         title=title,
@@ -164,10 +134,10 @@ def leaderboard_page(
         else _calibration(met, probability, np.random.default_rng(board.random_state)),
         voters=voters,
         voters_takeaway=voters_takeaway,
-        context=_context_view(board, rows),
+        context=context_view(board, rows),
         cycles=None if counts is None else _cycle_view(counts, board.random_state),
         grades=grades_view(board.grades_),
-        warnings=(*board.warnings_, *_first_shown_sentence(votes, board)),
+        warnings=(*board.warnings_, *first_shown_sentence(votes, board)),
         facts=_facts(board),
     )
 
@@ -204,10 +174,7 @@ def _counts(observed: Votes | PairCounts | Rankings) -> PairCounts | None:
 def _win_probability(board: Leaderboard, order: Array) -> Float[Array, "N N"]:
     """p(row's item is preferred to the column's | one of them is), items in the board's order."""
     strengths = board.fit_.strengths[order]
-    return _preferred(board, strengths[:, None] - strengths)
-
-
-def _preferred(board: Leaderboard, gap: Float[Array, "..."]) -> Float[Array, "..."]:
+    gap = strengths[:, None] - strengths
     return preferred(board.fit_, gap.reshape(-1)).reshape(gap.shape)
 
 
@@ -381,113 +348,6 @@ def _graph_takeaway(rows: tuple[Standing, ...], sure: _Sure) -> str:
     )
 
 
-def _voter_lines(votes: Votes | None, board: Leaderboard) -> tuple[tuple[VoterLine, ...], str]:
-    """The busiest voters, and whoever agrees with the order far less than the scores foretell."""
-    if votes is None or votes.voter is None or len(votes.voters) < 2:
-        return (), ""
-    decided = (votes.voter >= 0) & ~votes.tie & ((votes.share == 0) | (votes.share == 1))
-    strengths = board.fit_.strengths
-    gap = strengths[votes.first] - strengths[votes.second]
-    foretold = _preferred(board, np.abs(gap))
-    agreed = np.where(gap >= 0, votes.share == 1, votes.share == 0)
-
-    def total(values: Array, rows: Array) -> Array:
-        chosen = votes.voter[rows]  # type: ignore[index]  # voters are there, or we had left
-        return np.bincount(chosen, values[rows], minlength=len(votes.voters))
-
-    known = votes.voter >= 0
-    everything, clear = total(votes.weight, known), total(votes.weight, decided)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = total(votes.weight * agreed, decided) / clear
-        expected = total(votes.weight * foretold, decided) / clear
-        error = np.sqrt(total(votes.weight * foretold * (1 - foretold), decided)) / clear
-        surprise = (share - expected) / error
-        first = total(votes.weight * votes.share, decided) / clear
-        ties = total(votes.weight * votes.tie, known) / everything
-    odd = np.flatnonzero((clear >= 10) & (surprise < -4.0))
-    odd = odd[np.argsort(surprise[odd])][: MOST_VOTERS // 2]
-    busy = [v for v in np.argsort(-everything) if v not in odd][: MOST_VOTERS - len(odd)]
-    lines = tuple(
-        VoterLine(
-            name=votes.voters[v], votes=float(everything[v]), agreed=float(share[v]),
-            expected=float(expected[v]), surprise=float(surprise[v]), first=float(first[v]),
-            ties=float(ties[v]),
-        )
-        for v in [*busy, *odd]
-    )  # fmt: skip
-    against = int(((clear >= 10) & (surprise < -4.0)).sum())
-    told = (
-        f"{against} of {int((clear >= 10).sum()):,} voters with ten decided votes or more go "
-        "along with the order far less than its scores foretell; they vote at random or want "
-        "something else."
-        if against
-        else "No voter with ten decided votes or more stands clearly against the order."
-    )
-    return lines, told
-
-
-def _first_shown_sentence(votes: Votes | None, board: Leaderboard) -> tuple[str, ...]:
-    """Whether what is shown first wins more often than the scores explain."""
-    if votes is None:
-        return ()
-    decided = ~votes.tie & ((votes.share == 0) | (votes.share == 1))
-    if decided.sum() < 50:
-        return ()
-    strengths = board.fit_.strengths
-    gap = strengths[votes.first[decided]] - strengths[votes.second[decided]]
-    p = _preferred(board, gap)
-    weight, won = votes.weight[decided], votes.share[decided]
-    seen, foretold = weight @ won / weight.sum(), weight @ p / weight.sum()
-    error = np.sqrt(weight**2 @ (p * (1 - p))) / weight.sum()
-    if abs(seen - foretold) < 3.0 * error:
-        return ()
-    return (
-        f"The item shown first wins {percent(seen, 1)} of the decided votes, where the scores "
-        f"foretell {percent(foretold, 1)}: the side counts. Rank with --covariates shown_first for "
-        "scores at equal sides.",
-    )
-
-
-def _context_view(board: Leaderboard, rows: tuple[Standing, ...]) -> ContextView | None:
-    fit = board.fit_
-    if not isinstance(fit, VotesFit) or fit.context is None:
-        return None
-    context = fit.context
-    place = {name: i for i, name in enumerate(fit.items)}
-    # The contexts that differ most from the whole come first.
-    columns = np.argsort(-np.abs(context.deviation).max(axis=1))[:MOST_CONTEXTS]
-    is_apart = _apart_from_others(context.scores, context.scores_se)
-    shown = [(row.name, place[row.name]) for row in rows[:MOST_CELLS]]
-    return ContextView(
-        names=tuple(context.names[c] for c in columns),
-        rows=tuple(
-            (name, tuple(ContextCell(score=float(context.scores[c, i]),
-                                     is_apart=bool(is_apart[c, i])) for c in columns))
-            for name, i in shown
-        ),
-        takeaway=(
-            "What a context adds to a score has the standard deviation "
-            f"{number(context.spread, 2)}; that it adds nothing has the p-value "
-            f"{_p_value(context.p_value)}."
-        ),
-    )  # fmt: skip
-
-
-def _apart_from_others(
-    scores: Float[Array, "X N"], errors: Float[Array, "X N"]
-) -> Bool[Array, "X N"]:
-    """Whether an item's score lies two standard errors from its mean over the other contexts.
-
-    Votes of different contexts are different votes, so that their errors add up.
-    """
-    precision = 1.0 / np.maximum(errors, 1e-12) ** 2
-    rest = precision.sum(axis=0) - precision
-    if len(scores) < 2:
-        return np.zeros(scores.shape, dtype=bool)
-    others = ((precision * scores).sum(axis=0) - precision * scores) / rest
-    return np.abs(scores - others) > 2.0 * np.sqrt(errors**2 + 1.0 / rest)
-
-
 def _cycle_view(counts: PairCounts, seed: int) -> CycleView | None:
     """One test of one line of scores; None where it is too large a question or none at all."""
     whole = all((x == np.round(x)).all() for x in (counts.first_wins, counts.second_wins))
@@ -502,10 +362,12 @@ def _cycle_view(counts: PairCounts, seed: int) -> CycleView | None:
     if p_value >= 0.05:
         told = (
             "No: votes from one line of scores would look as cyclic as these often enough "
-            f"(p-value {_p_value(p_value)} of two tests together)."
+            f"(p-value {p_value_words(p_value)} of two tests together)."
         )
         return CycleView(takeaway=told, picture="")
-    told = f"Yes: one line of scores does not explain these votes (p-value {_p_value(p_value)}). "
+    told = (
+        f"Yes: one line of scores does not explain these votes (p-value {p_value_words(p_value)}). "
+    )
     if not found.cycles:
         return CycleView(
             takeaway=told + "No single circle is clear enough to be drawn, though; voters who "
@@ -524,10 +386,6 @@ def _cycle_view(counts: PairCounts, seed: int) -> CycleView | None:
         found.fit.comparison(), found.items, found.cycles, lottery=found.winner.probability
     )
     return CycleView(takeaway=told, picture=picture)
-
-
-def _p_value(value: float) -> str:
-    return "below 0.001" if value < 0.001 else number(value, 3)
 
 
 def _facts(board: Leaderboard) -> tuple[tuple[str, str], ...]:

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 from penchant.evaluation.report import Estimate
 from penchant.evaluation.report_charts import Scale, interval_scale
-from penchant.evaluation.report_words import calibration_takeaway, percent, signed
+from penchant.evaluation.report_words import calibration_takeaway, number, percent, signed
 from penchant.models.standings import Standing
 
 if TYPE_CHECKING:
     from penchant.evaluation.leaderboard_page import BoardCalibration
 
-__all__ = ["board_calibration", "bound", "calibration_takeaway", "level", "percent", "rank_axis",
-           "score_axis", "shade"]  # fmt: skip
+__all__ = [
+    "board_calibration",
+    "bound",
+    "calibration_takeaway",
+    "level",
+    "p_value_words",
+    "percent",
+    "rank_axis",
+    "score_axis",
+    "shade",
+]  # fmt: skip
 
 
 def score_axis(rows: Sequence[Standing]) -> Scale:
@@ -66,3 +75,8 @@ def board_calibration(calibration: "BoardCalibration") -> str:
         "average over these very votes; votes drawn from the scores would lie "
         f"{percent(calibration.by_chance, 1)} away."
     )
+
+
+def p_value_words(value: float) -> str:
+    """Three digits of it, or that it is smaller than they tell."""
+    return "below 0.001" if value < 0.001 else number(value, 3)

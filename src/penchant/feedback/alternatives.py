@@ -23,7 +23,7 @@ from penchant.numerics.arrays import (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layout:
+class MenuLayout:
     """Where in each menu every alternative stands (0 where it does not), and the other way round.
 
     `option[b, k]` is the alternative at each place; padding may hold anything.
@@ -45,13 +45,13 @@ class Layout:
 
 def lay_out(
     option: Int[Array, "B K"], offered: Bool[Array, "B K"], num_alternatives: int
-) -> Layout:
+) -> MenuLayout:
     """The layout of menus whose options are numbered 0 .. A - 1, each at most once in a menu."""
     xp = namespace(option)
     option = xp.where(offered, option, 0)
     numbers = constant(np.arange(num_alternatives), option)
     is_there = xp.logical_and(option[:, None] == numbers[:, None], offered[:, None])
-    return Layout(
+    return MenuLayout(
         option=option,
         place=xp.argmax(xp.astype(is_there, option.dtype), axis=2),
         offered=xp.any(is_there, axis=2),
@@ -61,7 +61,7 @@ def lay_out(
 
 def log_prob(
     utilities: Float[Array, "B K *S"],
-    layout: Layout,
+    layout: MenuLayout,
     chosen: Int[Array, " B"],
     draws: Float[Array, "R J"],
     parameters: Float[Array, "#B M *#S"],
@@ -78,7 +78,7 @@ def log_prob(
 
 def score(
     utilities: Float[Array, "B K *S"],
-    layout: Layout,
+    layout: MenuLayout,
     chosen: Int[Array, " B"],
     draws: Float[Array, "R J"],
     parameters: Float[Array, "#B M *#S"],
@@ -96,7 +96,7 @@ def score(
 
 def curvature(
     utilities: Float[Array, "B K *S"],
-    layout: Layout,
+    layout: MenuLayout,
     chosen: Int[Array, " B"],
     draws: Float[Array, "R J"],
     parameters: Float[Array, "#B M *#S"],
@@ -120,7 +120,7 @@ def curvature(
 
 def probabilities(
     utilities: Float[Array, "B K *S"],
-    layout: Layout,
+    layout: MenuLayout,
     draws: Float[Array, "R J"],
     parameters: Float[Array, "#B M *#S"],
 ) -> Float[Array, "B K *S"]:

@@ -19,7 +19,7 @@ from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.paired_prior import StrengthPrior
 from penchant.fitting.vote_rows import VoteRows
 from penchant.numerics.arrays import Array
-from penchant.numerics.bordered import Factor, Layout, factorise
+from penchant.numerics.bordered import BorderedLayout, Factor, factorise
 
 # Rows at a time, so that what a likelihood makes of them stays in cache.
 _STEP = 8192
@@ -211,11 +211,11 @@ class VoteDensity:
         return csr_array((own.data, (own.row, own.col)), (self.num_core, self.num_core))
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> BorderedLayout:
         """Small problems in one piece; else islands, or contexts, as blocks beside the border."""
         places = np.arange(self.num_parameters)
         if self.num_parameters <= max(_DENSE, self.most_dense):
-            return Layout(blocks=(), border=places)
+            return BorderedLayout(blocks=(), border=places)
         from scipy.sparse.csgraph import connected_components
 
         # Deviations touch each other within a context; without any, scores do within an island.
@@ -225,7 +225,7 @@ class VoteDensity:
         order = np.argsort(label, kind="stable")
         blocks = np.split(start + order, np.cumsum(np.bincount(label, minlength=count))[:-1])
         border = np.concatenate([places[:start], places[self.num_core :]])
-        return Layout(blocks=tuple(blocks), border=border)
+        return BorderedLayout(blocks=tuple(blocks), border=border)
 
 
 def in_steps(respond: Callable[[slice], GapResponse], count: int) -> GapResponse:

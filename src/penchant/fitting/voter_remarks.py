@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 from penchant.fitting.votes_reliability import VotersFit
 from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.names import excerpt
 
 # A voter is named where intervals that hold for all voters at once, 95 % of the time, leave no
 # doubt.
@@ -36,7 +37,7 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
             f"Of two equals the typical voter picks the one shown first in {share:.1f} % of votes "
             f"that are no ties; two thirds of voters do so in {least:.0f} to {highest:.0f} %."
         )
-    sentences += _heavy(found)
+    sentences += heavy_voters(found.voters, found.votes, float(found.votes.sum()))
     reach = _reach(int((found.votes > 0).sum()))
     typical = np.nanmean(found.agreement)
     doubtful = found.mean[:, 0] + reach * found.sd[:, 0] < _HALF
@@ -80,19 +81,21 @@ def _reach(num_voters: int) -> float:
     return float(ndtri(0.5 * (1.0 + _LEVEL ** (1.0 / max(num_voters, 1)))))
 
 
-def _heavy(found: VotersFit) -> list[str]:
-    total = found.votes.sum()
-    voted = int((found.votes > 0).sum())
-    if voted == 1:
-        return [
-            f"`{found.voters[int(np.argmax(found.votes))]}` cast all votes: the scores are theirs."
-        ]
+def heavy_voters(
+    voters: tuple[str, ...], cast: Float[Array, " V"], total: float
+) -> tuple[str, ...]:
+    """A sentence for whoever cast a large part of all votes, `total` by weight."""
+    voted = int((cast > 0).sum())
+    if voted == 1 and cast.sum() >= total:
+        return (
+            f"Voter `{excerpt(voters[int(np.argmax(cast))])}` cast all votes: the order is theirs.",
+        )
     most = max(_MUCH_OF_ALL, 1.5 / max(voted, 1))
-    return [
-        f"`{found.voters[voter]}` cast {found.votes[voter] / total:.0%} of all votes: the scores "
-        "are theirs in good part."
-        for voter in np.flatnonzero(found.votes > most * total)
-    ]
+    return tuple(
+        f"Voter `{excerpt(voters[v])}` cast {cast[v] / total:.0%} of all votes: the order is "
+        "theirs as much as everybody's."
+        for v in np.flatnonzero(cast > most * total)
+    )
 
 
 def _tie_share(found: VotersFit) -> Float[Array, " V"]:
@@ -107,7 +110,7 @@ def _named(
     voters = np.flatnonzero(which)
     voters = voters[np.argsort(-found.votes[voters], kind="stable")]
     sentences = [
-        f"`{found.voters[v]}` ({found.votes[v]:g} votes) {what} {share[v]:.0%}."
+        f"`{excerpt(found.voters[v])}` ({found.votes[v]:g} votes) {what} {share[v]:.0%}."
         for v in voters[:most]
     ]
     if len(voters) > most:

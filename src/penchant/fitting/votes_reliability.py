@@ -252,6 +252,7 @@ def _fit(
             f"The voters' effects had not settled after {climb.rounds} rounds: "
             "what is said of single voters is rough. Votes of voters who cast several settle it.",
         )
+    notes += _bound_sentences(problem.voters)
     assert pooled.log_likelihood is not None
     num = len(votes.voters)
     whole_mean = problem.voters.full(found.mean)
@@ -278,6 +279,20 @@ def _fit(
         posterior=found,
         log_likelihood=float(found.log_likelihood.sum()),
         pooled_log_likelihood=pooled.log_likelihood,
+    )
+
+
+def _bound_sentences(voters: Voters) -> tuple[str, ...]:
+    """Which spreads stand at the largest that is looked for."""
+    found = [effect for effect, spread in zip(voters.effects, voters.spreads)
+             if spread > 0.99 * _LARGEST]  # fmt: skip
+    if not found:
+        return ()
+    return (
+        f"How much voters differ in {' and '.join(found)} stands at its bound, a standard "
+        f"deviation of {_LARGEST:g} logits: no group of people differs so much. Votes that echo "
+        "each other (copies, or one voter's answers to the same pair again and again) look like "
+        "this; count one vote of a voter and pair. What is said of single voters is worth little.",
     )
 
 

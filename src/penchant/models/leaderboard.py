@@ -14,7 +14,9 @@ from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings, rankings_from_records
 from penchant.data.rated_votes import RATED_KINDS, RATED_NOTE, votes_from_ratings
-from penchant.data.readers.votes import VoteColumns, read_votes, votes_from_records
+from penchant.data.readers.vote_parts import VoteColumns
+from penchant.data.readers.vote_records import votes_from_records
+from penchant.data.readers.votes import read_votes
 from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, NotFittedError
@@ -28,6 +30,7 @@ from penchant.fitting.interval_kinds import (
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
 from penchant.fitting.paired_intervals import strength_intervals
 from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
+from penchant.fitting.voter_remarks import heavy_voters
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_table import VotesFit
@@ -61,8 +64,6 @@ from penchant.numerics.graph import bounded_sides, connectivity
 from penchant.numerics.names import excerpt
 
 MODELS = ("bradley_terry", "thurstone", "plackett_luce")
-# A voter with a larger part of the votes than this is worth a sentence.
-_BUSY = 0.3
 # Of voters, where every resample is a whole fit of a richer model.
 _RESAMPLES = 200
 _TRUSTING = (
@@ -361,7 +362,7 @@ class Leaderboard:
         bounds = paired_bounds(fit, intervals, self.level)
         self._keep(fit, counts.items, bounds, fit.connectivity.island, counts.votes_of_item)
         self.warnings_ = (
-            *fit.warnings, *voter_sentences(votes), *_convergence_sentences(fit), *bounds.notes[1:]
+            *fit.warnings, *_busy_voters(votes), *_convergence_sentences(fit), *bounds.notes[1:]
         )  # fmt: skip
 
     def _fit_rankings(
@@ -438,7 +439,7 @@ class Leaderboard:
             bounds = open_ends(bounds, *bounded_sides(*pairs, found))
         self._keep(fit, votes.items, bounds, found.island, counts.votes_of_item)
         # Voters who differ are told of in sentences of their own.
-        busy = voter_sentences(votes) if self.voters is None else ()
+        busy = _busy_voters(votes) if self.voters is None else ()
         if self.voters is None and bounds.kind == "wald" and has_repeating_voters(votes):
             busy += (_TRUSTING,)
         self.warnings_ = (
@@ -517,22 +518,16 @@ def _cells(row: Standing, has_island: bool) -> tuple[str, ...]:
     ) + ((str(row.island + 1),) if has_island else ())  # fmt: skip
 
 
-def voter_sentences(votes: Votes | None) -> tuple[str, ...]:
+def _busy_voters(votes: Votes | None) -> tuple[str, ...]:
     """A voter who casts a large part of all votes is named."""
-    if votes is None or votes.voter is None or not len(votes):
+    if votes is None or votes.voter is None or not votes.weight.any():
         return ()
     known = votes.voter >= 0
     cast = np.bincount(votes.voter[known], votes.weight[known], minlength=len(votes.voters))
-    total = float(votes.weight.sum())
-    # Half as much again as an equal share: of three voters each has a third.
-    busy = np.flatnonzero(cast > max(_BUSY, 1.5 / max(len(cast), 1)) * total)
-    if len(cast) < 2 or not total:
-        return ()
-    return tuple(
-        f"Voter `{excerpt(votes.voters[i])}` cast {cast[i] / total:.0%} of all votes: the order is "
-        "theirs as much as everybody's. Intervals by voter say how much it rests on them."
-        for i in busy
-    )
+    found = heavy_voters(votes.voters, cast, float(votes.weight.sum()))
+    if len(cast) < 2 or not found:
+        return found
+    return (*found, "Intervals by voter say how much the order rests on them.")
 
 
 def _convergence_sentences(fit: PairedFit | RankedFit | VotesFit) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ import numpy as np
 
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError
+from penchant.fitting.scores_now import ScoresNow
 from penchant.fitting.voter_remarks import describe_voters
 from penchant.fitting.votes_classes import (
     VoterClassesConfig,
     VoterClassesFit,
     fit_voter_classes,
 )
-from penchant.fitting.votes_drift import DriftConfig, DriftFit, Standing, fit_drift
+from penchant.fitting.votes_drift import DriftConfig, DriftFit, fit_drift
 from penchant.fitting.votes_pooled import VotesConfig, fit_votes
 from penchant.fitting.votes_reliability import VotersFit, fit_voters
 from penchant.fitting.votes_table import VotesFit
@@ -70,7 +71,7 @@ def fit_richer(
 
 
 def table_of_standing(
-    now: Standing, log_likelihood: float | None, warnings: tuple[str, ...], converged: bool = True
+    now: ScoresNow, log_likelihood: float | None, warnings: tuple[str, ...], converged: bool = True
 ) -> VotesFit:
     """What is known now, as a leaderboard shows it."""
     num, count = len(now.items), len(now.covariate_names)
@@ -106,8 +107,8 @@ def _drifting(votes: Votes, config: VotesConfig) -> RicherFit:
     notes = (
         f"Over the time of the votes a score moves by {moved:.2g} logits (one standard deviation; "
         f"p = {found.p_value:.2g} that none moves). Scores are those at the end, of the fit of all "
-        f"votes at once; a single pass over them would have ended within {found.distance:.2g} "
-        "standard errors, and updates are such passes.",
+        f"votes at once; a single pass over them, time by time, would have ended within "
+        f"{found.distance:.2g} standard errors. Updates never look back at earlier votes either.",
     )
     return RicherFit(table=table, detail=found, notes=notes)
 

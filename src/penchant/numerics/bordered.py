@@ -20,7 +20,7 @@ MOST_PLACES = 5000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layout:
+class BorderedLayout:
     """Which places form the blocks and which the border, each in increasing order; together all of
     0 .. M - 1, once each."""
 
@@ -48,7 +48,7 @@ class _Block:
 class Factor:
     """H taken apart. `border_inverse` is S^-1, the border's part of H^-1."""
 
-    layout: Layout
+    layout: BorderedLayout
     blocks: tuple[_Block, ...]
     border_inverse: Float[Array, "R R"]
     log_determinant: float
@@ -108,7 +108,7 @@ class Factor:
 
 
 def factorise(
-    layout: Layout,
+    layout: BorderedLayout,
     core: Array,
     cross: Float[Array, "M R2"],
     corner: Float[Array, "R2 R2"],

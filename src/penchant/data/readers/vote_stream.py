@@ -16,9 +16,9 @@ from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts, Parts, sum_counts
 from penchant.data.readers.source import prepare
 from penchant.data.readers.table import CSV, PARQUET, Loaded
+from penchant.data.readers.vote_counts import counts_from_columns
+from penchant.data.readers.vote_parts import VoteColumns
 from penchant.data.readers.votes import (
-    VoteColumns,
-    counts_from_columns,
     set_aside,
     vote_description,
     word_columns,

@@ -3,7 +3,7 @@
 Legend: B lines or votes, C covariates.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penchant.data.columns import (
-    first_appearance,
     is_number,
-    is_text,
     one_chunk,
     to_codes,
     to_dictionary,
@@ -22,37 +20,29 @@ from penchant.data.columns import (
     to_ints,
 )
 from penchant.data.description import Description
-from penchant.data.pair_counts import Block, PairCounts, count_blocks
 from penchant.data.readers.pairs import (
-    COMMON_WORDS,
     arena_names,
     option_codes,
     outcome_of_words,
 )
 from penchant.data.readers.source import Source, prepare, rating_levels, scale_of
 from penchant.data.readers.table import Loaded, load_table
+from penchant.data.readers.vote_parts import (
+    SHOWN_FIRST,
+    TIE,
+    Answers,
+    Extras,
+    VoteColumns,
+    answers_of_grades,
+    assembled_votes,
+    time_numbers,
+)
 from penchant.data.readers.wide import Codes
-from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
-# The covariate that is 1 in every vote: what standing first is worth.
-SHOWN_FIRST = "shown_first"
-_UNANSWERED, _TIE, _BOTH_BAD = -1, 2, 3
-_VOTES_AT_ONCE = 1 << 18  # renamed and counted while they are in the cache
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoteColumns:
-    """What of a table to keep beside the two items and the answer.
-
-    `context` is a column of words. A covariate is a feature of the description (first minus
-    second), a column of numbers (as it stands), or "shown_first".
-    """
-
-    context: str | None = None
-    covariates: tuple[str, ...] = ()
+_UNANSWERED, _BOTH_BAD = -1, 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,157 +140,10 @@ def votes_from_columns(source: Source, columns: VoteColumns) -> Votes:
     silent = int((~answers.given & ~source.bad.bad).sum())
     if silent:
         source.notes.append(f"{silent} of {source.num_lines} votes have no answer: left out")
-    return _votes(options, answers, extras, keep)
+    return assembled_votes(options, answers, extras, keep)
 
 
-def counts_from_columns(source: Source) -> PairCounts:
-    """The votes of a prepared table added up by pair, straight from its columns.
-
-    Plain words, all lines sound: the dictionaries' codes are renamed and counted, and nothing else
-    of 10 million votes is ever made. Anything else goes the long way round, which knows what to
-    say of a bad line. Grades count as soft votes.
-    """
-    found = _plain_counts(source)
-    if found is None:
-        if source.description.kind == "graded":
-            source.notes.append(
-                "grades are counted as soft votes, from 0 (the lowest: the second wins for "
-                "certain) to 1"
-            )
-        return votes_from_columns(source, VoteColumns()).counts()
-    return found
-
-
-def _plain_counts(source: Source) -> PairCounts | None:
-    said = source.description
-    columns = [*said.option_columns, said.answer]
-    if len(columns) != 3 or said.answer in (None, *said.option_columns) or said.kind == "graded":
-        return None
-    read = [one_chunk(source.table[name]) for name in columns]
-    if any(column.null_count or not is_text(column.type) for column in read):
-        return None
-    read = [c if pa.types.is_dictionary(c.type) else c.dictionary_encode() for c in read]
-    first, second, answer = read
-    words = [str(word) for side in (first, second) for word in side.dictionary.to_pylist()]
-    names = tuple(dict.fromkeys(words))
-    meanings = [_plain_meaning(str(word), said.codes) for word in answer.dictionary.to_pylist()]
-    nameless = any(not word.strip() for word in names)
-    if nameless or None in meanings or set(map(str, answer.dictionary.to_pylist())) & set(names):
-        return None
-    weight = None
-    if said.weight is not None:
-        weight = to_floats(source.table[said.weight])
-        if not ((weight >= 0) & np.isfinite(weight)).all():
-            return None
-    place = {name: i for i, name in enumerate(names)}
-    lookup = np.asarray([place[word] for word in words], dtype=np.int32)
-    renamed = (lookup[: len(first.dictionary)], lookup[len(first.dictionary) :],
-               np.asarray(meanings, dtype=np.int8))  # fmt: skip
-    codes = [np.asarray(column.indices) for column in read]
-    try:
-        counts = count_blocks(names, _renamed_blocks(renamed, codes, weight), len(first),
-                              weight is not None)  # fmt: skip
-    except DataError:
-        return None  # an item that meets itself: the long way names the line
-    seen = counts.votes_of_item > 0
-    return counts if seen.all() else counts.of_items(np.flatnonzero(seen))
-
-
-def _renamed_blocks(
-    renamed: tuple[Array, ...], codes: list[Array], weight: Array | None
-) -> Iterator[Block]:
-    """Codes of three dictionaries as places and outcomes, some votes at a time."""
-    for begin in range(0, max(len(codes[0]), 1), _VOTES_AT_ONCE):
-        part = slice(begin, begin + _VOTES_AT_ONCE)
-        left, right, outcome = (to[code[part]] for to, code in zip(renamed, codes, strict=True))
-        yield left, right, outcome, None if weight is None else weight[part]
-
-
-def _plain_meaning(word: str, codes: Mapping[str, str]) -> int | None:
-    meaning = codes.get(word.strip(), COMMON_WORDS.get(word.strip().lower(), word.strip()))
-    return {"first": 0, "second": 1, "tie": 2, "both_bad": 2}.get(meaning)
-
-
-def votes_from_records(records: Records, columns: VoteColumns | None = None) -> Votes:
-    """Votes from records of pairs, graded pairs, or choices and edits between two options.
-
-    Votes are graded where every answer is; the highest grade that was given, and none below 0, is
-    taken for the top of the scale, since records do not tell it. Beside other answers a grade is a
-    soft vote, from 0 for the lowest to 1 for the highest. Raises DataError for other kinds, menus
-    of other sizes and pairs of one option with itself.
-    """
-    columns = columns or VoteColumns()
-    kinds = set(records.kinds[np.unique(records.kind_codes)])
-    if not kinds <= {"pair", "graded", "choice", "edit"} or (records.menu_sizes != 2).any():
-        raise DataError(
-            f"the records hold feedback of kind {', '.join(sorted(kinds))} on menus of "
-            f"{int(records.menu_sizes.min(initial=0))} to {int(records.menu_sizes.max(initial=0))} "
-            "options; expected pairs. Rankings keep all they say in `Leaderboard(...)` or "
-            "`PlackettLuce`; other menus in `ConditionalLogit`."
-        )
-    codes, words = to_codes(records.options["option"])
-    options = Codes(codes=codes.reshape(-1, 2), words=[str(word) for word in words])
-    if (codes < 0).any():
-        raise DataError(
-            f"observation {int(np.argmax(codes < 0)) // 2} has an option without a name; expected "
-            "names on both sides. Texts need a model with features, such as `BradleyTerry`."
-        )
-    answers = _record_answers(records)
-    keep = answers.given & (records.rows["weight"].to_numpy() >= 0)
-    return _votes(options, answers, _record_extras(records, columns), keep)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Answers:
-    """Of B lines: share of the first, whether it is a tie, whether anything was answered, and the
-    place of the grade among `grades` where answers are grades."""
-
-    share: Array
-    tie: Array
-    given: Array
-    grade: Array | None = None
-    grades: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Extras:
-    """Everything about B votes but items and answers, as columns."""
-
-    weight: Array
-    voter: Any
-    context: Any
-    time: Array | None
-    covariates: Array
-    covariate_names: tuple[str, ...]
-
-
-def _votes(options: Codes, answers: _Answers, extras: _Extras, keep: Array) -> Votes:
-    rows = np.flatnonzero(keep)
-    codes = options.codes[rows]
-    # Items are numbered as they appear, and those nobody voted on are left out.
-    flat, first_seen = first_appearance(codes.reshape(-1))
-    items = tuple(options.words[code] for code in codes.reshape(-1)[first_seen])
-    pairs = flat.reshape(-1, 2).astype(np.int32)
-    voter, voters = _labels(extras.voter, rows)
-    context, contexts = _labels(extras.context, rows)
-    return Votes(
-        items=items, first=pairs[:, 0].copy(), second=pairs[:, 1].copy(),
-        share=answers.share[rows], tie=answers.tie[rows],
-        grade=None if answers.grade is None else answers.grade[rows], grades=answers.grades,
-        weight=extras.weight[rows], voter=voter, voters=voters, context=context,
-        contexts=contexts, time=None if extras.time is None else extras.time[rows],
-        covariates=extras.covariates[rows], covariate_names=extras.covariate_names,
-    )  # fmt: skip
-
-
-def _labels(column: Any, rows: Array) -> tuple[Array | None, tuple[str, ...]]:
-    if column is None:
-        return None, ()
-    codes, words = to_codes(column)
-    return codes[rows], tuple(str(word) for word in words)
-
-
-def _answers(source: Source, options: Codes) -> _Answers:
+def _answers(source: Source, options: Codes) -> Answers:
     said = source.description
     if said.answer is None:
         raise DataError(
@@ -319,12 +162,12 @@ def _answers(source: Source, options: Codes) -> _Answers:
             "a probability from 0 to 1 that the first wins, or words",
             "say under [codes] what the values mean",
         )  # fmt: skip
-        return _Answers(share=np.where(missing, 0.5, share), tie=np.zeros(len(share), dtype=bool),
+        return Answers(share=np.where(missing, 0.5, share), tie=np.zeros(len(share), dtype=bool),
                         given=~missing)  # fmt: skip
     outcome = outcome_of_words(source, said.answer, options)
-    tie = (outcome == _TIE) | (outcome == _BOTH_BAD)
+    tie = (outcome == TIE) | (outcome == _BOTH_BAD)
     share = np.where(tie, 0.5, (outcome == 0) * 1.0)
-    return _Answers(share=share, tie=tie, given=outcome != _UNANSWERED)
+    return Answers(share=share, tie=tie, given=outcome != _UNANSWERED)
 
 
 def _shares(column: Any, options: Codes, is_name: bool) -> Array | None:
@@ -353,7 +196,7 @@ def _shares(column: Any, options: Codes, is_name: bool) -> Array | None:
     return None if 2 * is_named.sum() > (codes >= 0).sum() else values
 
 
-def _graded(source: Source, name: str) -> _Answers:
+def _graded(source: Source, name: str) -> Answers:
     level = to_ints(rating_levels(source, name))
     grades = scale_of(source, name)
     if len(grades) < 2:
@@ -366,23 +209,16 @@ def _graded(source: Source, name: str) -> _Answers:
         f"{name} is how much better the first is, from {grades[0]} (the second is best) to "
         f"{grades[-1]} (the first is)"
     )
-    return _as_grades(level, grades)
+    return answers_of_grades(level, grades)
 
 
-def _as_grades(level: Array, grades: tuple[str, ...]) -> _Answers:
-    given = level >= 0
-    grade = np.where(given, level, 0)
-    return _Answers(share=grade / (len(grades) - 1.0), tie=np.zeros(len(level), dtype=bool),
-                    given=given, grade=grade, grades=grades)  # fmt: skip
-
-
-def _extras(source: Source, columns: VoteColumns) -> _Extras:
+def _extras(source: Source, columns: VoteColumns) -> Extras:
     said = source.description
     count = source.num_lines
     weight = np.ones(count)
     if said.weight is not None:
         weight = to_floats(source.checked_weight(said.weight, source.column(said.weight)))
-    return _Extras(
+    return Extras(
         weight=weight,
         voter=None if said.person is None else source.column(said.person),
         context=None if columns.context is None else _present(source, columns.context),
@@ -430,75 +266,3 @@ def _times(source: Source, name: str) -> Array | None:
         source.notes.append(f"{name} has values that are no times: votes are taken as unordered")
         return None
     return numbers
-
-
-def time_numbers(column: Any) -> Array | None:
-    """A column of numbers, dates or ISO dates in words as float64; None if it is none of these."""
-    column = one_chunk(column)
-    if is_number(column.type):
-        return to_floats(column)
-    try:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        moments = pc.cast(column, pa.timestamp("us"))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-    return to_floats(pc.cast(moments, pa.int64())) / 1e6
-
-
-def _record_answers(records: Records) -> _Answers:
-    count = len(records)
-    share, tie = np.full(count, 0.5), np.zeros(count, dtype=bool)
-    answered = np.zeros(count, dtype=bool)
-    for name in ("outcome", "chosen"):
-        if name in records.rows.column_names:
-            value = to_ints(records.rows[name])
-            given = value >= 0
-            share = np.where(given, np.where(value == _TIE, 0.5, (value == 0) * 1.0), share)
-            tie |= given & (value == _TIE)
-            answered |= given
-    if "grade" not in records.rows.column_names:
-        return _Answers(share=share, tie=tie, given=answered)
-    grade = to_ints(records.rows["grade"])
-    names = tuple(f"grade {level}" for level in range(max(int(grade.max(initial=1)), 1) + 1))
-    graded = _as_grades(grade, names)
-    if not answered.any():
-        return graded
-    soft = graded.given & ~answered
-    return _Answers(share=np.where(soft, graded.share, share), tie=tie, given=answered | soft)
-
-
-def _record_extras(records: Records, columns: VoteColumns) -> _Extras:
-    rows = records.rows
-    present = set(rows.column_names)
-    known = "person" in present and rows["person"].null_count < len(records)
-    time = time_numbers(rows["time"]) if "time" in present else None
-    return _Extras(
-        weight=to_floats(rows["weight"]),
-        voter=rows["person"] if known else None,
-        context=None if columns.context is None else _of(records, columns.context),
-        time=None if time is None or np.isnan(time).any() else time,
-        covariates=np.column_stack(
-            [np.zeros((len(records), 0)),
-             *(_record_covariate(records, name) for name in columns.covariates)]
-        ),
-        covariate_names=columns.covariates,
-    )  # fmt: skip
-
-
-def _of(records: Records, name: str) -> Any:
-    if name not in records.rows.column_names:
-        raise DataError(
-            f"the records have no column {name!r}; they have "
-            f"{', '.join(records.rows.column_names)}. Name one of these."
-        )
-    return records.rows[name]
-
-
-def _record_covariate(records: Records, name: str) -> Array:
-    if name == SHOWN_FIRST:
-        return np.ones(len(records))
-    if name in records.options.column_names:
-        values = to_floats(records.options[name]).reshape(-1, 2)
-        return values[:, 0] - values[:, 1]
-    return to_floats(_of(records, name))
