@@ -342,7 +342,7 @@ def distances(_: Path, __: int) -> Any:
     """How far one pass strays from the fit of all votes, in standard errors, over many worlds: from
     nothing, and from a fit of the first two thirds of the time on."""
     found = {}
-    for num_votes in (100, 300, 1000):
+    for num_votes in (100, 300, 1000, 3000):
         passed, updated = [], []
         for seed in range(25):
             world = VoteWorld(num_items=8, num_votes=num_votes, num_times=12, drift=0.2)
