@@ -2,9 +2,12 @@
 
     python benchmarks/reward_ladder.py [--out FILE]
 
-`convincing_arguments` is bundled. Each judge's first 60 % of judgements (in the file's order) are
-revealed, the rest of whoever judged six pairs or more is foretold: nats a judgement over (first,
-second, equal), 95 % intervals over judges, and each model's difference from the rung before.
+`convincing_arguments` is bundled. Nats a judgement over (first, second, equal), 95 % intervals over
+judges, and each model's difference from the rung before. "later": each judge's first 60 % of
+judgements (in the file's order) are revealed, the rest of whoever judged six pairs or more is
+foretold. "new debates": two debates of 16 at a time are left out whole and foretold for whoever
+judged three pairs or more of others. "new judges": a fifth of the judges at a time are foretold of
+whom nothing is known, so that rungs differ only in what is known of people at large.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from penchant.data.batch_builder import groups_of
 from penchant.data.samples import convincing_arguments
 from penchant.encoders.text_attributes import ATTRIBUTES
 from penchant.evaluation.recipes import circumstances
+from penchant.evaluation.reward_trial import parts_by_column, parts_by_person
 from penchant.metrics.intervals import clustered_mean
 from penchant.models.reward_model import HABITS, RewardModel
 
@@ -30,6 +34,7 @@ RUNGS = {
     "judges' habits, eight attributes": RewardModel(personal=HABITS, attributes=FORM),
     "and their own taste for each": RewardModel(attributes=FORM, correlated=False),
 }
+SHORT = dict(list(RUNGS.items())[:3])
 
 
 def main() -> None:
@@ -39,31 +44,70 @@ def main() -> None:
     )
     out = words.parse_args().out
     records = convincing_arguments()
+    debate = [name.rsplit("_", 1)[0] for name in records.rows["debate"].to_pylist()]
+    records = records.with_columns(rows={"topic": debate})
+    rows = [
+        row
+        for what, parts in (
+            ("later", later_answers(records)),
+            ("new debates", debates(records)),
+            ("new judges", judges(records)),
+        )
+        for row in ladder(what, records, parts, RUNGS if what == "later" else SHORT)
+    ]
+    document = {**circumstances(out.parent), "rows": rows}
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def later_answers(records):
+    """One part: what is learnt from, what is foretold, and whether people are known."""
     person = groups_of(records).of_row
     answers = np.bincount(person)
     order = np.argsort(person, kind="stable")
     place = np.empty(len(records), dtype=np.int64)
     place[order] = np.arange(len(records)) - np.repeat(np.cumsum(answers) - answers, answers)
     is_later = (answers[person] >= 6) & (place >= np.ceil(0.6 * answers[person]))
-    later, known = np.flatnonzero(is_later), np.flatnonzero(~is_later)
-    told, history = np.asarray(records.rows["outcome"])[later], records.take(known)
-    rows, before = [], None
-    for name, model in RUNGS.items():
-        began = time.process_time()
-        said = model.fit(history).judge(records.take(later), history=history).probabilities
-        loss = -np.log(said[np.arange(len(later)), told])
-        nll = clustered_mean(loss, person[later])
-        row = {"model": name, "nll": nll.estimate, "low": nll.low, "high": nll.high,
+    return [(~is_later, is_later, True)]
+
+
+def debates(records):
+    person = groups_of(records).of_row
+    part = parts_by_column(records, "topic", 8, 0)
+    made = []
+    for k in range(8):
+        others = np.bincount(person[part != k], minlength=person.max() + 1)
+        made.append((part != k, (part == k) & (others[person] >= 3), True))
+    return made
+
+
+def judges(records):
+    part = parts_by_person(records, 5, 0)
+    return [(part != k, part == k, False) for k in range(5)]
+
+
+def ladder(what, records, parts, rungs):
+    person = groups_of(records).of_row
+    judged = np.concatenate([np.flatnonzero(asked) for _, asked, _ in parts])
+    told = np.asarray(records.rows["outcome"])
+    before = None
+    for name, model in rungs.items():
+        began, losses = time.process_time(), []
+        for learn, asked, is_known in parts:
+            known, rows = records.take(np.flatnonzero(learn)), np.flatnonzero(asked)
+            said = model.fit(known).judge(records.take(rows), known if is_known else None)
+            losses.append(-np.log(said.probabilities[np.arange(len(rows)), told[rows]]))
+        loss = np.concatenate(losses)
+        nll = clustered_mean(loss, person[judged])
+        row = {"judged on": what, "model": name, "nll": nll.estimate, "low": nll.low,
+               "high": nll.high, "judgements": len(judged),
+               "judges": len(np.unique(person[judged])),
                "cpu_seconds": round(time.process_time() - began, 2)}  # fmt: skip
         if before is not None and not name.startswith("average"):
-            gain = clustered_mean(loss - before, person[later])
+            gain = clustered_mean(loss - before, person[judged])
             row["against_rung_before"] = [gain.estimate, gain.low, gain.high]
         before = loss
-        rows.append(row)
-        print(json.dumps(row))
-    document = {**circumstances(out.parent), "judgements": len(later),
-                "judges": len(np.unique(person[later])), "rows": rows}  # fmt: skip
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(row), flush=True)
+        yield row
 
 
 if __name__ == "__main__":
