@@ -48,7 +48,7 @@ class RealSet:
 
 
 def hh_rlhf(data):
-    pairs = pd.read_parquet(data / "hh_rlhf/pairs.parquet").sample(1500, random_state=0)
+    pairs = pd.read_parquet(data / "hh_rlhf/pairs.parquet").sample(800, random_state=0)
     # No annotators: the objective that people were given is who judges.
     return RealSet(table=pairs, prompt="prompt", options=("--by", "subset"),
                    corrected=(("[rows]", '[rows]\nperson = "subset"'),
@@ -66,12 +66,14 @@ def lm_judges(data):
 def popquorn_offensiveness(data):
     ratings = pd.read_parquet(data / "popquorn/offensiveness.parquet")
     items = pd.read_parquet(data / "popquorn/offensiveness_items.parquet")
-    raters = pd.Series(ratings.rater_id.unique()).sample(80, random_state=0)
+    raters = pd.Series(ratings.rater_id.unique()).sample(40, random_state=0)
     return RealSet(table=ratings[ratings.rater_id.isin(raters)].merge(items, on="instance_id"))
 
 
 def popquorn_edits(data):
-    return RealSet(table=pd.read_parquet(data / "popquorn/email_edits.parquet"))
+    return RealSet(
+        table=pd.read_parquet(data / "popquorn/email_edits.parquet").sample(1200, random_state=0)
+    )
 
 
 def summary_reviews(data):

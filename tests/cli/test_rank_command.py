@@ -96,8 +96,8 @@ BAD = {
     ),
     "label": ("model_a,model_b,winner\na,b,model_a\nb,a,modle_b\n", 3, "winner is 'modle_b'"),
     "empty name": ("winner,loser\na,b\n,b\n", 3, "row 2 (line 3 of the file): winner is missing"),
-    "no votes": ("winner,loser\n", 3, "no votes"),
-    "no votes below any header": ("left,right,winner\n", 3, "no votes below its header"),
+    "no votes": ("winner,loser\n", 3, "hold no line"),
+    "no votes below any header": ("left,right,winner\n", 3, "hold no line"),
     "an unknown word": (
         "left,right,winner\na,b,left\nb,c,right\nc,a,banana\n", 3,
         "row 3 (line 4 of the file): winner is 'banana'",

@@ -255,3 +255,28 @@ def test_the_service_answers_until_it_is_interrupted(folder):
         process.communicate(timeout=30)
     assert time.monotonic() - began < 30
     assert process.returncode == 130
+
+
+def rated_file(path, raters):
+    """Stars for texts of known worth, their embeddings beside them."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((60, 3)).astype(np.float32)
+    text = rng.integers(0, 60, len(raters))
+    stars = 1 + np.searchsorted([-2, -0.5, 0.5, 2], vectors[text] @ WORTH + rng.logistic(size=200))
+    table = {"comment": [f"comment number {t}" for t in text], "rating": stars,
+             "embedding": vectors[text].tolist(), "rater_id": raters}  # fmt: skip
+    pq.write_table(pa.table(table), path)
+
+
+@pytest.mark.parametrize("who", ["one", "nobody"])
+def test_ratings_of_one_rater_or_of_nobody_known_reach_the_report(tmp_path, who):
+    raters = ["me"] * 200 if who == "one" else [None] * 200
+    rated_file(tmp_path / "rated.parquet", pa.array(raters, pa.string()))
+    done = penchant(
+        "fit", tmp_path / "rated.parquet", "--model", "reward", "--folds", "2", "--out",
+        tmp_path / "m",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "judges are not told apart" in done.stdout.replace("\n", " ")
+    told = json.loads((tmp_path / "m" / "report.json").read_text())
+    assert told["selective"][0]["value"] > 60

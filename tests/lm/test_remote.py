@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from penchant.beliefs.codec import from_plain, to_plain
 from penchant.data.records import Records
 from penchant.encoders.text_embedding import EndpointEmbedding
 from penchant.errors import ConfigError, EndpointError
@@ -47,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with Server() as made:
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -117,6 +119,21 @@ def test_the_key_goes_to_this_server_alone(server, monkeypatch):
     with pytest.raises(ConfigError, match="for all to read"):
         Endpoint(url="http://example.org/v1", model="m", key_variable="MY_KEY").headers()
     assert "secret" not in repr(Endpoint(url="https://example.org/v1", model="m"))
+
+
+def test_a_saved_model_names_no_key_and_gets_one_for_the_users_own_server_alone(
+    server, monkeypatch
+):
+    mine = at(server, key_variable="MY_KEY")
+    arrays = {}
+    loaded = from_plain(to_plain(EndpointEmbedding(endpoint=mine), arrays), arrays).endpoint
+    assert (loaded.url, loaded.model, loaded.key_variable) == (mine.url, "m", None)
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    assert "Authorization" not in loaded.headers()
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://example.org/v1")
+    assert "Authorization" not in loaded.headers()
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{mine.url}/")
+    assert loaded.headers()["Authorization"] == "Bearer secret"
 
 
 def test_no_server_is_said_after_the_last_try(server):

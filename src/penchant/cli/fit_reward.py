@@ -142,7 +142,9 @@ def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
     if wanted.endpoint:
         from penchant.lm.remote import Endpoint
 
-        endpoint = Endpoint(url=wanted.endpoint, model=wanted.embedder)
+        endpoint = Endpoint(
+            url=wanted.endpoint, model=wanted.embedder, key_variable="OPENAI_API_KEY"
+        )
         return EndpointEmbedding(endpoint=endpoint, text=text, prompt=prompt, cache=cache)
     has_column = "embedding" in records.options.column_names and not wanted.embedder
     if wanted.embedding or has_column:

@@ -24,13 +24,7 @@ def check_recognised(file: Path, data: Any, said: "Description") -> None:
 
     if said.layout in ("vw", "dsjson"):
         raise DataError(_refusal(file, f"is a log of decisions ({said.layout})", ""))
-    table = load_table(data, said).table
-    if not table.num_rows:
-        raise DataError(
-            f"{file.name} has no votes below its header; expected a line for each vote or ranking. "
-            "Check the path, or how the file was exported."
-        )
-    columns = SeenColumns(table)
+    columns = SeenColumns(load_table(data, said).table)
     names = ", ".join(columns.names[:_MOST_COLUMNS])
     more = ", ..." if len(columns.names) > _MOST_COLUMNS else ""
     kind = "was not recognised" if said.layout == "long" else f"looks like {said.layout} data"

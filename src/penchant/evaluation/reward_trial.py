@@ -153,8 +153,12 @@ def judge_parts(
 
 
 def parts_by_person(records: Records, num_parts: int, seed: int) -> Int[Array, " B"]:
-    """Each judge's answers in one part, judges shared out at random."""
-    return _shared_out(groups_of(records, "person").of_row, num_parts, seed)
+    """Each judge's answers in one part, judges shared out at random; of a single judge, who cannot
+    be left out, the answers one by one."""
+    person = groups_of(records, "person").of_row
+    if not person.any():
+        person = np.arange(len(records))
+    return _shared_out(person, num_parts, seed)
 
 
 def parts_by_column(records: Records, column: str, num_parts: int, seed: int) -> Int[Array, " B"]:

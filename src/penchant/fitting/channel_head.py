@@ -40,7 +40,8 @@ def joint_channels(batch: Batch) -> tuple[Channel, ...]:
     """A channel for each kind of feedback, with a noise of its own for every kind but the first.
 
     The first is a choice or pair where there is one, so that rewards are in its logits. Ratings
-    have thresholds of each person's own (up to 300 people), numbers an intercept.
+    have thresholds of each person's own (up to 300 people, of two answers on average or more),
+    numbers an intercept.
     """
     made = [_with_people(channel, batch) for channel in default_channels(batch)]
     made.sort(key=lambda channel: channel.kind not in ("choice", "pair"))
@@ -49,7 +50,9 @@ def joint_channels(batch: Batch) -> tuple[Channel, ...]:
 
 def _with_people(channel: Channel, batch: Batch) -> Channel:
     if isinstance(channel, Rating):
-        return replace(channel, by_person=1 < batch.num_groups <= _MOST_RATERS)
+        # Somebody's only rating says nothing of their thresholds.
+        several = 2 * batch.num_groups <= batch.num_observations
+        return replace(channel, by_person=several and 1 < batch.num_groups <= _MOST_RATERS)
     return replace(channel, has_intercept=True) if isinstance(channel, Outcome) else channel
 
 

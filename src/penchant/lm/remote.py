@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -29,14 +29,15 @@ _OURSELVES = ("localhost", "127.0.0.1", "::1")
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """url: up to and with the version, such as http://localhost:8000/v1. model: its name there.
-    key_variable: the environment variable that holds the key; it may be unset where none is asked
-    for. batch_size: texts in one request; parallel: requests at a time. timeout: seconds for each;
-    retries: further tries where the server is busy or gone, the waits doubling from `wait` seconds,
-    or as long as it says."""
+    key_variable: the environment variable that holds the key; None sends none, unless
+    OPENAI_BASE_URL is this very address (then OPENAI_API_KEY). It is not saved with a model, so
+    that a folder from elsewhere cannot name a key and where to send it. batch_size: texts in one
+    request; parallel: requests at a time. timeout: seconds for each; retries: further tries where
+    the server is busy or gone, the waits doubling from `wait` seconds, or as long as it says."""
 
     url: str
     model: str
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str | None = field(default=None, metadata={"travels": False})
     batch_size: int = 64
     parallel: int = 4
     timeout: float = 60.0
@@ -61,13 +62,18 @@ class Endpoint:
         """With the key, where there is one. Raises `ConfigError` for a key that others would read
         on the way."""
         said = {"Content-Type": "application/json"}
-        key = os.environ.get(self.key_variable)
+        name = self.key_variable
+        if name is None and os.environ.get("OPENAI_BASE_URL", "").rstrip("/") == self.url.rstrip(
+            "/"
+        ):
+            name = "OPENAI_API_KEY"
+        key = os.environ.get(name) if name else None
         if not key:
             return said
         parts = urlsplit(self.url)
         if parts.scheme == "http" and parts.hostname not in _OURSELVES:
             raise ConfigError(
-                f"{self.key_variable} would be sent to {self.url} for all to read; expected "
+                f"{name} would be sent to {self.url} for all to read; expected "
                 "https, or a server on this machine. Unset the variable where no key is needed."
             )
         return {**said, "Authorization": f"Bearer {key}"}
@@ -116,8 +122,8 @@ def asked(
             if error.code not in _PASSING:
                 raise EndpointError(
                     f"{endpoint.url} refused {path} for model {endpoint.model!r}: {trouble}. "
-                    f"Expected an answer; look at the address, the model's name and the key in "
-                    f"{endpoint.key_variable}."
+                    "Expected an answer; look at the address, the model's name and the key (in the "
+                    "environment as OPENAI_API_KEY, OPENAI_BASE_URL being this address)."
                 ) from error
         except (URLError, TimeoutError, ConnectionError, ValueError) as error:
             trouble = str(error) or type(error).__name__

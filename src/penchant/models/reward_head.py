@@ -238,7 +238,9 @@ class Lessons:
         spread = _spread(form[of_option] - centre[records.row_of_option])
         shown_first = np.zeros(len(of_option))
         shown_first[first[self.is_pair]] = 1.0
-        features = self._columns((form / spread)[of_option], shown_first)
+        # Beside the mean: a level that all texts share would run away with the thresholds.
+        apart = (form - form[of_option].mean(axis=0)) / spread
+        features = self._columns(apart[of_option], shown_first)
         batch = self.batch(features, kept)
         return fit_channel_head(vectors, batch, prior_scale=prior_scale), spread
 
@@ -300,4 +302,5 @@ def of_named(records: Records, group_by: str) -> Records:
 
 def _spread(apart: Float[Array, "_ C"]) -> Float[Array, " C"]:
     spread = np.sqrt((apart**2).mean(axis=0))
-    return np.where(spread > 0, spread, 1.0)
+    # Attributes are shares and logarithms: what differs by less is the rounding of a mean.
+    return np.where(spread > 1e-9, spread, 1.0)

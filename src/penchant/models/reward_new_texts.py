@@ -122,13 +122,24 @@ def with_new_texts(
     if found.share > 0.9 and found.variance + found.strange < 0.1:
         return encoder, ()
     near = found.variance + found.strange * (1.0 - float(np.median(gaps.near)))
-    return encoder, (
-        f"Of texts that it has not met, what the head reads in them counts for {found.share:.2f} "
-        "of what it counts for of those that it has, and beside it each has a worth of its own "
-        f"(standard deviation {near**0.5:.1f} logits) that only its own comparisons would tell: "
-        "their rewards are drawn in by the one, their probabilities and intervals by both."
-        + ("" if found.is_sure else " Nothing is known to have been learnt of new texts."),
-    )
+    return encoder, (_remark(found, near**0.5),)
+
+
+def _remark(found: NewTexts, spread: float) -> str:
+    """spread: the standard deviation of what new texts are worth of their own."""
+    said = []
+    if found.share < 0.995:
+        said.append(
+            f"what the head reads in them counts for {found.share:.2f} of what it counts for of "
+            "those that it has, and their rewards are drawn in by as much"
+        )
+    if spread >= 0.1:
+        said.append(
+            f"each is worth something of its own (standard deviation {spread:.1f} logits) that "
+            "only its own comparisons would tell, which draws probabilities in and widens intervals"
+        )
+    told = "Of texts that it has not met, " + "; ".join(said or ["it knows as much"]) + "."
+    return told + ("" if found.is_sure else " Nothing is known to have been learnt of new texts.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,6 +11,9 @@ from penchant.data.readers.source import Source, option_name
 from penchant.data.records import Records
 from penchant.errors import ConfigError
 
+# The column of a text's numbers, by which reward models look for them.
+_EMBEDDING = "embedding"
+
 
 def to_records(source: Source) -> Records:
     """Records in which every line is an observation of one option."""
@@ -38,6 +41,9 @@ def one_option_each(source: Source, kind: str) -> Records:
     if said.propensity is not None:
         check_propensity(source, said.propensity)
     roles = {}
+    if _EMBEDDING in source.table.column_names and _is_list(source.table[_EMBEDDING].type):
+        # Numbers of the text that the line is about, not of who rated it.
+        table[_EMBEDDING], roles[_EMBEDDING] = source.column(_EMBEDDING), "extra"
     for name in said.features:
         column = source.feature(name)
         source.check_missing(name, column, np.ones(source.num_lines, dtype=bool))
@@ -68,6 +74,12 @@ def one_option_each(source: Source, kind: str) -> Records:
         roles=roles,
         notes=tuple(source.notes),
     ).normalised()
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
 
 
 def check_propensity(source: Source, name: str) -> None:
