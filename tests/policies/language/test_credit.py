@@ -154,3 +154,24 @@ def test_a_prior_within_the_noise_is_kept_and_one_far_off_is_not():
     # Alone there is the prior and nothing else.
     alone = shrunk_baseline(returns[:1], np.array([0.2]), key[:1], own[:1], counted[:1])
     assert alone.tolist() == [0.2]
+
+
+@pytest.mark.parametrize("scale", ["group", "batch"])
+def test_what_has_nothing_to_be_compared_with_is_not_blown_up_by_a_scale(scale):
+    # Alone in its group, and where a scale is shared, alone or among equals in the batch.
+    for returns in (np.array([2.0]), np.array([0.1, 0.1, 0.1])):
+        own, counted = np.arange(len(returns)), np.ones(len(returns), dtype=bool)
+        credit = advantage(returns, own, own, counted, scale=scale)
+        np.testing.assert_array_equal(credit.advantage, returns)
+        assert not credit.is_valid.any()
+    returns, key = np.array([5.0, 1.0, 0.0]), np.array([0, 1, 1])
+    mixed = advantage(returns, key, np.arange(3), np.ones(3, dtype=bool), scale="group")
+    floor = np.sqrt(0.5) + STD_FLOOR
+    np.testing.assert_allclose(mixed.advantage, [5.0, 1 / floor, -1 / floor])
+
+
+def test_nested_groups_are_divided_by_the_populations_deviation():
+    returns, key = np.array([1.0, 0.0, 0.5]), np.zeros((1, 3), dtype=int)
+    credit = hierarchical_advantage(returns, key, np.ones(3, dtype=bool), scale="group")
+    wanted = (returns - 0.5) / (np.std(returns) + STD_FLOOR)
+    np.testing.assert_allclose(credit.advantage, wanted)

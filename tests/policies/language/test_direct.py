@@ -192,3 +192,27 @@ def test_what_cannot_be_learnt_from_is_refused():
         DirectConfig(kinds=2)
     with pytest.raises(DataError, match="person_features"):
         fit_direct(tiny(), pairs_of([("a", "b")], [0]), TRAINING, person_features=np.zeros((3, 1)))
+
+
+def test_a_margin_is_asked_of_the_winner_wherever_it_stands():
+    base, moved = tiny(0), tiny(0)
+    moved = moved.with_parameters({n: v * 1.05 for n, v in moved.parameters.items()})
+    parameters = {**moved.parameters, "router": torch.zeros((0, 1), dtype=torch.float64)}
+
+    def told(answers, first_wins):
+        pairs = pairs_of([answers], [0], [first_wins])
+        return _Mixture(
+            model=base, pairs=pairs, config=DirectConfig(strength=0.5, margin=1.5),
+            features=np.zeros((1, 0)), reference=_reference(base, pairs),
+        ).log_prob(parameters, np.array([0])).item()  # fmt: skip
+
+    gap = 0.5 * (worth(moved, base, "ab") - worth(moved, base, "c"))
+    assert told(("ab", "c"), 1.0) == pytest.approx(-np.log1p(np.exp(1.5 - gap)))
+    assert told(("c", "ab"), 0.0) == pytest.approx(-np.log1p(np.exp(1.5 - gap)))
+    assert told(("c", "ab"), 0.2) == pytest.approx(told(("ab", "c"), 0.8))
+
+
+@pytest.mark.parametrize("loss", ["squared", "hinge"])
+def test_a_margin_that_would_not_be_heard_is_refused(loss):
+    with pytest.raises(ConfigError, match="gap of their own"):
+        DirectConfig(loss=loss, margin=0.5)

@@ -13,6 +13,7 @@ from penchant.policies.language.credit import (
     shrunk_baseline,
 )
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
+from penchant.policies.language.methods.group_relative import Anchor, rloo
 from penchant.policies.language.returns import return_to_go, tree_advantage
 
 torch = pytest.importorskip("torch")
@@ -222,3 +223,30 @@ def test_a_ratio_against_who_drew_a_token_makes_anothers_draws_unbiased():
         total -= drawn_by[said] * torch.autograd.grad(loss, theta)[0].numpy()
     value = torch.softmax(theta[2:], 0) @ torch.tensor(worth)
     np.testing.assert_allclose(total, torch.autograd.grad(value, theta)[0].numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("group_size", [2, 3])
+def test_an_anchor_in_the_reward_has_the_gradient_of_worth_less_its_divergence(group_size):
+    method, strength = rloo(LENGTH, Anchor(strength=0.7, place="reward")), 0.7
+    other = torch.tensor([0.1, 0.5, -0.3, 0.2, 0.4], dtype=torch.float64)
+
+    def summed(theta, rollouts):
+        logp, there = log_probs(theta, rollouts)
+        return torch.where(torch.tensor(there), logp, 0.0).sum(dim=1)
+
+    def loss(theta, rollouts):
+        logp, there = log_probs(theta, rollouts)
+        group, everyone = np.zeros(len(rollouts), dtype=int), np.ones(len(rollouts), dtype=bool)
+        log_ratio = (summed(theta, rollouts) - summed(other, rollouts)).detach().numpy()
+        credit = method.credit(WORTH[list(rollouts)], group, everyone, log_ratio).advantage
+        unit_of = np.where(there, np.arange(len(rollouts))[:, None], -1)
+        scale = method.token_scale(unit_of, group)
+        values = to_tokens(credit, unit_of)
+        return policy_gradient_loss(logp, logp.detach(), values, unit_of, scale, method.surrogate)
+
+    theta = parameters()
+    logp, there = summed(theta, range(4)), summed(other, range(4))
+    value = (logp.exp() * (torch.tensor(WORTH) - strength * (logp - there))).sum()
+    exact = torch.autograd.grad(value, theta)[0].numpy()
+    assert parallel(exact, exact_gradient(WORTH)) is None
+    np.testing.assert_allclose(expected_gradient(loss, group_size) * LENGTH, exact, atol=1e-12)

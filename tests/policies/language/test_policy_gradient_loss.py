@@ -259,3 +259,31 @@ def test_the_squared_anchor_is_of_whole_responses_in_however_many_rows():
     slope = torch.autograd.grad(loss, logp)[0].numpy()
     pull = -(credit - 0.3 * (total - began)) / 3
     np.testing.assert_allclose(slope, np.where(rollout_of >= 0, pull[rollout_of], 0.0))
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_what_a_divergence_does_not_count_has_no_gradient_be_it_not_a_number(estimator):
+    logp = torch.tensor([[-1.0, -2000.0, -torch.inf, torch.nan]], dtype=torch.float64)
+    logp.requires_grad_()
+    other, scale = torch.zeros_like(logp), np.array([[0.5, 0.0, 0.0, 0.0]])
+    loss = divergence_loss(logp, other, scale, estimator)
+    alone = divergence_loss(logp[:, :1], other[:, :1], scale[:, :1], estimator)
+    assert loss.item() == alone.item()
+    slope = torch.autograd.grad(loss, logp)[0]
+    assert slope[0, 1:].tolist() == [0.0, 0.0, 0.0]
+    assert slope[0, 0].abs() > 0.4
+
+
+def test_ratios_beyond_the_second_floor_count_as_stopped_and_have_no_gradient():
+    ratio = torch.tensor([[0.5, 1.0, 2.0, 4.0, 4.0]], dtype=torch.float64, requires_grad=True)
+    credit = torch.tensor([[-1.0, -1.0, -1.0, -1.0, 1.0]], dtype=torch.float64)
+    slope = torch.autograd.grad(clipped(ratio, credit, worst=3.0).sum(), ratio)[0]
+    stopped = is_clipped(ratio, credit, worst=3.0)
+    assert stopped.tolist() == [[True, False, False, True, True]]
+    np.testing.assert_array_equal(stopped.numpy(), (slope == 0.0).numpy())
+
+
+@pytest.mark.parametrize(("form", "worst"), [("plain", 3.0), ("truncated", 3.0), ("clipped", 1.0)])
+def test_a_second_floor_that_would_not_be_heard_is_refused(form, worst):
+    with pytest.raises(ConfigError, match="None"):
+        Surrogate(form=form, worst=worst)

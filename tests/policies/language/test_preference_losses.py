@@ -93,3 +93,15 @@ def test_kinds_of_people_stay_apart():
         found = loss(both)
         np.testing.assert_allclose(found[:, 0], loss(UTILITIES))
         np.testing.assert_allclose(found[:, 1], loss(-UTILITIES))
+
+
+def test_a_margin_may_be_a_whole_number_and_weights_keep_their_precision():
+    np.testing.assert_allclose(
+        soft_pair_loss(UTILITIES, np.ones(3), 1), soft_pair_loss(UTILITIES, np.ones(3), 1.0)
+    )
+    utility = torch.tensor([0.0, 0.0], dtype=torch.float64)
+    loss = unpaired_loss(
+        utility, torch.tensor([True, False]), torch.zeros(1, dtype=torch.float64),
+        desired_weight=1.1, undesired_weight=0.7,
+    )  # fmt: skip
+    np.testing.assert_allclose(loss.numpy(), [0.55, 0.35], rtol=1e-15)

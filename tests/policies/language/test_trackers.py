@@ -80,3 +80,8 @@ def test_a_buffer_keeps_the_last_successes_of_each_prompt():
         buffer = buffer.updated(1, rollout)
     assert buffer.draw(0, lambda num: 0) is None
     assert [buffer.draw(1, lambda num, at=at: at) for at in range(2)] == ["b", "c"]
+
+
+def test_a_buffer_without_room_is_refused():
+    with pytest.raises(ConfigError, match="room"):
+        ReplayBuffer.new(2, room=0)

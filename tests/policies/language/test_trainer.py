@@ -2,7 +2,11 @@
 
 import logging
 import math
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +35,12 @@ torch = pytest.importorskip("torch")
 from lm.tiny_models import tiny  # noqa: E402  # it needs torch
 
 SMALL = TrainerConfig(prompts=3, group_size=4, most_tokens=5, learning_rate=0.01)
+# For runs of several processes: an odd number of rows to an update.
+SHARED = replace(SMALL, prompts=3, group_size=3, updates=3)
+CLIMBS = {
+    "ours": GroupRelative(anchor=Anchor(strength=0.2, place="reward")),
+    "grpo": grpo(Anchor(strength=0.2, place="loss")),
+}
 METHODS = [GroupRelative(), grpo(), rloo(5), dr_grpo(5)]
 
 
@@ -246,3 +256,188 @@ def test_ratios_are_stopped_after_many_updates_on_one_batch():
     report = PolicyTrainer(tiny(), EvenBytes(), tight, config).step()
     assert report.clipped > 0.1
     assert report.effective == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_graders_nonsense_is_counted_as_its_failure():
+    question = Problem(prompt="?", demonstration="a", difficulty=1)
+    said = iter([None, {"correct": "yes"}, {"correct": 1.0}])
+    found = graded(lambda problem, response: next(said), correct, [question] * 3, ["a"] * 3)
+    assert found.failed == 2
+    np.testing.assert_array_equal(found.reward, [np.nan, np.nan, 1.0])
+
+
+def spied(trainer):
+    """The objective and the rows of every update from now on."""
+    seen, step = [], trainer._learner.step
+
+    def noting(rows, learning_rate):
+        seen.append((trainer._learner.objective, rows))
+        return step(rows, learning_rate)
+
+    trainer._learner.step = noting
+    return seen
+
+
+def test_an_anchor_in_the_reward_costs_the_log_ratio_and_hides_no_degenerate_group():
+    base, moved = tiny(), tiny()
+    moved = moved.with_parameters({n: 1.2 * v for n, v in moved.parameters.items()})
+    method = GroupRelative(anchor=Anchor(strength=0.5, place="reward"))
+    trainer = PolicyTrainer(base, EvenBytes(), method, SMALL, reward=lambda grades: 0.3)
+    trainer._learner.parameters = dict(moved.parameters)
+    seen = spied(trainer)
+    report = trainer.step()
+    ((objective, _),) = seen
+    rollouts = objective.rollouts
+    logs = [
+        (token_log_probs(model, rollouts, 1.0).detach().numpy() * rollouts.is_drawn).sum(axis=1)
+        for model in (moved, base)
+    ]
+    cost = 0.5 * (logs[0] - logs[1]).reshape(3, 4)
+    others = (cost.sum(axis=1, keepdims=True) - cost) / 3
+    found = [values[unit >= 0][0] for values, unit in zip(objective.advantage, objective.unit_of)]
+    np.testing.assert_allclose(found, (others - cost).ravel(), atol=1e-10)
+    assert report.degenerate == 1.0
+    assert report.divergence == pytest.approx((logs[0] - logs[1]).mean())
+
+
+@pytest.mark.parametrize("estimator", [None, "k2", "k3"])
+def test_an_anchor_in_the_loss_is_averaged_as_the_gain_is(estimator):
+    base, rollouts = tiny(), drawn()
+    method = grpo(Anchor(strength=0.3, place="loss", estimator=estimator))
+    credit = method.credit(
+        np.array([1.0, 0.0, 0.5, 0.0, 0.0, 1.0]), rollouts.prompt_of, np.ones(6, dtype=bool)
+    ).advantage
+    unit_of = np.where(rollouts.is_drawn, np.arange(6)[:, None], -1)
+    moved = base.with_parameters({n: 1.1 * v for n, v in base.parameters.items()})
+    reference = in_parts(base, rollouts, 1.0, 6)
+    found = PolicyObjective(
+        model=base, rollouts=rollouts, unit_of=unit_of, advantage=to_tokens(credit, unit_of),
+        scale=method.token_scale(unit_of, rollouts.prompt_of), surrogate=method.surrogate,
+        reference=reference, anchor=method.anchor,
+    ).log_prob(moved.parameters, np.arange(6)).item()  # fmt: skip
+    apart = (in_parts(moved, rollouts, 1.0, 6) - reference).numpy()
+    cost = 0.5 * apart**2 if estimator == "k2" else np.exp(-apart) - 1.0 + apart
+    rows = [credit[b] - 0.3 * cost[b][there].mean() for b, there in enumerate(rollouts.is_drawn)]
+    assert found == pytest.approx(np.mean(rows), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("place", "estimator"), [("reward", "k3"), ("reward", "k2"), ("loss", "k1")]
+)
+def test_an_estimator_that_would_not_be_heard_is_refused(place, estimator):
+    with pytest.raises(ConfigError, match="expected k1 in a reward"):
+        Anchor(strength=0.1, place=place, estimator=estimator)
+    with pytest.raises(ConfigError, match="away"):
+        Anchor(strength=-0.1, place=place)
+
+
+def test_groups_stay_together_in_an_update_where_shares_are_even():
+    config = replace(SMALL, prompts=4, updates=2)
+    method = grpo(Anchor(strength=0.1, place="loss"))  # which holds every row
+    trainer = PolicyTrainer(tiny(), EvenBytes(), method, config)
+    seen = spied(trainer)
+    trainer.step()
+    groups = [seen[0][0].rollouts.prompt_of[rows] for _, rows in seen]
+    for part in groups:
+        assert sorted(np.bincount(part, minlength=4)) == [0, 0, 4, 4]
+    assert sorted(np.concatenate(groups)) == sorted([0, 1, 2, 3] * 4)
+
+
+def test_rows_without_credit_are_not_read_and_change_nothing(monkeypatch):
+    def reward(grades):  # a group in which all fail, most often
+        return float(grades["correct"] > 0.55)
+
+    def run():
+        trainer = PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), SMALL, reward=reward)
+        seen = spied(trainer)
+        learnt, reports = after(3, trainer)
+        assert any(0.0 < report.degenerate < 1.0 for report in reports)
+        return learnt, sum(len(rows) for _, rows in seen)
+
+    few, num_few = run()
+    monkeypatch.setattr(PolicyTrainer, "_heard", lambda trainer, part, credit: part)
+    all_rows, num_all = run()
+    assert num_few < num_all == 36
+    assert_same(all_rows, few, atol=1e-10)
+
+
+def test_the_share_that_is_stopped_is_of_the_ratios_that_the_method_takes():
+    # Of whole responses, whose mean log-ratio moves less than their tokens' own.
+    config = replace(SMALL, updates=4, learning_rate=0.05)
+
+    def stopped(level):
+        tight = GroupRelative(surrogate=Surrogate(level=level, low=0.1, high=0.1))
+        return PolicyTrainer(tiny(), EvenBytes(), tight, config).step().clipped
+
+    trainer = PolicyTrainer(
+        tiny(), EvenBytes(), GroupRelative(surrogate=Surrogate(level="unit", low=0.1, high=0.1)),
+        config,
+    )  # fmt: skip
+    shares, seen = [], spied(trainer)
+    step = trainer._learner.step
+
+    def noting(rows, learning_rate):
+        objective = trainer._learner.objective
+        if objective.old is not None:
+            logp = in_parts(trainer.model, objective.rollouts, 1.0, 12).numpy()
+            part = [r for r in range(12) if objective.scale[r].any()]
+            count = total = 0
+            for r in part:
+                there = objective.unit_of[r] >= 0
+                ratio = np.exp((logp[r] - objective.old[r].numpy())[there].mean())
+                credit = objective.advantage[r][there][0]
+                is_stopped = ratio > 1.1 if credit > 0 else ratio < 0.9 and credit < 0
+                count, total = count + is_stopped * there.sum(), total + there.sum()
+            shares.append(count / total)
+        return step(rows, learning_rate)
+
+    trainer._learner.step = noting
+    report = trainer.step()
+    assert len(seen) == 4
+    assert report.clipped == pytest.approx(np.mean(shares))
+    assert stopped("token") != stopped("unit")
+
+
+def test_what_was_drawn_at_a_temperature_is_weighed_as_it_was_drawn():
+    config = replace(SMALL, temperature=0.6, updates=2)
+    trainer = PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), config)
+    seen = spied(trainer)
+    report = trainer.step()
+    assert report.effective == pytest.approx(1.0, abs=1e-9)
+    for objective, _ in seen:
+        drawn_here = objective.rollouts.is_drawn
+        np.testing.assert_allclose(objective.correction[drawn_here].numpy(), 1.0, atol=1e-9)
+
+
+def test_a_run_from_another_start_is_another_run(tmp_path):
+    PolicyTrainer(tiny(0), EvenBytes(), GroupRelative(), SMALL).save(tmp_path)
+    other = PolicyTrainer(tiny(1), EvenBytes(), GroupRelative(), SMALL)
+    with pytest.raises(ConfigError, match="another folder"):
+        other.restore(tmp_path)
+
+
+def test_a_group_of_one_has_no_mean_of_others_to_take_off():
+    alone = replace(SMALL, group_size=1)
+    with pytest.raises(ConfigError, match="2 or more"):
+        PolicyTrainer(tiny(), EvenBytes(), grpo(), alone)
+    assert PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), alone).step().degenerate == 1.0
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_climb_as_one(tmp_path):
+    folder = Path(__file__).parent
+    run = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+        str(folder / "two_climbers.py"), str(tmp_path),
+    ]  # fmt: skip
+    paths = os.pathsep.join([str(folder.parent.parent), *filter(None, sys.path)])
+    done = subprocess.run(
+        run, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name, method in CLIMBS.items():
+        whole, _ = after(3, PolicyTrainer(tiny(), EvenBytes(), method, SHARED))
+        first, second = (dict(np.load(tmp_path / f"{name}.{rank}.npz")) for rank in (0, 1))
+        assert_same(first, second, rtol=0, atol=0)
+        assert_same(whole, first, atol=1e-9)

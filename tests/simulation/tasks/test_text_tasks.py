@@ -145,3 +145,16 @@ def test_asking_first_is_always_right_and_costs_its_questions():
     assert TalkWorld(cares_for="price").step("hm").text == "what"
     with pytest.raises(ConfigError, match="cares_for"):
         TalkWorld(cares_for="taste")
+
+
+def test_of_several_named_cells_the_last_counts_and_a_single_cell_is_no_grid():
+    (problem,) = NameCell().draw(1, np.random.default_rng(0))
+    right = problem.demonstration
+    wrong = next(f"#{name}" for name in ("a1", "c3") if f"#{name}" != right)
+    assert NameCell().grade(problem, wrong + right)["correct"] == 1.0
+    assert NameCell().grade(problem, right + wrong)["correct"] == 0.0
+    (tall,) = NameCell(rows=20, columns=1).draw(1, np.random.default_rng(0))
+    assert NameCell(rows=20, columns=1).grade(tall, tall.demonstration)["correct"] == 1.0
+    for rows, columns in ((1, 1), (0, 3), (27, 1)):
+        with pytest.raises(ConfigError, match="cells"):
+            NameCell(rows=rows, columns=columns, near=0)

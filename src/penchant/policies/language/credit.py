@@ -27,8 +27,9 @@ STD_FLOOR = 1e-4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Credit:
-    """advantage: what each unit's tokens are weighted with. is_valid: whether the unit's group said
-    anything; a group of equal returns has advantage 0 and takes no part."""
+    """advantage: what each unit's tokens are weighted with. is_valid: whether the returns of the
+    unit's group differ. Where two or more are equal the advantage is 0; a unit on its own has
+    nothing to be compared with and keeps what its baseline leaves."""
 
     advantage: Float[Array, " U"]
     is_valid: Bool[Array, " U"]
@@ -100,6 +101,7 @@ def advantage(
     *,
     leave_one_out: bool = True,
     scale: Scale = "none",
+    ddof: int = 1,
 ) -> Credit:
     """A = (return - baseline) / scale, the baseline a mean over the group.
 
@@ -107,6 +109,7 @@ def advantage(
     included (GRPO, Shao et al. 2024), which shrinks the gradient by (G - 1) / G. scale: "none" (as
     Dr. GRPO, Liu et al. 2025), "group", each group's standard deviation + 1e-4 (as GRPO), which
     weighs very easy and very hard prompts up, or "batch", one for all. Either scale is biased.
+    Where nothing differs there is no deviation to divide by, and nothing is divided.
     """
     if leave_one_out:
         apart = returns - others_mean(returns, key, rollout_of, counted)
@@ -117,10 +120,9 @@ def advantage(
     alone = same & (_sums(returns, key, counted)[1] < 2)
     apart = np.where(same & ~alone, 0.0, apart)
     if scale == "group":
-        apart = apart / (group_deviation(returns, key, counted) + STD_FLOOR)
+        apart = apart / _spread(returns, key, counted, ddof)
     elif scale == "batch":
-        everyone = np.zeros(len(key), dtype=np.int64)
-        apart = apart / (group_deviation(apart, everyone, counted) + STD_FLOOR)
+        apart = apart / _spread(apart, np.zeros(len(key), dtype=np.int64), counted, ddof)
     return Credit(advantage=apart, is_valid=~same)
 
 
@@ -135,13 +137,14 @@ def hierarchical_advantage(
     """sum_k w_k A_k / sum_k w_k over nested groups, w_k = (k + 1)^exponent (HGPO).
 
     keys: from the widest group (k = 1) to the narrowest; -1 where a unit has none. A_k is the
-    return less the group's mean, the unit included. Levels at which the group is one unit, or all
-    of its returns are equal, are left out: by counting, since a float is never compared with 0.
+    return less the group's mean, the unit included; a scale's deviation is the population's.
+    Levels at which the group is one unit, or all of its returns are equal, are left out: by
+    counting, since a float is never compared with 0.
     """
     weight = (np.arange(1, len(keys) + 1) + 1.0) ** exponent
     total, weights = np.zeros(len(returns)), np.zeros(len(returns))
     for key, w in zip(keys, weight, strict=True):
-        level = advantage(returns, key, key, counted, leave_one_out=False, scale=scale)
+        level = advantage(returns, key, key, counted, leave_one_out=False, scale=scale, ddof=0)
         total += np.where(level.is_valid, w * level.advantage, 0.0)
         weights += w * level.is_valid
     known = weights > 0
@@ -174,6 +177,14 @@ def shrunk_baseline(
     bias = np.maximum(0.0, (mean - prior) ** 2 - noise)
     weight = np.where(k > 0, bias / (bias + noise), 0.0)
     return weight * mean + (1.0 - weight) * prior
+
+
+def _spread(
+    values: Float[Array, " U"], key: Int[Array, " U"], counted: Bool[Array, " U"], ddof: int
+) -> Float[Array, " U"]:
+    """What a scale divides by: 1 where nothing differs, lest the floor blow a lone return up."""
+    deviation = group_deviation(values, key, counted, ddof) + STD_FLOOR
+    return np.where(is_degenerate(values, key, counted), 1.0, deviation)
 
 
 def _sums(

@@ -72,9 +72,10 @@ class Pairs:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectConfig:
     """strength: beta, nats of utility a nat of log-ratio. loss: "logistic" (DPO, a likelihood),
-    "squared" (IPO), "hinge" (SLiC). mean: log-ratios a token. margin: asked of the winner, in
-    utility. anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO).
-    kinds: of people, each an adapter; low_rank: adapters, None trains the whole model (one kind).
+    "squared" (IPO), "hinge" (SLiC); the latter two take the likelier winner for sure. mean:
+    log-ratios a token. margin: asked of the likelier winner by the logistic loss, in utility.
+    anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO). kinds:
+    of people, each an adapter; low_rank: adapters, None trains the whole model (one kind).
     """
 
     strength: float = 0.1
@@ -88,6 +89,11 @@ class DirectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.margin != 0.0 and self.loss != "logistic":
+            raise ConfigError(
+                f"got margin={self.margin} with loss={self.loss!r}; expected none: the squared and "
+                "the hinge loss have a gap of their own to reach."
+            )
         if self.kinds > 1 and (self.low_rank is None or self.loss != "logistic"):
             raise ConfigError(
                 f"got kinds={self.kinds} with loss={self.loss!r} and low_rank={self.low_rank}; "
@@ -216,16 +222,14 @@ class _Mixture:
             logp, reference, is_scored, strength=config.strength, mean=config.mean
         )
         wins = torch.from_numpy(pairs.first_wins[rows]).to(worth)
+        # The likelier winner first: a margin, and losses that are no likelihood, take its side.
+        worth = torch.where((wins < 0.5)[:, None, None], worth.flip(1), worth)
         if config.loss == "logistic":
-            loss = soft_pair_loss(worth, wins, config.margin)
+            loss = soft_pair_loss(worth, torch.maximum(wins, 1.0 - wins), config.margin)
+        elif config.loss == "squared":
+            loss = squared_pair_loss(worth, config.strength)
         else:
-            # Losses that are no likelihood take a side: the likelier winner.
-            turned = torch.where((wins < 0.5)[:, None, None], worth.flip(1), worth)
-            loss = (
-                squared_pair_loss(turned, config.strength)
-                if config.loss == "squared"
-                else hinge_pair_loss(turned)
-            )
+            loss = hinge_pair_loss(worth)
         mean = torch.where(is_scored[..., None], logp, 0.0).sum(dim=2)
         mean = mean / is_scored.sum(dim=2)[..., None]
         better = torch.where((wins >= 0.5)[:, None], mean[:, 0], mean[:, 1])

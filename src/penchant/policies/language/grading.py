@@ -49,17 +49,18 @@ def graded(
     """Grade each response to its problem.
 
     A grader that raises is logged and counted, and its response has no reward; never 0, which
-    would be a verdict. Grades that are infinite are as missing as those that are None.
+    would be a verdict; neither has one whose grades are no numbers. Grades that are infinite are
+    as missing as those that are None.
     """
     found: list[dict[str, float]] = []
     failed = 0
     for problem, response in zip(problems, responses, strict=True):
         try:
-            said = grade(problem, response)
+            said = {n: float(g) for n, g in grade(problem, response).items() if g is not None}
         except Exception as error:  # a user's grader must not end a run of hours
             _LOG.warning("the grader raised %s: %s", type(error).__name__, error)
             said, failed = {}, failed + 1
-        found.append({n: float(g) for n, g in said.items() if g is not None and math.isfinite(g)})
+        found.append({n: g for n, g in said.items() if math.isfinite(g)})
     names = dict.fromkeys(name for grades in found for name in grades)
     return Grades(
         components={n: np.array([grades.get(n, math.nan) for grades in found]) for n in names},

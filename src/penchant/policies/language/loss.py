@@ -26,7 +26,8 @@ class Surrogate:
 
     level: one ratio for each token, or for all tokens of a unit (their geometric mean). form:
     "clipped" (PPO), "plain" (ratio times advantage), "truncated" (the ratio a bounded constant).
-    low, high: how far below and above 1 a ratio counts; worst: `ratio.clipped`.
+    low, high: how far below and above 1 a ratio counts ("truncated" knows no low); worst:
+    `ratio.clipped`, of no other form.
     """
 
     level: Level = "token"
@@ -40,6 +41,11 @@ class Surrogate:
             raise ConfigError(
                 f"got clipping bounds low={self.low} and high={self.high}; expected low between 0 "
                 "and 1 and high of 0 or more: ratios count from 1 - low to 1 + high."
+            )
+        if self.worst is not None and not (self.form == "clipped" and self.worst > 1.0 + self.high):
+            raise ConfigError(
+                f"got worst={self.worst} with form={self.form!r} and high={self.high}; expected "
+                "the clipped form and a ratio above 1 + high (3 is usual), or None."
             )
 
 
@@ -94,7 +100,10 @@ def divergence_loss(
 ) -> Float[Array, ""]:
     """sum scale weight k(log pi - log pi_other), token by token; see `divergence.py` for what its
     gradient is and is not."""
-    apart = divergence(logp, other, estimator)
+    xp = namespace(logp)
+    there = constant(scale, logp) != 0.0
+    # What does not count is taken out first: a gradient of 0 times infinity would be no number.
+    apart = divergence(xp.where(there, logp, 0.0), xp.where(there, other, 0.0), estimator)
     return aggregate(apart if weight is None else apart * constant(weight, logp), scale)
 
 

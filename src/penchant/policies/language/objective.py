@@ -59,7 +59,9 @@ class PolicyObjective:
             weight=mine(self.correction),
         )  # fmt: skip
         if self.anchor is not None and self.anchor.place == "loss":
-            apart = divergence_loss(logp, mine(self.reference), scale, self.anchor.estimator)
+            apart = divergence_loss(
+                logp, mine(self.reference), scale, self.anchor.estimator or "k3"
+            )
             loss = loss + self.anchor.strength * apart
         return -loss
 

@@ -74,7 +74,10 @@ def unpaired_loss(
     level = stop_gradient(usual)
     apart = utility - xp.where(level > 0.0, level, 0.0)
     desired = align(is_desired, utility)
-    weight = xp.where(desired, desired_weight, undesired_weight)
+    # Of two plain numbers torch would make single precision, whatever the utility's.
+    weight = undesired_weight + (desired_weight - undesired_weight) * xp.astype(
+        desired, utility.dtype
+    )
     return weight * sigmoid(xp.where(desired, -apart, apart))
 
 
@@ -89,6 +92,6 @@ def _gap(
     utilities: Float[Array, "B 2 *S"], margin: Float[Array, "#B"] | float = 0.0
 ) -> Float[Array, " B *S"]:
     apart = utilities[:, 0] - utilities[:, 1]
-    if isinstance(margin, float):
+    if isinstance(margin, int | float):
         return apart - margin
     return apart - align(margin, apart)

@@ -98,10 +98,13 @@ def is_clipped(
     advantage: Float[Array, "B T"],
     low: Float[Array, "#B #T"] | float = 0.2,
     high: Float[Array, "#B #T"] | float = 0.28,
+    worst: float | None = None,
 ) -> Bool[Array, "B T"]:
-    """Where `clipped` has no gradient: the ratio has gone as far as it may, the way A pushes it."""
+    """Where `clipped` has no gradient: the ratio has gone as far as it may, the way A pushes it;
+    or, with `worst`, so far the other way that A is not heard."""
     above = (ratio > 1.0 + high) & (advantage > 0.0)
-    return above | ((ratio < 1.0 - low) & (advantage < 0.0))
+    stopped = above | ((ratio < 1.0 - low) & (advantage < 0.0))
+    return stopped if worst is None else stopped | ((ratio > worst) & (advantage < 0.0))
 
 
 def truncated(

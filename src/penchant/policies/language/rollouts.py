@@ -23,7 +23,7 @@ class Rollouts:
 
     is_drawn: whether token t + 1 is the policy's. log_prob: of it under what it was truly drawn
     from (0 elsewhere). prompt_of: which prompt a row answers. has_ended: by its end token; the
-    others ran out of room. version: how many updates the weights had seen.
+    others ran out of room. version: of the weights, by how many steps they had been trained.
     """
 
     tokens: Tokens

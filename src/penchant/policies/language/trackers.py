@@ -115,6 +115,10 @@ class ReplayBuffer:
     kept: tuple[tuple[object, ...], ...]
     room: int = 8
 
+    def __post_init__(self) -> None:
+        if self.room < 1:
+            raise ConfigError(f"got room={self.room}; expected room for 1 success or more.")
+
     @classmethod
     def new(cls, num_prompts: int, room: int = 8) -> "ReplayBuffer":
         return cls(kept=((),) * num_prompts, room=room)

@@ -17,15 +17,17 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig
+from penchant.fitting.processes import number
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
+from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.credit import Credit
+from penchant.policies.language.credit import Credit, is_degenerate
 from penchant.policies.language.grading import Grader, Grades, Reward, correct, graded
 from penchant.policies.language.loss import to_tokens
 from penchant.policies.language.methods.group_relative import GroupRelative
 from penchant.policies.language.objective import PolicyObjective, in_parts
-from penchant.policies.language.ratio import importance_weight, is_clipped
+from penchant.policies.language.ratio import importance_weight, is_clipped, log_ratio
 from penchant.policies.language.rollouts import Rollouts, draw_rollouts
 from penchant.policies.language.trainer_state import load_state, save_state
 from penchant.simulation.tasks.task import TextTask
@@ -34,8 +36,9 @@ from penchant.simulation.tasks.task import TextTask
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:
     """prompts, group_size: problems of a step and responses to each. most_tokens: of a response.
-    updates: optimiser steps on one batch of rollouts, each on its share of the rows. learning_rate:
-    of Adam. learner: how a gradient is made and cut. seed: of problems, rollouts and order."""
+    updates: optimiser steps on one batch of rollouts, each on its share of the prompts, whose
+    rollouts stay together where the shares are even. learning_rate: of Adam. learner: how a
+    gradient is made and cut. seed: of problems, rollouts and order."""
 
     prompts: int = 16
     group_size: int = 8
@@ -61,7 +64,8 @@ class TrainerConfig:
 class StepReport:
     """What a step saw. reward: mean of the responses that have one, without an anchor's cost;
     failed: at how many the grader raised. components: their means. length: tokens a response;
-    ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike.
+    ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike
+    (without an anchor's cost).
     divergence: nats a response from the reference, by k1 (NaN without one). clipped: share of
     tokens whose ratio was stopped in the updates after the first. effective: effective share of
     tokens under the sampler's correction (NaN without it). tokens: drawn so far."""
@@ -84,7 +88,9 @@ class PolicyTrainer:
 
     grade: components of a response, the task's own by default. reward: one number of them, whether
     the answer is right by default. Rollouts without a reward stay out of their group and of the
-    update. An anchor's reference is the model as given. Raises `MissingExtraError` without torch.
+    update. An anchor's reference is the model as given. Under `torchrun` every process draws and
+    grades alike, so that a grader must say the same twice, and takes its share of each update.
+    Raises `MissingExtraError` without torch, `ConfigError` for a group of one whose mean it is.
     """
 
     def __init__(
@@ -103,10 +109,16 @@ class PolicyTrainer:
         self.task, self.method, self.reward = task, method, reward
         self.grade: Grader = grade or task.grade
         self.config = config or TrainerConfig()
+        if self.config.group_size == 1 and not method.leave_one_out:
+            raise ConfigError(
+                "got group_size=1 for a method that takes off the group's mean, itself included, "
+                "which leaves nothing to learn from; expected 2 or more responses to a prompt."
+            )
         self._given = model
         self._learner = LanguageLearner(model.parameters, _Nothing(), self.config.learner)
         self._problems = np.random.default_rng(self.config.seed)
-        self._draws = torch.Generator().manual_seed(self.config.seed)
+        device = next(iter(model.parameters.values())).device
+        self._draws = torch.Generator(device=device).manual_seed(self.config.seed)
         self._steps, self._tokens = 0, 0
 
     @property
@@ -127,21 +139,18 @@ class PolicyTrainer:
         grades = graded(
             self.grade, self.reward, [problems[p] for p in rollouts.prompt_of], rollouts.responses
         )
-        reference = None
-        if method.anchor is not None:
-            reference = self._log_probs(self._given, rollouts)
+        reference = None if method.anchor is None else self._log_probs(self._given, rollouts)
         apart = None if reference is None else _log_ratios(rollouts, reference)
-        earned = grades.reward
-        if method.anchor is not None and method.anchor.place == "reward" and apart is not None:
-            earned = earned - method.anchor.strength * apart
-        is_scored = np.isfinite(earned)
-        credit = method.credit(earned, rollouts.prompt_of, is_scored)
+        is_scored = np.isfinite(grades.reward)
+        credit = method.credit(grades.reward, rollouts.prompt_of, is_scored, apart)
         clipped, effective = self._update(rollouts, credit, is_scored, reference)
         self._steps, self._tokens = self._steps + 1, self._tokens + int(rollouts.lengths.sum())
-        return self._report(rollouts, grades, credit, is_scored, apart, clipped, effective)
+        return self._report(rollouts, grades, is_scored, apart, clipped, effective)
 
     def save(self, folder: Path) -> None:
-        """Replace the folder's state by this one."""
+        """Replace the folder's state by this one; of several processes the first does."""
+        if number() > 0:
+            return
         arrays = {f"learner.{name}": a for name, a in self._learner.state().items()}
         said = {
             "steps": self._steps,
@@ -168,7 +177,8 @@ class PolicyTrainer:
         return True
 
     def _of(self) -> str:
-        return f"{self.task!r}; {self.method!r}; {self.config!r}"
+        given = fingerprint([], self._given.parameters)
+        return f"{self.task!r}; {self.method!r}; {self.config!r}; from {given}"
 
     def _log_probs(self, model: LanguageModel, rollouts: Rollouts) -> Float[Array, "B T1"]:
         return in_parts(model, rollouts, self.config.temperature, self.config.learner.at_once)
@@ -181,7 +191,12 @@ class PolicyTrainer:
         reference: Float[Array, "B T1"] | None,
     ) -> tuple[float, float]:
         """The optimiser's steps on one batch; shares of stopped tokens and of effective weight."""
-        config, method, rows = self.config, self.method, np.flatnonzero(is_scored)
+        config, method = self.config, self.method
+        # Whole groups to an update where shares are even: its advantages then sum to zero, as the
+        # baseline meant them to.
+        place = self._problems.permutation(config.prompts)[rollouts.prompt_of]
+        rows = np.argsort(place, kind="stable")
+        rows = rows[is_scored[rows]]
         if not len(rows):
             return 0.0, math.nan
         own = np.arange(len(rollouts))[:, None]
@@ -193,7 +208,7 @@ class PolicyTrainer:
             correction = importance_weight(start, rollouts.log_prob, method.most_weight)
             effective = _effective_share(correction.cpu().numpy()[unit_of >= 0])
         stopped = []
-        parts = np.array_split(self._problems.permutation(rows), min(config.updates, len(rows)))
+        parts = np.array_split(rows, min(config.updates, len(rows)))
         for turn, part in enumerate(map(np.sort, parts)):
             scale = np.zeros(unit_of.shape)
             scale[part] = method.token_scale(unit_of[part], rollouts.prompt_of[part])
@@ -206,8 +221,16 @@ class PolicyTrainer:
             if turn:
                 stopped.append(self._stopped_share(objective, part))
             self._learner.objective = objective
-            self._learner.step(part, config.learning_rate)
+            self._learner.step(self._heard(part, credit), config.learning_rate)
         return float(np.mean(stopped)) if stopped else 0.0, effective
+
+    def _heard(self, part: Int[Array, " C"], credit: Credit) -> Int[Array, " _"]:
+        """The rows that have a gradient: those without credit count in the normaliser, which is
+        made, and are not read, unless an anchor in the loss holds them too."""
+        anchor = self.method.anchor
+        if anchor is not None and anchor.place == "loss":
+            return part
+        return part[credit.advantage[part] != 0.0]
 
     def _stopped_share(self, objective: PolicyObjective, part: Int[Array, " C"]) -> float:
         """Of the part's tokens, those whose ratio the bounds stop before its update."""
@@ -215,18 +238,16 @@ class PolicyTrainer:
         if surrogate.form != "clipped" or objective.old is None:
             return 0.0
         width = rows.is_drawn.shape[1]
-        ratio = (
-            (self._log_probs(self.model, rows) - objective.old[part, :width]).exp().cpu().numpy()
-        )
-        credit = objective.advantage[part, :width]
-        found = is_clipped(ratio, credit, surrogate.low, surrogate.high)
-        return float(found[objective.unit_of[part, :width] >= 0].mean())
+        now, old = self._log_probs(self.model, rows), objective.old[part, :width]
+        unit_of, credit = objective.unit_of[part, :width], objective.advantage[part, :width]
+        apart = log_ratio(now.cpu().numpy(), old.cpu().numpy(), unit_of, surrogate.level)
+        found = is_clipped(np.exp(apart), credit, surrogate.low, surrogate.high, surrogate.worst)
+        return float(found[unit_of >= 0].mean())
 
     def _report(
         self,
         rollouts: Rollouts,
         grades: Grades,
-        credit: Credit,
         is_scored: Bool[Array, " B"],
         apart: Float[Array, " B"] | None,
         clipped: float,
@@ -234,7 +255,8 @@ class PolicyTrainer:
     ) -> StepReport:
         reward = grades.reward[is_scored]
         groups = np.unique(rollouts.prompt_of[is_scored])
-        alive = np.unique(rollouts.prompt_of[credit.is_valid])
+        group = np.where(is_scored, rollouts.prompt_of, -1)
+        alive = np.unique(group[~is_degenerate(grades.reward, group, is_scored)])
         return StepReport(
             step=self._steps,
             reward=float(reward.mean()) if len(reward) else math.nan,

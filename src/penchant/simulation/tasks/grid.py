@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -17,8 +18,8 @@ class NameCell:
 
     A cell is colour, shape and size. The meant cell is the only one of its kind; `near` others
     differ from it in one letter, so that reading half of the description is not enough. Components:
-    correct (a cell may be named several times: the first counts), distance (1 less the share of the
-    grid's steps between the named cell and the meant one; 0 for what is no cell).
+    correct (of several named cells the last counts), distance (1 less the share of the grid's steps
+    between the named cell and the meant one; 0 for what is no cell).
     """
 
     rows: int = 3
@@ -26,6 +27,11 @@ class NameCell:
     near: int = 3
 
     def __post_init__(self) -> None:
+        if not (1 <= self.rows <= len(ascii_lowercase) and self.rows * self.columns > 1):
+            raise ConfigError(
+                f"got {self.rows} rows and {self.columns} columns; expected two cells or more, and "
+                f"up to {len(ascii_lowercase)} rows, which are named by letters."
+            )
         if not 0 <= self.near < self.rows * self.columns:
             raise ConfigError(
                 f"got near={self.near} in {self.rows} x {self.columns} cells; expected fewer near-"
@@ -54,7 +60,7 @@ class NameCell:
         )
 
     def _name(self, at: int) -> str:
-        return f"{'abcdefghijkl'[at // self.columns]}{at % self.columns + 1}"
+        return f"{ascii_lowercase[at // self.columns]}{at % self.columns + 1}"
 
     def grade(self, problem: Problem, response: str) -> Mapping[str, float]:
         names = [self._name(at) for at in range(self.rows * self.columns)]

@@ -19,15 +19,28 @@ from penchant.policies.language.loss import Surrogate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anchor:
-    """A divergence from a frozen reference. strength: nats of reward a nat of divergence.
+    """A divergence from a frozen reference. strength: units of reward a nat of divergence.
 
-    place: "reward", the summed log-ratio off each response's reward (its gradient is that of the
-    divergence), or "loss", `estimator` token by token (see `divergence.py` for what that is).
+    place: "reward", the summed log-ratio (k1) off each response's reward, whose gradient is that of
+    the divergence; or "loss", `estimator` token by token ("k2" or "k3"; None is k3, GRPO's; see
+    `divergence.py` for what that is).
     """
 
     strength: float
     place: Literal["reward", "loss"]
-    estimator: Estimator = "k3"
+    estimator: Estimator | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength < 0.0:
+            raise ConfigError(
+                f"got strength={self.strength}; expected 0 or more, or the policy would be driven "
+                "away from its reference."
+            )
+        if self.estimator not in ((None, "k1") if self.place == "reward" else (None, "k2", "k3")):
+            raise ConfigError(
+                f"got estimator={self.estimator!r} in the {self.place}; expected k1 in a reward, "
+                "and k2 or k3 in a loss, where the gradient of k1 is zero on average."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,9 +67,18 @@ class GroupRelative:
             )
 
     def credit(
-        self, reward: Float[Array, " B"], group: Int[Array, " B"], is_scored: Bool[Array, " B"]
+        self,
+        reward: Float[Array, " B"],
+        group: Int[Array, " B"],
+        is_scored: Bool[Array, " B"],
+        log_ratio: Float[Array, " B"] | None = None,
     ) -> Credit:
-        """The advantage of each rollout among those of its group that have a reward."""
+        """The advantage of each rollout among those of its group that have a reward.
+
+        log_ratio: log pi - log pi_reference of each response, which an anchor in the reward costs.
+        """
+        if self.anchor is not None and self.anchor.place == "reward" and log_ratio is not None:
+            reward = reward - self.anchor.strength * log_ratio
         key = np.where(is_scored, group, -1)
         given = np.where(is_scored, reward, 0.0)
         found = advantage(
