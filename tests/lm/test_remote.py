@@ -10,7 +10,7 @@ import pytest
 from penchant.beliefs.codec import from_plain, to_plain
 from penchant.data.records import Records
 from penchant.encoders.text_embedding import EndpointEmbedding
-from penchant.errors import ConfigError, EndpointError
+from penchant.errors import ConfigError, DataError, EndpointError
 from penchant.lm.remote import Endpoint, embeddings
 
 
@@ -136,6 +136,52 @@ def test_a_saved_model_names_no_key_and_gets_one_for_the_users_own_server_alone(
     assert loaded.headers()["Authorization"] == "Bearer secret"
 
 
+@pytest.mark.parametrize("length", [3, 10_000])
+def test_an_answer_that_breaks_off_is_asked_for_again(server, length):
+    whole = json.dumps({"data": [{"index": 0, "embedding": [1.0]}]})
+    server.plans = [(200, {"Content-Length": str(length)}, whole)]
+    assert embeddings(at(server), ["a"], sleep=lambda _: None).tolist() == [numbers("a")]
+
+
+def test_too_few_or_uneven_embeddings_are_told_with_their_numbers(server):
+    for data, words in (
+        ([{"index": 0, "embedding": [1.0, 2.0]}], r"1 embeddings of \[2\] numbers for 2 texts"),
+        ([{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0, 2.0]}],
+         r"2 embeddings of \[1, 2\] numbers for 2 texts"),
+    ):  # fmt: skip
+        server.plans = [(200, {}, json.dumps({"data": data}))]
+        with pytest.raises(EndpointError, match=words):
+            embeddings(at(server), ["a", "b"])
+
+
+def test_a_model_that_changed_behind_its_name_is_not_mixed_with_what_was_kept(server, tmp_path):
+    embedding = EndpointEmbedding(endpoint=at(server), cache=str(tmp_path))
+    embedding.embed(pairs(["yes", "no"]))
+    server.plans = [(200, {}, json.dumps({"data": [
+        {"index": k, "embedding": [1.0, 2.0]} for k in range(2)]}))]  # fmt: skip
+    with pytest.raises(DataError, match="2 numbers for some texts and 3 for others"):
+        embedding.embed(pairs(["yes", "no", "perhaps", "never"]))
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "sec\u00fcret", "sec\u2019ret"])
+def test_a_key_that_cannot_be_sent_is_said_without_telling_it(server, monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ConfigError, match="MY_KEY holds characters") as told:
+        embeddings(at(server, key_variable="MY_KEY"), ["a"])
+    assert "sec" not in str(told.value)
+    monkeypatch.setenv("MY_KEY", "secret\n")
+    embeddings(at(server, key_variable="MY_KEY"), ["a"])
+    assert server.seen[-1][1]["Authorization"] == "Bearer secret"
+
+
+def test_no_proxy_hears_what_is_for_this_machine(server, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert embeddings(at(server, retries=0), ["a"]).tolist() == [numbers("a")]
+
+
 def test_no_server_is_said_after_the_last_try(server):
     gone = at(server, retries=1)
     server.shutdown()
@@ -145,9 +191,13 @@ def test_no_server_is_said_after_the_last_try(server):
 
 
 def test_settings_that_cannot_be_are_refused():
-    for url in ("localhost:80", "ftp://x/v1", "http://x/v1?key=1", ""):
+    for url in ("localhost:80", "ftp://x/v1", "http://x/v1?key=1", "", "http://x:y/v1",
+                "http://[::1/v1", "http://x/v 1", "http://x/v1#a"):  # fmt: skip
         with pytest.raises(ConfigError, match="got the address"):
             Endpoint(url=url, model="m")
+    with pytest.raises(ConfigError, match="with a name or password") as told:
+        Endpoint(url="https://me:secret@x/v1", model="m")
+    assert "secret" not in str(told.value)
     with pytest.raises(ConfigError, match="batch_size=0"):
         Endpoint(url="http://x/v1", model="m", batch_size=0)
 

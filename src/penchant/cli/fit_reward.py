@@ -136,8 +136,7 @@ def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
     if wanted.language_model:
         from penchant.encoders.language_states import LanguageStates
 
-        folder = Path(wanted.language_model)
-        model = str(folder.resolve()) if folder.is_dir() else wanted.language_model
+        model = _place(wanted.language_model)
         return LanguageStates(model=model, text=text, prompt=prompt, cache=cache)
     if wanted.endpoint:
         from penchant.lm.remote import Endpoint
@@ -149,8 +148,14 @@ def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
     has_column = "embedding" in records.options.column_names and not wanted.embedder
     if wanted.embedding or has_column:
         return EmbeddingColumn(column=wanted.embedding or "embedding", text=text)
-    model = wanted.embedder or DEFAULT_EMBEDDER
+    model = _place(wanted.embedder) or DEFAULT_EMBEDDER
     return TextEmbedding(model=model, text=text, prompt=prompt, cache=cache)
+
+
+def _place(model: str) -> str:
+    """A folder's whole path, so that a saved model finds it from elsewhere; any other name as it
+    is."""
+    return str(Path(model).resolve()) if model and Path(model).is_dir() else model
 
 
 def cache_folder() -> Path:
@@ -168,6 +173,7 @@ def fit_reward(
     """Read, fit, save, and say what was found."""
     from penchant.cli.fit import fit_document
     from penchant.cli.reading import keep_description, read_file
+    from penchant.encoders.text_embedding import told_shortly
 
     data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json)
     records = data.records
@@ -182,7 +188,7 @@ def fit_reward(
         model.fit(records)
     summary = model.summary()
     document = fit_document(summary, "reward")
-    document["embedding"] = str(model.embedding)
+    document["embedding"] = told_shortly(model.embedding)
     if remarks:
         document["tuning"] = list(remarks)
     if out is not None:
@@ -229,8 +235,7 @@ def _tuned(
     from penchant.encoders.language_states import LanguageStates
     from penchant.fitting.language_reward import LanguageRewardConfig
     from penchant.fitting.processes import joined
-    from penchant.models.reward_scorer import OWN_MODEL
-    from penchant.models.tuned_language_model import Tuning, tune_language_model
+    from penchant.models.tuned_language_model import OWN_MODEL, Tuning, tune_language_model
 
     tuning = Tuning(
         reward=LanguageRewardConfig(trained=wanted.tune, seed=wanted.seed), seed=wanted.seed

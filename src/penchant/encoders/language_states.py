@@ -5,7 +5,7 @@ Legend: T texts, E numbers of a state.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from penchant.encoders.text import Embeddings, embed_once, model_identity
 from penchant.encoders.text_embedding import ReadTexts
+from penchant.errors import BeliefError, ConfigError
 from penchant.lm.folder import load_language_model
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.states import read_states, text_rows
@@ -29,15 +30,48 @@ class LanguageStates(ReadTexts):
     model's own chat template has it, where it has one. Of a text longer than the window the end is
     read. States are those of a frozen model: read once, kept in `cache` by the content of the
     model's files and of the text.
+
+    content: by which a folder's files are known again (`settled`); no other model is then read with
+    in its place, wherever it lies. Empty: whatever is there.
     """
 
     model: str
+    content: str = ""
 
     @property
     def reader(self) -> str:
-        return self.model
+        return Path(self.model).name if Path(self.model).is_absolute() else self.model
+
+    def settled(self) -> "LanguageStates":
+        """The same, knowing the model's files by their content."""
+        return replace(self, content=self.content or model_identity(self.model))
+
+    def found_from(self, folder: Path) -> "LanguageStates":
+        """The same, with its model where it is now: in the folder of a saved belief, beside it, or
+        where it was at the fit.
+
+        Raises `BeliefError` where those files are in none of these places.
+        """
+        if not self.content.startswith("sha256:"):
+            return self
+        name = Path(self.model).name
+        for place in (folder / name, folder.resolve().parent / name, Path(self.model)):
+            if place.is_dir() and model_identity(str(place)) == self.content:
+                return replace(self, model=str(place.resolve()))
+        raise BeliefError(
+            f"the language model {name!r} whose states this reward model stands on is not there, "
+            f"or its files have changed; expected the very files of the fit in {folder / name}, "
+            f"beside {folder}, or in {self.model}. Put its folder into one of these places, or fit "
+            "again."
+        )
 
     def read(self, prompts: Sequence[str], texts: Sequence[str]) -> Embeddings:
+        if self.content and model_identity(self.model) != self.content:
+            raise ConfigError(
+                f"the language model {self.model} is not the one of the fit: its files have "
+                "changed, or are gone; expected the very same, since other states give other "
+                "rewards. Put it back, or fit again."
+            )
         cache = None if self.cache is None else Path(self.cache)
         both = [json.dumps([p, t]) for p, t in zip(prompts, texts, strict=True)]
         reader = f"states of {model_identity(self.model)}"

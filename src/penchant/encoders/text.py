@@ -19,7 +19,7 @@ from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, distinct_texts
-from penchant.errors import ConfigError, MissingExtraError
+from penchant.errors import ConfigError, DataError, MissingExtraError
 from penchant.numerics.arrays import Array
 
 # Texts in, one line of numbers for each out.
@@ -162,6 +162,13 @@ def embed_once(
     finally:
         store.close()
     known = [found[key] for key in keys]
+    widths = {len(each[0]) for each in known if each}
+    if len(widths) > 1:
+        raise DataError(
+            f"{model} gave {min(widths)} numbers for some texts and {max(widths)} for others; "
+            "expected one length. Another model seems to stand behind the name since some were "
+            f"kept in {cache}: give it another name, or delete that folder."
+        )
     return Embeddings(
         vectors=np.array([each[0] for each in known if each], dtype=np.float64),
         is_cut=np.array([each[1] for each in known if each], dtype=bool),
@@ -240,14 +247,17 @@ def _loaded(place: str, identity: str) -> Any:
 
 def model_identity(name: str) -> str:
     """The SHA-256 of a model's files where they lie in a folder, so that two models that are both
-    called ./model are two, and one that moved is one; else the name."""
+    called ./model are two, and one that moved is one; else the name. Cards (.md) and hidden files
+    say nothing of it."""
     folder = Path(location(name))
     if not folder.is_dir():
         return name
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        seen = path.stat()
         part = path.relative_to(folder).as_posix()
+        if path.suffix == ".md" or any(each.startswith(".") for each in part.split("/")):
+            continue
+        seen = path.stat()
         whole.update(f"{part}\0{_digest(path, seen.st_size, seen.st_mtime_ns)}\0".encode())
     return f"sha256:{whole.hexdigest()}"
 

@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from penchant.data.columns import combine_codes, is_text, one_chunk, to_codes
 from penchant.data.records import Records
-from penchant.encoders.embedding import Embedded, distinct_texts, text_notes
+from penchant.encoders.embedding import Embedded, Embedding, distinct_texts, text_notes
 from penchant.encoders.text import Embeddings, SentenceModel, embed_once
 from penchant.errors import DataError
 from penchant.lm import remote
@@ -52,8 +52,12 @@ class ReadTexts:
 
     @property
     def reader(self) -> str:
-        """Who reads, in a word for notes."""
+        """Who reads, in a word for notes; no place of this machine."""
         raise NotImplementedError
+
+    def settled(self) -> "ReadTexts":
+        """The same, knowing which model it is by more than its name, where there is more."""
+        return self
 
     def read(self, prompts: Sequence[str], texts: Sequence[str]) -> Embeddings:
         """The numbers of each text after its prompt (empty: none)."""
@@ -114,7 +118,7 @@ class TextEmbedding(ReadTexts):
 
     @property
     def reader(self) -> str:
-        return self.model
+        return Path(self.model).name if Path(self.model).is_absolute() else self.model
 
     def read(self, prompts: Sequence[str], texts: Sequence[str]) -> Embeddings:
         whole = [prompted(p, t) for p, t in zip(prompts, texts, strict=True)]
@@ -144,6 +148,13 @@ class EndpointEmbedding(ReadTexts):
             whole, lambda part: remote.embeddings(asked, part), f"{asked.url} {asked.model}", cache,
             at_once=asked.batch_size * asked.parallel,
         )  # fmt: skip
+
+
+def told_shortly(embedding: Embedding) -> str:
+    """What reads texts, for documents that travel: no folder of this machine is named."""
+    if not isinstance(embedding, ReadTexts):
+        return str(embedding)
+    return f"{type(embedding).__name__}({embedding.reader!r})"
 
 
 def with_plain_texts(records: Records, column: str) -> Records:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import numpy as np
 from jaxtyping import Float
@@ -45,11 +46,12 @@ class Endpoint:
     wait: float = 1.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        parts = _address(self.url)
+        if parts.username is not None or parts.password is not None:
+            # Not repeated: the address is saved with a model, and shown.
             raise ConfigError(
-                f"got the address {self.url!r}; expected one of a server, up to and with the "
-                "version, such as http://localhost:8000/v1."
+                f"got an address of {parts.hostname} with a name or password in it; expected one "
+                "without. Put the key into the environment (OPENAI_API_KEY)."
             )
         if min(self.batch_size, self.parallel, self.retries + 1) < 1 or not self.timeout > 0:
             raise ConfigError(
@@ -67,9 +69,15 @@ class Endpoint:
             "/"
         ):
             name = "OPENAI_API_KEY"
-        key = os.environ.get(name) if name else None
+        # Keys read from files end with a line.
+        key = os.environ.get(name, "").strip() if name else ""
         if not key:
             return said
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                f"{name} holds characters that no key has (line ends, letters beyond ASCII); "
+                "expected one line of plain characters. Set it again."
+            )
         parts = urlsplit(self.url)
         if parts.scheme == "http" and parts.hostname not in _OURSELVES:
             raise ConfigError(
@@ -105,8 +113,11 @@ def asked(
 ) -> Any:
     """The answer to a POST as JSON, tried again where the trouble may pass.
 
-    No redirection is followed: the key is for this server. Raises `EndpointError`.
+    No redirection is followed, and no proxy asked for this machine's own servers: the key is for
+    this server. Raises `EndpointError`.
     """
+    is_ours = urlsplit(endpoint.url).hostname in _OURSELVES
+    opener = build_opener(_NoRedirect, *([ProxyHandler({})] if is_ours else []))
     request = Request(
         f"{endpoint.url.rstrip('/')}/{path}", data=json.dumps(document).encode(),
         headers=endpoint.headers(),
@@ -115,7 +126,7 @@ def asked(
     for trial in range(endpoint.retries + 1):
         hint = None
         try:
-            with build_opener(_NoRedirect).open(request, timeout=endpoint.timeout) as answer:
+            with opener.open(request, timeout=endpoint.timeout) as answer:
                 return json.loads(answer.read())
         except HTTPError as error:
             trouble, hint = _said(error), error.headers.get("Retry-After")
@@ -125,7 +136,8 @@ def asked(
                     "Expected an answer; look at the address, the model's name and the key (in the "
                     "environment as OPENAI_API_KEY, OPENAI_BASE_URL being this address)."
                 ) from error
-        except (URLError, TimeoutError, ConnectionError, ValueError) as error:
+        except (URLError, TimeoutError, ConnectionError, HTTPException, ValueError) as error:
+            # An answer that breaks off or is no HTTP may be whole the next time.
             trouble = str(error) or type(error).__name__
         if trial < endpoint.retries:
             sleep(_pause(endpoint.wait, trial, hint))
@@ -146,8 +158,14 @@ def _embedded(
     said = asked(endpoint, "embeddings", document, sleep)
     try:
         numbered = {int(each["index"]): each["embedding"] for each in said["data"]}
+        widths = {len(each) for each in numbered.values()}
+        if set(numbered) != set(range(len(texts))) or len(widths) != 1 or 0 in widths:
+            raise EndpointError(
+                f"{endpoint.url} answered {len(numbered)} embeddings of {sorted(widths)} numbers "
+                f"for {len(texts)} texts; expected one for each text, all of one length."
+            )
         found = np.array([numbered[place] for place in range(len(texts))], dtype=np.float32)
-        is_whole = found.ndim == 2 and len(numbered) == len(texts) and np.isfinite(found).all()
+        is_whole = found.ndim == 2 and np.isfinite(found).all()
     except (KeyError, TypeError, ValueError) as error:
         raise EndpointError(
             f"{endpoint.url} answered {str(said)[:200]!r}; expected `data`, a list with an index "
@@ -155,10 +173,25 @@ def _embedded(
         ) from error
     if not is_whole:
         raise EndpointError(
-            f"{endpoint.url} answered {len(numbered)} embeddings of shape {found.shape[1:]} for "
-            f"{len(texts)} texts, or numbers that are not finite; expected a line of numbers each."
+            f"{endpoint.url} answered numbers that are not finite, or lists of lists; expected a "
+            "line of numbers for each text."
         )
     return found
+
+
+def _address(url: str) -> SplitResult:
+    """The parts of a server's address. Raises `ConfigError` where it is none."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half a bracket
+        is_one = False
+    if not is_one or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ConfigError(
+            f"got the address {url!r}; expected one of a server, up to and with the version, such "
+            "as http://localhost:8000/v1."
+        )
+    return parts
 
 
 def _pause(wait: float, trial: int, hint: str | None) -> float:

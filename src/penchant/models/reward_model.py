@@ -15,6 +15,7 @@ from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
 from penchant.encoders.reward import RewardEncoder, pair_outcomes, read_pairs
+from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.fitting.channel_head import joint_channels
@@ -205,8 +206,11 @@ class RewardModel(Estimator):
                 )
             weight = weight * given
         won = pair_outcomes(data)
+        embedding = self.embedding
+        if isinstance(embedding, ReadTexts):
+            embedding = embedding.settled()
         settings = HeadSettings(
-            embedding=self.embedding, attributes=tuple(self.attributes), group_by=self.group_by,
+            embedding=embedding, attributes=tuple(self.attributes), group_by=self.group_by,
             has_ties=self.ties is not None and bool((won == 2).any()),
             # Where the winner always stands first, that is how the file is written.
             has_position=len(np.unique(won[(won == 0) | (won == 1)])) > 1,

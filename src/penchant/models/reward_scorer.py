@@ -25,9 +25,6 @@ from penchant.numerics.arrays import Array, sigmoid
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
 
-# The folder, within that of a saved model, of a language model that was tuned for it.
-OWN_MODEL = "language_model"
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Texts:
@@ -122,18 +119,20 @@ class RewardScorer:
         cls, folder: str | Path, history: Records | None = None, cache: str | Path | None = None
     ) -> "RewardScorer":
         """The scorer of a saved model; `cache`: a folder for embeddings, in place of the model's.
-        A language model in the folder itself is read there, wherever the folder went.
+        A language model is looked for in the folder itself, beside it, and where it was.
 
-        Raises `BeliefError` for a folder that is missing, damaged or no reward model's.
+        Raises `BeliefError` for a folder that is missing, damaged or no reward model's, and where
+        its language model is in none of these places or has changed.
         """
-        scorer = cls.of(Belief.load(folder), history)
-        embedding = scorer.encoder.embedding
-        own = Path(folder) / OWN_MODEL
-        if isinstance(embedding, LanguageStates) and own.is_dir():
-            embedding = replace(embedding, model=str(own))
-        if cache is not None and isinstance(embedding, ReadTexts):
-            embedding = replace(embedding, cache=str(cache))
-        return replace(scorer, encoder=replace(scorer.encoder, embedding=embedding))
+        belief = Belief.load(folder)
+        if isinstance(belief.encoder, RewardEncoder):
+            embedding = belief.encoder.embedding
+            if isinstance(embedding, LanguageStates):
+                embedding = embedding.found_from(Path(folder))
+            if cache is not None and isinstance(embedding, ReadTexts):
+                embedding = replace(embedding, cache=str(cache))
+            belief = replace(belief, encoder=replace(belief.encoder, embedding=embedding))
+        return cls.of(belief, history)
 
     def score(self, asked: Texts) -> Scores:
         """The reward of each text. Raises `DataError` where a text or embedding is missing."""

@@ -1,16 +1,18 @@
 """A language model tuned to judgements, before a reward model stands on its states.
 
-Half of the menus (sets of texts) tune it, the others are left for the reward model: states that
-have seen an answer foretell it too well, and a head, its probabilities and its report would all be
-too sure.
+Half of the answers tune it, the others are left for the reward model: states that have seen an
+answer foretell it too well, and a head, its probabilities and its report would all be too sure. No
+prompt stands on both sides where prompts allow it, else no text, else no set of texts (and the
+remarks count what is shared).
 
-Legend: B observations.
+Legend: B observations, T distinct texts.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from penchant.data.columns import to_floats
 from penchant.data.records import Records
@@ -22,15 +24,21 @@ from penchant.fitting.processes import number
 from penchant.fitting.sgd import TrainConfig, hold_out
 from penchant.lm.folder import load_language_model, save_language_model
 from penchant.lm.states import text_rows
-from penchant.models.reward_head import HeadSettings, Lessons
+from penchant.models.reward_head import HeadSettings, Lessons, prompt_codes
+from penchant.numerics.arrays import Array
 
+# The folder, within that of a saved reward model, of a language model that was tuned for it.
+OWN_MODEL = "language_model"
 # Of the answers that tune, those by which it is seen when to stop.
 _LOOKED_AT = 0.1
+# Whole groups (prompts, connected texts) are shared out where there are so many and none holds more
+# than this share of the answers: else a side could be left with hardly any.
+_ENOUGH_GROUPS, _LARGEST = 20, 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuning:
-    """reward: what is trained, and how. share: of the menus that tune.
+    """reward: what is trained, and how. share: of the groups of answers that tune.
     training: stops early where a tenth of them gains no more."""
 
     reward: LanguageRewardConfig = field(default_factory=LanguageRewardConfig)
@@ -65,7 +73,7 @@ def tune_language_model(
     *, group_by: str = "person", checkpoint: Path | None = None,
 ) -> Tuned:  # fmt: skip
     """Tune the model that `states` names, with a head that is then thrown away, on a share of the
-    menus, and write it into `folder`.
+    answers, and write it into `folder`.
 
     Of several processes the first one writes. Raises as `fit_language_reward` and
     `load_language_model` do, and `ConfigError` for a share that leaves nothing on a side.
@@ -81,10 +89,11 @@ def tune_language_model(
             embedding=states, attributes=(), has_ties=False, has_position=False, group_by=group_by
         ),
     )  # fmt: skip
-    menus = lessons.menus()
-    left, mine = hold_out(menus, tuning.share, tuning.seed)
-    looked_at = mine[hold_out(menus[mine], _LOOKED_AT, tuning.seed)[1]]
-    batch = lessons.batch(np.zeros((len(told.of_option), 0)), np.isin(np.arange(len(menus)), mine))
+    groups = _groups(lessons)
+    left, mine = hold_out(groups, tuning.share, tuning.seed)
+    looked_at = mine[hold_out(groups[mine], _LOOKED_AT, tuning.seed)[1]]
+    tunes = np.isin(np.arange(len(groups)), mine)
+    batch = lessons.batch(np.zeros((len(told.of_option), 0)), tunes)
     row = np.concatenate([block.row for block in batch.blocks])
     model = load_language_model(states.model)
     rows, _ = text_rows(model, told.prompts, told.texts)
@@ -101,6 +110,13 @@ def tune_language_model(
         f"{len(looked_at)} that were only looked at. Everything else here is learnt and judged on "
         f"the other {len(left)}."
     ]
+    met = int((lessons.touches(_shown(lessons, tunes)) & ~tunes).sum())
+    if met:
+        remarks.append(
+            f"The texts hang together too much to be parted: {met} of the {len(left)} answers left "
+            "show a text that the tuning has read in others. Of texts to come the report may be "
+            "too favourable."
+        )
     if done.best == 0:
         remarks.append(
             "The tuning gained nothing: the model is as it was. Try another learning rate, or more "
@@ -110,3 +126,39 @@ def tune_language_model(
         model=str(folder.resolve()), text=states.text, prompt=states.prompt, cache=states.cache
     )
     return Tuned(states=tuned, left=records.take(left), remarks=tuple(remarks))
+
+
+def _groups(lessons: Lessons) -> Int[Array, " B"]:
+    """A number for each observation: those of one stay on one side of the tuning.
+
+    States that have been tuned on a text are no longer those of a text to come. So prompts and
+    texts that observations connect stay together; where they all hang together only the texts, and
+    where these do too, those who judged the same set of texts.
+    """
+    everyone = np.ones(len(lessons.records), dtype=bool)
+    first = lessons.embedded.of_option[lessons.records.offsets[:-1]]
+    texts = lessons.connected(everyone)[first]
+    prompt = prompt_codes(lessons.records, getattr(lessons.settings.embedding, "prompt", None))
+    for groups in (_joined(texts, prompt), texts):
+        held = np.bincount(groups)
+        if (held > 0).sum() >= _ENOUGH_GROUPS and held.max() <= _LARGEST * len(groups):
+            return groups
+    return lessons.menus()
+
+
+def _joined(one: Int[Array, " B"], other: Int[Array, " B"]) -> Int[Array, " B"]:
+    """Groups of observations that either of two groupings holds together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size = int(one.max(initial=0)) + 1
+    whole = size + int(other.max(initial=0)) + 1
+    edges = coo_array((np.ones(len(one)), (one, size + other)), shape=(whole, whole))
+    return connected_components(edges, directed=False)[1].astype(np.int64)[one]
+
+
+def _shown(lessons: Lessons, rows: Bool[Array, " B"]) -> Bool[Array, " T"]:
+    """Which texts these observations show."""
+    shown = np.zeros(len(lessons.embedded.texts), dtype=bool)
+    shown[lessons.embedded.of_option[np.repeat(rows, lessons.records.menu_sizes)]] = True
+    return shown

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from penchant.encoders.text_embedding import told_shortly
 from penchant.errors import ConfigError, DataError, PenchantError
 from penchant.models.reward_scorer import RewardScorer
 from penchant.serving.hosts import is_ip, is_loopback
@@ -74,7 +75,7 @@ class ScorerServer(ThreadingHTTPServer):
         encoder = self.scorer.encoder
         return {
             "serves": "rewards of texts",
-            "embedding": str(encoder.embedding),
+            "embedding": told_shortly(encoder.embedding),
             "dimensions": len(encoder.weights),
             "attributes": list(encoder.attributes),
             "people": len(self.scorer.people),
