@@ -1,5 +1,7 @@
 """Menus told by name become the numbers they stand for, whichever way they are coded."""
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +70,20 @@ def test_a_word_that_looks_like_a_number_is_a_word():
     mixed = Menu({}, ("a", "b"), ({"p": 1.0}, {"p": "2"}))
     columns.extend(mixed, 99)
     assert ("p", "") in columns.columns
+
+
+def test_names_that_each_option_has_for_itself_take_no_memory():
+    columns = NamedColumns()
+    columns.extend(Menu({}, ("a",), ({"p": 1.0},)), 99)
+    features = [{"p": 2.0} | {f"{k}-{j}": 3.0 for j in range(40)} for k in range(300)]
+    menu = Menu({"user": "417"}, tuple(map(str, range(300))), tuple(features))
+    tracemalloc.start()
+    coded = columns.code(menu)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # All 12,000 names beside all options would be 29 MB.
+    assert peak < 1_000_000
+    assert coded.values.tolist() == [[1.0, 2.0]] * 300
+    assert np.allclose(coded.unknown, 2 * (1 + 2**2 + 40 * 3**2) - (1 + 2**2))
+    # What menus have in common is what is known of their names.
+    assert coded.key == columns.code(Menu({"user": "418"}, menu.ids, menu.features)).key

@@ -169,3 +169,37 @@ def test_whatever_numbers_a_service_takes_probabilities_stay_probabilities(is_bi
         assert (found > 0).all()
         assert np.isclose(found.sum(), 1.0)
         online.learn(menu, data.draw(st.integers(0, 2)), data.draw(rewards))
+
+
+@pytest.mark.parametrize("prior_precision", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("forgetting", [0.5, 0.99, 1.0])
+@pytest.mark.parametrize("is_binary", [False, True])
+def test_a_million_times_a_million_ends_neither_learning_nor_deciding(
+    prior_precision, forgetting, is_binary
+):
+    rng = np.random.default_rng(3)
+    config = OnlineNamedConfig(
+        prior_precision=prior_precision, forgetting=forgetting, is_binary=is_binary
+    )
+    online, sizes = OnlineNamed.empty(config), np.array([1e6, -1e6, 1e-3, 1.0, 3e5, 0.0])
+    for _ in range(60):
+        p, q, hour = rng.choice(sizes, 3).tolist()
+        menu = Menu({"hour": hour}, ("a", "b"), ({"p": p}, {"p": q}))
+        online.learn(menu, int(rng.integers(2)), float(rng.integers(2)))
+        for rule in RULES:
+            found = NamedPolicy(rule=rule).probabilities(online.belief(), menu)
+            assert np.isclose(found.sum(), 1.0)
+    held = online.weights
+    assert np.isclose(held.size[0], np.square(held.root[0]).sum())
+
+
+def test_what_was_too_unequal_to_be_forgotten_is_learnt_over():
+    online = OnlineNamed.empty(OnlineNamedConfig(prior_precision=1e-6, forgetting=0.5))
+    huge = Menu({"hour": 1e6}, ("a",), ({"p": 1e6},))
+    for _ in range(3):
+        online.learn(huge, 0, 1.0)
+    plain = Menu({"hour": 0.5}, ("a",), ({"p": 0.3},))
+    for _ in range(100):
+        online.learn(plain, 0, 2.0)
+    mean, _ = online.belief().moments(plain)
+    assert np.isclose(mean[0], 2.0, atol=1e-3)

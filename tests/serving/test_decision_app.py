@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import sqlite3
+import subprocess
 import threading
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 pytest.importorskip("msgspec")
 
 from penchant.errors import ConfigError
+from penchant.serving import administration
 from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.keys import Keyring, add_key, remove_key
@@ -153,6 +155,11 @@ async def test_a_corrected_feedback_counts_as_corrected(call):
     assert await call("POST", f"{path}/corrections", fixed) == (200, {"corrected": True})
     learn(call)
     assert not call.app.service._live["default"].belief.mean.any()
+    # A client that sends once more what it had sent is told that it was there.
+    again = {"event_id": "e", "kind": "reward", "value": 1.0}
+    assert (await call("POST", "/v1/feedback", again))[1]["duplicate"]
+    learn(call)
+    assert not call.app.service._live["default"].belief.mean.any()
 
 
 @with_app
@@ -192,7 +199,10 @@ async def test_an_apprentice_shows_what_stands_first_and_learns(call):
     "bad",
     [{"rule": "magic"}, {"rule": "greedy", "parameters": {"width": 1}}, {"floor": 2},
      {"colour": "red"}, {"learning": {"noise": -1}}, {"learning": {"nose": 1}},
-     {"learning": {"forgetting": 0}}, {"parameters": {"width": -1}}, [], "x", b"nonsense"],
+     {"learning": {"forgetting": 0}}, {"parameters": {"width": -1}}, [], "x", b"nonsense",
+     {"learning": {"noise": 1e308}}, {"learning": {"prior_precision": 1e-320}},
+     {"learning": {"prior_precision": 1e308}}, {"learning": {"forgetting": 1e-320}},
+     {"parameters": {"width": 1e308}}, {"rule": "softmax", "parameters": {"temperature": 1e-320}}],
 )  # fmt: skip
 def test_models_that_cannot_be_are_refused(tmp_path, bad):
     @with_app
@@ -211,6 +221,10 @@ async def test_bodies_are_bounded_in_size_form_and_number(call):
     assert (await call("POST", "/v1/rank", b"{}", content_type="text/plain"))[0] == 415
     assert (await call("POST", "/v1/rank", b"{}", content_length="-1"))[0] == 413
     assert (await call("POST", "/v1/rank", b"[" * 100_000))[0] == 400
+    bomb = b'{"event_id":"e","feedback_id":"f","value":' + b"[" * 50_000
+    assert (await call("POST", "/v1/feedback", bomb))[0] == 400
+    assert (await call("POST", "/v1/people/ann/corrections", bomb))[0] == 400
+    assert (await call("PUT", "/v1/models/m", b'{"a":' * 50_000))[0] == 400
     many = {"options": [{"id": str(k)} for k in range(100_000)]}
     assert (await call("POST", "/v1/rank", many))[0] in (400, 413)
     whole = json.dumps({"event_id": "e", **MENU}).encode()
@@ -347,6 +361,56 @@ def test_a_removed_key_opens_nothing_after_a_refresh(tmp_path, keys):
             assert (await admin("GET", "/v1/models"))[0] == 401
 
     asyncio.run(run())
+
+
+def test_a_removed_key_opens_nothing_though_a_model_cannot_be_read(tmp_path, keys):
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")) as call:
+            admin = Caller(call.app, keys["one/admin"])
+            store = EventStore(tmp_path / "log.db")
+            store.execute("INSERT INTO models VALUES ('one', 'm', '{\"rule\": \"later\"}', 0)")
+            new = Caller(call.app, add_key(store, "new", "admin", "three"))
+            remove_key(store, "admin", "one")
+            with pytest.raises(ConfigError, match="later"):
+                call.app.service.refresh()
+            assert (await admin("POST", "/v1/rank", MENU))[0] == 401
+            # Others are served on, and new ones begin.
+            assert (await Caller(call.app, keys["one/app"])("POST", "/v1/rank", MENU))[0] == 200
+            assert (await new("POST", "/v1/rank", MENU))[0] == 200
+            store.close()
+
+    asyncio.run(run())
+
+
+@with_app
+async def test_a_change_that_was_made_is_not_called_unmade(call):
+    call.app.service.refresh = _fails
+    assert (await call("PUT", "/v1/models/m", {}))[0] == 200
+    assert (await call("POST", "/v1/models/m/promote"))[1] == {"live": "m"}
+
+
+def _fails():
+    raise sqlite3.OperationalError("database is locked")
+
+
+@with_app
+async def test_a_report_holds_up_no_erasure(call):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(command, **settings):
+        began.set()
+        assert go_on.wait(20)
+        raise subprocess.TimeoutExpired(command, settings["timeout"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(administration.subprocess, "run", slow)
+        await call("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
+        report = asyncio.create_task(call("GET", "/v1/report"))
+        await asyncio.to_thread(began.wait, 20)
+        assert await call("DELETE", "/v1/people/ann") == (200, {"erased": 1})
+        assert not report.done()
+        go_on.set()
+        assert (await report)[0] == 503
 
 
 def test_keys_are_kept_as_digests_alone(tmp_path, keys):

@@ -12,6 +12,7 @@ pytest.importorskip("msgspec")
 
 from penchant.errors import BeliefError
 from penchant.serving import learner as learning
+from penchant.serving import publication
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Joined
 from penchant.serving.learner import Learner, only_one, refit
@@ -249,3 +250,58 @@ def test_readers_see_the_old_belief_or_the_new_and_nothing_between(store, tmp_pa
     assert seen
     assert set(seen) == {whole.learnt.rounds}
     assert [each.name for each in tmp_path.glob("m.*")] == ["m.safetensors"]
+
+
+def test_the_only_person_of_a_tenant_leaves_no_belief_behind(store, learner):
+    learner.step()
+    for person in ("ann", "bob"):
+        store.erase_person("t", person)
+    # Feedback that waits for its rank is nobody's.
+    store.execute("DELETE FROM entries")
+    learner.step()
+    after = current(store)
+    assert after.position.epoch == 2
+    assert after.learnt.rounds == 0
+    assert not after.learnt.coder.columns
+
+
+def test_what_an_older_copy_of_the_log_does_not_hold_is_unlearnt(tmp_path):
+    path = tmp_path / "log.db"
+    whole = log(path, range(54))
+    Learner(store=whole, folder=belief_folder(path)).step()
+    known = current(whole).learnt.rounds
+    whole.close()
+    path.unlink()
+    older = log(path, range(20))
+    Learner(store=older, folder=belief_folder(path)).step()
+    found = current(older)
+    assert 0 < found.learnt.rounds < known
+    same(found.learnt, refit(older, "t", CONFIG, 20).learnt)
+    older.close()
+
+
+def test_the_learner_sweeps_what_a_reader_kept_in_the_write_ahead_log(store, learner):
+    wal = store.path.with_name("log.db-wal")
+    learner.step()
+    assert not wal.stat().st_size
+    reader = EventStore(store.path)
+    with reader.reading():
+        reader.position("t")
+        store.erase_person("t", "ann")
+        learner.step()
+        assert wal.stat().st_size
+    learner.step()
+    assert not wal.stat().st_size
+    reader.close()
+
+
+@pytest.mark.parametrize("change", [{"format": 0}, {"config": '{"colour": "red"}'}])
+def test_a_belief_of_another_version_is_made_anew_from_the_log(store, learner, monkeypatch, change):
+    monkeypatch.setattr(publication.json, "dumps", lambda told, **more: dumps(told | change))
+    dumps = json.JSONEncoder().encode
+    learner.step()
+    monkeypatch.undo()
+    with pytest.raises(BeliefError):
+        current(store)
+    Learner(store=store, folder=belief_folder(store.path)).step()
+    same(current(store).learnt, refit(store, "t", CONFIG, 54).learnt)

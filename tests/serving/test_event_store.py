@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -287,3 +288,34 @@ def test_callers_of_a_failed_transaction_are_told_and_later_ones_are_served(tmp_
         commit.append(Entry("t", "big", "", RANK, None, b'"' + b"x" * 300_000 + b'"'))
     assert commit.append(rank("a")).is_new
     commit.close()
+
+
+def test_whoever_is_erased_while_somebody_reads_is_gone_once_the_log_is_swept(tmp_path):
+    path = tmp_path / "log.db"
+    store, reader, writer = (EventStore(path) for _ in range(3))
+    store.append([rank("a", "ann", asked={"secret": "ann likes figs"}), rank("b", "bob")])
+
+    def content():
+        return b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+    with reader.reading():
+        reader.position("t")
+        began = time.monotonic()
+        assert store.erase_person("t", "ann") == 1
+        # Nobody who writes waits for a reader.
+        assert writer.append([rank("c")])[0].is_new
+        assert time.monotonic() - began < 5
+        assert b"figs" in content()
+        assert not store.sweep()
+    assert store.sweep()
+    assert b"figs" not in content()
+    # A patient writer still waits for another one.
+    assert store.fetch("PRAGMA busy_timeout") == [(10_000,)]
+    for each in (store, reader, writer):
+        each.close()
+
+
+def test_a_tenant_whose_last_entry_was_erased_is_still_one(store):
+    store.append([rank("a", "ann")])
+    store.erase_person("t", "ann")
+    assert store.tenants() == ["t"]

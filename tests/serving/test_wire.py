@@ -60,6 +60,8 @@ def test_any_body_is_a_request_or_refused_with_a_reason(body):
         ({"options": [{"id": "a", "features": {"p": 1e7}}]}, "1000000"),
         ({"context": {"p": {"q": 1}}}, "context"),
         ({"context": {"p": None}}, "context"),
+        ({"context": {"": 1}}, "empty name"),
+        ({"options": [{"id": "a", "features": {"": 1}}]}, "empty name"),
         ({"optins": []}, "optins"),
         ({"context": {f"c{k}": 1 for k in range(100)},
           "options": [{"id": "a", "features": {f"f{k}": 1 for k in range(100)}}]}, "pairs"),
@@ -87,6 +89,7 @@ def test_an_event_without_a_name_gets_one_of_its_own():
         ("reward", "much", "reward"), ("reward", None, "reward"), ("rating", 1e300, "1000000"),
         ("pick", 3, "pick"), ("ranking", [], "ranking"), ("ranking", ["a", "a"], "twice"),
         ("edit", {"before": "x"}, "after"), ("text", "x" * 100_001, "too long"),
+        ("edit", {"after": "x" * 60_000, "before": "x" * 60_000}, "too long"),
         ("shrug", 1, "kind"),
     ],
 )  # fmt: skip
@@ -99,7 +102,8 @@ def test_values_of_another_kind_are_refused(kind, value, reason):
 @pytest.mark.parametrize(
     ("kind", "value"),
     [("reward", 1), ("rating", 4.5), ("pick", "a"), ("pick", None), ("ranking", ["b", "a"]),
-     ("edit", {"after": "new", "before": "old"}), ("edit", "new"), ("text", "why")],
+     ("edit", {"after": "new", "before": "old"}), ("edit", {"after": ""}), ("edit", "new"),
+     ("text", "why"), ("text", "")],
 )  # fmt: skip
 def test_the_content_of_a_feedback_without_a_name_is_its_name(kind, value):
     plain = {"event_id": "e", "kind": kind, "value": value}

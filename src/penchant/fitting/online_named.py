@@ -3,7 +3,7 @@
 Legend: D columns.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,8 +42,9 @@ class OnlineNamedConfig:
 class OnlineNamed:
     """The normal posterior of the weights of named features (`OnlineLinear`, one for all options).
 
-    Rewards in the same order give the same bits. left_out: how often a pair of names found no
-    column.
+    Where forgetting has no root in floating point, as after entries of 1e12 beside ones of 1,
+    precision <- f precision alone: the prior's part is left out for that reward. Rewards in the
+    same order give the same bits. left_out: how often a pair of names found no column.
     """
 
     config: OnlineNamedConfig
@@ -90,7 +91,15 @@ class OnlineNamed:
         coded = self.coder.code(alone)
         x = np.zeros(self.weights.mean.shape[1])
         x[coded.columns] = coded.values[0]
-        self.weights.learn(0, x, reward, 1.0)
+        held, kept = self.weights, self.config.forgetting
+        try:
+            held.learn(0, x, reward, 1.0)
+        except np.linalg.LinAlgError:
+            # Directions known so unequally well that their precision has no root in floating point:
+            # all of them fade alike, without a part of the prior, until it has one again.
+            held.root /= np.sqrt(kept)
+            held.size /= kept
+            replace(held, forgetting=1.0).learn(0, x, reward, 1.0)
 
     def belief(self) -> NamedWeights:
         """What is known now, as a value that later rewards do not change."""

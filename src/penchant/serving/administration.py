@@ -10,14 +10,16 @@ from typing import Any
 
 import msgspec
 
-from penchant.errors import DataError
 from penchant.serving.decision_model import model_config
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
 from penchant.serving.publication import belief_file, belief_folder, published
-from penchant.serving.wire import Correction, Limits, checked_value, feedback_body
+from penchant.serving.wire import Limits, checked_value, correction, feedback_body
+
+# Seconds.
+_LONGEST_REPORT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,14 @@ class Route:
 
 
 class Administration:
-    """Slow requests, one at a time, on a connection of their own."""
+    """Slow requests, one at a time, on a connection of their own; a report, which takes seconds,
+    holds up only other reports."""
 
     def __init__(self, database: Path, limits: Limits) -> None:
         self._store = EventStore(database, for_reading=True)
         self._folder = belief_folder(database)
         self._limits = limits
-        self._turn = threading.Lock()
+        self._turn, self._reporting = threading.Lock(), threading.Lock()
         self._routes: dict[tuple[str, str], tuple[Act, str, bool]] = {
             ("GET", "people/*"): (self._person, "read", False),
             ("DELETE", "people/*"): (self._erase, "change", False),
@@ -74,8 +77,10 @@ class Administration:
         return None
 
     def _in_turn(self, act: Act) -> Act:
+        turn = self._reporting if act == self._report else self._turn
+
         def acted(tenant: str, names: Sequence[str], body: bytes) -> Said:
-            with self._turn:
+            with turn:
                 return act(tenant, names, body)
 
         return acted
@@ -98,10 +103,7 @@ class Administration:
         return Said(200, {"erased": gone}) if gone else _nobody(names[0])
 
     def _correct(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        try:
-            asked = msgspec.json.decode(body, type=Correction)
-        except msgspec.MsgspecError as error:
-            raise DataError(f"the body cannot be used: {error}.") from error
+        asked = correction(body)
         kept = self._store.fetch(
             "SELECT f.kind, f.body FROM entries f JOIN entries e ON e.tenant = f.tenant AND "
             "e.event_id = f.event_id AND e.entry_id = '' WHERE f.tenant = ? AND f.event_id = ? AND "
@@ -147,9 +149,14 @@ class Administration:
     def _report(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
         # Seconds of work: beside this process, not in a thread that shares its interpreter.
         command = [sys.executable, "-m", "penchant.serving.decision_report"]
-        done = subprocess.run(
-            [*command, str(self._store.path), tenant], capture_output=True, check=True
-        )
+        try:
+            done = subprocess.run(
+                [*command, str(self._store.path), tenant], capture_output=True, check=True,
+                timeout=_LONGEST_REPORT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            told = f"the report took more than {_LONGEST_REPORT:.0f} seconds and was given up."
+            return Said(503, {"error": told})
         return Said(200, msgspec.json.decode(done.stdout))
 
 

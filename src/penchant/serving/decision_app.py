@@ -81,11 +81,14 @@ class DecisionApp:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(_REFRESH)
-            try:
-                await asyncio.to_thread(self.service.refresh)
-            except (sqlite3.Error, OSError, PenchantError) as error:
-                # What was read before goes on serving.
-                _log.warning("%s: %s", type(error).__name__, error)
+            await self._refresh_once()
+
+    async def _refresh_once(self) -> None:
+        try:
+            await asyncio.to_thread(self.service.refresh)
+        except (sqlite3.Error, OSError, PenchantError) as error:
+            # What was read before goes on serving.
+            _log.warning("%s: %s", type(error).__name__, error)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -149,7 +152,8 @@ class DecisionApp:
         body = await self._body(headers, receive) if route.has_body else b""
         said: Said = await asyncio.to_thread(route.act, principal.tenant, route.names, body)
         if route.right == "change":
-            await asyncio.to_thread(self.service.refresh)
+            # Whatever comes of it, the change itself was made.
+            await self._refresh_once()
         return said.status, encode(said.document), _JSON
 
     def _principal(self, headers: dict[bytes, bytes]) -> Principal:
@@ -179,7 +183,8 @@ class DecisionApp:
         self._allowance[principal.key_id] = left - 1.0, now
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        if headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json":
             raise _Refusal(415, "expected Content-Type: application/json.")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self.limits.body:

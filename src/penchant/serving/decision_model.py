@@ -27,6 +27,9 @@ _RULES: dict[str, Any] = {
     "greedy": Greedy,
 }  # fmt: skip
 _MOST_COLUMNS = 1024
+# Features may be a million, so that products of two are 1e12: beyond these, squares of sums of them
+# leave what numbers can hold.
+_BETWEEN = {"prior_precision": (1e-6, 1e6), "noise": (1e-6, 1e6), "forgetting": (0.5, 1.0)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,10 @@ class ModelConfig:
                 f"most_columns is {self.learning.most_columns}; expected up to {_MOST_COLUMNS}: a "
                 "reward takes most_columns^2 operations."
             )
+        for name, (low, high) in _BETWEEN.items():
+            given = getattr(self.learning, name)
+            if not low <= given <= high:
+                raise ConfigError(f"{name} is {given}; expected {low:g} to {high:g}.")
         OnlineNamed.empty(self.learning)
 
     def policy(self) -> NamedPolicy | FirstPolicy:
@@ -70,6 +77,9 @@ class ModelConfig:
                 f"the rule {self.rule} has no {', '.join(unknown)}; expected "
                 f"{' or '.join(known) or 'no parameters'}."
             )
+        for name, given in self.parameters.items():
+            if not (given == 0 or 1e-9 <= given <= 1e9):
+                raise ConfigError(f"{name} is {given}; expected 0, or 1e-9 to 1e9.")
         return kind(**self.parameters)
 
     def as_json(self) -> str:

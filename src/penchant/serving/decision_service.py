@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from penchant.beliefs.named_weights import NamedWeights
 from penchant.encoders.named import Menu
-from penchant.errors import BeliefError
+from penchant.errors import BeliefError, PenchantError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy, drawn
 from penchant.serving.decision_model import ModelConfig
@@ -76,13 +77,20 @@ class DecisionService:
         )
 
     def refresh(self) -> None:
-        """Keys, models and beliefs as they are now."""
+        """Keys, models and beliefs as they are now. Raises `sqlite3.Error`, `OSError` or
+        `PenchantError` where some model or belief cannot be read; what decided before goes on."""
         with self._refreshing:
-            keys = Keyring(self._control)
+            keys, trouble = Keyring(self._control), None
             for tenant in {DEFAULT_TENANT, *keys.tenants}:
-                self._live[tenant] = self._current(tenant)
-            # A key opens nothing before there is something to decide by.
-            self.keys = keys
+                try:
+                    self._live[tenant] = self._current(tenant)
+                except (sqlite3.Error, OSError, PenchantError) as error:
+                    trouble = error
+            # A key opens nothing before there is something to decide by; one that was removed opens
+            # nothing whatever else went wrong.
+            self.keys = keys.of(self._live)
+            if trouble is not None:
+                raise trouble
 
     def _current(self, tenant: str) -> _Live:
         models = models_of(self._control, tenant)
@@ -133,7 +141,8 @@ class DecisionService:
         receipt = await self._durable(
             Entry(tenant, kept.event_id, kept.entry_id, kept.kind, None, kept.body)
         )
-        if not receipt.is_same:
+        # Content that is its own name was said before, also where it was corrected since.
+        if not receipt.is_same and kept.is_named:
             raise ConflictError(
                 f"this feedback_id of event {kept.event_id!r:.100} said something else before; "
                 "expected a new feedback_id for something new."

@@ -5,6 +5,7 @@ and feedback alike. A feedback is joined with its rank when both are there, in w
 came.
 """
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -19,6 +20,7 @@ VERSION = 1
 RANK = "rank"
 # Seconds to wait for another process that writes.
 _PATIENCE = 10.0
+_PATIENCE_TO_SWEEP = 0.1
 # Beyond so many bytes a look at every page takes longer than a start should.
 _CHECKED_AT_START = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -51,7 +53,8 @@ _INSERT = (
 )
 # Of one moment: another process may be making the tables.
 _WHOSE = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
-_LAST = "SELECT coalesce(max(seq), 0) FROM entries"
+# The last number that was given, which an erasure does not take back.
+_LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
 # From one tenant to the next by the index, whatever lies between.
 _TENANTS = """
 WITH RECURSIVE each (name) AS (
@@ -169,6 +172,9 @@ class EventStore:
             )
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
+        # macOS calls what is in the drive's cache synchronised, but for these.
+        run("PRAGMA fullfsync = ON")
+        run("PRAGMA checkpoint_fullfsync = ON")
         # What somebody asked to be erased does not linger in freed pages.
         run("PRAGMA secure_delete = ON")
         if version == 0:
@@ -249,13 +255,15 @@ class EventStore:
         )[0][0])  # fmt: skip
 
     def tenants(self) -> list[str]:
-        """Whoever has entries."""
-        return [name for (name,) in self.fetch(_TENANTS)]
+        """Whoever has entries, or had some that were erased."""
+        had = self.fetch("SELECT tenant FROM epochs")
+        return sorted({name for (name,) in [*self.fetch(_TENANTS), *had]})
 
     def erase_person(self, tenant: str, person: str) -> int:
         """Their ranks and all feedback to these are gone, from the file too; how many entries.
 
-        The next epoch begins: whatever was learnt from the log is learnt anew.
+        The next epoch begins: whatever was learnt from the log is learnt anew. What the write-ahead
+        log still has of them is gone once `sweep` was possible, which is tried here.
         """
         with self.transaction():
             gone = self._connection.execute(
@@ -265,9 +273,22 @@ class EventStore:
             ).rowcount
             if gone:
                 self._next_epoch(tenant)
-        # Until the write-ahead log is taken over and emptied the old pages are still in it.
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # The erasure itself is durable, whatever becomes of this; the learner tries again.
+        with contextlib.suppress(sqlite3.Error):
+            self.sweep()
         return gone
+
+    def sweep(self) -> bool:
+        """Takes the write-ahead log over into the file and empties it: until then old pages are
+        still in it. Whether that was possible; it is not while somebody reads an older moment."""
+        run = self._connection.execute
+        # Writers wait as long as this does.
+        run(f"PRAGMA busy_timeout = {1000 * _PATIENCE_TO_SWEEP:.0f}")
+        try:
+            (is_busy, _, _) = run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            run(f"PRAGMA busy_timeout = {1000 * _PATIENCE:.0f}")
+        return not is_busy
 
     def correct(self, tenant: str, event_id: str, entry_id: str, body: bytes) -> bool:
         """Put another body in place of a feedback's; whether there was one."""
@@ -363,5 +384,5 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} is damaged or no database ({error}); expected a log that penchant wrote. Nothing "
         f"was changed. Take the last good copy, or save what can be read: `sqlite3 {path} .recover "
-        "| sqlite3 mended.db`."
+        f"| sqlite3 mended.db`; {path}.beliefs was learnt from another log then: delete it."
     )

@@ -5,6 +5,7 @@ import hmac
 import secrets
 import sqlite3
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 
 from penchant.errors import ConfigError
@@ -57,6 +58,12 @@ class Keyring:
     def tenants(self) -> set[str]:
         """Whoever has a key."""
         return {held.principal.tenant for held in self._held.values()}
+
+    def of(self, tenants: Container[str]) -> "Keyring":
+        """The keys of some tenants alone."""
+        chosen = Keyring.__new__(Keyring)
+        chosen._held = {i: h for i, h in self._held.items() if h.principal.tenant in tenants}
+        return chosen
 
     def principal(self, authorization: bytes) -> Principal | None:
         """Whose `Authorization: Bearer KEY` it is; None where it is nobody's."""

@@ -88,6 +88,8 @@ class Learner:
     store: EventStore
     folder: Path
     _students: dict[tuple[str, str], Student] = field(default_factory=dict)
+    # Whether the write-ahead log may have what was erased.
+    _is_swept: bool = False
 
     def step(self) -> bool:
         """Reads a part of what is new and publishes; whether there is more."""
@@ -95,6 +97,8 @@ class Learner:
         for tenant in self.store.tenants():
             for name, config in models_of(self.store, tenant).configs.items():
                 is_behind |= self._follow(tenant, name, config)
+        if not self._is_swept:
+            self._is_swept = self.store.sweep()
         return is_behind
 
     def _follow(self, tenant: str, name: str, config: ModelConfig) -> bool:
@@ -102,9 +106,11 @@ class Learner:
         student = self._students.get((tenant, name)) or _resumed(file, config)
         with self.store.reading():
             now = self.store.position(tenant)
-            if student.position.epoch != now.epoch:
-                # Somebody was erased or corrected: what they taught is unlearnt by learning anew.
+            if student.position.epoch != now.epoch or student.position.seq > now.seq:
+                # Somebody was erased or corrected, or an older copy of the log was put in place:
+                # what is not in it is unlearnt by learning anew.
                 student = Student.beginner(config, now.epoch)
+                self._is_swept = False
             known = student.num_taught
             student.read(self.store, tenant, min(now.seq, student.position.seq + _AT_ONCE))
         self._students[tenant, name] = student

@@ -6,11 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from penchant.errors import BeliefError
+from penchant.errors import BeliefError, ConfigError
 from penchant.fitting.online_named import OnlineNamed
 from penchant.numerics.arrays import Array
 from penchant.serving.decision_model import ModelConfig, model_config
 from penchant.serving.event_store import Position
+
+# One more whenever the same log would give other beliefs: those of before are then learnt anew.
+_FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +46,7 @@ def publish(file: Path, said: Publication) -> None:
     told = json.dumps({
         "config": said.config.as_json(), "epoch": said.position.epoch, "seq": said.position.seq,
         "columns": said.learnt.coder.columns, "left_out": said.learnt.left_out,
-        "unusable": said.unusable,
+        "unusable": said.unusable, "format": _FORMAT,
     })  # fmt: skip
     content = save(arrays, metadata={"told": told, "digest": _digest(told, arrays)})
     # One process learns at a time, so that one name is enough.
@@ -62,7 +65,8 @@ def publish(file: Path, said: Publication) -> None:
 
 
 def published(file: Path) -> Publication | None:
-    """The belief in a file, None where none is. Raises `BeliefError` for a damaged one."""
+    """The belief in a file, None where none is. Raises `BeliefError` for a damaged one, or one of
+    another version of penchant."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -78,7 +82,12 @@ def published(file: Path) -> Publication | None:
     if metadata.get("digest") != _digest(told, arrays):
         raise _damaged(file, "its content is not what was written")
     plain = json.loads(told)
-    config = model_config(plain["config"])
+    if plain.get("format") != _FORMAT:
+        raise _damaged(file, f"of format {plain.get('format')}, this penchant writes {_FORMAT}")
+    try:
+        config = model_config(plain["config"])
+    except ConfigError as error:
+        raise _damaged(file, str(error)) from error
     columns = tuple((feature, about) for feature, about in plain["columns"])
     learnt = OnlineNamed.from_arrays(config.learning, columns, arrays, plain["left_out"])
     return Publication(

@@ -100,6 +100,7 @@ _VALUE: dict[str, Any] = {
 }  # fmt: skip
 _rank = msgspec.json.Decoder(RankRequest)
 _feedback = msgspec.json.Decoder(FeedbackRequest)
+_correction = msgspec.json.Decoder(Correction)
 encode = msgspec.json.encode
 
 
@@ -111,6 +112,8 @@ def rank_request(body: bytes, limits: Limits) -> RankRequest:
         raise DataError(f"{len(options):,} options came; expected up to {limits.options:,}.")
     if len({option.id for option in options}) < len(options):
         raise DataError("two options have the same id; expected an id of its own each.")
+    if "" in asked.context or any("" in option.features for option in options):
+        raise DataError("a feature has an empty name; expected a name that tells what it is.")
     if asked.slots > len(options):
         raise DataError(
             f"slots is {asked.slots}, but {len(options)} options came; expected no more slots."
@@ -151,6 +154,11 @@ class Kept:
     kind: str
     body: bytes
 
+    @property
+    def is_named(self) -> bool:
+        """Whether whoever sent it named it; otherwise its content is its name."""
+        return self.entry_id.startswith("id:")
+
 
 def feedback_request(body: bytes, limits: Limits) -> Kept:
     """A feedback. Raises `DataError` for what is none, or beyond a limit."""
@@ -164,6 +172,12 @@ def feedback_request(body: bytes, limits: Limits) -> Kept:
     return Kept(said.event_id, entry_id, said.kind, kept)
 
 
+def correction(body: bytes) -> Correction:
+    """A correction of a feedback. Raises `DataError` for what is none."""
+    asked: Correction = _decoded(_correction, body)
+    return asked
+
+
 def feedback_body(kind: str, value: Any, time: float | str | None) -> bytes:
     """What the log keeps of a feedback."""
     return encode({"kind": kind, "value": value, "time": time}, order="deterministic")
@@ -175,8 +189,8 @@ def checked_value(kind: str, value: Any, limits: Limits) -> Any:
         value = msgspec.convert(value, _VALUE[kind])
     except msgspec.ValidationError as error:
         raise DataError(f"the value of a {kind} cannot be used: {error}.") from error
-    size = len(value.after) + len(value.before or "") if isinstance(value, Edit) else 0
-    if kind in ("text", "edit") and (size or len(value)) > limits.text:
+    texts = (value.after, value.before or "") if isinstance(value, Edit) else (value,)
+    if kind in ("text", "edit") and sum(map(len, texts)) > limits.text:
         raise DataError(f"the {kind} is too long; expected up to {limits.text:,} characters.")
     if kind == "ranking" and len(value) > limits.options:
         raise DataError(f"the ranking names {len(value):,}; expected up to {limits.options:,}.")
