@@ -96,9 +96,15 @@ async def test_feedback_is_accepted_late_early_and_twice(call):
 @with_app
 async def test_ten_clients_with_the_same_rank_get_one_answer(call):
     body = {"event_id": "e", **MENU}
-    said = await asyncio.gather(*(call("POST", "/v1/rank", body) for _ in range(10)))
+    other = EventStore(call.app.database)
+    with other.transaction():
+        asked = [asyncio.create_task(call("POST", "/v1/rank", body)) for _ in range(10)]
+        await asyncio.sleep(0.1)
+    said = await asyncio.gather(*asked)
+    other.close()
     assert all(each == said[0] for each in said)
-    assert call.app.service.numbers()["transactions"] < 10
+    # Whoever came while the first was written is written together.
+    assert call.app.service.numbers()["transactions"] <= 2
 
 
 @with_app
