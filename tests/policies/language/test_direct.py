@@ -6,6 +6,7 @@ import pytest
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.language_learner import LearnerConfig
 from penchant.fitting.sgd import TrainConfig
+from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.tokens import padded
 from penchant.policies.language.direct import (
@@ -13,6 +14,7 @@ from penchant.policies.language.direct import (
     Pairs,
     _fresh,
     _Mixture,
+    _of_kind,
     _reference,
     fit_direct,
 )
@@ -216,3 +218,57 @@ def test_a_margin_is_asked_of_the_winner_wherever_it_stands():
 def test_a_margin_that_would_not_be_heard_is_refused(loss):
     with pytest.raises(ConfigError, match="gap of their own"):
         DirectConfig(loss=loss, margin=0.5)
+
+
+def test_an_anchor_holds_each_kind_by_the_answers_of_its_own_people():
+    base = tiny()
+    pairs = pairs_of([("a", "b")] * 5 + [("b", "a")] * 5, [0] * 5 + [1] * 5)
+    parameters = _fresh(base, DirectConfig(kinds=2, low_rank=ADAPTERS), 0)
+    # Two kinds that differ, so that each person is nearly surely of one.
+    parameters = {
+        n: 20.0 * v if n.startswith("0/") and n.endswith(".up") else v
+        for n, v in parameters.items()
+    }
+
+    def objective(anchor):
+        config = DirectConfig(strength=1.0, kinds=2, low_rank=ADAPTERS, anchor=anchor)
+        return _Mixture(
+            model=base, pairs=pairs, config=config, features=np.zeros((2, 0)),
+            reference=_reference(base, pairs),
+        )  # fmt: skip
+
+    everybody = np.arange(2)
+    held = objective(0.3).log_prob(parameters, everybody) - objective(0.0).log_prob(
+        parameters, everybody
+    )
+    _, joint = objective(0.0).told(parameters)
+    posterior = np.exp(joint - np.logaddexp.reduce(joint, axis=1)[:, None])
+    assert posterior.max(axis=1).min() > 0.55
+    config = DirectConfig(kinds=2, low_rank=ADAPTERS)
+    wanted = 0.0
+    for s in range(2):
+        policy = _of_kind(base, parameters, config, s)
+        for person, text in ((0, "a"), (1, "b")):
+            ids, place = demonstration_ids(base.tokenizer, "?", text)
+            logp = log_probs(policy, padded([ids], 0)).log_prob[0, place - 1 :].mean().item()
+            wanted += 0.3 * 5 * posterior[person, s] * logp
+    assert held.item() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_training_of_other_labels_is_another_training(tmp_path):
+    whole = TrainConfig(batch_size=2, max_epochs=1, learning_rate=0.01, patience=None)
+    fit_direct(tiny(), pairs_of([("a", "b"), ("b", "c")], [0, 1]), whole, checkpoint=tmp_path)
+    for others in (([0, 1], [0.0, 1.0]), ([0, 0], None)):
+        with pytest.raises(ConfigError, match="fingerprint"):
+            fit_direct(
+                tiny(), pairs_of([("a", "b"), ("b", "c")], *others), whole, checkpoint=tmp_path
+            )
+
+
+def test_labels_people_and_strengths_that_mean_nothing_are_refused():
+    with pytest.raises(DataError, match="0 to 1"):
+        pairs_of([("a", "b")], [0], [np.nan])
+    with pytest.raises(DataError, match="from 0 on"):
+        pairs_of([("a", "b")], [-1])
+    with pytest.raises(ConfigError, match="above 0"):
+        DirectConfig(strength=0.0)

@@ -86,3 +86,13 @@ def test_a_budget_of_rows_takes_all_rollouts_alike():
     assert sorted(rollout_of[few]) == [0, 1, 2]
     # Of a rollout with rows enough none comes twice.
     assert len(set(rows[rollout_of[rows] == 0])) == 3
+
+
+def test_the_rows_left_over_fall_to_any_rollout():
+    rollout_of = np.repeat(np.arange(4), 3)
+    extra = np.zeros(4)
+    for seed in range(200):
+        rows = rows_of_budget(rollout_of, 5, np.random.default_rng(seed))
+        extra += np.bincount(rollout_of[rows], minlength=4) - 1
+    assert extra.sum() == 200
+    assert extra.min() > 30

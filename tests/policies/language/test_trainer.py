@@ -441,3 +441,13 @@ def test_two_processes_of_torchrun_climb_as_one(tmp_path):
         first, second = (dict(np.load(tmp_path / f"{name}.{rank}.npz")) for rank in (0, 1))
         assert_same(first, second, rtol=0, atol=0)
         assert_same(whole, first, atol=1e-9)
+
+
+def test_a_reward_that_raises_is_counted_and_ends_no_run():
+    question = Problem(prompt="?", demonstration="a", difficulty=1)
+    found = graded(
+        lambda problem, response: {"correct": float(response)}, lambda said: 1 / said["correct"],
+        [question] * 2, ["0", "2"],
+    )  # fmt: skip
+    assert found.failed == 1
+    np.testing.assert_array_equal(found.reward, [np.nan, 0.5])

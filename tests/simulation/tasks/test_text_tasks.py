@@ -158,3 +158,9 @@ def test_of_several_named_cells_the_last_counts_and_a_single_cell_is_no_grid():
     for rows, columns in ((1, 1), (0, 3), (27, 1)):
         with pytest.raises(ConfigError, match="cells"):
             NameCell(rows=rows, columns=columns, near=0)
+
+
+def test_sums_of_no_operation_are_refused():
+    for fewest, most in ((0, 2), (3, 2)):
+        with pytest.raises(ConfigError, match="fewest"):
+            Chain(fewest=fewest, most=most)

@@ -57,6 +57,16 @@ class Pairs:
                 f"pairs came in lengths {sorted(sizes)}; expected one entry each of first, second, "
                 "place, first_wins and person for every pair, and a pair at the least."
             )
+        if not np.all((self.first_wins >= 0.0) & (self.first_wins <= 1.0)):
+            raise DataError(
+                f"first_wins goes from {np.min(self.first_wins):g} to {np.max(self.first_wins):g}; "
+                "expected probabilities that the first is the better one, 0 to 1."
+            )
+        if np.min(self.person) < 0:
+            raise DataError(
+                f"got person {np.min(self.person)}; expected numbers from 0 on, one's own where "
+                "nobody is known."
+            )
         short = [b for b in range(len(self.first))
                  if min(len(self.first[b]), len(self.second[b])) <= self.place[b]]  # fmt: skip
         if short:
@@ -74,8 +84,9 @@ class DirectConfig:
     """strength: beta, nats of utility a nat of log-ratio. loss: "logistic" (DPO, a likelihood),
     "squared" (IPO), "hinge" (SLiC); the latter two take the likelier winner for sure. mean:
     log-ratios a token. margin: asked of the likelier winner by the logistic loss, in utility.
-    anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO). kinds:
-    of people, each an adapter; low_rank: adapters, None trains the whole model (one kind).
+    anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO), to each
+    kind in the measure that the person is of it. kinds: of people, each an adapter; low_rank:
+    adapters, None trains the whole model (one kind).
     """
 
     strength: float = 0.1
@@ -89,6 +100,11 @@ class DirectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.kinds < 1 or not self.strength > 0.0:
+            raise ConfigError(
+                f"got kinds={self.kinds} and strength={self.strength}; expected one kind or more, "
+                "and a strength above 0."
+            )
         if self.margin != 0.0 and self.loss != "logistic":
             raise ConfigError(
                 f"got margin={self.margin} with loss={self.loss!r}; expected none: the squared and "
@@ -144,8 +160,7 @@ def fit_direct(
     done = train(
         learner, np.arange(num_people), np.zeros(0, dtype=np.int64), training,
         checkpoint=checkpoint, is_writer=number() == 0,
-        fingerprint="" if checkpoint is None
-        else f"{config!r} on {fingerprint([*pairs.first, *pairs.second], model.parameters)}",
+        fingerprint="" if checkpoint is None else f"{config!r} on {_told(model, pairs, features)}",
     )  # fmt: skip
     log_shares, joint = objective.told(learner.parameters)
     return DirectFit(
@@ -174,10 +189,12 @@ class _Mixture:
 
         people = np.sort(examples)
         rows = np.flatnonzero(np.isin(self.pairs.person, people))
-        of_pair, anchor = self._of_pairs(parameters, rows)
+        of_pair, better = self._of_pairs(parameters, rows)
         where = torch.from_numpy(np.searchsorted(people, self.pairs.person[rows]))
         joint = add_rows(self._log_shares(parameters, people), where, of_pair)
-        return log_sum_exp(joint, axis=1).sum() + self.config.anchor * anchor
+        # Who is of another kind has another better answer: it must not hold this one's policy.
+        posterior = joint.detach().softmax(dim=1)[where]
+        return log_sum_exp(joint, axis=1).sum() + self.config.anchor * (posterior * better).sum()
 
     def penalty(self, parameters: Parameters) -> Any:
         return 0.0
@@ -206,8 +223,9 @@ class _Mixture:
 
     def _of_pairs(
         self, parameters: Parameters, rows: Int[Array, " C"]
-    ) -> tuple[Float[Array, "C S"], Float[Array, ""]]:
-        """Log-likelihood of each pair under each kind; the better answers' mean log-probability."""
+    ) -> tuple[Float[Array, "C S"], Float[Array, "C S"]]:
+        """Under each kind: log-likelihood of each pair, and mean log-probability of its better
+        answer."""
         import torch
 
         config, pairs = self.config, self.pairs
@@ -233,7 +251,16 @@ class _Mixture:
         mean = torch.where(is_scored[..., None], logp, 0.0).sum(dim=2)
         mean = mean / is_scored.sum(dim=2)[..., None]
         better = torch.where((wins >= 0.5)[:, None], mean[:, 0], mean[:, 1])
-        return -loss, better.mean(dim=1).sum()
+        return -loss, better
+
+
+def _told(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
+    """Of all that a training learns from: answers, who gave them, what is known of people."""
+    import torch
+
+    said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features}
+    numbers = {name: torch.from_numpy(values) for name, values in said.items()}
+    return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
 
 
 def _tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, Any]:

@@ -24,7 +24,7 @@ Reward = Callable[[Mapping[str, float]], float]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grades:
     """components: of each response, NaN where there is none. reward: one number of them, NaN where
-    it needs one that is missing. failed: responses at which the grader raised."""
+    it needs one that is missing. failed: responses at which the grader or the reward raised."""
 
     components: Mapping[str, Float[Array, " B"]]
     reward: Float[Array, " B"]
@@ -48,23 +48,27 @@ def graded(
 ) -> Grades:
     """Grade each response to its problem.
 
-    A grader that raises is logged and counted, and its response has no reward; never 0, which
-    would be a verdict; neither has one whose grades are no numbers. Grades that are infinite are
-    as missing as those that are None.
+    What raises is logged and counted, and its response has no reward; never 0, which would be a
+    verdict; neither has one whose grades are no numbers. Grades that are infinite are as missing as
+    those that are None.
     """
     found: list[dict[str, float]] = []
+    earned: list[float] = []
     failed = 0
     for problem, response in zip(problems, responses, strict=True):
         try:
             said = {n: float(g) for n, g in grade(problem, response).items() if g is not None}
-        except Exception as error:  # a user's grader must not end a run of hours
-            _LOG.warning("the grader raised %s: %s", type(error).__name__, error)
-            said, failed = {}, failed + 1
-        found.append({n: g for n, g in said.items() if math.isfinite(g)})
+            said = {n: g for n, g in said.items() if math.isfinite(g)}
+            reached = _composed(reward, said)
+        except Exception as error:  # what a user wrote must not end a run of hours
+            _LOG.warning("grading raised %s: %s", type(error).__name__, error)
+            said, reached, failed = {}, math.nan, failed + 1
+        found.append(said)
+        earned.append(reached)
     names = dict.fromkeys(name for grades in found for name in grades)
     return Grades(
         components={n: np.array([grades.get(n, math.nan) for grades in found]) for n in names},
-        reward=np.array([_composed(reward, grades) for grades in found]),
+        reward=np.array(earned),
         failed=failed,
     )
 

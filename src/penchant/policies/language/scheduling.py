@@ -101,12 +101,14 @@ def extremes(reward: Float[Array, " R"], length: Float[Array, " R"], num: int) -
 def rows_of_budget(
     rollout_of: Int[Array, " B"], num: int, generator: np.random.Generator
 ) -> Int[Array, " _"]:
-    """Exactly `num` rows, rollouts alike: one at random of each, then round after round.
+    """Exactly `num` rows, rollouts alike: one at random of each, then round after round, the last
+    of which falls to some of them by lot.
 
     A rollout whose rows are all in gives some again (MemAct, 2025): long rollouts cannot dominate,
     which is not the gradient of trajectories.
     """
-    rows = [generator.permutation(np.flatnonzero(rollout_of == r)) for r in np.unique(rollout_of)]
+    line_up = generator.permutation(np.unique(rollout_of))
+    rows = [generator.permutation(np.flatnonzero(rollout_of == r)) for r in line_up]
     if not rows:
         raise ConfigError("there are no rows to choose from; expected at least one rollout.")
     rounds = -(-num // len(rows))

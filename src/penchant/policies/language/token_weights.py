@@ -30,6 +30,12 @@ def top_share(
     return is_trained & (place < wanted[:, None])
 
 
+def entropy_fall(entropy: Float[Array, "*B"], logp: Float[Array, "*B"]) -> Float[Array, "*B"]:
+    """S = p (H + log p): by how much entropy falls for each unit that the logit of a token drawn
+    with probability p is raised (entropy dynamics 2026)."""
+    return np.exp(logp) * (entropy + logp)
+
+
 def steady_entropy(
     entropy: Float[Array, "B T"],
     logp: Float[Array, "B T"],
@@ -39,11 +45,10 @@ def steady_entropy(
 ) -> Bool[Array, "B T"]:
     """Tokens whose update would not tear entropy down (Clip_B, entropy dynamics 2026).
 
-    Raising the logit of a token drawn with probability p changes entropy by about -S, with
-    S = p (H + log p). Tokens with A < 0 and S more than `spread` standard deviations below the
+    Tokens with A < 0 and S (`entropy_fall`) more than `spread` standard deviations below the
     batch's mean are dropped. For samples of the policy itself only.
     """
-    change = np.exp(logp) * (entropy + logp)
+    change = entropy_fall(entropy, logp)
     trained = change[is_trained]
     mean, deviation = (trained.mean(), trained.std()) if len(trained) else (0.0, 0.0)
     return is_trained & ((advantage >= 0.0) | (change - mean >= -spread * deviation))

@@ -63,7 +63,7 @@ class TrainerConfig:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
     """What a step saw. reward: mean of the responses that have one, without an anchor's cost;
-    failed: at how many the grader raised. components: their means. length: tokens a response;
+    failed: at how many grading raised. components: their means. length: tokens a response;
     ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike
     (without an anchor's cost).
     divergence: nats a response from the reference, by k1 (NaN without one). clipped: share of

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penchant.errors import ConfigError
 from penchant.simulation.tasks.task import Problem, after_mark
 
 _OPERATIONS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
@@ -24,6 +25,13 @@ class Chain:
     fewest: int = 2
     most: int = 8
     scratch: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fewest <= self.most:
+            raise ConfigError(
+                f"got fewest={self.fewest} and most={self.most}; expected 1 <= fewest <= most "
+                "operations."
+            )
 
     def draw(self, num: int, generator: np.random.Generator) -> Sequence[Problem]:
         lengths = generator.integers(self.fewest, self.most + 1, num)

@@ -40,12 +40,16 @@ class DoorWorld:
         self.prompt = self.seen
 
     @classmethod
-    def drawn(cls, generator: np.random.Generator, **config: int) -> "DoorWorld":
+    def drawn(
+        cls, generator: np.random.Generator, *, rooms: int = 6, colours: int = 3, horizon: int = 20
+    ) -> "DoorWorld":
         """Key and door in two different rooms, the start anywhere."""
-        rooms = config.get("rooms", 6)
         key_at, door_at = (int(at) for at in generator.permutation(rooms)[:2])
         start = int(generator.integers(rooms))
-        return cls(start=start, key_at=key_at, door_at=door_at, **config)
+        return cls(
+            rooms=rooms, colours=colours, horizon=horizon,
+            start=start, key_at=key_at, door_at=door_at,
+        )  # fmt: skip
 
     @property
     def seen(self) -> str:
