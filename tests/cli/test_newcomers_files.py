@@ -252,6 +252,75 @@ def test_answers_that_are_no_choice_are_fitted_by_what_is_likely_of_them(made, e
     assert ("there is no calibration to draw" in told) == (made is not votes)
 
 
+def two_kinds(answer: str) -> list[str]:
+    """Sixty people of two kinds who want opposite things, six menus of four options each."""
+    rng = np.random.default_rng(9)
+    made = ["person,task,option,quality,price," + answer]
+    for person in range(60):
+        taste = np.array([1.5, -1.0]) * (1 if person % 3 else -1)
+        for task in range(6):
+            features = rng.normal(size=(4, 2))
+            worth = features @ taste
+            if answer == "rank":
+                told = np.argsort(np.argsort(-(worth + rng.gumbel(size=4)))) + 1
+            else:
+                cuts = np.array([-1.5, 0.0, 1.5])
+                told = 1 + (worth[:, None] + rng.logistic(size=(4, 1)) > cuts).sum(axis=1)
+            made += [
+                f"p{person},p{person}t{task},o{k},{x:.3f},{y:.3f},{told[k]}"
+                for k, (x, y) in enumerate(features)
+            ]
+    return made
+
+
+@pytest.mark.parametrize("answer", ["rank", "stars"])
+def test_kinds_of_people_are_told_apart_by_answers_that_are_no_choice(answer, tmp_path):
+    file, folder = tmp_path / "answers.csv", tmp_path / "belief"
+    file.write_text("\n".join(two_kinds(answer)) + "\n")
+    arguments = ("-m", "classes", "--formula", "quality + price", "--json")
+    if answer == "stars":
+        (tmp_path / "answers.toml").write_text(DESCRIBED_STARS)
+    done = penchant("fit", file, *arguments, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    found = {c["name"]: c for c in document["coefficients"]}
+    assert document["fit"]["converged"]
+    for name, sign in (("quality", 1), ("price", -1)):
+        for kind in (1, 2):
+            told = found[f"{name} [class {kind}]"]
+            side = sign * (1 if kind == 1 else -1)
+            assert min(side * told["low"], side * told["high"]) > 0.3
+    assert -1.3 < found["class 2: intercept"]["estimate"] < -0.2
+    assert ("threshold 0|1" in found) == (answer == "stars")
+    page = tmp_path / "page.html"
+    done = penchant("report", file, "-b", folder, "--out", page)
+    assert done.returncode == 0, done.stderr
+    assert "quality [class 2]" in page.read_text()
+    done = penchant("predict", file, "-b", folder, "--history", file, "--json")
+    if answer == "stars":
+        assert done.returncode != 0
+        assert "chooses no option" in done.stderr
+        return
+    shares = [line["probability"] for line in json.loads(done.stdout)]
+    ranks = [line.rsplit(",", 1)[1] for line in two_kinds(answer)[1:]]
+    firsts = [share for share, rank in zip(shares, ranks) if rank == "1"]
+    assert np.mean(firsts) > 0.45
+
+
+DESCRIBED_STARS = """layout = "long"
+[rows]
+person = "person"
+situation = ["task"]
+[options]
+option = "option"
+features = ["quality", "price"]
+[answer]
+kind = "rating"
+column = "stars"
+levels = [1, 2, 3, 4]
+"""
+
+
 def test_what_a_report_would_not_use_is_refused(lines, tmp_path):
     file, folder = tmp_path / "trips.csv", tmp_path / "belief"
     file.write_text("\n".join(lines) + "\n")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.fitting.class_density import ClassDensity, class_pass
+from penchant.fitting.class_choices import class_pass
+from penchant.fitting.class_density import ClassDensity
 from penchant.populations.classes import router_log_weights
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 
@@ -35,8 +36,8 @@ def test_the_fused_pass_equals_the_plain_one(seed, num_classes, size):
     density, theta = small_case(seed, num_classes, size=size)
     values, router = density.classes.split(theta, 2)
     log_prior = router_log_weights(router, density.group_features)
-    fused = density.run(log_prior, values)
-    plain = class_pass(density.flat, density.group_weight, log_prior, values)
+    fused = density.run(log_prior, values, np.zeros(0))
+    plain = class_pass(density.panel.flat, density.group_weight, log_prior, values)
     for name in ("log_density", "responsibility", "scores", "information"):
         np.testing.assert_allclose(
             getattr(fused, name), getattr(plain, name), rtol=1e-9, atol=1e-10, err_msg=name
@@ -46,7 +47,7 @@ def test_the_fused_pass_equals_the_plain_one(seed, num_classes, size):
 def test_the_log_likelihood_of_one_person_worked_by_hand():
     density, theta = small_case(4)
     values, router = density.classes.split(theta, 2)
-    flat, total = density.flat, 0.0
+    flat, total = density.panel.flat, 0.0
     for g in range(12):
         odds = np.exp(np.r_[0.0, router[:, 0] + router[:, 1:] @ density.group_features[g]])
         likelihood = odds / odds.sum()

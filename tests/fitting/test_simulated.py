@@ -172,6 +172,12 @@ def test_a_climb_cut_short_says_so():
     assert any("did not converge" in note for note in belief.report.warnings)
 
 
+@pytest.mark.parametrize(("num_draws", "said"), [(1, True), (19, True), (20, False)])
+def test_too_few_draws_are_said(num_draws, said):
+    belief = fit_simulated(people(num_people=60), replace(POPULATION, num_draws=num_draws))
+    assert any("which is too few" in note for note in belief.report.warnings) == said
+
+
 def test_the_way_up_does_not_matter():
     batch = people(num_people=200)
     density = PanelDensity.build(

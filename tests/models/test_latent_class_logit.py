@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fitting.answers_of_kinds import answered_by
 from penchant.beliefs.belief import Belief
 from penchant.data.samples import swissmetro
 from penchant.models.conditional_logit import ConditionalLogit
@@ -71,6 +72,20 @@ def test_the_number_of_classes_can_be_left_to_the_data():
     one = SimulationConfig.pooled((1.0, -1.0), num_people=200)
     batch = simulate_choices(one, np.random.default_rng(0)).batch
     assert LatentClassLogit(most_classes=4).fit(batch).belief_.population.num_classes == 1
+
+
+def test_a_saved_fit_of_ratings_has_its_thresholds(tmp_path):
+    config = SimulationConfig(part_worths=((1.5, -1.0), (-1.0, 1.0)), num_people=60)
+    batch = answered_by("rating", config, np.random.default_rng(0)).batch
+    fitted = LatentClassLogit(num_starts=4).fit(batch)
+    assert fitted.belief_.channel_sizes == (3,)
+    fitted.save(tmp_path / "stars")
+    loaded = Belief.load(tmp_path / "stars")
+    for mine, theirs in zip(fitted.belief_.log_prob(batch, batch), loaded.log_prob(batch, batch)):
+        np.testing.assert_array_equal(mine, theirs)
+    pooled = ConditionalLogit().fit(batch)
+    assert fitted.score(batch, history=batch) > pooled.score(batch) + 0.3
+    assert "threshold 0|1" in fitted.summary().text()
 
 
 def test_sample_weights_of_two_are_rows_met_twice():

@@ -234,7 +234,8 @@ def _winner(block: Block) -> Int[Array, " B"]:
         f"a model of choices got feedback of kind {block.kind!r}"
         f"{' with ties' if block.kind == 'pair' else ''}; expected single choices. Either keep the "
         "choices only, or use an estimator made for this kind (PlackettLuce, OrdinalRatings, "
-        "BestWorst, BradleyTerry), or ConditionalLogit (--model pooled), which takes them all."
+        "BestWorst, BradleyTerry), or one that takes them all: one taste (ConditionalLogit; "
+        "--model pooled or context) or a few kinds of people (LatentClassLogit; --model classes)."
     )
 
 

@@ -1,7 +1,7 @@
 """Latent classes by expectation-maximisation from many starts, finished by exact Newton.
 
-Legend: B observations, G groups (people), S classes, D features, Q group features, M parameters,
-R directions with information.
+Legend: B observations, G groups (people), S classes, D features, P own parameters of likelihoods,
+W = D + P, Q group features, M parameters, R directions with information.
 """
 
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def newton_climb(
 
 def multi_start(
     density: ClassDensity,
-    pooled: Float[Array, " D"],
+    pooled: Float[Array, " W"],
     scales: Float[Array, " D"],
     rng: np.random.Generator,
     config: EMConfig,
@@ -159,63 +159,72 @@ def multi_start(
 
 def starting_points(
     density: ClassDensity,
-    pooled: Float[Array, " D"],
+    pooled: Float[Array, " W"],
     scales: Float[Array, " D"],
     rng: np.random.Generator,
     config: EMConfig,
 ) -> list[Float[Array, " M"]]:
-    """Half from clusters of people, half from random tastes around the pooled one."""
-    num_classes, num_features = density.classes.num_classes, len(pooled)
+    """Half from clusters of people, half from random tastes around the pooled one; the own
+    parameters of likelihoods start where the pooled fit has them."""
+    num_classes, num_features = density.classes.num_classes, density.panel.num_features
     if num_classes == 1:
         return [pooled]
+    taste, own = pooled[:num_features], pooled[num_features:]
     unit = np.where(scales > 0, config.perturbation / np.where(scales > 0, scales, 1.0), 0.0)
-    router = np.zeros(len(density.precision) - num_classes * num_features)
-    whitened = _whitened_scores(density, pooled)
+    router = np.zeros(density.num_population - num_classes * num_features)
+    whitened = _whitened_scores(density, taste, own)
     starts = []
     for number in range(config.num_starts):
         if number % 2 == 0:
             labels = k_means(whitened, num_classes, rng)
-            starts.append(_start_from_labels(density, pooled, labels))
+            starts.append(_start_from_labels(density, taste, own, labels))
         else:
             noise = rng.standard_normal((num_classes, num_features))
-            starts.append(np.concatenate([(pooled + noise * unit).ravel(), router]))
+            starts.append(np.concatenate([(taste + noise * unit).ravel(), router, own]))
     return starts
 
 
-def _whitened_scores(density: ClassDensity, pooled: Float[Array, " D"]) -> Float[Array, "G R"]:
+def _whitened_scores(
+    density: ClassDensity, taste: Float[Array, " D"], own: Float[Array, " P"]
+) -> Float[Array, "G R"]:
     """Each person's score at the pooled taste, in units of its standard deviation under the model.
 
     To first order the score is the person's information times their distance from that taste, so
     that people who pull the same way lie together.
     """
-    one = density.run(np.zeros((len(density.group_weight), 1)), pooled[None])
-    values, vectors = np.linalg.eigh(one.information[0] / max(density.group_weight.sum(), 1e-300))
+    size = len(taste)
+    one = density.run(np.zeros((len(density.group_weight), 1)), taste[None], own)
+    information = one.information[0, :size, :size] / max(density.group_weight.sum(), 1e-300)
+    values, vectors = np.linalg.eigh(information)
     kept = values > 1e-10 * values[-1]
-    return one.scores[:, 0] @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return one.scores[:, 0, :size] @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
 def _start_from_labels(
-    density: ClassDensity, pooled: Float[Array, " D"], labels: Int[Array, " G"]
+    density: ClassDensity,
+    taste: Float[Array, " D"],
+    own: Float[Array, " P"],
+    labels: Int[Array, " G"],
 ) -> Float[Array, " M"]:
     """The tastes after one M-step from a soft version of the labels."""
-    num_classes, num_features = density.classes.num_classes, len(pooled)
+    num_classes, size = density.classes.num_classes, len(taste)
     soft = np.full((len(labels), num_classes), 0.1 / num_classes)
     soft[np.arange(len(labels)), labels] += 0.9
     # With equal tastes the posterior is the prior, so the labels go in as log-weights.
-    result = density.run(np.log(soft), np.repeat(pooled[None], num_classes, axis=0))
+    result = density.run(np.log(soft), np.repeat(taste[None], num_classes, axis=0), own)
     weight = density.group_weight[:, None] * result.responsibility
     values = [
-        pooled
+        taste
         + newton_step(
-            result.information[s] + np.diag(density.precision[:num_features]),
-            weight[:, s] @ result.scores[:, s],
+            result.information[s, :size, :size] + np.diag(density.precision[:size]),
+            weight[:, s] @ result.scores[:, s, :size],
         )
         for s in range(num_classes)
     ]
     router = np.zeros((num_classes - 1, 1 + density.group_features.shape[1]))
     shares = weight.sum(axis=0)
     router[:, 0] = np.log(shares[1:] / shares[0])
-    return np.concatenate([np.concatenate(values), router.ravel()])
+    return np.concatenate([*values, router.ravel(), own])
 
 
 def k_means(
@@ -258,8 +267,19 @@ def _some_people(density: ClassDensity, most: int, rng: np.random.Generator) -> 
     return density.take_groups(np.sort(rng.choice(num_groups, size=most, replace=False)))
 
 
-def one_class(density: ClassDensity, config: NewtonConfig | None = None) -> Optimum:
-    """The pooled optimum: the same data with one class, under the first class's prior."""
-    num_features = density.flat.features.shape[1]
-    single = replace(density, classes=Classes(1), precision=density.precision[:num_features])
-    return newton_climb(single, np.zeros(num_features), config or NewtonConfig(), None)
+def one_class(
+    density: ClassDensity,
+    config: NewtonConfig | None = None,
+    own: Float[Array, " P"] | None = None,
+) -> Optimum:
+    """The pooled optimum: the same data with one class, under the first class's prior.
+
+    own: where the parameters of likelihoods start; at zero without it.
+    """
+    size, cut = density.panel.num_features, density.num_population
+    precision = np.concatenate([density.precision[:size], density.precision[cut:]])
+    single = replace(density, classes=Classes(1), precision=precision)
+    start = np.zeros(size + density.panel.num_own)
+    if own is not None:
+        start[size:] = own
+    return newton_climb(single, start, config or NewtonConfig(), None)

@@ -1,6 +1,7 @@
-"""Latent-class logit: from a batch of choices to a belief, and how many classes the data bear.
+"""Latent classes: from a batch of answers to a belief, and how many classes the data bear.
 
-Legend: G groups (people), S classes, D features, Q group features, M parameters.
+Legend: G groups (people), S classes, D features, P own parameters of likelihoods, Q group features,
+M parameters.
 """
 
 import time
@@ -13,6 +14,8 @@ from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch
 from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel import default_channels
+from penchant.feedback.channel_contract import Channel
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
@@ -33,6 +36,7 @@ def fit_latent_classes(
     num_classes: int,
     *,
     rng: np.random.Generator,
+    channels: tuple[Channel, ...] | None = None,
     prior_scale: float | None = None,
     router_scale: float | None = None,
     config: EMConfig | None = None,
@@ -44,45 +48,53 @@ def fit_latent_classes(
     """The maximum of the panel latent-class likelihood, found from many starts.
 
     Classes are numbered by share, the largest first (before a weak prior moves what the data do
-    not bound). prior_scale: standard deviation of each class's part-worths around zero (utility per
-    standard deviation of the feature within menus); router_scale: that of the router's slopes
-    (log-odds per standard deviation of the group feature). None fits without a prior unless an
-    estimate grows without limit, then a weak one on the parameters concerned is turned on and
+    not bound). channels: how each kind of answer comes about, by default `default_channels`; their
+    own parameters (thresholds, tie strength) are shared by the classes. prior_scale: standard
+    deviation of each class's part-worths around zero (utility per standard deviation of the feature
+    within menus); router_scale: that of the router's slopes (log-odds per standard deviation of the
+    group feature). None fits without a prior unless an estimate grows without limit, then a weak
+    one on the parameters concerned is turned on and
     `report.warnings` says so.
     start: climb from there alone, to take up an interrupted fit that `on_step` recorded.
     checkpoint keeps the runs that are finished; taken up, the fit ends as it would have.
 
-    Raises `DataError` for a batch without choices, `ConfigError` for less than one class.
+    Raises `DataError` for a batch without observations or with a kind that no channel serves,
+    `ConfigError` for less than one class or channels with parameters of single people.
     """
     began = time.perf_counter()
     if batch.num_observations == 0:
         raise DataError(
-            "the batch holds no observations; expected at least one choice. Check the filters, or "
+            "the batch holds no observations; expected at least one. Check the filters, or "
             "the quarantine, that came before."
         )
-    config = config or EMConfig()
-    density = ClassDensity.from_batch(batch, num_classes)
-    scales = _scales(batch, num_classes)
+    config, channels = config or EMConfig(), channels or default_channels(batch)
+    density = ClassDensity.from_batch(batch, num_classes, channels)
+    own = np.concatenate([np.zeros(0), *(channel.initial(batch) for channel in channels)])
+    scales = np.concatenate([_scales(batch, num_classes), np.ones(len(own))])
+    names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
+    names += tuple(name for channel in channels for name in channel.parameter_names(batch))
     prior: str | None = None
     notes: tuple[str, ...] = ()
     if prior_scale is not None or router_scale is not None:
         density = replace(density, precision=_precision(density, scales, prior_scale, router_scale))
         prior = _in_words(prior_scale, router_scale)
-    optimum, steps = _climb(density, scales, rng, config, start, on_step, checkpoint)
+    optimum, steps = _climb(density, own, scales, rng, config, start, on_step, checkpoint)
     # Numbered before any prior is chosen, so that the prior stays with its class.
-    ordered = density.classes.largest_first(optimum.theta, batch.group_features)
+    ordered = density.largest_first(optimum.theta)
     optimum = newton_climb(density, ordered, config.newton, on_step)
-    at_zero = density.evaluate(np.zeros(len(scales)))
+    at_zero = density.evaluate(np.concatenate([np.zeros(density.num_population), own]))
     runaway = runaway_directions(optimum.information, lambda: at_zero.complete, scales)
     if runaway.parameters.any():
         density = replace(density, precision=density.precision + _weak(runaway, density, scales))
         optimum, more = _climb_back(density, optimum.theta, runaway, scales, config, on_step)
         steps += more
         prior = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
-        notes = _sentences(runaway, density, batch)
+        notes = _sentences(runaway, density, names)
     return _belief(
         batch,
         density,
+        channels,
+        names,
         replace(optimum, iterations=steps),
         at_zero.log_likelihood,
         encoder,
@@ -115,6 +127,7 @@ def choose_num_classes(
     most: int,
     *,
     seed: int,
+    channels: tuple[Channel, ...] | None = None,
     prior_scale: float | None = None,
     router_scale: float | None = None,
     config: EMConfig | None = None,
@@ -139,6 +152,7 @@ def choose_num_classes(
             batch,
             num_classes,
             rng=rng,
+            channels=channels,
             prior_scale=prior_scale,
             router_scale=router_scale,
             config=config,
@@ -158,6 +172,7 @@ def choose_num_classes(
 
 def _climb(
     density: ClassDensity,
+    own: Float[Array, " P"],
     scales: Float[Array, " M"],
     rng: np.random.Generator,
     config: EMConfig,
@@ -169,10 +184,10 @@ def _climb(
     if start is not None:
         optimum = newton_climb(density, start, config.newton, on_step)
         return optimum, optimum.iterations
-    pooled = one_class(density, config.newton)
+    pooled = one_class(density, config.newton, own)
     if density.classes.num_classes == 1:
         return pooled, pooled.iterations
-    num_features = len(pooled.theta)
+    num_features = density.panel.num_features
     found = multi_start(
         density, pooled.theta, scales[:num_features], rng, config, on_step, checkpoint
     )
@@ -210,8 +225,9 @@ def _precision(
 ) -> Float[Array, " M"]:
     """The prior asked for. Intercepts are free: how large a class is, the data say best."""
     precision = np.zeros(len(scales))
-    own, router = density.classes.split(precision, density.group_features.shape[1])
-    own_scales, slope_scales = density.classes.split(scales, density.group_features.shape[1])
+    cut, width = density.num_population, density.group_features.shape[1]
+    own, router = density.classes.split(precision[:cut], width)
+    own_scales, slope_scales = density.classes.split(scales[:cut], width)
     if prior_scale is not None:
         own[:] = (own_scales / prior_scale) ** 2
     if router_scale is not None:
@@ -235,19 +251,19 @@ def _weak(
     it does not depend on how classes are numbered."""
     flags = runaway.parameters.astype(np.float64)
     width = density.group_features.shape[1]
-    _, router = density.classes.split(flags, width)
+    _, router = density.classes.split(flags[: density.num_population], width)
     router[:] = router.max(axis=0, initial=0.0)
     return flags * (np.where(scales > 0, scales, 1.0) / WEAK_SCALE) ** 2
 
 
-def _sentences(runaway: Runaway, density: ClassDensity, batch: Batch) -> tuple[str, ...]:
-    """What ran away, part-worths and shares apart."""
+def _sentences(runaway: Runaway, density: ClassDensity, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What ran away, shares apart from the rest."""
     num_classes = density.classes.num_classes
-    names = density.classes.parameter_names(batch.feature_names, batch.group_feature_names)
-    cut = num_classes * batch.num_features
-    own = replace(runaway, parameters=runaway.parameters & (np.arange(len(names)) < cut))
-    sentences = describe(own, names)
-    astray = [name for name, flag in zip(names[cut:], runaway.parameters[cut:]) if flag]
+    routed = slice(num_classes * density.panel.num_features, density.num_population)
+    astray = [name for name, flag in zip(names[routed], runaway.parameters[routed]) if flag]
+    flags = runaway.parameters.copy()
+    flags[routed] = False
+    sentences = describe(replace(runaway, parameters=flags), names)
     if astray:
         sentences += (
             f"The data do not bound the log-odds {', '.join(f'`{name}`' for name in astray)}: a "
@@ -270,6 +286,8 @@ def _scales(batch: Batch, num_classes: int) -> Float[Array, " M"]:
 def _belief(
     batch: Batch,
     density: ClassDensity,
+    channels: tuple[Channel, ...],
+    names: tuple[str, ...],
     optimum: Optimum,
     null_log_likelihood: float,
     encoder: Encoder | None,
@@ -280,14 +298,14 @@ def _belief(
     theta = optimum.theta
     here = density.evaluate(theta, has_observed=True)
     covariance = covariances(here.observed, density.group_weight[:, None] * here.group_scores)
-    people = int(np.count_nonzero(np.diff(density.flat.group_start)))
+    people = int(np.count_nonzero(density.panel.answered))
     return Belief(
         theta=theta,
-        parameter_names=density.classes.parameter_names(
-            batch.feature_names, batch.group_feature_names
-        ),
+        parameter_names=names,
         utility=Linear(),
         population=density.classes,
+        channels=channels,
+        channel_sizes=tuple(channel.num_parameters(batch) for channel in channels),
         encoder=encoder,
         covariance=covariance.classical,
         robust_covariance=covariance.robust,
@@ -313,8 +331,7 @@ def _remarks(
 ) -> tuple[str, ...]:
     """Empty classes, a climb cut short, few people: each in a sentence."""
     remarks = []
-    answered = np.diff(density.flat.group_start) > 0
-    members = here.responsibility[answered].sum(axis=0)
+    members = here.responsibility[density.panel.answered].sum(axis=0)
     for s, size in enumerate(members):
         if len(members) > 1 and size < 1.0:
             remarks.append(

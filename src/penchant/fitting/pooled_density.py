@@ -8,7 +8,7 @@ G groups (people).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,32 +42,30 @@ class PooledDensity:
 
     def evaluate(self, theta: Float[Array, " M"]) -> Evaluation:
         """Value, gradient and information of the log-likelihood alone."""
-        num_tastes = self.num_tastes
-        value, gradient = 0.0, np.zeros(len(theta))
-        information = np.zeros((len(theta), len(theta)))
+        here = self.slope(theta)
+        return Evaluation(
+            value=here.value, gradient=here.gradient, information=self.information(theta)
+        )
+
+    def information(self, theta: Float[Array, " M"]) -> Float[Array, "M M"]:
+        """Minus the second derivatives of the log-likelihood alone."""
+        num_tastes, information = self.num_tastes, np.zeros((len(theta), len(theta)))
         for block, channel, own in self._parts():
-            utilities, weight = self._worths(block, theta), block.weight
-            value += float(weight @ channel.log_prob(utilities, block, theta[own]))
-            score = channel.score(utilities, block, theta[own])
-            bend = channel.curvature(utilities, block, theta[own])
-            gradient[:num_tastes] += self.utility.gradient(
-                block, score.utilities, weight, num_tastes
-            )
+            bend = channel.curvature(self._worths(block, theta), block, theta[own])
             information[:num_tastes, :num_tastes] += self.utility.information(
-                block, bend.utilities, weight, num_tastes
+                block, bend.utilities, block.weight, num_tastes
             )
             if own.stop > own.start:
                 place_BM = own.start + channel.parameter_index(block)
-                np.add.at(gradient, place_BM, score.parameters * weight[:, None])
                 np.add.at(
                     information,
                     (place_BM[:, :, None], place_BM[:, None, :]),
-                    bend.parameters * weight[:, None, None],
+                    bend.parameters * block.weight[:, None, None],
                 )
                 cross = self._cross(block, bend.cross, place_BM, len(theta))
                 information[:num_tastes] += cross
                 information[:, :num_tastes] += cross.T
-        return Evaluation(value=value, gradient=gradient, information=information)
+        return information
 
     def slope(self, theta: Float[Array, " M"]) -> Slope:
         """Value and gradient of the log-likelihood alone: no M x M matrix is made."""
@@ -103,6 +101,21 @@ class PooledDensity:
                 np.add.at(total, place_BM, push_BM * block.weight[:, None])
             total[:num_tastes] += self.utility.gradient(block, pull_BK, block.weight, num_tastes)
         return total
+
+    def group_log_prob(self, theta: Float[Array, " M"]) -> Float[Array, " G"]:
+        """log p(answers of g), their rows weighed."""
+        total = np.zeros(self.batch.num_groups)
+        for block, channel, own in self._parts():
+            log_prob = channel.log_prob(self._worths(block, theta), block, theta[own])
+            total += np.bincount(block.group, weights=log_prob * block.weight, minlength=len(total))
+        return total
+
+    def reweighted(self, share: Float[Array, " G"]) -> "PooledDensity":
+        """The density with all rows of each group weighed by its share besides."""
+        blocks = tuple(
+            replace(block, weight=block.weight * share[block.group]) for block in self.batch.blocks
+        )
+        return replace(self, batch=replace(self.batch, blocks=blocks))
 
     def group_scores(self, theta: Float[Array, " M"]) -> Float[Array, "G M"]:
         """d log p(answers of g) / d theta, for errors that only trust people to be independent."""

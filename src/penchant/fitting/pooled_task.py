@@ -185,7 +185,7 @@ def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds:
             f"The fit did not converge: after {optimum.iterations} steps one more would still "
             f"gain {optimum.decrement:.2g} nats. {climb.advice}",
         )
-    num_people = int(np.count_nonzero(_rows_of_groups(batch)))
+    num_people = int(np.count_nonzero(rows_of_groups(batch)))
     if covariance is not None and num_people < 30:
         warnings += (
             f"Robust errors rest on {num_people} people; below some 30 they are too narrow.",
@@ -234,7 +234,8 @@ def _is_personal(density: PooledDensity) -> bool:
     return any(np.any(c.prior_precision(density.batch)) for c in density.channels)
 
 
-def _rows_of_groups(batch: Batch) -> Float[Array, " G"]:
+def rows_of_groups(batch: Batch) -> Float[Array, " G"]:
+    """How many observations each group has."""
     counts = np.zeros(batch.num_groups)
     for block in batch.blocks:
         counts += np.bincount(block.group, minlength=batch.num_groups)

@@ -17,6 +17,7 @@ from penchant.data.batch import FlatChoices
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError
 from penchant.feedback.gap import GapModel
+from penchant.fitting.class_choices import ChoicePanel
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, multi_start, newton_climb, one_class
 from penchant.fitting.inference import covariances, effective_parameters
@@ -183,7 +184,7 @@ def _density(
     own[: rows.num_items] = classes.score_scale**-2
     router = np.zeros(kinds.num_classes - 1)
     return ClassDensity(
-        flat=flat,
+        panel=ChoicePanel(flat=flat),
         group_weight=(np.diff(rows.voter_start) > 0).astype(np.float64),
         group_features=np.zeros((rows.num_voters, 0)),
         classes=kinds,

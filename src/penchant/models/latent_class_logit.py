@@ -19,6 +19,9 @@ from penchant.numerics.arrays import Array
 class LatentClassLogit(Estimator):
     """p(answers of a person) = sum_s w_s(z) prod_b p(j_b | beta_s) (Kamakura and Russell 1989).
 
+    Answers that are no choice (pairs with ties, rankings, ratings, clicks, numbers), alone or
+    beside choices, are told from the same classes, each kind by its default likelihood, whose own
+    parameters (thresholds, strength of ties) all classes share.
     formula: the features of the options. group_formula: what is known of each person, which says
     how likely they are to be of each class, for instance "age + income"; empty for one set of
     shares for all. num_classes: kinds of people, numbered by share; with `most_classes` the number
