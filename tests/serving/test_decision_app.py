@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import os
 import sqlite3
 import subprocess
 import threading
@@ -183,7 +184,7 @@ async def test_models_are_tried_in_the_shadow_promoted_and_rolled_back(call):
     }  # fmt: skip
     _, report = await call("GET", "/v1/report")
     assert {each["policy"] for each in report["policies"]} == {"default", "greedy", "uniform"}
-    assert (await call("POST", "/v1/models/nobody/promote"))[0] == 400
+    assert (await call("POST", "/v1/models/nobody/promote"))[0] == 404
     assert await call("POST", "/v1/models/greedy/promote") == (200, {"live": "greedy"})
     _, said = await call("POST", "/v1/rank", {"event_id": "2", **MENU})
     assert (said["model"], said["probabilities"]) == ("greedy", {"a": 0.0, "ü/b?": 1.0})
@@ -249,7 +250,12 @@ async def test_a_key_has_a_rate(call):
 async def test_what_is_not_there_is_said_so(call):
     assert (await call("GET", "/v1/nothing"))[0] == 404
     assert (await call("GET", "/"))[0] == 404
-    assert (await call("GET", "/v1/rank"))[0] == 405
+    for method, path in (("GET", "/v1/rank"), ("TRACE", "/health"), ("POST", "/metrics"),
+                         ("DELETE", "/v1/models"), ("GET", "/v1/models/m"),
+                         ("POST", "/v1/people/ann"), ("PUT", "/v1/report")):  # fmt: skip
+        assert (await call(method, path))[0] == 405
+    assert (await call("POST", "/v1/models/m/promote"))[0] == 404
+    assert (await call("PUT", "/v2/models/m", {}))[0] == 404
     assert (await call("GET", "/v1/people/nobody"))[0] == 404
     _, empty = await call("GET", "/v1/report")
     assert empty["rounds"] == 0
@@ -267,8 +273,10 @@ async def test_health_metrics_and_the_description_are_there(call):
     assert await call("GET", "/health") == (200, {"status": "ok"})
     await call("POST", "/v1/rank", {"event_id": "e", **MENU})
     _, text = await call("GET", "/metrics")
-    assert 'penchant_requests_total{path="rank",status="200"} 1' in text
-    assert 'penchant_request_seconds_count{path="rank"} 1' in text
+    worker = f'worker="{os.getpid()}"'
+    assert f'penchant_requests_total{{{worker},path="rank",status="200"}} 1' in text
+    assert f'penchant_request_seconds_count{{{worker},path="rank"}} 1' in text
+    assert f"penchant_learner_idle_seconds{{{worker}}} nan" in text
     _, told = await call("GET", "/openapi.json")
     assert told["components"]["schemas"]["RankRequest"]["properties"]["options"]["maxItems"] == 1000
     # Every path that is described is there.
@@ -343,7 +351,7 @@ def test_tenants_never_meet(tmp_path, keys):
             await one("PUT", "/v1/models/mine", {"rule": "greedy"})
             assert (await two("GET", "/v1/people/ann"))[0] == 404
             assert (await two("DELETE", "/v1/people/ann"))[0] == 404
-            assert (await two("POST", "/v1/models/mine/promote"))[0] == 400
+            assert (await two("POST", "/v1/models/mine/promote"))[0] == 404
             learn(call)
             _, ann = await one("GET", "/v1/people/ann")
             assert ann["feedback"] == 0

@@ -1,7 +1,10 @@
 """The learner: what it publishes is what a refit from the log gives, bit by bit."""
 
 import json
+import os
+import sqlite3
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -305,3 +308,34 @@ def test_a_belief_of_another_version_is_made_anew_from_the_log(store, learner, m
         current(store)
     Learner(store=store, folder=belief_folder(store.path)).step()
     same(current(store).learnt, refit(store, "t", CONFIG, 54).learnt)
+
+
+def test_when_a_learner_last_read_without_trouble_is_told(store, monkeypatch):
+    assert learning.last_read(store.path) is None
+    now, troubled = time.time(), threading.Event()
+
+    def fails(learner):
+        troubled.set()
+        raise sqlite3.OperationalError("disk full")
+
+    def run_until(done):
+        stop = threading.Event()
+        thread = threading.Thread(target=learning.run, args=(store.path, stop))
+        thread.start()
+        for _ in range(200):
+            if done():
+                break
+            stop.wait(0.05)
+        stop.set()
+        thread.join()
+
+    old = now - 1_000
+    lock = store.path.with_name("log.db.learner")
+    lock.touch()
+    os.utime(lock, (old, old))
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", fails)
+        run_until(troubled.is_set)
+    assert learning.last_read(store.path) == pytest.approx(old, abs=1)
+    run_until(lambda: learning.last_read(store.path) > now - 10)
+    assert learning.last_read(store.path) > now - 10

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,22 @@ class Administration:
 
     def route(self, method: str, parts: Sequence[str]) -> Route | None:
         """What is to be done for a path, its parts unquoted; None where there is nothing."""
-        if not parts or parts[0] != "v1":
-            return None
-        for (of, pattern), (act, right, has_body) in self._routes.items():
-            form = pattern.split("/")
-            if of == method and len(form) == len(parts) - 1:
-                pairs = list(zip(form, parts[1:]))
-                if all(own == "*" or own == part for own, part in pairs):
-                    names = tuple(part for own, part in pairs if own == "*")
-                    return Route(self._in_turn(act), right, names, has_body)
+        for of, route in self._of(parts):
+            if of == method:
+                return route
         return None
+
+    def methods(self, parts: Sequence[str]) -> list[str]:
+        """What a path takes; nothing where it is none."""
+        return [of for of, _ in self._of(parts)]
+
+    def _of(self, parts: Sequence[str]) -> Iterator[tuple[str, Route]]:
+        for (of, pattern), (act, right, has_body) in self._routes.items():
+            form = ["v1", *pattern.split("/")]
+            pairs = list(zip(form, parts))
+            if len(form) == len(parts) and all(own in ("*", part) for own, part in pairs):
+                names = tuple(part for own, part in pairs if own == "*")
+                yield of, Route(self._in_turn(act), right, names, has_body)
 
     def _in_turn(self, act: Act) -> Act:
         turn = self._reporting if act == self._report else self._turn
@@ -140,6 +146,10 @@ class Administration:
         return Said(200, {"name": names[0]})
 
     def _promote(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models = models_of(self._store, tenant).configs
+        if names[0] not in models:
+            told = f"there is no model {names[0]!r:.100}; expected one of {', '.join(models)}."
+            return Said(404, {"error": told})
         promote(self._store, tenant, names[0])
         return Said(200, {"live": names[0]})
 

@@ -1,5 +1,6 @@
 """What a service counts of itself, in the text that Prometheus reads."""
 
+import os
 import resource
 from collections import Counter
 
@@ -29,18 +30,19 @@ class Counters:
 
     def text(self, further: dict[str, float]) -> str:
         """All of it. further: other counts by name, as they are now."""
+        # Whoever asks meets one of several workers: each has series of its own, that only grow.
+        worker = f'worker="{os.getpid()}"'
         lines = ["# TYPE penchant_requests_total counter"]
         lines += [
-            f'penchant_requests_total{{path="{path}",status="{status}"}} {num}'
+            f'penchant_requests_total{{{worker},path="{path}",status="{status}"}} {num}'
             for (path, status), num in sorted(self._requests.items())
         ]
         lines.append("# TYPE penchant_request_seconds histogram")
         for path, classes in sorted(self._times.items()):
-            below = 0
+            below, told = 0, f'{{{worker},path="{path}"'
             for end, num in zip(_ENDS, classes):
                 below += num
-                lines.append(f'penchant_request_seconds_bucket{{path="{path}",le="{end}"}} {below}')
-            told = f'{{path="{path}"'
+                lines.append(f'penchant_request_seconds_bucket{told},le="{end}"}} {below}')
             lines.append(f'penchant_request_seconds_bucket{told},le="+Inf"}} {self._total[path]}')
             lines.append(f"penchant_request_seconds_sum{told}}} {self._seconds[path]:.6f}")
             lines.append(f"penchant_request_seconds_count{told}}} {self._total[path]}")
@@ -50,5 +52,5 @@ class Counters:
             "peak_memory_bytes": used.ru_maxrss * 1024.0,
         }  # fmt: skip
         for name, value in further.items():
-            lines += [f"# TYPE penchant_{name} gauge", f"penchant_{name} {value:.10g}"]
+            lines += [f"# TYPE penchant_{name} gauge", f"penchant_{name}{{{worker}}} {value:.10g}"]
         return "\n".join(lines) + "\n"

@@ -31,6 +31,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # Seconds between looks at keys, models and beliefs.
 _REFRESH = 0.5
 _HOT = {"/v1/rank": "rank", "/v1/feedback": "feedback"}
+_GET_ALONE = ("/health", "/openapi.json", "/metrics")
 _ANYBODY = Principal("insecure", DEFAULT_TENANT, "admin")
 _log = logging.getLogger("penchant.service")
 
@@ -127,8 +128,7 @@ class DecisionApp:
         self._count_on(principal)
         hot = _HOT.get(path)
         if hot is not None:
-            if method != "POST":
-                raise _Refusal(405, f"{path} takes POST alone.", allow="POST")
+            _check_method(path, method, ["POST"])
             _check_right(principal, "decide")
             body = await self._body(headers, receive)
             if hot == "rank":
@@ -147,6 +147,10 @@ class DecisionApp:
         parts = [unquote(part) for part in raw.partition(b"?")[0].decode("latin-1").split("/")[1:]]
         route = self.administration.route(scope["method"], parts)
         if route is None:
+            fixed = ["GET"] if scope["path"] in _GET_ALONE else []
+            _check_method(
+                scope["path"], scope["method"], fixed or self.administration.methods(parts)
+            )
             raise _Refusal(404, "there is nothing there; /openapi.json tells what there is.")
         _check_right(principal, route.right)
         body = await self._body(headers, receive) if route.has_body else b""
@@ -215,6 +219,12 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 def _check_right(principal: Principal, right: str) -> None:
     if not principal.may(right):
         raise _Refusal(403, f"a key of role {principal.role} may not {right}.")
+
+
+def _check_method(path: str, method: str, taken: list[str]) -> None:
+    if taken and method not in taken:
+        told = ", ".join(sorted(taken))
+        raise _Refusal(405, f"{path:.100} takes {told} alone.", allow=told)
 
 
 def _told(error: str) -> bytes:

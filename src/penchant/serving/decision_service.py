@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Receipt
 from penchant.serving.group_commit import GroupCommit
 from penchant.serving.keys import DEFAULT_TENANT, Keyring
+from penchant.serving.learner import last_read
 from penchant.serving.models import models_of
 from penchant.serving.publication import belief_file, belief_folder, published
 from penchant.serving.wire import (
@@ -171,8 +173,12 @@ class DecisionService:
         self._loop.call_soon_threadsafe(_each, calls)
 
     def numbers(self) -> dict[str, float]:
-        """What is counted of the writer."""
-        return {"transactions": self._commit.num_transactions, "waiting": self._commit.num_waiting}
+        """What is counted of the writer, and seconds since the learner last had read the log."""
+        read = last_read(self.database)
+        return {
+            "transactions": self._commit.num_transactions, "waiting": self._commit.num_waiting,
+            "learner_idle_seconds": float("nan") if read is None else max(0.0, time.time() - read),
+        }  # fmt: skip
 
     def close(self) -> None:
         """Writes what came, then ends."""

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import logging
+import os
 import sqlite3
 import sys
 import threading
@@ -143,10 +144,23 @@ def _resumed(file: Path, config: ModelConfig) -> Student:
                    unusable=found.unusable, is_published=True)  # fmt: skip
 
 
+def last_read(database: Path) -> float | None:
+    """When a learner began or last had read the log without trouble, seconds since 1970; None where
+    there was none. A step through a long log takes up to seconds."""
+    try:
+        return _lock_of(database).stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _lock_of(database: Path) -> Path:
+    return database.with_name(database.name + ".learner")
+
+
 @contextlib.contextmanager
 def only_one(database: Path) -> Iterator[bool]:
     """Whether this process is the one that learns from a log, as long as the block lasts."""
-    with database.with_name(database.name + ".learner").open("a") as lock:
+    with _lock_of(database).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -172,6 +186,7 @@ def _learn(database: Path, stop: threading.Event) -> None:
             began = time.monotonic()
             try:
                 is_behind = learner.step()
+                os.utime(_lock_of(database))
             except (sqlite3.Error, OSError, PenchantError) as error:
                 # A full disk or a locked log may pass; what was published stands until then.
                 _log.warning("%s: %s", type(error).__name__, error)

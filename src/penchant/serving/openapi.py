@@ -18,6 +18,7 @@ from penchant.serving.wire import (
 _TYPES = (RankRequest, RankAnswer, FeedbackRequest, FeedbackAnswer, Correction, ModelConfig)
 _REFUSALS = {
     "400": "The body cannot be used; `error` says why.", "401": "No key.", "403": "Not this key.",
+    "405": "Not this method.",
     "413": "Too large.", "415": "No JSON.",
     "429": "Too many requests.", "503": "It could not be kept; send it again.",
 }  # fmt: skip
@@ -58,7 +59,7 @@ def described(limits: Limits) -> dict[str, Any]:
             },
             "/v1/models/{model}/promote": {
                 "parameters": [_parameter("model")],
-                "post": _told("This model decides from now on"),
+                "post": _told("This model decides from now on", None, None, "404"),
             },
             "/v1/models/rollback": {"post": _told("What decided before decides again")},
             "/v1/report": {"get": _told("What each model would have earned on the log")},
