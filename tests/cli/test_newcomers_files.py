@@ -291,7 +291,7 @@ def test_kinds_of_people_are_told_apart_by_answers_that_are_no_choice(answer, tm
             side = sign * (1 if kind == 1 else -1)
             assert min(side * told["low"], side * told["high"]) > 0.3
     assert -1.3 < found["class 2: intercept"]["estimate"] < -0.2
-    assert ("threshold 0|1" in found) == (answer == "stars")
+    assert ("threshold 1|2" in found) == (answer == "stars")
     page = tmp_path / "page.html"
     done = penchant("report", file, "-b", folder, "--out", page)
     assert done.returncode == 0, done.stderr

@@ -99,6 +99,7 @@ class Batch:
     num_rows: int
     fingerprint: str = ""
     notes: tuple[str, ...] = field(default=())
+    scale: tuple[str, ...] = ()  # what the levels of ratings are called, where that is known
 
     @property
     def num_groups(self) -> int:

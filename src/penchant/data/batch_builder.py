@@ -107,6 +107,7 @@ def build_batch(
         num_rows=len(records),
         fingerprint=records.fingerprint,
         notes=notes,
+        scale=records.scale,
     )
 
 

@@ -55,7 +55,8 @@ class Records:
     id), position (order shown, from 0), propensity, rank (1 is best, 0 or null unranked), level,
     approved, success, value, text. A null answer is an observation that nobody has answered yet.
     outside_option: the name of the option that stands for "none of these" and has no features
-    (`data/outside.py`), or None.
+    (`data/outside.py`), or None. scale: what the levels of ratings (or grades) are called, lowest
+    first; empty where nobody said.
     """
 
     rows: pa.Table
@@ -64,6 +65,7 @@ class Records:
     roles: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     outside_option: str | None = None
+    scale: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.offsets) != self.rows.num_rows + 1 or (
@@ -322,7 +324,7 @@ def concat(parts: Sequence[Records]) -> Records:
                     f"column {name!r} is a {roles[name]} in one part and a {role} in another; "
                     "expected one role. Rename it in one of them."
                 )
-    outside = {part.outside_option for part in parts}
+    outside, scales = {part.outside_option for part in parts}, {part.scale for part in parts}
     if len(outside) > 1:
         raise DataError(
             f"the parts have different outside options ({', '.join(sorted(map(repr, outside)))}); "
@@ -337,6 +339,7 @@ def concat(parts: Sequence[Records]) -> Records:
         roles=roles,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         outside_option=outside.pop(),
+        scale=scales.pop() if len(scales) == 1 else (),
     )
 
 

@@ -4,6 +4,7 @@ Legend: N answers, L levels, M own parameters.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -53,10 +54,11 @@ def validate_levels(answers: Int[Array, " N"], levels: int, lowest: int) -> None
         )
 
 
-def ordered_names(levels: int) -> tuple[str, ...]:
-    """Of the parameters of `Ordered` thresholds."""
-    steps = tuple(f"log threshold step {m - 1}|{m}" for m in range(2, levels))
-    return ("threshold 0|1", *steps)
+def ordered_names(levels: int, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Of the parameters of `Ordered` thresholds; levels are numbered where they have no labels."""
+    called = labels or tuple(str(level) for level in range(levels))
+    steps = tuple(f"log threshold step {below}|{above}" for below, above in pairwise(called[1:]))
+    return (f"threshold {called[0]}|{called[1]}", *steps)
 
 
 def answer_shares(answers: Int[Array, " N"], size: int) -> Float[Array, " L"]:

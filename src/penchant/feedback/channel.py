@@ -39,7 +39,10 @@ def default_channels(batch: Batch) -> tuple[Channel, ...]:
         elif kind == "best_worst":
             made.append(BestWorst())
         elif kind == "rating":
-            made.append(Rating(levels=int(answers_of(batch, kind, "level").max()) + 1))
+            # Levels above the highest that anybody gave have no threshold that could be found.
+            levels = int(answers_of(batch, kind, "level").max()) + 1
+            labels = batch.scale[:levels] if len(batch.scale) >= levels else ()
+            made.append(Rating(levels=levels, labels=labels))
         elif kind == "approval":
             made.append(Approval())
         elif kind == "binary":

@@ -40,6 +40,7 @@ class Rating(CommonChannel):
     by_person: each group shifts and stretches the common thresholds by its own two numbers, held
     to zero by normal priors of standard deviation `shift_scale` (utility) and `stretch_scale`
     (log of a factor). A group that the fit did not see has both at zero. link: "logit", "probit".
+    labels: what the levels are called, lowest first; numbered from 0 without it.
     """
 
     levels: int
@@ -47,10 +48,16 @@ class Rating(CommonChannel):
     shift_scale: float = 1.0
     stretch_scale: float = 0.3
     link: Link = "logit"
+    labels: tuple[str, ...] = ()
     kind: ClassVar[str] = "rating"
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
+        if self.labels and len(self.labels) != self.levels:
+            raise ConfigError(
+                f"there are {len(self.labels)} labels {self.labels} for {self.levels} levels; "
+                "expected one each, lowest first, or none."
+            )
 
     def validate(self, batch: Batch) -> None:
         validate_levels(answers_of(batch, self.kind, "level"), self.levels, lowest=-1)
@@ -59,7 +66,7 @@ class Rating(CommonChannel):
         return self.levels - 1
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
-        names = ordered_names(self.levels)
+        names = ordered_names(self.levels, self.labels)
         if not self.by_person:
             return names
         own = ("threshold shift", "log threshold stretch")

@@ -31,9 +31,16 @@ class OrdinalRatings(Estimator):
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
     ) -> "OrdinalRatings":
         """Maximise the likelihood of the ratings. Raises `DataError` for unusable data."""
+        known = isinstance(data, Records | Batch) and len(data.scale) == self.levels
+        channel = Rating(
+            levels=self.levels,
+            by_person=self.by_person,
+            link=self.link,
+            labels=data.scale if known else (),
+        )
         self.belief_ = fit_scores(
             data,
-            (Rating(levels=self.levels, by_person=self.by_person, link=self.link),),
+            (channel,),
             formula=self.formula,
             group_by=self.group_by,
             prior_scale=self.prior_scale,

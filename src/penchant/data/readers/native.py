@@ -24,7 +24,7 @@ def to_nested(records: Records) -> pa.Table:
     menus = pa.ListArray.from_arrays(pa.array(records.offsets.astype(np.int32)), lines)
     table = records.rows.append_column("options", menus)
     told = {"version": _VERSION, "roles": dict(records.roles), "notes": list(records.notes),
-            "outside_option": records.outside_option}  # fmt: skip
+            "outside_option": records.outside_option, "scale": list(records.scale)}  # fmt: skip
     return table.replace_schema_metadata({MARK: json.dumps(told).encode()})
 
 
@@ -61,6 +61,7 @@ def from_nested(table: pa.Table) -> Records:
         roles=told["roles"],
         notes=tuple(told["notes"]),
         outside_option=told.get("outside_option"),
+        scale=tuple(told.get("scale", ())),
     ).normalised()
 
 

@@ -1,7 +1,7 @@
 """From a file, a frame or a dataset to records: the one entry of every reader."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ def read(
     loaded = load_table(data, said, raises)
     source = prepare(loaded.table, said, loaded.name, raises, loaded.header)
     records = _LAYOUTS[said.layout](source)
+    records = replace(records, scale=source.scale)
     if said.outside_option is not None:
         # Without an answer column nobody has answered; with one, no answer is an answer.
         asked = said.answer is not None

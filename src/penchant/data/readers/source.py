@@ -137,6 +137,7 @@ class Source:
     bad: BadLines
     notes: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    scale: tuple[str, ...] = ()  # the levels of ratings or grades, once their column was read
 
     @property
     def num_lines(self) -> int:
@@ -352,7 +353,7 @@ def rating_levels(source: Source, name: str) -> Any:
     """
     column = one_chunk(source.table[name])
     codes, values = to_codes(column)
-    scale = scale_of(source, name)
+    scale = source.scale = scale_of(source, name)
     if not source.description.levels:
         source.notes.append(f"the scale of {name} is taken to be {', '.join(scale)}, lowest first")
     place = {level: i for i, level in enumerate(scale)}
