@@ -1,6 +1,6 @@
 """`penchant rank`: a file of votes or rankings in; a table with intervals, and a folder, out."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,17 +8,14 @@ import typer
 
 from penchant.cli import options, shell
 from penchant.cli.rank_details import detail_document
-from penchant.cli.rank_next import check_next, next_document, print_next
-from penchant.cli.rank_refusal import check_recognised
+from penchant.cli.rank_next import check_next, next_document, next_view, print_next
+from penchant.cli.rank_reading import describe_votes, observe
 
 if TYPE_CHECKING:
-    from penchant.data.description import Description
     from penchant.models.leaderboard import Leaderboard
 
 ITEM_FIELDS = ("name", "score", "elo", "se", "low", "high", "rank", "rank_low", "rank_high",
                "votes")  # fmt: skip
-# Larger files are counted block by block; who voted is then not kept.
-_STREAM_FROM_BYTES = 200_000_000
 
 
 @shell.guarded
@@ -137,20 +134,22 @@ def rank(
         "weight": weight,
         "grades": grades,
     }
-    said, notes = _described(file, layout, columns, description)
-    for text in notes:
-        shell.note(text, json)
+    described = describe_votes(file, layout, columns, description)
+    for text in (described.opening, *described.assumed):
+        if text:
+            shell.note(text, json)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    observed = _observe(file, said, board, on_bad_rows, out or file.parent, json)
+    found = observe(file, described.said, board, on_bad_rows, out or file.parent, json)
+    reading = (*described.assumed, *found.notes)
     steps = shell.Steps(json)
     with steps.shown():
         steps.say("Fitting scores")
-        board.fit(observed, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
-    document = rank_document(board)
+        board.fit(found.data, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
+    document = rank_document(board, reading)
     document |= next_document(board, ask, settle, seed)
     if out is not None:
-        _write(out, board, document, observed, file)
+        _write(out, board, document, found.data, file)
     if json:
         shell.print_json(document)
     else:
@@ -162,8 +161,9 @@ def rank(
         raise typer.Exit(shell.NOT_CONVERGED)
 
 
-def rank_document(board: "Leaderboard") -> dict[str, Any]:
-    """What `--json` prints and leaderboard.json holds; an end that nothing bounds is null."""
+def rank_document(board: "Leaderboard", reading: Sequence[str] = ()) -> dict[str, Any]:
+    """What `--json` prints and leaderboard.json holds; an end that nothing bounds is null. Its
+    warnings begin with what `reading` the file took for granted or left out."""
     return {
         "items": [
             {**{field: getattr(row, field) for field in ("name",)}, "score": row.strength,
@@ -175,159 +175,9 @@ def rank_document(board: "Leaderboard") -> dict[str, Any]:
             "converged": board.fit_.converged,
             "seconds": board.seconds_,
         },
-        "warnings": list(board.warnings_),
+        "warnings": list(dict.fromkeys((*reading, *board.warnings_))),
         **detail_document(board),
     }  # fmt: skip
-
-
-def _described(
-    file: Path, layout: str, columns: dict[str, str], description: Path | None
-) -> tuple["Description", tuple[str, ...]]:
-    """Which column plays which role: as described, as named by options, or as guessed."""
-    from penchant.cli.reading import find_description
-    from penchant.data.description import LAYOUTS, Description, load
-    from penchant.errors import ConfigError, DataError
-
-    if not file.is_file():
-        raise DataError(
-            f"there is no file {file}; expected a Parquet, CSV, JSONL or PrefLib file. Check the "
-            "path."
-        )
-    if layout not in ("auto", *LAYOUTS):
-        raise ConfigError(
-            f"there is no format {layout!r}; expected auto or one of {', '.join(LAYOUTS)}."
-        )
-    sides = [columns[name] for name in ("left", "right", "winner")]
-    notes: tuple[str, ...] = ()
-    found = find_description(file, description)
-    if found is not None:
-        said = load(found)
-    elif all(sides):
-        said = Description(layout="pairs", option_columns=(sides[0], sides[1]), answer=sides[2])
-    elif any(sides):
-        raise ConfigError(
-            "some of --left, --right and --winner are named; expected all three, or none to let "
-            "the columns be guessed."
-        )
-    elif layout in ("arena", "preflib"):
-        said = Description(layout=layout)
-    else:
-        said, notes = _guessed(file)
-    if layout not in ("auto", said.layout):
-        raise ConfigError(
-            f"{file.name} looks like {said.layout} data, and --format says {layout}. Name the "
-            "columns (--left, --right, --winner) or write a description: `penchant describe "
-            f"{file}` makes a first one."
-        )
-    said = replace(
-        said, person=columns["voter"] or said.person, weight=columns["weight"] or said.weight
-    )
-    return _with_grades(said, columns["grades"]), notes
-
-
-def _with_grades(said: "Description", grades: str) -> "Description":
-    """The winner's column read as grades, where their scale is told."""
-    from penchant.errors import ConfigError
-
-    if not grades:
-        return said
-    levels = tuple(_as_in_file(word.strip()) for word in grades.split(","))
-    if said.layout not in ("pairs", "arena") or len(levels) < 2 or len(set(levels)) < len(levels):
-        raise ConfigError(
-            f"--grades holds {len(levels)} values and the file {said.layout} data; expected two or "
-            "more different values, commas between them, and pairs of items (--left, --right, "
-            "--winner)."
-        )
-    return replace(said, kind="graded", levels=levels, codes={})
-
-
-def _as_in_file(word: str) -> str | float:
-    """A number as a column of numbers has it: +3 is 3."""
-    try:
-        return float(word)
-    except ValueError:
-        return word
-
-
-def _guessed(file: Path) -> tuple["Description", tuple[str, ...]]:
-    from penchant.data.guess import guess
-    from penchant.data.readers.vote_stream import can_stream, head_of
-
-    large = file.stat().st_size > _STREAM_FROM_BYTES and can_stream(file)
-    data = head_of(file) if large else file
-    said = guess(data).description
-    check_recognised(file, data, said)
-    words = {"pairs": "pairs of items", "arena": "arena votes", "rankings": "rankings",
-             "best_worst": "best and worst of a menu", "preflib": "PrefLib orders"}  # fmt: skip
-    roles = [f"{', '.join(said.option_columns)} are the items"] if said.option_columns else []
-    roles += [f"{said.answer} is the answer"] if said.answer else []
-    roles += [f"{said.person} is the voter"] if said.person else []
-    listed = f": {'; '.join(roles)}" if roles else ""
-    return said, (
-        f"{file.name} is read as {words.get(said.layout, said.layout + ' data')}{listed}.",
-    )
-
-
-def _observe(
-    file: Path,
-    said: "Description",
-    board: "Leaderboard",
-    on_bad_rows: str,
-    folder: Path,
-    quiet: bool,
-) -> Any:
-    """Votes, counts or records of the file; bad lines are set aside where that is asked for."""
-    from penchant.data.readers.read import read
-    from penchant.data.readers.table import write_table
-    from penchant.data.readers.vote_parts import VoteColumns
-    from penchant.data.readers.vote_stream import can_stream
-    from penchant.data.readers.votes import read_votes
-
-    aside_path = folder / f"{file.stem}.quarantined.csv"
-    if said.layout not in ("pairs", "arena"):
-        result = read(file, said, on_bad_rows=on_bad_rows,
-                      quarantine=aside_path if on_bad_rows == "quarantine" else None)  # fmt: skip
-        for text in (*result.report.notes, *result.report.warnings):
-            shell.note(text, quiet)
-        return result.records
-    can_count = not board.needs_votes and said.kind != "graded"
-    if can_count and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
-        return _stream(file, said, on_bad_rows, aside_path, quiet)
-    columns = VoteColumns(context=board.context, covariates=board.covariates)
-    with shell.waiting(f"Reading {file.name}", quiet):
-        found = read_votes(file, said, columns, on_bad_rows=on_bad_rows)
-    for text in found.notes:
-        shell.note(text, quiet)
-    if found.quarantined is not None:
-        write_table(found.quarantined, aside_path)
-        shell.note(f"{found.quarantined.num_rows} bad lines set aside in {aside_path}.", quiet)
-    return found.votes
-
-
-def _stream(
-    file: Path, said: "Description", on_bad_rows: str, aside_path: Path, quiet: bool
-) -> Any:
-    from penchant.data.readers.table import write_table
-    from penchant.data.readers.vote_stream import count_file
-
-    steps = shell.Steps(quiet, total=100, plain=True, every=2.0)
-
-    def progress(lines: int, part: float) -> None:
-        steps.say(f"Counting votes: {lines:,} lines, {part:.0%}", int(100 * part))
-
-    with steps.shown():
-        found = count_file(file, said, on_bad_rows=on_bad_rows, on_block=progress)
-    for text in found.notes:
-        shell.note(text, quiet)
-    if found.quarantined is not None:
-        write_table(found.quarantined, aside_path)
-        shell.note(f"{found.num_bad} bad lines set aside in {aside_path}.", quiet)
-    if said.person is not None:
-        shell.note(
-            f"{file.name} is large and was counted as it was read: who voted was not kept, so that "
-            "intervals trust votes to be independent.", quiet,
-        )  # fmt: skip
-    return found.counts
 
 
 def _write(
@@ -335,6 +185,7 @@ def _write(
 ) -> None:
     """The folder: JSON for machines, CSV for tables, a page for readers."""
     import csv
+    from dataclasses import replace
 
     from penchant.data.records import Records
     from penchant.evaluation.leaderboard_page import leaderboard_page, write_leaderboard
@@ -342,6 +193,9 @@ def _write(
     if isinstance(observed, Records):
         observed = board.observed(observed)
     page = leaderboard_page(board, observed, title=f"Leaderboard: {file.stem}")
+    # What was noticed in reading comes first: nothing below it holds if that is wrong.
+    warnings = tuple(dict.fromkeys((*document["warnings"], *page.warnings)))
+    page = replace(page, next=next_view(document), warnings=warnings)
     write_leaderboard(page, out / "leaderboard.html")
 
     plain = shell.json_text(document)

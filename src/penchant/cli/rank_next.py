@@ -10,6 +10,7 @@ from penchant.cli import shell
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from penchant.evaluation.leaderboard_next import NextView
     from penchant.models.leaderboard import Leaderboard
 
 # Beyond these, a batch of pairs takes minutes, and so do paths of votes to come.
@@ -64,24 +65,42 @@ def next_document(board: "Leaderboard", ask: int, settle: int, seed: int) -> dic
     return document
 
 
+def next_view(document: dict[str, Any]) -> "NextView | None":
+    """The same for the page and the terminal, in words; None where nothing was asked."""
+    from penchant.evaluation.leaderboard_next import NextPair, NextView
+
+    if not {"settle", "next"} & set(document):
+        return None
+    goal = "the order"
+    if "settle" in document:
+        goal = f"who is among the first {document['settle']['top']}"
+    return NextView(
+        takeaway=settle_sentence(document["settle"]) if "settle" in document else "", goal=goal,
+        pairs=tuple(
+            NextPair(first=pair["first"], second=pair["second"], gain=f"{pair['gain']:.2g}")
+            for pair in document.get("next", ())
+        ),
+    )  # fmt: skip
+
+
 def print_next(document: dict[str, Any]) -> None:
-    """The same in words and a table."""
+    """What was asked for of votes to come, in words and a table."""
     from penchant.models.table import Table
     from penchant.numerics.names import excerpt
 
-    if "settle" in document:
-        shell.output().print(settle_sentence(document["settle"]) + "\n", markup=False)
-    if "next" in document:
+    view = next_view(document)
+    if view is None:
+        return
+    if view.takeaway:
+        shell.output().print(view.takeaway + "\n", markup=False)
+    if view.pairs:
         rows = tuple(
-            (str(place), excerpt(pair["first"]), excerpt(pair["second"]), f"{pair['gain']:.2g}")
-            for place, pair in enumerate(document["next"], start=1)
+            (str(place), excerpt(pair.first), excerpt(pair.second), pair.gain)
+            for place, pair in enumerate(view.pairs, start=1)
         )
-        goal = "the order"
-        if "settle" in document:
-            goal = f"who is among the first {document['settle']['top']}"
         shell.print_table(
             Table(
-                title=f"Worth comparing next, to settle {goal}", rows=rows,
+                title=f"Worth comparing next, to settle {view.goal}", rows=rows,
                 headings=("one item", "with", "nats it settles"),
             ),
             "text",

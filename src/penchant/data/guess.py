@@ -19,8 +19,9 @@ from penchant.data.columns import (
     to_floats,
 )
 from penchant.data.description import Description
+from penchant.data.guess_doubts import doubts
 from penchant.data.guess_grades import grade_scale
-from penchant.data.guess_pairs import guess_pairs
+from penchant.data.guess_pairs import guess_pairs, holds_shares
 from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_texts import guess_texts
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
@@ -49,7 +50,7 @@ class Guess:
     description: Description
     seen: Mapping[str, str]
     reasons: tuple[str, ...]
-    assumed: tuple[str, ...] = ()  # those of the reasons that the file itself gives cause to doubt
+    assumed: tuple[str, ...] = ()  # those of the reasons that whoever knows the file should check
 
     def to_toml(self) -> str:
         """The description with what was seen beside each column, as a file to be corrected."""
@@ -102,8 +103,9 @@ def guess(data: Any) -> Guess:
     if description.layout == "trl":
         own = tuple(name for name in description.context if name not in chat.OWN_COLUMNS)
         description = replace(description, context=own)
-    return Guess(description=description, seen=columns.seen(), reasons=(*reasons, reason),
-                 assumed=tuple(reasons))  # fmt: skip
+    assumed = (*reasons, *doubts(columns, description))
+    return Guess(description=description, seen=columns.seen(), reasons=(*assumed, reason),
+                 assumed=assumed)  # fmt: skip
 
 
 def guess_answered(data: Any) -> Guess:
@@ -174,6 +176,12 @@ def _chat(columns: SeenColumns) -> tuple[Description, str] | None:
 
 def _arena(columns: SeenColumns) -> tuple[Description, str] | None:
     if {"model_a", "model_b", "winner"} <= set(columns.names):
+        # Of 0 and 1, or 1 and 2, nothing says which is which.
+        if not is_text(columns.table["winner"].type) and not (
+            is_number(columns.table["winner"].type)
+            and holds_shares(columns, "winner", needs_fractions=True)
+        ):
+            return None
         grades = grade_scale({str(value) for value in columns.values("winner")})
         said = Description(
             layout="arena", option_columns=("model_a", "model_b"), answer="winner",

@@ -13,6 +13,9 @@ _DEGREES = (
 _PLAIN = 2
 _FIRST = ("a", "left", "first", "1", "better", "model_a", "response_a", "assistant_a")
 _SECOND = ("b", "right", "second", "2", "worse", "model_b", "response_b", "assistant_b")
+# "Not better", "less good": which way such a word turns the rest is no matter of words alone.
+_TURNING = ("not", "less", "least", "lower", "inferior", "never", "hardly", "poorer", "weaker",
+            "dislike", "reject", "loses", "lost", "t")  # fmt: skip
 _EQUAL = ("tie", "same", "equal", "equally", "neither", "similar", "neutral", "draw")
 _SIGNS = re.compile(r"^\W*a\s*([<>]{1,3}|=)\s*b\W*$|^\W*b\s*([<>]{1,3}|=)\s*a\W*$")
 
@@ -42,12 +45,18 @@ def _grade(word: str) -> int | None:
     if signs:
         mark, side = (signs[1], 1) if signs[1] else (signs[2], -1)
         return 0 if mark == "=" else side * len(mark) * (1 if mark[0] == ">" else -1)
-    parts = re.findall(r"[a-z_0-9]+", re.sub(r"\ba (bit|little|lot)\b", r"\1", word.lower()))
-    # "Better" and "worse" are of the first, unless a side is named, as in "B is much better".
-    named = [part for part in parts if part in _FIRST + _SECOND]
-    sides = [part for part in named if part not in ("better", "worse")] or named
+    said, _, other = re.sub(r"\ba (bit|little|lot)\b", r"\1", word.lower()).partition(" than ")
+    parts = re.findall(r"[a-z_0-9]+", said)
     if any(part in _EQUAL for part in parts):
         return 0
+    if any(part in _TURNING for part in parts):
+        return None
+    # "Better" and "worse" are of the first, unless a side is named, as in "B is much better".
+    named = [part for part in parts if part in _FIRST + _SECOND]
+    sides = [part for part in named if part not in ("better", "worse")]
+    if not sides and any(part in _FIRST for part in re.findall(r"[a-z_0-9]+", other)):
+        return None  # "better than A" is said of the second
+    sides = sides or named
     if len(set(sides)) != 1:
         return None
     degrees = [d for d, same in enumerate(_DEGREES) if any(part in same for part in parts)]

@@ -1,5 +1,6 @@
 """A first guess for tables of pairs: two columns of options, and one that says which won."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,11 +25,24 @@ _ITEM_STEMS = ("", "item", "model", "option", "player", "team", "candidate", "ar
 # A column of this name says who won even if some of its words are unknown, as long as half of its
 # lines are understood: reading then names the line, and how to mend it.
 _ANSWER_NAMES = (*ANSWERS, "label", "result", "vote", "verdict", "better", "preferred_item")
+# Other columns of sides, and whose names say that they are no answer: who lost, where something
+# stood, what should have been said.
+_ANSWER_PART = re.compile(
+    r"answer|better|best|choice|chosen|decision|judg|label|opinion|outcome|pick|prefer|rater|"
+    r"response|result|select|verdict|vote|win|won"
+)
+_NO_ANSWER = re.compile(
+    r"(^|[_ .-])(worse|worst|least|lose|loses|loser|losing|lost|reject|rejected|bad|shown|position|"
+    r"pos|order|side|hand|previous|prev|last|gold|truth|true|expected|correct|reference|group|arm|"
+    r"condition|variant|treatment|stance|party|start|starts|serves|swapped|flipped)($|[_ .-])"
+)
 _WON = ("won", "wins", "win")
 _AGAINST = (("model", "baseline"), ("model_1", "model_2"), ("generator_1", "generator_2"))
 _WIN_SHARE = ("win_probability", "p_win", "preference", "win_rate")
 # Beside two columns of the same names, these are the probability that the first wins.
 _SOFT = (*_WIN_SHARE, "p", "prob", "probability", "p_left", "p_first", "p_a")
+# These may as well hold the number of the side that won, which of 0 and 1 nobody can tell.
+_MAYBE_SOFT = ("preference",)
 
 
 def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
@@ -62,7 +76,7 @@ def guess_pairs(columns: SeenColumns) -> tuple[Description, str] | None:
             what = f"says by how much, from {grades[0]} to {grades[-1]} (the first is best)"
         how = "hold the same names" if are_met_again else "name the two items of every line"
         return said, f"{name} and {other} {how}, and {answer} {what}."
-    share = columns.first(_WIN_SHARE)
+    share = soft_answer(columns, _WIN_SHARE)
     for one, other in _AGAINST:
         if share is not None and {one, other} <= set(columns.names):
             said = Description(
@@ -95,7 +109,8 @@ def paired_columns(
 ) -> Iterator[tuple[str, str, str, str]]:
     """Two columns that differ in how they end (model_a, model_b), and the two endings."""
     for first, second in _PAIRED_NAMES:
-        if {first, second} <= set(columns.names):
+        is_menu = first == "first" and "third" in columns.lower
+        if {first, second} <= set(columns.names) and not is_menu:
             yield first, second, first, second
     for first, second in ends:
         for name in columns.names:
@@ -118,22 +133,60 @@ def _hold_names(columns: SeenColumns, sides: tuple[str, str], are_items: bool) -
 
 
 def pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | None, dict[str, str]]:
-    """The column that says who won, and what its words mean where that is no common knowledge."""
-    others = [name for name in columns.names if name not in sides]
-    for name in others:
-        if not is_text(columns.table[name].type) or not columns.values(name):
-            continue
-        if _share_told(columns, name, sides) == 1.0:
-            return name, {}
-        codes = _side_codes({str(value) for value in columns.values(name)})
-        if codes:
-            return name, codes
-    for name in others:
+    """The column that says who won, and what its words mean where that is no common knowledge.
+
+    Of several that name a side on every line the one that is called an answer; none where nothing
+    but their order in the file speaks for one of them.
+    """
+    told = _columns_of_sides(columns, sides)
+    by_name = [[name for name in told if _rank_of_name(name) == rank] for rank in range(3)]
+    found = next((names for names in by_name if names), [])
+    if found and (len(found) == 1 or found is not by_name[2]):
+        return found[0], told[found[0]]
+    if found:
+        return None, {}
+    for name in columns.names:
         kind = columns.table[name].type
-        is_word = is_text(kind) or pa.types.is_integer(kind)
+        is_word = name not in sides and (is_text(kind) or pa.types.is_integer(kind))
         if name.lower() in _ANSWER_NAMES and is_word and _share_told(columns, name, sides) >= 0.5:
             return name, {}
     return None, {}
+
+
+def rival_answers(columns: SeenColumns, sides: tuple[str, str], answer: str) -> list[str]:
+    """Other columns that could as well be the answer, as far as can be seen."""
+    return [name for name in _columns_of_sides(columns, sides)
+            if name != answer and _rank_of_name(name) <= min(1, _rank_of_name(answer))
+            ]  # fmt: skip
+
+
+def is_called_an_answer(name: str) -> bool:
+    """Whether a column's own name says that it holds answers."""
+    return _rank_of_name(name) < 2
+
+
+def _columns_of_sides(columns: SeenColumns, sides: tuple[str, str]) -> dict[str, dict[str, str]]:
+    """Columns of words that name a side or an item on every line, and what their words mean."""
+    found: dict[str, dict[str, str]] = {}
+    for name in columns.names:
+        is_word = name not in sides and is_text(columns.table[name].type) and columns.values(name)
+        if not is_word or _rank_of_name(name) > 2:
+            continue
+        if _share_told(columns, name, sides) == 1.0:
+            found[name] = {}
+        elif codes := _side_codes({str(value) for value in columns.values(name)}):
+            found[name] = codes
+    return found
+
+
+def _rank_of_name(name: str) -> int:
+    """0: called an answer, 1: much like one, 2: it does not say, 3: it is called something else."""
+    word = name.lower()
+    if word in _ANSWER_NAMES:
+        return 0
+    if _NO_ANSWER.search(word):
+        return 3
+    return 1 if _ANSWER_PART.search(word) else 2
 
 
 def _truth_answer(columns: SeenColumns, name: str, first: str) -> tuple[str | None, dict[str, str]]:
@@ -150,14 +203,22 @@ def _truth_answer(columns: SeenColumns, name: str, first: str) -> tuple[str | No
     return answer, meaning
 
 
-def soft_answer(columns: SeenColumns) -> str | None:
+def soft_answer(columns: SeenColumns, called: tuple[str, ...] = _SOFT) -> str | None:
     """A column of numbers from 0 to 1 that is called a probability."""
-    name = columns.first(_SOFT)
+    name = columns.first(called)
     if name is None or not is_number(columns.table[name].type):
         return None
+    is_doubtful = name.lower() in _MAYBE_SOFT
+    return name if holds_shares(columns, name, needs_fractions=is_doubtful) else None
+
+
+def holds_shares(columns: SeenColumns, name: str, *, needs_fractions: bool) -> bool:
+    """Whether all numbers of a column lie from 0 to 1; nothing but 0 and 1 may be sides, or truth
+    values of either."""
     values = to_floats(columns.table[name])
     values = values[~np.isnan(values)]
-    return name if len(values) and ((values >= 0) & (values <= 1)).all() else None
+    inside = bool(len(values)) and bool(((values >= 0) & (values <= 1)).all())
+    return inside and not (needs_fractions and bool(np.isin(values, (0.0, 1.0)).all()))
 
 
 def _graded_answer(

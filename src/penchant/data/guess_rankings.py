@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from penchant.data.columns import is_number, is_text, to_floats
 from penchant.data.description import Description
+from penchant.data.guess_wide import ANSWERS
 from penchant.data.readers.menus import BEFORE
 from penchant.data.seen_columns import SeenColumns
 
@@ -16,6 +17,8 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 _NUMBERED = re.compile(
     r"^(rank|ranked|choice|pref|preference|place|top|position|pos)?[ _.-]?(\d+)(st|nd|rd|th)?$"
 )
+# Columns of these names say what was taken, so that the places beside them are those of a menu.
+_TAKEN = (*ANSWERS, "click", "clicked", "purchase", "bought", "vote", "label")
 _WRITTEN = ("ranking", "order", "ordering", "ballot", "ranks", "preferences", "vote")
 # A few slips do not make a ranking something else; reading names their lines.
 _MOST = 0.9
@@ -43,8 +46,29 @@ def _places(columns: SeenColumns) -> tuple[Description, str] | None:
     times = Counter(str(v) for name in named for v in columns.values(name))
     if not any(count > 1 for count in times.values()) or _repeats(columns, named):
         return None
+    if _is_menu(columns, named, set(times)):
+        return None
     said = Description(layout="rankings", kind="ranking", answer_columns=tuple(named))
     return said, f"{', '.join(named)} hold items in the order in which they were ranked."
+
+
+def _is_menu(columns: SeenColumns, named: list[str], items: set[str]) -> bool:
+    """Whether another column says what was taken, and it is not what stands first: then the columns
+    say in which order the items were shown."""
+    first = columns.codes(named[0])
+    for name in columns.names:
+        if name in named:
+            continue
+        codes, values = columns.codes(name)
+        if name.lower() in _TAKEN and not {str(value) for value in values} & items:
+            return True  # a number of a place, or a yes
+        if name.lower() in _TAKEN or set(map(str, columns.values(name))) <= items:
+            words = [np.array([str(v) for v in side[1]] + [""])[side[0]]
+                     for side in ((codes, values), first)]  # fmt: skip
+            answered = codes >= 0
+            if answered.any() and (words[0] == words[1])[answered].mean() < _MOST:
+                return True
+    return False
 
 
 def _repeats(columns: SeenColumns, named: list[str]) -> bool:
@@ -70,6 +94,8 @@ def _written(columns: SeenColumns) -> tuple[Description, str] | None:
     values = [str(value) for value in columns.values(name)]
     if not values or np.mean([BEFORE in value for value in values]) < _MOST:
         return None
+    if any(other in columns.lower for other in _TAKEN if other != name.lower()):
+        return None  # an order of items, and what was taken of them
     said = Description(layout="rankings", kind="ranking", answer_columns=(name,))
     return said, f"{name} holds rankings, the best first."
 

@@ -14,9 +14,10 @@ from penchant.errors import DataError
 _ANSWERS = {"rating": "level", "approval": "approved", "binary": "success", "outcome": "value"}
 RATED_KINDS = frozenset(_ANSWERS)
 RATED_NOTE = (
-    "Ratings are read as votes: of every two items that one person rated, the one rated higher "
-    "wins, equal ratings are a tie. Many votes of one person are one person's opinion. Where low "
-    "ratings are the good ones, list them from worst to best: `levels` under [answer]."
+    "High ratings are read as good. Where low ones are, as with school grades or ranks, the order "
+    "here is upside down: list them from worst to best (`levels` under [answer]), or turn the sign "
+    "of numbers. Of every two items that one person rated the one rated higher wins, equal ratings "
+    "are a tie; many votes of one person are one person's opinion."
 )
 # 1.5 GB of votes; a few people who rated thousands of items make more than all others.
 _MOST_VOTES = 40_000_000

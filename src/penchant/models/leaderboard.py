@@ -326,16 +326,17 @@ class Leaderboard:
         if isinstance(data, Votes | PairCounts | Rankings):
             return data, ()
         columns = VoteColumns(context=self.context, covariates=self.covariates)
+        assumed: tuple[str, ...] = ()
         if not isinstance(data, Records):
-            said = _description(data, description)
+            said, assumed = _description(data, description)
             if said.layout in ("pairs", "arena"):
-                return read_votes(data, said, columns).votes, ()
+                return read_votes(data, said, columns).votes, assumed
             from penchant.data.readers.read import read
 
             data = read(data, said).records
         kinds = set(data.kinds[np.unique(data.kind_codes)])
         if kinds <= {"ranking", "best_worst"}:
-            return rankings_from_records(data), ()
+            return rankings_from_records(data), assumed
         if kinds and kinds <= RATED_KINDS:
             if self.covariates or self.context:
                 raise ConfigError(
@@ -343,8 +344,8 @@ class Leaderboard:
                     "ratings of one at a time; expected none of them. Make votes of the ratings "
                     "yourself (`votes_from_ratings`) and add the columns."
                 )
-            return votes_from_ratings(data), (RATED_NOTE,)
-        return votes_from_records(data, columns), ()
+            return votes_from_ratings(data), (*assumed, RATED_NOTE)
+        return votes_from_records(data, columns), assumed
 
     def _fit_counts(
         self,
@@ -539,13 +540,17 @@ def _convergence_sentences(fit: PairedFit | RankedFit | VotesFit) -> tuple[str, 
     )
 
 
-def _description(data: Any, description: Description | str | Path | None) -> Description:
+def _description(
+    data: Any, description: Description | str | Path | None
+) -> tuple[Description, tuple[str, ...]]:
+    """The description, and what a guess of it took for granted."""
     from penchant.data import description as schema
 
     if isinstance(description, Description):
-        return description
+        return description, ()
     if description is not None:
-        return schema.load(description)
+        return schema.load(description), ()
     from penchant.data.guess import guess
 
-    return guess(data).description
+    found = guess(data)
+    return found.description, found.assumed

@@ -104,7 +104,7 @@ def read(
         kept = _kept(data)
         if kept is not None:
             return kept
-    said = _description(data, description)
+    said, assumed = _description(data, description)
     if said.layout == "preflib":
         return _read_preflib(data, raises, quarantine)
     if said.layout in _LOGS:
@@ -118,11 +118,15 @@ def read(
         asked = said.answer is not None
         records = with_outside_option(records, said.outside_option, nobody_means_taken=asked)
         source.notes.append(records.notes[-1])
-    return _finish(loaded, source, records, quarantine)
+    return _finish(loaded, source, records, quarantine, assumed)
 
 
 def _finish(
-    loaded: Loaded, source: Source, records: Records, quarantine: str | Path | None
+    loaded: Loaded,
+    source: Source,
+    records: Records,
+    quarantine: str | Path | None,
+    assumed: tuple[str, ...] = (),
 ) -> ReadResult:
     aside = _set_aside(loaded, source)
     if aside is not None and quarantine is not None:
@@ -134,11 +138,9 @@ def _finish(
             "description or the file."
         )
     records.check(allow_missing=_allowed(records, source.description))
-    return ReadResult(
-        records=records,
-        quarantined=aside,
-        report=_report(loaded, source, records, aside, quarantine),
-    )
+    report = _report(loaded, source, records, aside, quarantine)
+    report = replace(report, warnings=(*assumed, *report.warnings))
+    return ReadResult(records=records, quarantined=aside, report=report)
 
 
 def _kept(data: Any) -> ReadResult | None:
@@ -181,12 +183,16 @@ def _read_log(data: Any, layout: str, raises: bool, quarantine: str | Path | Non
     )
 
 
-def _description(data: Any, description: Description | str | Path | None) -> Description:
+def _description(
+    data: Any, description: Description | str | Path | None
+) -> tuple[Description, tuple[str, ...]]:
+    """The description, and what a guess of it took for granted."""
     if isinstance(description, Description):
-        return description
+        return description, ()
     if description is not None:
-        return schema.load(description)
-    return guess_answered(data).description
+        return schema.load(description), ()
+    found = guess_answered(data)
+    return found.description, found.assumed
 
 
 def _allowed(records: Records, said: Description) -> tuple[str, ...]:
