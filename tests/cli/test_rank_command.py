@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sysconfig
-import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +101,13 @@ BAD = {
         "left,right,winner\na,b,left\nb,c,right\nc,a,banana\n", 3,
         "row 3 (line 4 of the file): winner is 'banana'",
     ),
+    "two columns of sides": (
+        "left,right,bias,taste\na,b,left,right\nb,a,left,left\n", 3, "--winner bias or taste",
+    ),
+    "winners that are 0 and 1": (
+        "model_a,model_b,winner\na,b,1\nb,a,0\n", 3,
+        "If it is the other way round: --left model_b --right model_a",
+    ),
     "numbers of no known meaning": (
         "item1,item2,label\na,b,1\nb,a,0\n", 3, "--left item1 --right item2 --winner label",
     ),
@@ -173,14 +179,18 @@ def test_what_cannot_be_done_ends_with_two(arena, tmp_path):
 
 def test_an_interruption_is_said_and_ends_with_130(tmp_path):
     rng = np.random.default_rng(0)
-    pairs = rng.integers(0, 200_000, (1_000_000, 2))
+    pairs = rng.integers(0, 200_000, (600_000, 2))
     text = "winner,loser\n" + "\n".join(f"i{a},i{b}" for a, b in pairs if a != b) + "\n"
     file = write(tmp_path / "many.csv", text)
     running = subprocess.Popen(
-        [str(COMMAND), "rank", str(file), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [str(COMMAND), "rank", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
-    time.sleep(2.0)
+    )
+    # Said before the votes are read; that and the fit of so many items take seconds.
+    assert running.stderr is not None
+    assert "is read as" in running.stderr.readline()
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130
@@ -281,3 +291,29 @@ def test_pairs_across_islands_are_asked_first_and_too_many_first_ones_are_refuse
     refused = penchant("rank", file, "--settle", "4")
     assert refused.returncode == 2
     assert "expected fewer" in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_doubts_of_reading_and_next_votes_are_in_the_document_and_on_the_page(tmp_path):
+    lines = "left,right,taste,count\na,b,left,1\nb,c,left,1\nc,a,left,1\na,b,left,1\nb,b,left,1\n"
+    file = write(tmp_path / "some.csv", lines)
+    done = penchant("rank", file, "--json", "--on-bad-rows", "quarantine", "--ask", "2", "--settle",
+                    "1", "--out", tmp_path / "out")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    told = " ".join(said["warnings"])
+    page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+    for words in ("taste is taken for the answer", "whatever count says", "1 bad lines set aside"):
+        assert words in told
+        assert words in page
+    assert "taste is taken" in said["warnings"][0]
+    section = page.split("What to compare next")[1].split("</section>")[0]
+    assert section.count("<tr>") == 3
+    first = said["next"][0]
+    assert f'title="{first["first"]}"' in section
+    assert f"{first['gain']:.2g}" in section
+    assert "settle who is first" in section
+    plain = penchant("rank", file, "--on-bad-rows", "quarantine", "--out", tmp_path / "out")
+    assert "taste is taken for the answer" in " ".join(plain.stderr.split())
+    page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+    assert "What to compare next" not in page

@@ -21,6 +21,10 @@ SIGNS = ("B>>A", "B>A", "A=B", "A>B", "A>>B")
         ("second clearly better", "second somewhat better", "first somewhat better",
          "first clearly better"),
         ("A is much worse", "A is slightly worse", "A is slightly better", "A is much better"),
+        ("much worse than right", "a bit worse than right", "a bit better than right",
+         "much better than right"),
+        ("B is much better than A", "B is slightly better than A", "A is slightly better than B",
+         "A is much better than B"),
     ],
 )  # fmt: skip
 def test_scales_are_put_in_order(scale):
@@ -40,6 +44,9 @@ def test_a_grade_that_nobody_gave_keeps_its_place():
         {"gpt", "much better"},
         {"A>B", "B>A", "A=B"},
         {"slightly better", "somewhat better", "much better"},
+        {"better than left", "much better than left"},
+        {"A is far less good", "A is slightly less good"},
+        {"A is not much better", "A isn't clearly better", "B is better"},
         set(),
     ],
 )

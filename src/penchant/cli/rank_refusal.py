@@ -42,7 +42,7 @@ def _refusal(file: Path, found: str, hint: str) -> str:
 
 def _hint(columns: "SeenColumns") -> str:
     """How to name the columns: two that hold items, or ratings by person."""
-    from penchant.data.guess_pairs import sides_of_items
+    from penchant.data.guess_pairs import possible_answers, sides_of_items
 
     sides = sides_of_items(columns)
     person = columns.person()
@@ -56,6 +56,12 @@ def _hint(columns: "SeenColumns") -> str:
     if sides is None:
         return ""
     left, right = sides
+    told = possible_answers(columns, sides)
+    if len(told) > 1:
+        return (
+            f"{left} and {right} look like items, and each of {', '.join(told)} could say which "
+            f"won: --left {left} --right {right} --winner {' or '.join(told)}."
+        )
     flags = [name for name in columns.names if name not in sides and columns.is_flag(name)]
     if not flags:
         return (
@@ -64,5 +70,6 @@ def _hint(columns: "SeenColumns") -> str:
         )
     return (
         f"{left} and {right} look like items. If 1 in {flags[0]} says that {left} won and 0 that "
-        f"{right} did: --left {left} --right {right} --winner {flags[0]}."
+        f"{right} did: --left {left} --right {right} --winner {flags[0]}. If it is the other way "
+        f"round: --left {right} --right {left}."
     )

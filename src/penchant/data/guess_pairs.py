@@ -28,7 +28,7 @@ _ANSWER_NAMES = (*ANSWERS, "label", "result", "vote", "verdict", "better", "pref
 # Other columns of sides, and whose names say that they are no answer: who lost, where something
 # stood, what should have been said.
 _ANSWER_PART = re.compile(
-    r"answer|better|best|choice|chosen|decision|judg|label|opinion|outcome|pick|prefer|rater|"
+    r"annotator|answer|better|best|choice|chosen|decision|judg|label|opinion|outcome|pick|prefer|rater|"
     r"response|result|select|verdict|vote|win|won"
 )
 _NO_ANSWER = re.compile(
@@ -151,6 +151,11 @@ def pair_answer(columns: SeenColumns, sides: tuple[str, str]) -> tuple[str | Non
         if name.lower() in _ANSWER_NAMES and is_word and _share_told(columns, name, sides) >= 0.5:
             return name, {}
     return None, {}
+
+
+def possible_answers(columns: SeenColumns, sides: tuple[str, str]) -> list[str]:
+    """Columns that name a side or an item on every line, and are called nothing else."""
+    return list(_columns_of_sides(columns, sides))
 
 
 def rival_answers(columns: SeenColumns, sides: tuple[str, str], answer: str) -> list[str]:

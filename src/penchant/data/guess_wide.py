@@ -15,6 +15,13 @@ from penchant.data.seen_columns import SeenColumns
 ANSWERS = ("choice", "chosen", "choose", "selected", "decision", "mode", "picked", "winner",
            "answer", "preferred", "preference", "outcome")  # fmt: skip
 _AVAILABLE = ("av", "avail", "available", "availability")
+# What options have, and are never called: in time_bus and cost_bus the bus is the option.
+_ATTRIBUTES = frozenset((
+    "time", "cost", "price", "fare", "toll", "fee", "rent", "wait", "waiting", "access", "egress",
+    "transfer", "transfers", "changes", "headway", "freq", "frequency", "dist", "distance",
+    "duration", "delay", "speed", "comfort", "quality", "safety", "size", "weight", "length",
+    "seats", "tt", "tc", "ivt", "ovt",
+))  # fmt: skip
 # Answers that mean nothing may be left out if they are at most this share of the lines.
 FEW = 0.02
 
@@ -36,6 +43,7 @@ def guess_wide(columns: SeenColumns) -> tuple[Description, str] | None:
         quality = (
             any(feature.lower() in _AVAILABLE for feature in shared),
             len(set(names) & {str(v) for v in columns.values(answer)}),
+            -sum(name.lower() in _ATTRIBUTES for name in names),
             -abs(len(names) - len(columns.values(answer))),
             sum(map(len, extra.values())),
         )

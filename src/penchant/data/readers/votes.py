@@ -157,6 +157,11 @@ def _answers(source: Source, options: Codes) -> Answers:
     if share is not None:
         source.used.add(said.answer)
         missing = np.isnan(share)
+        if not ((share > 0) & (share < 1)).any():
+            first, second = said.option_columns
+            source.notes.append(
+                f"1 in {said.answer} is read as a win of {first}, 0 as one of {second}"
+            )
         source.bad.add(
             ~missing & ((share < 0) | (share > 1)), said.answer, column,
             "a probability from 0 to 1 that the first wins, or words",
