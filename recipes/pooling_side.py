@@ -19,7 +19,7 @@ import numpy as np
 from penchant.evaluation.claims import no_worse, within_doubt
 from penchant.evaluation.recipes import results, run_recipe
 from penchant.fitting.head_mixture import HeadMixture, fit_head_mixture
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import Z95, reach_of_mean
 from penchant.simulation.judgements import JudgedPairs, judge_pairs, two_tastes
 
 SOURCE = "our method notes' simulation"
@@ -49,7 +49,7 @@ def main(config: Config) -> dict[str, Any]:
     found = {name: np.array([run[name] for run in runs if name in run])
              for name in dict.fromkeys(name for run in runs for name in run)}  # fmt: skip
     mean = {name: float(values.mean()) for name, values in found.items()}
-    error = {name: float(v.std(ddof=1) / len(v) ** 0.5) if len(v) > 1 else 0.02
+    error = {name: reach_of_mean(v) / Z95 if len(v) > 1 else 0.02
              for name, v in found.items()}  # fmt: skip
     claims = [
         no_worse("accuracy with ids, opposite", 0.97, mean["opposite: right, ids"], slack=0.03,

@@ -186,6 +186,26 @@ def test_a_training_taken_up_again_is_the_unbroken_one(tmp_path, trained):
     np.testing.assert_array_equal(again.rewards(texts), whole.rewards(texts))
     with pytest.raises(ConfigError, match="fingerprint"):
         fit_language_reward(tiny(1), texts, batch, SHORT, checkpoint=tmp_path, **kwargs)
+    with pytest.raises(ConfigError, match="fingerprint"):
+        fit_language_reward(
+            tiny(), texts, batch, SHORT, checkpoint=tmp_path, held_out=np.arange(3), **kwargs
+        )
+
+
+def test_next_tokens_are_not_gone_on_with_from_other_places_rows_or_settings(tmp_path):
+    model, rows = tiny(), [[1, 30 + k, 60 + k, 2] for k in range(16)]
+    given = {"checkpoint": tmp_path, "from_place": np.full(16, 2), "config": LEARNER}
+    told, done = fit_next_token(model, rows, SHORT, **given)
+    # Nats a token: at first a little more than those of any of the 259.
+    assert done.looks[1].train == pytest.approx(-np.log(259), abs=2.0)
+    again, _ = fit_next_token(model, rows, SHORT, **given)
+    assert all(torch.equal(again.parameters[n], told.parameters[n]) for n in told.parameters)
+    for other in (
+        {"from_place": np.full(16, 1)}, {"held_out": np.arange(4)},
+        {"config": replace(LEARNER, most_norm=0.1)},
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="fingerprint"):
+            fit_next_token(model, rows, SHORT, **(given | other))
 
 
 def test_frozen_stays_frozen_and_adapters_leave_the_base_alone():

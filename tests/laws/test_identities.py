@@ -25,6 +25,7 @@ from penchant.numerics.arrays import log_sigmoid, log_sum_exp, sigmoid
 from penchant.numerics.planning import FiniteWorld, plan
 from penchant.numerics.planning_horizon import soft_plan
 from penchant.utilities import distance, ideal_point
+from penchant.utilities.implicit import log_ratio_utility
 from penchant.utilities.intransitive import embed_skew, hodge_split, skew_matrix
 
 SEEDS = st.integers(0, 10_000)
@@ -91,12 +92,23 @@ def test_minus_regret_is_the_log_policy_as_the_temperature_falls(seed):
 def test_the_best_policy_near_a_reference_has_the_worths_as_its_implicit_reward(seed, beta):
     rng = np.random.default_rng(seed)
     worth, reference = rng.normal(size=5), np.log(rng.dirichlet(np.ones(5)))
-    log_policy = reference + worth / beta
-    log_norm = float(log_sum_exp(log_policy[None], axis=1)[0])
-    implicit = beta * (log_policy - log_norm - reference)
-    np.testing.assert_allclose(implicit, worth - beta * log_norm, atol=1e-9)
+    tilted = reference + worth / beta
+    log_policy = tilted - log_sum_exp(tilted[None], axis=1)[0]
+    # Answers of one token each: a policy over whole answers.
+    implicit = log_ratio_utility(
+        log_policy[None, :, None], reference[None, :, None], np.ones((1, 5, 1), dtype=bool),
+        strength=beta,
+    )[0]  # fmt: skip
     # The partition function is gauge: no pair sees it.
     np.testing.assert_allclose(implicit[:, None] - implicit, worth[:, None] - worth, atol=1e-9)
+
+    def paid(log_p):
+        p = np.exp(log_p)
+        return p @ worth - beta * p @ (log_p - reference)
+
+    # And no other policy is worth more, what it strays from the reference taken off.
+    for other in np.log(rng.dirichlet(np.ones(5), size=20)):
+        assert paid(other) <= paid(log_policy) + 1e-9
 
 
 # I3, the Hodge split. More in tests/utilities/test_intransitive.py and tests/fitting/test_skew.py.

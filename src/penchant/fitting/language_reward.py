@@ -20,7 +20,7 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.channel_examples import ChannelExamples
 from penchant.fitting.channel_head import joint_channels
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
-from penchant.fitting.processes import number
+from penchant.fitting.processes import number, wait_for_all
 from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.fitting.sgd_checkpoint import fingerprint_of
 from penchant.lm.language_model import LanguageModel
@@ -120,9 +120,11 @@ def fit_language_reward(
     done = train(
         learner, mine, held, training, checkpoint=checkpoint, is_writer=number() == 0,
         fingerprint="" if checkpoint is None else fingerprint_of(
-            batch, channels, config, fingerprint(texts, model.parameters)
+            batch, channels, config, held, fingerprint(texts, model.parameters)
         ),
     )  # fmt: skip
+    # Whoever trains on in the same folder finds there what the first process kept.
+    wait_for_all()
     body = objective.body(learner.parameters)
     return LanguageReward(
         model=model.with_parameters(body), head=_part(_HEAD, learner.parameters),

@@ -13,8 +13,9 @@ from jaxtyping import Int
 
 from penchant.errors import DataError
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
-from penchant.fitting.processes import number
+from penchant.fitting.processes import number, wait_for_all
 from penchant.fitting.sgd import TrainConfig, Training, train
+from penchant.fitting.sgd_checkpoint import in_words
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.log_probs import log_probs
 from penchant.lm.tokens import fingerprint, padded
@@ -59,8 +60,8 @@ def fit_next_token(
     """Maximise the mean log-probability a token by mini-batches of rows; whole model, by Adam.
 
     With `from_place` the answers of prompts are learnt and the prompts are not: supervised
-    fine-tuning. Looks are nats a row, weighed by tokens. Raises `DataError` for a row with nothing
-    to foretell.
+    fine-tuning. Looks are nats a token. Raises `DataError` for a row with nothing
+    to foretell, `ConfigError` for a checkpoint of other rows, places, held-out rows or settings.
     """
     begin = np.ones(len(rows), dtype=np.int64) if from_place is None else np.asarray(from_place)
     short = np.array([len(row) for row in rows]) <= begin
@@ -73,9 +74,13 @@ def fit_next_token(
     learner = LanguageLearner(
         model.parameters, NextToken(model=model, rows=rows, from_place=begin), config
     )
-    begun = "" if checkpoint is None else fingerprint(rows, model.parameters)
+    begun = "" if checkpoint is None else in_words(
+        fingerprint(rows, model.parameters), begin, held, learner.config
+    )  # fmt: skip
     done = train(
         learner, np.setdiff1d(np.arange(len(rows)), held), held, training,
         checkpoint=checkpoint, is_writer=number() == 0, fingerprint=begun,
     )  # fmt: skip
+    # Whoever trains on in the same folder finds there what the first process kept.
+    wait_for_all()
     return replace(model, parameters=learner.parameters), done

@@ -47,6 +47,14 @@ def number() -> int:
     return int(torch.distributed.get_rank()) if num_processes() > 1 else 0
 
 
+def wait_for_all() -> None:
+    """Go on when every process is here: what one of them wrote before is there then."""
+    import torch
+
+    if num_processes() > 1:
+        torch.distributed.barrier()
+
+
 def share(examples: Int[Array, " C"]) -> Int[Array, " D"]:
     """This process's examples: every so-manieth, so that shares differ by one at most."""
     return np.asarray(examples)[number() :: num_processes()]

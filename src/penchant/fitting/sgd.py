@@ -212,8 +212,9 @@ def hold_out(
     num_held = round(share * len(present))
     if not 0 < num_held < len(present):
         raise ConfigError(
-            f"holding out {share:g} of {len(present)} people leaves {num_held} to judge by; "
-            "expected at least one on either side. Give more people, or hold out nobody (0)."
+            f"holding out {share:g} of {len(present)} groups leaves {num_held} to judge by; "
+            "expected at least one on either side. Give more of them (people, say, or sets of "
+            "texts), or hold out none (0)."
         )
     chosen = np.random.default_rng([seed, len(present)]).permutation(present)[:num_held]
     is_held = np.isin(group, chosen)

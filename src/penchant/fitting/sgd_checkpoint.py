@@ -46,11 +46,15 @@ def fingerprint_of(batch: Batch, *settings: object) -> str:
             seen.update(np.ascontiguousarray(values).tobytes())
     names = ", ".join(batch.feature_names[:10])
     more = f" and {batch.num_features - 10} more" if batch.num_features > 10 else ""
-    said = "; ".join(_said(setting) for setting in settings)
     return (
-        f"{batch.fingerprint or 'unnamed data'}; features {names}{more}; {said}; "
+        f"{batch.fingerprint or 'unnamed data'}; features {names}{more}; {in_words(*settings)}; "
         f"numbers {seen.hexdigest()}"
     )
+
+
+def in_words(*settings: object) -> str:
+    """Settings as a fingerprint has them; of arrays a hash."""
+    return "; ".join(_said(setting) for setting in settings)
 
 
 def _said(setting: object) -> str:
