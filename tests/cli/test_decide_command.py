@@ -50,6 +50,56 @@ def test_settings_of_a_folder_stay_and_a_bad_line_keeps_those_before_it(tmp_path
     assert "--rule cannot change" in changed.output
 
 
+def test_a_log_that_cannot_be_written_is_found_before_anything_is_learnt(tmp_path):
+    done = run(tmp_path / "kept", "-", "--log", tmp_path / "no" / "log.dsjson", lines=LINES)
+    assert done.exit_code == 3
+    assert "log.dsjson" in done.output.replace("\n", "").replace("│", "").replace(" ", "")
+    assert not done.stdout
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_line_of_objects_without_end_is_a_bad_line_like_others(tmp_path):
+    text = "".join(json.dumps(line) + "\n" for line in LINES[:2]) + "[" * 100_000 + "\n"
+    done = CliRunner().invoke(app, ["decide", str(tmp_path / "kept")], input=text)
+    assert done.exit_code == 3
+    assert "line 3" in done.output
+    assert said(run(tmp_path / "kept", lines=LINES[1:2]))[0]["duplicate"]
+
+
+def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt_from_it(tmp_path):
+    """As the docs have it: what an option has not is left out of its line."""
+    folder, log = tmp_path / "kept", tmp_path / "log.dsjson"
+    lines = []
+    for k in range(60):
+        options = [
+            {"id": "tea", "features": {"price": 1 + k % 3}},
+            {"id": "coffee", "features": {"price": 2, "sort": "dark" if k % 2 else "light"}},
+            {"id": "water"},
+        ]
+        asked = {"event_id": f"e{k}", "person": f"p{k % 7}", "options": options, "slots": 3}
+        if k % 2:
+            asked["context"] = {"day": ("mon", "sun", "sat")[k % 3]}
+        lines += [asked, {"event_id": f"e{k}", "kind": "pick", "value": ("tea", "coffee")[k % 2]}]
+    assert run(folder, "-", "--log", log, "--features", "32", lines=lines).exit_code == 0
+    judged = CliRunner().invoke(app, ["ope", str(log), "-p", f"kept=bandit:{folder}", "--json"])
+    assert judged.exit_code == 0, judged.output
+    found = json.loads(judged.stdout)
+    assert "fill(option.sort[dark], 0)" in found["reward_formula"]
+    assert "fill(context.day[mon], 0)" in found["reward_formula"]
+    learning = next(f for f in found["policies"][0]["findings"] if f["name"] == "learning")
+    assert learning["verdict"] == "wrong"
+    assert "60 of the 60" in learning["text"]
+    # Half of it seen, half of it not.
+    half = tmp_path / "half"
+    run(half, "-", "--features", "32", lines=lines[:60])
+    judged = CliRunner().invoke(app, ["ope", str(log), "-p", f"half=bandit:{half}", "--json"])
+    assert "30 of the 60" in judged.stdout
+    late = tmp_path / "late.dsjson"
+    late.write_text("".join(log.read_text().splitlines(keepends=True)[30:]))
+    judged = CliRunner().invoke(app, ["ope", str(late), "-p", f"half=bandit:{half}", "--json"])
+    assert "None of the latest 30" in judged.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

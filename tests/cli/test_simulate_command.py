@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from penchant.cli.main import app
 
-FEW = ("--people", "6", "--runs", "2", "--tasks", "3")
+FILE = ("--people", "6", "--runs", "2")
+FEW = (*FILE, "--tasks", "3")
 
 
 def run(*arguments):
@@ -30,12 +31,12 @@ def test_choices_in_a_file_are_real_people_who_come_in_another_order_each_run(tm
     from penchant.data.samples import swissmetro
 
     save(swissmetro().take(np.arange(0, 8784, 30)), tmp_path / "trips.parquet")
-    done = run(tmp_path / "trips.parquet", *FEW, "--formula", "option + time", "--json")
+    done = run(tmp_path / "trips.parquet", *FILE, "--formula", "option + time", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["unit"] == "share put in front rightly"
     assert found["num_people"] > 6
-    same = run(tmp_path / "trips.parquet", *FEW, "--formula", "option + time", "--json")
+    same = run(tmp_path / "trips.parquet", *FILE, "--formula", "option + time", "--json")
     assert json.loads(same.stdout) == found
 
 
@@ -51,3 +52,34 @@ def test_policies_that_cannot_be_say_what_was_expected(arguments, expected):
     done = run(*FEW, *arguments)
     assert done.exit_code == 2
     assert expected in " ".join(done.output.replace("│", " ").split())
+
+
+FOUR_PEOPLE = "person,task,option,price,chosen\n" + "".join(
+    f"p{p},{p}-{t},{name},{(p + t * k) % 4},{int(k == t)}\n"
+    for p in range(4)
+    for t in range(2)
+    for k, name in enumerate(("bus", "car"))
+)
+
+
+def test_a_file_of_few_people_is_taken_whole_and_more_of_them_are_not_to_be_had(tmp_path):
+    file = tmp_path / "few.csv"
+    file.write_text(FOUR_PEOPLE)
+    done = run(file, "-p", "greedy", "--json", "--runs", "2")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["num_people"] == 4
+    many = run(file, "-p", "greedy", "--people", "5")
+    assert many.exit_code == 2
+    assert "Give --people 4" in " ".join(many.output.replace("│", " ").split())
+
+
+def test_options_that_would_change_nothing_are_refused(tmp_path):
+    file = tmp_path / "few.csv"
+    file.write_text(FOUR_PEOPLE)
+    for arguments, said in [
+        ((file, "--menu", "3", "--taste-scale", "2"), "--menu, --taste-scale would change nothing"),
+        (("--formula", "price"), "--formula would change nothing"),
+    ]:
+        done = run(*arguments, "-p", "greedy")
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.replace("│", " ").split())

@@ -45,6 +45,19 @@ def test_names_that_share_a_place_push_both_ways():
     assert 0.02 < np.mean(np.abs(products)) < 0.12  # one in sixteen meet
 
 
+def test_names_that_meet_in_one_situation_do_not_meet_in_all():
+    encoder = HashedMenu(num_features=128, parts=("name*context",))
+    names = [f"item{k:03d}" for k in range(100)]
+    met = []
+    for day in ("mon", "tue"):
+        features = np.stack([encoder.encode(name, {}, {"day": day}) for name in names])
+        met.append((features @ features.T != 0)[np.triu_indices(100, 1)])
+    # 1 in 128 of 4,950 pairs meet on each day, on both as chance has it.
+    assert 15 < met[0].sum() < 65
+    assert 15 < met[1].sum() < 65
+    assert (met[0] & met[1]).sum() <= 5
+
+
 def test_another_process_hashes_the_same():
     script = (
         "from penchant.encoders.hashed import HashedMenu\n"
@@ -57,7 +70,7 @@ def test_another_process_hashes_the_same():
     assert said.stdout.strip() == str(here)
 
 
-@pytest.mark.parametrize("value", [float("nan"), [1, 2], float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), [1, 2], float("inf"), 10**400])
 def test_what_is_no_feature_is_refused_by_name(value):
     with pytest.raises(DataError, match=r"'deep\.x'"):
         HashedMenu().encode("a", {"deep": {"x": value}}, {})

@@ -16,6 +16,9 @@ from penchant.errors import BeliefError, DataError
 from penchant.feedback.channel_contract import Channel
 from penchant.numerics.arrays import Array
 
+# Variance of a worth.
+_LARGEST = 1e18
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OnlineWorths:
@@ -53,6 +56,12 @@ class OnlineWorths:
         start = self.num_features + sum(self.channel_sizes[:place])
         return self.law.mean[start : start + self.channel_sizes[place]]
 
+    @property
+    def bar(self) -> float | None:
+        """The worth that is taken half of the time, where some feedback is yes or no."""
+        is_served = any(channel.kind == "binary" for channel in self.channels)
+        return float(self.own_parameters("binary")[0]) if is_served else None
+
     def place_of(self, kind: str) -> int:
         """Which channel serves a kind of feedback. Raises `DataError` where none does."""
         for place, channel in enumerate(self.channels):
@@ -74,12 +83,24 @@ class OnlineWorths:
     ) -> tuple[Float[Array, " K"], Float[Array, "K K"]]:
         """Mean and covariance of the worths of a menu. A person who never answered has the mean of
         all and the spread of people beside our doubt."""
-        plan = self.plan(features)
-        mean, covariance = plan @ self.law.mean, self.law.covariance_of(plan)
+        mean, covariance = self.joint(self.plan(features))
         own = self.person(person)
         if own is None:
             return mean, covariance
         return mean + features @ own.mean, covariance + own.covariance_of(features)
+
+    def joint(self, plan: Float[Array, "E L"]) -> tuple[Float[Array, " E"], Float[Array, "E E"]]:
+        """Mean and covariance of what `plan` makes of `law`. Raises `DataError` where worths
+        may be beyond 1e9: a feature in wrong units, beside which rounding hides all others."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, covariance = plan @ self.law.mean, self.law.covariance_of(plan)
+        if not np.abs(covariance).max(initial=0.0) < _LARGEST:
+            raise DataError(
+                f"options have features up to {np.abs(plan).max():g}; expected finite numbers of "
+                "some unit size, such that worths stay below 1e9. Rescale what is large, as times "
+                "in milliseconds are; fill in or leave out what is missing."
+            )
+        return mean, covariance
 
     def plan(self, features: Float[Array, "K D"], kind: str | None = None) -> Float[Array, "E L"]:
         """Worths, and below them the own parameters of a kind, as sums of what `law` speaks of.

@@ -10,24 +10,21 @@ from penchant.cli import options, shell
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from typer import Context
-
     from penchant.feedback.channel_contract import Channel
     from penchant.policies.bandits.rules import Rule
     from penchant.serving.deciding import Decider
-else:
-    # What typer really hands over is of the class that its own derives from.
-    Context = typer.Context.__base__
 
 RULES = "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA]"
 _ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
-# Lines between two savings: what a crash, not an interruption, may cost.
+# Lines between two savings, which are what a crash, not an interruption, may cost; or this share
+# of the decisions that wait for answers, so that saving takes no longer than deciding.
 _SAVED_EVERY = 1000
+_SAVED_SHARE = 0.1
 
 
 @shell.guarded
 def decide(
-    context: Context,
+    call: options.Invocation,
     folder: Annotated[
         Path,
         typer.Argument(help="What is believed lives here; made where it is not there."),
@@ -102,7 +99,7 @@ def decide(
         raise ConfigError(f"FOLDER is {folder}, which is a file; expected a folder.")
     if (folder / "belief.json").exists():
         decider = Decider(load(folder))
-        given = _given(context)
+        given = options.given(call, without=("folder", "file", "log", "debug"))
         if given:
             raise ConfigError(
                 f"{folder} has its settings already; {', '.join(given)} cannot change them. Leave "
@@ -122,13 +119,17 @@ def decide(
                 patience=patience, seed=seed,
             )
         )  # fmt: skip
-    done = 0
+    if log is not None:
+        # What cannot be written is found before anything is learnt.
+        log.open("a", encoding="utf-8").close()
+    done = saved = 0
     try:
         for done, line in enumerate(_lines(file), start=1):
             _answer(decider, line, done)
-            if done % _SAVED_EVERY == 0:
+            if done - saved >= max(_SAVED_EVERY, _SAVED_SHARE * decider.num_open):
                 _keep(decider, log)
                 save(decider, folder)
+                saved = done
     finally:
         _keep(decider, log)
         save(decider, folder)
@@ -180,17 +181,6 @@ def read_answers(said: str) -> "Iterator[Channel]":
             raise ConfigError(f"an answer is {text!r}; expected some of {_ANSWERS}.")
 
 
-def _given(context: Context) -> list[str]:
-    """Settings that stand on the command line, as they are written there."""
-    found = []
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        is_setting = name not in ("folder", "file", "log", "debug")
-        if is_setting and source is not None and source.name == "COMMANDLINE":
-            found.append(f"--{name.replace('_', '-')}")
-    return found
-
-
 def _answer(decider: "Decider", line: str, number: int) -> None:
     import json
 
@@ -199,6 +189,11 @@ def _answer(decider: "Decider", line: str, number: int) -> None:
         if not isinstance(said, dict):
             raise DataError(f"it is a {type(said).__name__}; expected an object.")
         answered = decider.answer(said)
+    except RecursionError:
+        raise DataError(
+            f"line {number}: objects stand within objects too deep to be read. Lines before it are "
+            "learnt and kept."
+        ) from None
     except (ValueError, DataError) as error:
         raise DataError(f"line {number}: {error} Lines before it are learnt and kept.") from error
     typer.echo(json.dumps(answered, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """The formula that is used where nobody wrote one: every feature, and for context models each
 feature's worth in each situation."""
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -134,14 +135,41 @@ def reward_formula(records: Records) -> DefaultFormula:
     notes: list[str] = []
     plain = default_formula(records, with_context=False)
     names = (*records.columns("person_feature"), *records.columns("context"))
-    context = [term for name in names if (term := _context_term(records, name, notes))]
-    terms = [term for term in (plain.text, *context) if term]
+    written = {
+        str(Column(name)): _filled(records.options[name], name, notes)
+        for name in records.columns("feature")
+    }
+    features = [written.get(term, [term]) for term in plain.text.split(" + ") if term]
+    context = [
+        term
+        for name in names
+        if (usual := _context_term(records, name, notes))
+        for term in _filled(records.rows[name], name, notes, usual)
+    ]
+    terms = [*itertools.chain(*features), *context]
     options = _num_levels(records.options["option"])
-    if "option" in plain.text.split(" + ") and context:
+    if "option" in terms and context:
         size = options * (1 + sum(_width(records, name) for name in names))
         if size * _ROUNDS_PER_PARAMETER <= len(records):
             terms.append(f"option:({' + '.join(context)})")
     return DefaultFormula(" + ".join(terms), "", (*plain.notes, *notes))
+
+
+def _filled(column: object, name: str, notes: list[str], usual: str = "") -> list[str]:
+    """The terms of a column; of a category with gaps, as logs have that tell what an option has
+    and not what it has not, a step for each level, and none where it is missing."""
+    quoted = str(Column(name))
+    if is_number(column.type):  # type: ignore[attr-defined]  # Arrow's columns have one
+        return [usual or quoted]
+    codes, levels = to_codes(column)
+    missing = int((codes < 0).sum())
+    if not missing:
+        return [usual or quoted]
+    notes.append(
+        f"column {name!r} is missing {missing:,} times of {len(codes):,}, which adds nothing in "
+        "the reward model."
+    )
+    return [f"fill({Indicator(Column(name), (level,))}, 0)" for level in levels]
 
 
 def _width(records: Records, name: str) -> int:

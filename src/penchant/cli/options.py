@@ -1,9 +1,16 @@
 """Options that several commands share, each declared once."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    Invocation = typer.Context
+else:
+    # What typer really hands over is of the class that its own derives from.
+    Invocation = typer.Context.__base__
 
 File = Annotated[
     Path, typer.Argument(help="Parquet, CSV or JSONL file of choices.", show_default=False)
@@ -114,3 +121,17 @@ Shrunk = Annotated[
         "data tell, as in '(time + cost):(age + purpose)'."
     ),
 ]
+
+
+def given(
+    call: Invocation, *, without: Collection[str] = (), among: Collection[str] | None = None
+) -> list[str]:
+    """Options that stand on the command line, as they are written there: those `among` some, or
+    all `without` some."""
+    found = []
+    for name in call.params:
+        source = call.get_parameter_source(name)
+        is_asked = name not in without and (among is None or name in among)
+        if is_asked and source is not None and source.name == "COMMANDLINE":
+            found.append(f"--{name.replace('_', '-')}")
+    return found

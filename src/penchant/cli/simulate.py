@@ -1,5 +1,6 @@
 """`penchant simulate`: policies against people, real or simulated, before anybody meets them."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
     from penchant.simulation.arrivals import Arrivals
 
 
+_MOST_PEOPLE = 60
+# What says nothing of people in a file, and what says nothing of simulated ones.
+_OF_SIMULATED = ("tasks", "menu", "attributes", "taste_scale", "differences")
+_OF_FILES = ("formula", "description")
+
+
 @shell.guarded
 def simulate(
+    call: options.Invocation,
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -37,7 +45,14 @@ def simulate(
     formula: Annotated[
         str, typer.Option(help="Features of FILE's options; without it the same as `penchant fit`.")
     ] = "",
-    people: Annotated[int, typer.Option(min=2, help="So many, drawn anew in each run.")] = 60,
+    people: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="So many, drawn anew in each run.",
+            show_default=f"{_MOST_PEOPLE}, or all of FILE if it has less",
+        ),
+    ] = None,
     runs: Annotated[int, typer.Option(min=2, help="Orders of arrival, or simulated worlds.")] = 5,
     tasks: Annotated[int, typer.Option(min=1, help="Menus of each simulated person.")] = 10,
     menu: Annotated[int, typer.Option(min=2, help="Options of simulated menus.")] = 5,
@@ -69,16 +84,28 @@ def simulate(
     """
     from penchant.evaluation.arrivals import compare_arrivals
 
+    ignored = options.given(call, among=_OF_FILES if file is None else _OF_SIMULATED)
+    if ignored:
+        whose = "simulated, since no FILE was given" if file is None else f"those of {file}"
+        mend = "the file" if file is None else "no FILE, to simulate people"
+        raise ConfigError(
+            f"{', '.join(ignored)} would change nothing: people are {whose}. Leave out what changes "
+            f"nothing, or name {mend}."
+        )
     contenders = _contenders(
         policy or ["thompson/click", "thompson/clicks", "thompson/pick"], person_scale
     )
     if file is None:
-        worlds, title = _simulated(runs, people, tasks, menu, attributes, taste_scale, differences,
-                                   seed), "simulated people"  # fmt: skip
+        worlds = _simulated(runs, people or _MOST_PEOPLE, tasks, menu, attributes, taste_scale,
+                            differences, seed)  # fmt: skip
+        title = "simulated people"
     else:
         worlds, title = _replayed(file, description, formula, runs, people, seed, json), file.name
-    with shell.waiting(f"{len(contenders)} policies meet {runs} times {people} people", json):
-        found = compare_arrivals(worlds, contenders)
+    steps, done = shell.Steps(json, total=len(contenders) * len(worlds)), itertools.count(1)
+    told = f"{len(contenders)} policies meet {runs} times {worlds[0].num_people} people"
+    with steps.shown():
+        steps.say(told, 0)
+        found = compare_arrivals(worlds, contenders, tick=lambda: steps.say(told, next(done)))
     if out is not None:
         _write(found, out, title)
         shell.note(f"simulate.json and simulate.html written to {out}.", json)
@@ -127,7 +154,7 @@ def _replayed(
     description: Path | None,
     formula: str,
     runs: int,
-    people: int,
+    people: int | None,
     seed: int,
     quiet: bool,
 ) -> "list[Arrivals]":
@@ -142,6 +169,8 @@ def _replayed(
     text = formula or default_formula(records, with_context=True).text
     shell.note(f"Features: {text}", quiet)
     arrivals = arrivals_of(TableEncoder(text).fit(records).encode(records))
+    if people is None:
+        people = min(_MOST_PEOPLE, arrivals.num_people)
     if arrivals.num_people < people:
         raise ConfigError(
             f"--people is {people}, but the file has {arrivals.num_people}; expected at most so "

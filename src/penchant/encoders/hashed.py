@@ -4,7 +4,8 @@ Legend: D features.
 """
 
 import functools
-import zlib
+import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from jaxtyping import Float
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
+# Whole numbers may be larger.
+_MOST = sys.float_info.max
 PARTS = ("option", "name", "option*context", "name*context")
 
 
@@ -70,7 +73,7 @@ def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, flo
             yield from flat(value, f"{token}.")
         elif isinstance(value, str):
             yield f"{token}={value}", 1.0
-        elif isinstance(value, int | float | np.number) and np.isfinite(value):
+        elif isinstance(value, int | float | np.number) and -_MOST <= value <= _MOST:
             if value != 0:
                 yield token, float(value)
         elif value is not None:
@@ -82,6 +85,7 @@ def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, flo
 
 @functools.lru_cache(maxsize=1 << 16)
 def _place(token: str, num: int) -> tuple[int, float]:
-    # CRC-32 says the same in every process, which Python's own hash does not.
-    code = zlib.crc32(token.encode())
+    # The same in every process, which Python's own hash is not, and without pattern: by a checksum
+    # two options that meet in one situation meet in every one whose name is as long.
+    code = int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "little")
     return (code >> 1) % num, 1.0 if code & 1 else -1.0

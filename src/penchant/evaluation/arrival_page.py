@@ -51,10 +51,13 @@ def estimates(found: Comparison) -> tuple[Estimate, ...]:
 
 
 def curves_picture(found: Comparison) -> str:
-    """SVG: earned a round so far, by rounds, with 95 % bands."""
+    """SVG: earned a round so far, by rounds, with 95 % bands as far as they can be true."""
     # The first rounds are chance, and would squeeze the rest.
     shown = [k for k, t in enumerate(found.rounds) if t >= max(5, found.rounds[-1] // 50)]
-    ends = [v[k] for s in found.standings for v in (s.curve_low, s.curve_high) for k in shown]
+    ends = [
+        _possible(v[k], found)
+        for s in found.standings for v in (s.curve_low, s.curve_high) for k in shown
+    ]  # fmt: skip
     y, x = scale(ends), Scale(0.0, float(found.rounds[-1]), ())
     x = Scale(x.low, x.high, scale((0.0, x.high), pad=0.0).ticks)
     height = _BOTTOM + 44 + 18 * len(found.standings)
@@ -93,8 +96,10 @@ def _line(
     colour, dash = _COLOURS[at % len(_COLOURS)], _DASHES[at % len(_DASHES)]
     spots = [_x(found.rounds[k], x) for k in shown]
     middle = " ".join(f"{p:.1f},{_y(one.curve[k], y):.1f}" for p, k in zip(spots, shown))
-    above = [f"{p:.1f},{_y(one.curve_high[k], y):.1f}" for p, k in zip(spots, shown)]
-    below = [f"{p:.1f},{_y(one.curve_low[k], y):.1f}" for p, k in zip(spots, shown)]
+    above, below = (
+        [f"{p:.1f},{_y(_possible(ends[k], found), y):.1f}" for p, k in zip(spots, shown)]
+        for ends in (one.curve_high, one.curve_low)
+    )
     legend = _BOTTOM + 52 + 18 * at
     return (
         f'<polygon points="{" ".join(above + below[::-1])}" fill="{colour}" fill-opacity="0.12"/>'
@@ -104,6 +109,11 @@ def _line(
         f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
         f'<text x="{_LEFT + 36:g}" y="{legend:g}">{escape(one.name)}</text>'
     )
+
+
+def _possible(value: float, found: Comparison) -> float:
+    # Few runs have wide bands, which would squeeze the curves.
+    return min(max(value, found.least), found.most)
 
 
 def _x(value: float, axis: Scale) -> float:

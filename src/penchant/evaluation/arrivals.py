@@ -63,11 +63,14 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """unit: what is earned. rounds: where curves are told. num_people, num_orders: behind them."""
+    """unit: what is earned; least, most: in a round at worst and at best. rounds: where curves are
+    told. num_people, num_orders: behind them."""
 
     standings: tuple[Standing, ...]
     rounds: tuple[int, ...]
     unit: str
+    least: float
+    most: float
     num_people: int
     num_orders: int
     num_rounds: int
@@ -135,6 +138,7 @@ def compare_arrivals(
         ),
         rounds=tuple(int(t) for t in rounds),
         unit="share taken, less that of the best" if is_known else "share put in front rightly",
+        least=-1.0 if is_known else 0.0, most=0.0 if is_known else 1.0,
         num_people=len(np.unique(np.concatenate([w.person for w in worlds]))),
         num_orders=len(worlds), num_rounds=earned.shape[2],
     )  # fmt: skip

@@ -10,6 +10,7 @@ from penchant.data.columns import to_codes, to_floats
 from penchant.data.decisions import Decisions
 from penchant.metrics.importance import Overlap, drift_p_value, errors_from, propensity_test
 from penchant.numerics.arrays import Array
+from penchant.policies.bandits.menu_policy import MenuPolicy
 from penchant.policies.policy import Policy
 
 # Seen by chance once in a thousand logs.
@@ -107,9 +108,12 @@ def finding_of_interval(interval: str, tightest_at: float) -> tuple[Finding, ...
 def finding_of_learning(decisions: Decisions, policy: Policy) -> tuple[Finding, ...]:
     """Whether the model behind a policy has seen the rounds that now judge it.
 
-    By the fingerprint of the data that a model keeps: the same file read in the same way. Policies
-    without a model, or with one that keeps no fingerprint, say nothing.
+    By the fingerprint of the data that a model keeps: the same file read in the same way; of a
+    bandit, by the names of the decisions whose answers taught it. Policies without a model, or with
+    one that keeps neither, say nothing.
     """
+    if isinstance(policy, MenuPolicy):
+        return _finding_of_decisions(decisions, policy)
     belief = getattr(policy, "belief", None)
     seen = str(getattr(belief, "fingerprint", "")).partition(",")[0]
     if not seen:
@@ -129,6 +133,30 @@ def finding_of_learning(decisions: Decisions, policy: Policy) -> tuple[Finding, 
             "learning", "fine",
             "The model was not fitted on this file as it stands; had it seen these rounds in "
             "another one, its value would be too high.",
+        ),
+    )  # fmt: skip
+
+
+def _finding_of_decisions(decisions: Decisions, policy: MenuPolicy) -> tuple[Finding, ...]:
+    rows = decisions.records.rows
+    if "situation" not in rows.column_names or not policy.learnt_from:
+        return ()
+    names = rows["situation"].to_pylist()
+    learnt = sum(name in policy.learnt_from for name in names)
+    if learnt:
+        return (
+            Finding(
+                "learning", "wrong",
+                f"This bandit learnt from {learnt:,} of the {len(names):,} decisions that judge "
+                "it: it knows what happened to pay there, so that its value is too high, and no "
+                "interval says by how much. Judge it on decisions that came later.",
+            ),
+        )  # fmt: skip
+    return (
+        Finding(
+            "learning", "fine",
+            f"None of the latest {len(policy.learnt_from):,} decisions that this bandit learnt "
+            "from is in the log; had it seen others of it before, its value would be too high.",
         ),
     )  # fmt: skip
 

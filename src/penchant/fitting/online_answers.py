@@ -60,8 +60,8 @@ class OnlineAnswers:
 
     @property
     def bar(self) -> float | None:
-        """The worth that is taken half of the time, where some feedback is yes or no."""
-        return float(self._belief.own_parameters("binary")[0]) if "binary" in self.kinds else None
+        """See `OnlineWorths.bar`."""
+        return self._belief.bar
 
     def learn(
         self,
@@ -82,18 +82,24 @@ class OnlineAnswers:
         """
         known, K = self._belief, len(features)
         channel = known.channels[known.place_of(kind)]
-        if not (np.isfinite(features).all() and 0 <= weight < np.inf):
+        if not 0 <= weight < np.inf:
             raise DataError(
-                f"options of an answer of kind {kind!r} have features or a weight ({weight}) that "
-                "are not finite; expected numbers, the weight not below 0. Fill in or leave out "
-                "what is missing."
+                f"an answer of kind {kind!r} has the weight {weight}; expected a finite number, "
+                "not below 0."
             )
         block = _block(K, kind, answer)
         channel.validate(_batch(block))
-        self._move_on(person, float(known.num_answers) if time is None else time)
-        known = self._belief
         plan = known.plan(features, kind)
-        mean, total = plan @ known.law.mean, known.law.covariance_of(plan)
+        mean, total = known.joint(plan)
+        if time is not None and not np.isfinite(time):
+            raise DataError(
+                f"an answer of kind {kind!r} came at the time {time}; expected a finite number, in "
+                "the units of the half-life. Leave it out where it is not known."
+            )
+        if known.half_life is not None:
+            now = float(known.num_answers) if time is None else time
+            known = self._move_on(known, person, now, known.half_life)
+            mean, total = known.joint(plan)
         own = replace(known, people=self._people).person(person)
         if own is None or person is None:
             told = laplace(channel, block, mean, total, weight)
@@ -113,17 +119,17 @@ class OnlineAnswers:
         self._people.pop(person, None)
         self._last.pop(person, None)
 
-    def _move_on(self, person: str | None, time: float) -> None:
-        known = self._belief
-        if known.half_life is None:
-            return
-        self._belief = replace(
-            known, law=relaxed(known.law, known.prior, self._kept(None, time, known.half_life))
-        )
+    def _move_on(
+        self, known: OnlineWorths, person: str | None, time: float, half_life: float
+    ) -> OnlineWorths:
+        """What is known now of all people, and of a person, who are no longer as they were."""
+        law = relaxed(known.law, known.prior, self._kept(None, time, half_life))
         if person in self._people and known.apart is not None:
-            kept = self._kept(person, time, known.half_life)
+            kept = self._kept(person, time, half_life)
             self._people[person] = relaxed(self._people[person], known.apart, kept)
-        self._last[person] = max(time, self._last.get(person, time))
+        if known.apart is not None:
+            self._last[person] = max(time, self._last.get(person, time))
+        return replace(known, law=law)
 
     def _kept(self, who: str | None, time: float, half_life: float) -> float:
         before = self._last.get(who, time)

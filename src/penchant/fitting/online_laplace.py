@@ -58,9 +58,10 @@ def laplace(
     now = value(s)
     for _ in range(_STEPS):
         score, root = _derivatives(channel, block, mean + covariance @ s, K, is_open * weight)
-        information = root @ root.T
-        right = score + information @ (covariance @ s)
-        ahead = np.linalg.solve(np.eye(len(s)) + information @ covariance, right)
+        right = score + root @ (root.T @ covariance @ s)
+        # By Woodbury's identity: I + H V is singular to rounding where V is large, this never.
+        spread_R, along = told_beside(root, covariance)
+        ahead = right - along @ ((along.T @ (covariance @ right)) / (1.0 + spread_R))
         share, after = 1.0, value(ahead)
         while not after >= now - 1e-12 * abs(now) and share > 1e-9:
             share *= 0.5
@@ -70,15 +71,24 @@ def laplace(
         if moved <= _TOLERANCE * (1.0 + float(np.abs(s).max(initial=0.0))):
             break
     root = _derivatives(channel, block, mean + covariance @ s, K, is_open * weight)[1]
-    inner = np.eye(root.shape[1]) + root.T @ covariance @ root
-    return Told(step=s, root=root, log_evidence=now - 0.5 * float(np.linalg.slogdet(inner)[1]))
+    volume = float(np.log1p(told_beside(root, covariance)[0]).sum())
+    return Told(step=s, root=root, log_evidence=now - 0.5 * volume)
 
 
 def seen_through(root: Float[Array, "E R"], other: Float[Array, "E E"]) -> Float[Array, "E R"]:
     """What root tells of one part of a sum whose other part has covariance `other`: its noise is
     I + root' other root in place of I."""
-    noise = np.eye(root.shape[1]) + root.T @ other @ root
-    return np.asarray(np.linalg.solve(np.linalg.cholesky(noise), root.T).T)
+    spread_R, along = told_beside(root, other)
+    return along / np.sqrt(1.0 + spread_R)
+
+
+def told_beside(
+    root: Float[Array, "E R"], covariance: Float[Array, "E E"]
+) -> tuple[Float[Array, " R"], Float[Array, "E R"]]:
+    """The root turned so that what it tells is independent before it is told, and by how much each
+    number varies there in units of its noise."""
+    spread_R, vector_RR = np.linalg.eigh(root.T @ covariance @ root)
+    return np.maximum(spread_R, 0.0), root @ vector_RR
 
 
 def _derivatives(
@@ -91,6 +101,6 @@ def _derivatives(
     cross = curvature.cross[0]
     whole = np.block([[curvature.utilities[0], cross], [cross.T, curvature.parameters[0]]])
     value, vector = np.linalg.eigh(whole * np.minimum(weight[:, None], weight))
-    kept = value > 1e-14 * max(1.0, float(value[-1]))
+    kept = value > 1e-14 * float(value[-1])
     first = weight * np.concatenate([score.utilities[0], score.parameters[0]])
     return first, vector[:, kept] * np.sqrt(value[kept])

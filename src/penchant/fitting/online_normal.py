@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.normal_law import DiagonalNormal, FullNormal, NormalLaw
+from penchant.fitting.online_laplace import told_beside
 from penchant.numerics.arrays import Array
 
 
@@ -31,9 +32,10 @@ def learnt(
     used = np.flatnonzero(plan.any(axis=0))
     direction, mean, variance = plan[:, used].T @ told, law.mean.copy(), law.variance.copy()
     mean[used] += variance[used] * (plan[:, used].T @ step)
-    along = variance[used][:, None] * direction
-    inner = np.eye(told.shape[1]) + direction.T @ along
-    variance[used] -= (along * np.linalg.solve(inner, along.T).T).sum(axis=1)
+    root = np.sqrt(variance[used])[:, None]
+    spread_R, along = told_beside(root * direction, np.eye(len(used)))
+    # Rounding must leave some doubt.
+    variance[used] *= np.maximum(1.0 - (along**2 / (1.0 + spread_R)).sum(axis=1), 1e-15)
     return DiagonalNormal(mean=mean, variance=variance)
 
 
@@ -41,6 +43,9 @@ def relaxed(law: NormalLaw, prior: NormalLaw, kept: float) -> NormalLaw:
     """Weights that have moved on: deviations from the prior shrink to `kept` of themselves, and as
     much doubt comes in as makes the prior again where nothing is known (an autoregression whose
     lasting law is the prior)."""
+    if kept == 1.0:
+        # Nothing to do, and a root that is put together again loses digits.
+        return law
     mean = prior.mean + kept * (law.mean - prior.mean)
     if isinstance(law, FullNormal) and isinstance(prior, FullNormal):
         fresh = (1.0 - kept**2) * prior.root.T @ prior.root

@@ -28,7 +28,8 @@ class DeciderConfig:
     """bandit, encoder, rule, channels, floor: of the `MenuBandit`. slots: how many options are
     shown where a line does not say. silence: the reward that a decision without any answer
     earned after `patience` further decisions; None: silence is missing and teaches nothing.
-    seed: of chance."""
+    seed: of chance, which each decision has its own of: however often the work is broken off, the
+    same lines are answered in the same way."""
 
     bandit: MenuBanditConfig = field(default_factory=MenuBanditConfig)
     encoder: HashedMenu = field(default_factory=HashedMenu)
@@ -46,6 +47,11 @@ class DeciderConfig:
             raise ConfigError(
                 f"silence is a reward of {self.silence}, but {kinds} learn from no reward; "
                 "expected clicks or rewards among the answers. Add them, or leave silence out."
+            )
+        if self.silence is not None and "outcome" not in kinds and self.silence not in (0.0, 1.0):
+            raise ConfigError(
+                f"silence is a reward of {self.silence}, but rewards are clicks; expected 0 or 1. "
+                "Add rewards to the answers for other numbers."
             )
         if self.slots < 1 or self.patience < 1:
             raise ConfigError(
@@ -81,6 +87,7 @@ class DeciderState:
         return MenuPolicy(
             belief=self.belief, encoder=self.config.encoder, rule=self.config.rule,
             step=self.num_decisions + 1, floor=self.config.floor,
+            learnt_from=frozenset(event for event, known in self.open.items() if known.seen),
         )  # fmt: skip
 
 
@@ -101,7 +108,6 @@ class Decider:
         self._bandit = MenuBandit(
             config.encoder.num_features, rule=config.rule, belief=state.belief, floor=config.floor,
             num_decisions=state.num_decisions,
-            random_state=np.random.default_rng((config.seed, state.num_decisions)),
         )  # fmt: skip
         self.logged: list[str] = []
 
@@ -110,6 +116,11 @@ class Decider:
         """Nothing learnt yet."""
         belief = config.bandit.prior(config.encoder.num_features, config.channels)
         return cls(DeciderState(config=config, belief=belief))
+
+    @property
+    def num_open(self) -> int:
+        """Decisions that may still be answered."""
+        return len(self._open)
 
     @property
     def state(self) -> DeciderState:
@@ -124,7 +135,8 @@ class Decider:
 
         A menu has `options` [{"id", "features"}], and may have `event_id`, `person`, `context` and
         `slots`; an answer has `event_id`, `kind` and `value`, and may have `feedback_id` (the same
-        one twice is learnt once) and `time`. An answer before its menu is kept until that comes.
+        one twice is learnt once) and `time`. An answer before its menu is kept until that comes;
+        one that turns out not to fit it then is told under `refused`, and teaches nothing.
         """
         if "options" in line:
             return self._decide(line)
@@ -136,7 +148,7 @@ class Decider:
         )
 
     def _decide(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        event = str(line.get("event_id") or f"decision-{self._num_decisions + 1}")
+        event = _event(line) or f"decision-{self._num_decisions + 1}"
         if event in self._open:
             known = self._open[event]
             return _said(event, json.loads(known.asked), known)
@@ -145,20 +157,31 @@ class Decider:
         slots = line.get("slots", self._state.config.slots)
         if not isinstance(slots, int) or isinstance(slots, bool):
             raise DataError(f"slots is {slots!r}; expected a whole number.")
-        decision = self._bandit.decide(menu, person=person, slots=slots)
+        chance = np.random.default_rng((self._state.config.seed, self._num_decisions))
+        decision = self._bandit.decide(menu, person=person, slots=slots, generator=chance)
         self._num_decisions += 1
         made = OpenDecision(
             asked=json.dumps(dict(line)), order=decision.order,
             probabilities=tuple(decision.probabilities.tolist()), step=self._num_decisions,
         )  # fmt: skip
         self._open[event] = made
+        refused = []
         for kept in self._early.pop(event, ()):
-            self._learn(json.loads(kept))
+            try:
+                self._learn(json.loads(kept))
+            except DataError as error:
+                refused.append(str(error))
         self._close_what_is_silent()
-        return _said(event, line, made)
+        return _said(event, line, made) | ({"refused": refused} if refused else {})
 
     def _learn(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        event = str(line.get("event_id"))
+        event = _event(line)
+        if event is None:
+            raise DataError(
+                f"an answer of kind {line['kind']!r} has no event_id; expected that of the menu "
+                "which it answers."
+            )
+        time = _time(line)
         if event not in self._open:
             while len(self._early) >= _MOST_OPEN:
                 del self._early[next(iter(self._early))]
@@ -173,10 +196,7 @@ class Decider:
             if line["kind"] == "edit":
                 value = self._edited(asked, value)
             decision = self._decision(asked, known)
-            time = line.get("time")
-            self._bandit.update(
-                decision, str(line["kind"]), value, time=None if time is None else float(time)
-            )
+            self._bandit.update(decision, str(line["kind"]), value, time=time)
             if not known.seen:
                 self.logged.append(_log_line(event, asked, known, decision, line))
             self._open[event] = replace(known, seen=(*known.seen, name))
@@ -185,14 +205,17 @@ class Decider:
     def _menu(self, line: Mapping[str, Any]) -> dict[str, Any]:
         options, context = line["options"], line.get("context") or {}
         is_menu = isinstance(options, list) and all(
-            isinstance(each, Mapping) and isinstance(each.get("id"), str) for each in options
+            isinstance(each, Mapping)
+            and isinstance(each.get("id"), str)
+            and isinstance(each.get("features") or {}, Mapping)
+            for each in options
         )
         names = [each["id"] for each in options] if is_menu else []
         if not is_menu or len(set(names)) < len(names) or not isinstance(context, Mapping):
             raise DataError(
                 "options or context of a line are not as expected: a list of objects, each with an "
-                "`id` of its own (a text) and perhaps `features`, and an object of what is known "
-                "of the situation."
+                "`id` of its own (a text) and perhaps `features` (an object of names and values), "
+                "and an object of what is known of the situation."
             )
         encode = self._state.config.encoder.encode
         return {
@@ -243,6 +266,28 @@ def load(folder: Path) -> DeciderState:
             "fitted belief decides by `greedy:`, `softmax:` or `epsilon:`."
         )
     return found
+
+
+def _event(line: Mapping[str, Any]) -> str | None:
+    """Its name, perhaps a number; None where there is none."""
+    event = line.get("event_id")
+    if event is None or event == "":
+        return None
+    if isinstance(event, bool) or not isinstance(event, str | int):
+        raise DataError(f"event_id is {event!r}; expected a text or a whole number.")
+    return str(event)
+
+
+def _time(line: Mapping[str, Any]) -> float | None:
+    time = line.get("time")
+    if time is None:
+        return None
+    if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < 1e300:
+        raise DataError(
+            f"time is {time!r}; expected a number, in the units of the half-life, such as hours or "
+            "seconds. Leave it out where it is not known."
+        )
+    return float(time)
 
 
 def _said(event: str, asked: Mapping[str, Any], made: OpenDecision) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Legend: K options of the menu shown, D features.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from jaxtyping import Int
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
+# Whole numbers may be larger.
+_MOST = sys.float_info.max
 KINDS = ("reward", "pick", "ranking", "pair", "best_worst", "rating", "edit")
 # Kinds of blocks that an answer of each kind may become; of a reward, whichever is served.
 SERVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -43,7 +46,9 @@ def answer_on(
     """What was said of options shown, the first of them in front of all others.
 
     reward: a number for the option in front, or {option: number}. pick: a name; None where nothing
-    was taken, which is a binary 0 of all. ranking: names, the best first; who is left out is worse.
+    was taken, which is a binary 0 of all. Where one option was all that was shown, a pick of it is
+    a binary 1, if that can be learnt from: a choice among one tells nothing. ranking: names, the
+    best first; who is left out is worse.
     pair: {"winner", "loser"}, with "is_tie" true where neither won. best_worst: {"best", "worst"}.
     rating: a level from 0 for the option in front, or {option: level}. edit: features of what the
     option in front was changed into, which is preferred to it.
@@ -56,6 +61,9 @@ def answer_on(
     place = {name: k for k, name in enumerate(shown)}
     if kind == "pick" and value is None:
         return _valued("binary", dict.fromkeys(shown, 0), place)
+    if kind == "pick" and len(shown) == 1 and served is not None and "binary" in served:
+        _place(value, place)
+        return _valued("binary", {shown[0]: 1}, place)
     if kind == "reward":
         rewards = value if isinstance(value, Mapping) else {shown[0]: value}
         is_outcome = served is None or "outcome" in served
@@ -111,7 +119,7 @@ def _valued(kind: str, values: Mapping[str, Any], place: Mapping[str, int]) -> A
 
 
 def _number(value: Any, kind: str) -> float:
-    if isinstance(value, int | float | np.number) and np.isfinite(value):
+    if isinstance(value, int | float | np.number) and -_MOST <= value <= _MOST:
         return float(value)
     raise DataError(
         f"a value of kind {kind!r} is {value!r}; expected a finite number. An answer that did not "

@@ -8,8 +8,9 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
-from penchant.numerics.arrays import Array, ndtr, sigmoid
+from penchant.numerics.arrays import Array, ndtr
 from penchant.numerics.draws import draw_uniforms
+from penchant.policies.bandits.linear import expected_share
 from penchant.policies.bandits.rules import Rule, Thompson
 
 # So many points make a probability known to some 0.01.
@@ -44,8 +45,7 @@ def _by_rule(
         return best_together(mean, rule.width**2 * covariance)
     spread = np.sqrt(np.diag(covariance))
     if bar is not None and rule.in_reward:
-        # MacKay (1992), as `linear.expected_share`.
-        mean = sigmoid((mean - bar) / np.sqrt(1.0 + np.pi / 8.0 * spread**2))
+        mean = expected_share(mean - bar, spread)
     everything = np.ones((1, len(mean)), dtype=bool)
     return np.asarray(rule.probabilities(mean[None], spread[None], everything, step)[0])
 

@@ -146,22 +146,23 @@ class MenuBandit:
         *,
         person: str | None = None,
         slots: int = 1,
+        generator: np.random.Generator | None = None,
     ) -> MenuDecision:
         """Show `slots` of a menu, names to features. The option in front is drawn from the rule's
         probabilities, each further one from what is left of them; where nothing is left, the
-        largest mean is next.
+        largest mean is next. generator: of chance, in place of the bandit's own.
 
         Raises `DataError` for an empty menu, features of another number or that are not finite.
         """
         names, features = tuple(menu), self._checked(menu)
         if not slots >= 1:
             raise DataError(f"slots is {slots}; expected 1 or more.")
-        self._step += 1
         mean, covariance = self._learner.moments(features, person)
+        self._step += 1
         probabilities = menu_probabilities(
             self.rule, mean, covariance, self._step, self._learner.bar, self.floor
         )
-        order = _drawn(probabilities, mean, min(slots, len(names)), self._generator)
+        order = _drawn(probabilities, mean, min(slots, len(names)), generator or self._generator)
         return MenuDecision(names, features, probabilities, order, person)
 
     def update(

@@ -26,7 +26,8 @@ class MenuPolicy:
     In records an option's name is its `id` where the log has one, else `option`; columns of
     options called option.NAME are its features, columns of rows called context.NAME the
     situation's, as `penchant decide` logs them. step: decisions so far, which some rules look
-    at. floor: as in `MenuBandit`.
+    at. floor: as in `MenuBandit`. learnt_from: names of decisions whose answers taught it, as far
+    as they are still known; no value on a log that holds them can be trusted.
     """
 
     belief: OnlineWorths
@@ -34,6 +35,7 @@ class MenuPolicy:
     rule: Rule
     step: int = 1
     floor: float = 0.0
+    learnt_from: frozenset[str] = frozenset()
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
         refuse_what_was_shown_alone(records)
@@ -41,8 +43,6 @@ class MenuPolicy:
         shown = "id" if "id" in records.options.column_names else "option"
         names = records.options[shown].to_pylist()
         people = records.rows["person"].to_pylist()
-        has_bar = any(channel.kind == "binary" for channel in self.belief.channels)
-        bar = float(self.belief.own_parameters("binary")[0]) if has_bar else None
         found = np.zeros(records.options.num_rows)
         for row, (start, end) in enumerate(zip(records.offsets[:-1], records.offsets[1:])):
             lines = range(int(start), int(end))
@@ -50,7 +50,9 @@ class MenuPolicy:
                 [self.encoder.encode(str(names[n]), options[n], situations[row]) for n in lines]
             )
             moments = self.belief.moments(features, people[row])
-            found[start:end] = menu_probabilities(self.rule, *moments, self.step, bar, self.floor)
+            found[start:end] = menu_probabilities(
+                self.rule, *moments, self.step, self.belief.bar, self.floor
+            )
         return found
 
 
