@@ -89,8 +89,8 @@ def simulate(
         whose = "simulated, since no FILE was given" if file is None else f"those of {file}"
         mend = "the file" if file is None else "no FILE, to simulate people"
         raise ConfigError(
-            f"{', '.join(ignored)} would change nothing: people are {whose}. Leave out what changes "
-            f"nothing, or name {mend}."
+            f"{', '.join(ignored)} would change nothing: people are {whose}. Leave that out, or "
+            f"name {mend}."
         )
     contenders = _contenders(
         policy or ["thompson/click", "thompson/clicks", "thompson/pick"], person_scale
