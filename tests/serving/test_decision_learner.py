@@ -199,6 +199,7 @@ def test_the_learner_runs_until_told_to_stop(store):
 def test_publishing_needs_no_feedback(tmp_path):
     store = EventStore(tmp_path / "log.db")
     publish(tmp_path / "x" / "m.safetensors", refit(store, "t", CONFIG, 0).publication())
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o700
     assert published(tmp_path / "x" / "m.safetensors").learnt.belief().rounds == 0
     assert published(tmp_path / "none.safetensors") is None
     store.close()

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -319,3 +320,18 @@ def test_a_tenant_whose_last_entry_was_erased_is_still_one(store):
     store.append([rank("a", "ann")])
     store.erase_person("t", "ann")
     assert store.tenants() == ["t"]
+
+
+def test_a_log_is_for_the_user_who_made_it_alone(tmp_path):
+    path, before = tmp_path / "log.db", os.umask(0o022)
+    try:
+        store = EventStore(path)
+        store.append([rank("a")])
+        assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
+        store.close()
+        # Whoever widened it did so on purpose.
+        path.chmod(0o640)
+        EventStore(path).close()
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

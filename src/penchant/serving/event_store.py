@@ -7,6 +7,7 @@ came.
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 import time
@@ -125,7 +126,7 @@ class Position:
 
 
 class EventStore:
-    """One connection to the log in a file, which is made where it is not there.
+    """One connection to the log in a file, which is made where it is not, for this user alone.
 
     What `append` returns from is durable: write-ahead log, full synchronisation. Several processes
     may hold the file; within one, each thread its own store. now: the clock of `received`, which
@@ -140,10 +141,12 @@ class EventStore:
         self.path = Path(path)
         self._now = now
         try:
+            # What people did is nobody else's to read; the write-ahead log is made alike.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise DataError(
                 f"{self.path} cannot be opened ({error}); expected a file that can be written, in "
                 "a folder that exists."

@@ -41,7 +41,8 @@ def publish(file: Path, said: Publication) -> None:
     """Written beside, made durable, then put in place: readers see the old belief or the new."""
     from safetensors.numpy import save
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    # Names of features tell of people; whoever may not read the log may not read these.
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     arrays = {name: array.copy() for name, array in said.learnt.arrays().items()}
     told = json.dumps({
         "config": said.config.as_json(), "epoch": said.position.epoch, "seq": said.position.seq,
