@@ -340,3 +340,12 @@ def test_when_a_learner_last_read_without_trouble_is_told(store, monkeypatch):
     assert learning.last_read(store.path) == pytest.approx(old, abs=1)
     run_until(lambda: learning.last_read(store.path) > now - 10)
     assert learning.last_read(store.path) > now - 10
+
+
+def test_a_model_that_cannot_be_read_ends_nobody_elses_learning(store, learner):
+    store.append([Entry("a tenant before", "e", "", RANK, None, b"{}", b"{}")])
+    told = '{"rule": "of a later penchant"}'
+    store.execute("INSERT INTO models VALUES ('a tenant before', 'm', ?, 0)", told)
+    assert store.tenants() == ["a tenant before", "t"]
+    learner.step()
+    same(current(store).learnt, refit(store, "t", CONFIG, 10**6).learnt)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from penchant.errors import BeliefError, PenchantError
+from penchant.errors import BeliefError, ConfigError, PenchantError
 from penchant.fitting.online_named import OnlineNamed
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import EventStore, Position
@@ -96,7 +96,13 @@ class Learner:
         """Reads a part of what is new and publishes; whether there is more."""
         is_behind = False
         for tenant in self.store.tenants():
-            for name, config in models_of(self.store, tenant).configs.items():
+            try:
+                configs = models_of(self.store, tenant).configs
+            except ConfigError as error:
+                # A model that this version cannot make ends nobody else's learning.
+                _log.warning("tenant %s: %s", tenant, error)
+                continue
+            for name, config in configs.items():
                 is_behind |= self._follow(tenant, name, config)
         if not self._is_swept:
             self._is_swept = self.store.sweep()
