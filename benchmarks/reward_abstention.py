@@ -5,8 +5,9 @@
 `convincing_arguments` is bundled. One average judge. "new judges": the judge's answers were left
 out, others judged the same arguments. "new debates": everything of the pair's debate was left out,
 one debate of 16 at a time. Widths and ignorance are of the difference in reward; accuracy is of
-decided pairs, with 95 % intervals over judges; nats are of decided pairs, at the reward alone and
-with our doubt averaged over.
+decided pairs, with 95 % intervals over judges; nats are of decided pairs, as they were
+foretold (what new texts are worth of their own counted in) and with the rest of our doubt averaged
+over, too.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 from penchant.data.samples import convincing_arguments
 from penchant.evaluation.recipes import circumstances
 from penchant.evaluation.reward_trial import judge_parts, parts_by_column, parts_by_person
-from penchant.metrics.intervals import Z95, clustered_mean
+from penchant.metrics.intervals import clustered_mean
 from penchant.models.reward_model import RewardModel
 from penchant.numerics.arrays import log_sigmoid
 
@@ -56,8 +57,7 @@ def figures(trial, debate):
     decided = trial.take(np.flatnonzero(trial.decided))
     side = np.where(decided.outcome == 0, 1.0, -1.0)
     odds = np.log(decided.first_wins) - np.log1p(-decided.first_wins)
-    variance = ((decided.high - decided.low) / (2 * Z95)) ** 2
-    averaged = odds / np.sqrt(1 + np.pi * variance / 8)
+    averaged = decided.averaged_odds
     plain, doubted = -log_sigmoid(side * odds), -log_sigmoid(side * averaged)
     gain = clustered_mean(doubted - plain, decided.person)
     surest = np.argsort(-np.abs(averaged), kind="stable")

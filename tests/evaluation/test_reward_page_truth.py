@@ -8,7 +8,7 @@ import pytest
 from penchant.evaluation import reward_page as page
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.metrics.calibration import clustered_share
-from penchant.metrics.intervals import clustered_mean
+from penchant.metrics.intervals import Z95, clustered_mean
 
 
 def trial_of(first_wins, outcome, person=None, *, reach=0.1):
@@ -24,6 +24,7 @@ def trial_of(first_wins, outcome, person=None, *, reach=0.1):
         gap=gap,
         low=gap - reach,
         high=gap + reach,
+        own_variance=np.zeros(size),
         ignorance=np.full(size, 0.1),
         is_unfamiliar=np.zeros(size, dtype=bool),
     )
@@ -82,6 +83,19 @@ def test_odds_that_rest_on_little_are_not_the_surest():
     of_40 = page._selective(trial)[3]
     assert of_40.value == 100.0
     assert of_40.high <= 100.0
+
+
+def test_what_new_texts_are_worth_of_their_own_is_counted_in_once():
+    """The probabilities have it in; only the rest of the doubt draws them in further."""
+    told = trial_of([0.9, 0.6], [0, 1], reach=Z95 * np.sqrt(3.0))
+    whole = replace(told, own_variance=np.full(2, 3.0))
+    inside = np.log(told.first_wins) - np.log1p(-told.first_wins)
+    np.testing.assert_allclose(whole.averaged_odds, inside)
+    np.testing.assert_allclose(told.averaged_odds, inside / np.sqrt(1.0 + 3.0 * np.pi / 8.0))
+    # A gap of 4 with a variance of 2 of the texts' own and 1 of the head.
+    p = 1 / (1 + np.exp(-4.0 / np.sqrt(1.0 + 2.0 * np.pi / 8.0)))
+    some = replace(trial_of([p], [0], reach=Z95 * np.sqrt(3.0)), own_variance=np.full(1, 2.0))
+    np.testing.assert_allclose(some.averaged_odds, 4.0 / np.sqrt(1.0 + 3.0 * np.pi / 8.0))
 
 
 def test_noise_is_not_told_as_a_gain():

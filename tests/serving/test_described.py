@@ -38,6 +38,7 @@ class Length(RewardScorer):
         margin = self.score(first).reward - self.score(second).reward
         no = np.zeros(len(margin), dtype=bool)
         return Margins(margin=margin, low=margin, high=margin, soft_label=margin, ignorance=margin,
+                       own_variance=0.0 * margin,
                        is_unfamiliar=no, knows_person=no)  # fmt: skip
 
 

@@ -12,6 +12,7 @@ C attributes, F features, H texts that were met, A of them kept as anchors, P pe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -106,93 +107,24 @@ class RewardEncoder:
 
     def rewards(self, embedded: Embedded) -> Float[Array, " T"]:
         """What each text is worth to the average judge, in logits."""
-        content = (embedded.vectors - self.mean) @ self.weights
-        return self.familiarity(embedded) * content + self.form(embedded) @ self.coefficients
+        return self.look(embedded).rewards
 
-    def familiarity(self, embedded: Embedded) -> Float[Array, " T"]:
-        """1 for texts that the head has met, `new_text_share` for others."""
-        return np.where(self.is_known(embedded), 1.0, self.new_text_share)
-
-    def is_known(self, embedded: Embedded) -> Bool[Array, " T"]:
-        """Whether the head has met the text (after that prompt, where it was told prompts); all
-        where nothing tells known from new."""
-        if not len(self.known_texts):
-            return np.ones(len(embedded.texts), dtype=bool)
-        return known_texts(embedded, self.known_texts)
-
-    def own_variance(self, embedded: Embedded) -> Float[Array, " T"]:
-        """Of what each text is worth beyond what its embedding says (logits squared), which the
-        answers of others tell of those that the head has met."""
-        variance = np.zeros(len(embedded.texts))
-        new = np.flatnonzero(~self.is_known(embedded))
-        if len(new) and self.new_text_variance + self.strange_text_variance > 0.0:
-            strange = 1.0 - self._nearness(embedded.vectors[new])
-            variance[new] = self.new_text_variance + self.strange_text_variance * strange
-        return variance
-
-    def is_far(self, embedded: Embedded) -> Bool[Array, " T"]:
-        """Whether a text that the head has not met is further from all that it has than 99 in 100
-        that were left out."""
-        far = np.zeros(len(embedded.texts), dtype=bool)
-        new = np.flatnonzero(~self.is_known(embedded))
-        if len(new) and self.anchors is not None:
-            far[new] = self._nearness(embedded.vectors[new]) < self.usual_nearness
-        return far
-
-    def _nearness(self, vectors: Array) -> Float[Array, " N"]:
-        return np.ones(len(vectors)) if self.anchors is None else nearness(vectors, self.anchors)
+    def look(self, embedded: Embedded) -> "Looked":
+        """What the encoder sees in each text. Who asks for several things asks one `Looked`, which
+        counts, hashes and multiplies once."""
+        return Looked(encoder=self, embedded=embedded)
 
     def form(self, embedded: Embedded) -> Float[Array, "T C"]:
         """The attributes in units of the spread of their differences."""
-        return text_attributes(embedded.texts, self.attributes) / self.spread
-
-    def gap_doubt(self, pairs: "Pairs") -> Float[Array, " B"]:
-        """The variance of each gap in reward by our doubt about the head, attributes counted in."""
-        form = self.form(pairs.embedded)
-        told, left = self._rooted(pairs.embedded.vectors, form)
-        first, second = pairs.first, pairs.second
-        return _squares(told[first] - told[second]) + _squares(left[first] - left[second])
-
-    def text_doubt(self, embedded: Embedded) -> Float[Array, " T"]:
-        """The same of each text beside the mean of the texts that the head was fitted on."""
-        told, left = self._rooted(embedded.vectors - self.mean, self.form_apart(embedded))
-        return _squares(told) + _squares(left)
-
-    def form_apart(self, embedded: Embedded) -> Float[Array, "T C"]:
-        """The attributes beside those of the mean text of the fit."""
-        form = self.form(embedded)
-        return form if self.form_seen is None else form - self.form_seen[1]
-
-    def out_of_form(self, embedded: Embedded) -> Bool[Array, " T"]:
-        """Whether an attribute lies further beyond what the fit has seen than texts of one pair
-        lie apart."""
-        form = self.form(embedded)
-        if self.form_seen is None:
-            return np.zeros(len(form), dtype=bool)
-        low, _, high = self.form_seen
-        return ((form < low - 1.0) | (form > high + 1.0)).any(axis=1)
-
-    def _rooted(self, vectors: Array, form: Float[Array, "T C"]) -> tuple[Array, Array]:
-        told = vectors.astype(np.float32) @ self.doubt
-        if self.form_doubt is None:
-            return told, np.zeros((len(told), 0))
-        size, narrow = len(self.weights), form.astype(np.float32)
-        told += narrow @ self.form_doubt[:, :size]
-        return told, narrow @ self.form_doubt[:, size:]
+        return self.look(embedded).form
 
     def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
         """The variance of what the embeddings say of each gap, now and before any data."""
-        vectors = pairs.embedded.vectors
-        rooted = vectors @ self.doubt
-        now = ((rooted[pairs.first] - rooted[pairs.second]) ** 2).sum(axis=1)
-        before = ((vectors[pairs.first] - vectors[pairs.second]) ** 2).sum(axis=1)
-        return now.astype(np.float64), self.prior_scale**2 * before.astype(np.float64)
+        return self.look(pairs.embedded).gap_variances(pairs.first, pairs.second)
 
     def text_variances(self, embedded: Embedded) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
         """The same of each text beside the mean of the texts that the head was fitted on."""
-        apart = embedded.vectors - self.mean
-        now = ((apart.astype(np.float32) @ self.doubt) ** 2).sum(axis=1)
-        return now.astype(np.float64), self.prior_scale**2 * (apart**2).sum(axis=1)
+        return self.look(embedded).text_variances()
 
     def encode(self, records: Records) -> Batch:
         """One choice of (first, second, tie) a pair; other feedback as it is, on these features."""
@@ -205,7 +137,8 @@ class RewardEncoder:
         self, records: Records, is_pair: Bool[Array, " B"], embedded: Embedded
     ) -> Batch:
         """The same where some observations are no pairs, their texts embedded already."""
-        of_text = np.column_stack([self.rewards(embedded), self.form(embedded)])
+        seen = self.look(embedded)
+        of_text = np.column_stack([seen.rewards, seen.form])
         features = np.zeros((len(embedded.of_option), len(self.feature_names)))
         features[:, : of_text.shape[1]] = of_text[embedded.of_option]
         num_groups = len(groups_of(records, self.group_by).names)
@@ -233,9 +166,10 @@ class RewardEncoder:
                 f"{len(pairs.outcome)} are); the model was fitted without ties. Fit it with "
                 "ties='davidson' on data that have some, or drop them."
             )
-        of_text = np.column_stack([self.rewards(pairs.embedded), self.form(pairs.embedded)])
+        seen = self.look(pairs.embedded)
+        of_text = np.column_stack([seen.rewards, seen.form])
         first, second = of_text[pairs.first], of_text[pairs.second]
-        own = self.own_variance(pairs.embedded)
+        own = seen.own_variance
         if own.any():
             # The average of a sigmoid over what new texts are worth beyond their content is a
             # sigmoid of a gap drawn in (MacKay 1992), by as much on both sides of a tie.
@@ -273,6 +207,118 @@ class RewardEncoder:
             fingerprint=records.fingerprint,
             notes=records.notes,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Looked:
+    """Texts as an encoder sees them; every property is worked out once, when it is asked for."""
+
+    encoder: RewardEncoder
+    embedded: Embedded
+
+    @cached_property
+    def form(self) -> Float[Array, "T C"]:
+        """The attributes in units of the spread of their differences."""
+        encoder = self.encoder
+        return text_attributes(self.embedded.texts, encoder.attributes) / encoder.spread
+
+    @cached_property
+    def is_known(self) -> Bool[Array, " T"]:
+        """Whether the head has met the text (after that prompt, where it was told prompts); all
+        where nothing tells known from new."""
+        if not len(self.encoder.known_texts):
+            return np.ones(len(self.embedded.texts), dtype=bool)
+        return known_texts(self.embedded, self.encoder.known_texts)
+
+    @cached_property
+    def familiarity(self) -> Float[Array, " T"]:
+        """1 for texts that the head has met, `new_text_share` for others."""
+        return np.where(self.is_known, 1.0, self.encoder.new_text_share)
+
+    @cached_property
+    def rewards(self) -> Float[Array, " T"]:
+        """What each text is worth to the average judge, in logits."""
+        encoder = self.encoder
+        content = self.embedded.vectors @ encoder.weights - encoder.mean @ encoder.weights
+        return self.familiarity * content + self.form @ encoder.coefficients
+
+    @cached_property
+    def nearness(self) -> Float[Array, " T"]:
+        """The cosine to the nearest anchor of texts that the head has not met; 1 for others."""
+        near = np.ones(len(self.embedded.texts))
+        new = np.flatnonzero(~self.is_known)
+        if len(new) and self.encoder.anchors is not None:
+            near[new] = nearness(self.embedded.vectors[new], self.encoder.anchors)
+        return near
+
+    @cached_property
+    def own_variance(self) -> Float[Array, " T"]:
+        """Of what each text is worth beyond what its embedding says (logits squared), which the
+        answers of others tell of those that the head has met."""
+        encoder = self.encoder
+        own = encoder.new_text_variance + encoder.strange_text_variance * (1.0 - self.nearness)
+        return np.where(self.is_known, 0.0, own)
+
+    @cached_property
+    def is_far(self) -> Bool[Array, " T"]:
+        """Whether a text that the head has not met is further from all that it has than 99 in 100
+        that were left out."""
+        return ~self.is_known & (self.nearness < self.encoder.usual_nearness)
+
+    @cached_property
+    def form_apart(self) -> Float[Array, "T C"]:
+        """The attributes beside those of the mean text of the fit."""
+        seen = self.encoder.form_seen
+        return self.form if seen is None else self.form - seen[1]
+
+    @cached_property
+    def is_strange(self) -> Bool[Array, " T"]:
+        """Far from all texts that were met, or with an attribute that lies further beyond what the
+        fit has seen than texts of one pair lie apart."""
+        if self.encoder.form_seen is None:
+            return self.is_far
+        low, _, high = self.encoder.form_seen
+        return self.is_far | ((self.form < low - 1.0) | (self.form > high + 1.0)).any(axis=1)
+
+    def gap_doubt(self, first: Int[Array, " B"], second: Int[Array, " B"]) -> Float[Array, " B"]:
+        """The variance of each gap in reward by our doubt about the head, attributes counted in."""
+        told, left = self._with_form(self._rooted, self.form)
+        return _squares(told[first] - told[second]) + _squares(left[first] - left[second])
+
+    @cached_property
+    def text_doubt(self) -> Float[Array, " T"]:
+        """The same of each text beside the mean of the texts that the head was fitted on."""
+        told, left = self._with_form(self._rooted, self.form_apart)
+        return _squares(told) + _squares(left)
+
+    def gap_variances(
+        self, first: Int[Array, " B"], second: Int[Array, " B"]
+    ) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+        """The variance of what the embeddings say of each gap, now and before any data."""
+        now = _squares(self._rooted[first] - self._rooted[second])
+        apart = self._apart[first] - self._apart[second]
+        return now, self.encoder.prior_scale**2 * _squares(apart)
+
+    def text_variances(self) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
+        """The same of each text beside the mean of the texts that the head was fitted on."""
+        now, before = _squares(self._rooted), _squares(self._apart)
+        return now, self.encoder.prior_scale**2 * before
+
+    @cached_property
+    def _rooted(self) -> Float32[Array, "T E"]:
+        # Beside the mean, which is large in states of language models and cancels out of gaps.
+        return self._apart @ self.encoder.doubt
+
+    @cached_property
+    def _apart(self) -> Float32[Array, "T E"]:
+        return (self.embedded.vectors - self.encoder.mean).astype(np.float32)
+
+    def _with_form(self, rooted: Array, form: Float[Array, "T C"]) -> tuple[Array, Array]:
+        root, size = self.encoder.form_doubt, len(self.encoder.weights)
+        if root is None:
+            return rooted, np.zeros((len(rooted), 0))
+        narrow = form.astype(np.float32)
+        return rooted + narrow @ root[:, :size], narrow @ root[:, size:]
 
 
 def _squares(rooted: Float[Array, "B _"]) -> Float[Array, " B"]:

@@ -29,7 +29,6 @@ from penchant.evaluation.report_words import few_shot_takeaway, percent
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.evaluation.subgroups import losses_by_subgroup
 from penchant.metrics.calibration import clustered_share
-from penchant.metrics.intervals import Z95
 from penchant.models.reward_model import RewardModel
 from penchant.numerics.arrays import Array, sigmoid
 
@@ -130,7 +129,7 @@ def reward_page(
     predictions = trial.predictions()
     nll, table = predictions.nll(), predictions.reliability()
     accuracy = trial.accuracy()
-    sd = (trial.high - trial.low) / (2 * Z95)
+    sd = np.sqrt(trial.doubt_variance)
     p = trial.first_wins
     disagreement, has_votes = _disagreement(trial, texts)
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
@@ -336,10 +335,7 @@ def _bias(name: str, trial: RewardTrial, side: Float[Array, " R"]) -> Bias | Non
 def _selective(trial: RewardTrial) -> tuple[Estimate, ...]:
     """Accuracy of the surest share of decided pairs, our doubt counted in."""
     decided = trial.take(np.flatnonzero(trial.decided))
-    variance = ((decided.high - decided.low) / (2 * Z95)) ** 2
-    # MacKay's (1992) approximation: odds that rest on little are drawn in.
-    averaged = _log_odds(decided.first_wins) / np.sqrt(1.0 + np.pi * variance / 8.0)
-    order = np.argsort(-np.abs(averaged), kind="stable")
+    order = np.argsort(-np.abs(decided.averaged_odds), kind="stable")
     made = []
     for share in _COVERAGES:
         kept = decided.take(order[: max(round(share * len(order)), 1)])

@@ -18,7 +18,7 @@ from penchant.encoders.reward import pair_outcomes
 from penchant.errors import DataError
 from penchant.evaluation.predictions import Predictions
 from penchant.metrics.calibration import clustered_share
-from penchant.metrics.intervals import Interval
+from penchant.metrics.intervals import Z95, Interval
 from penchant.models.reward_head import pairs_within
 from penchant.models.reward_model import RewardModel
 from penchant.numerics.arrays import Array
@@ -39,6 +39,7 @@ class RewardTrial:
     gap: Float[Array, " R"]
     low: Float[Array, " R"]
     high: Float[Array, " R"]
+    own_variance: Float[Array, " R"]
     ignorance: Float[Array, " R"]
     is_unfamiliar: Bool[Array, " R"]
 
@@ -58,6 +59,21 @@ class RewardTrial:
     def first_wins(self) -> Float[Array, " R"]:
         """The probability that the first wins where a side does."""
         return self.probabilities[:, 0] / self.probabilities[:, :2].sum(axis=1)
+
+    @property
+    def doubt_variance(self) -> Float[Array, " R"]:
+        """Of each gap in reward by our doubt, what new texts are worth of their own counted in."""
+        return ((self.high - self.low) / (2 * Z95)) ** 2
+
+    @property
+    def averaged_odds(self) -> Float[Array, " R"]:
+        """Log-odds that the first wins where a side does, averaged over our doubt: odds that rest
+        on little are drawn in by sqrt(1 + pi v / 8) (MacKay 1992). Of v the probabilities count in
+        already what new texts are worth of their own, which is not taken off twice."""
+        inside = np.clip(self.first_wins, 1e-12, 1 - 1e-12)
+        odds = np.log(inside) - np.log1p(-inside)
+        drawn, whole = (1.0 + np.pi / 8.0 * v for v in (self.own_variance, self.doubt_variance))
+        return odds * np.sqrt(drawn / np.maximum(whole, drawn))
 
     @property
     def hits(self) -> Float[Array, " R"]:
@@ -187,7 +203,7 @@ def _trial(
     return RewardTrial(
         row=said_of, person=person[said_of], outcome=outcome[said_of],
         probabilities=said.probabilities, gap=said.gap, low=said.low, high=said.high,
-        ignorance=said.ignorance, is_unfamiliar=said.is_unfamiliar,
+        own_variance=said.own_variance, ignorance=said.ignorance, is_unfamiliar=said.is_unfamiliar,
     )  # fmt: skip
 
 

@@ -49,21 +49,23 @@ _ADVICE = "Look for embeddings of very different sizes, or set a smaller prior_s
 class Judgements:
     """What is foretold of each pair.
 
-    probabilities: that the first wins, the second, a tie. gap: first's reward minus second's to
-    the average judge (logits), low and high its 95 % interval: our doubt about the head, about
-    what it and each attribute count for, and about what new texts are worth beyond what their
-    embeddings say, all of which shrink with data. ignorance: the share of the
-    prior variance of the head's gap that the data left, 1 where nothing was learned of such texts.
+    probabilities: that the first wins, the second, a tie. gap: first's reward minus second's to the
+    average judge (logits), low and high its 95 % interval: our doubt about the head, about what it
+    and each attribute count for, and about what new texts are worth beyond what their embeddings
+    say, all of which shrink with data. own_variance: the part of its variance that is the last of
+    these, which probabilities count in, too (logits squared). ignorance: the share of the prior
+    variance of the head's gap that the data left, 1 where nothing was learned of such texts.
     is_unfamiliar: whether that is more than of 99 in 100 pairs of texts that were left out whole,
     or above 0.95, or a new text lies further from all that were met than 99 in 100 of those left
-    out, or an attribute beyond what the fit has seen: texts of a kind that the
-    model does not know. knows_person: whether the judge's own answers were used.
+    out, or an attribute beyond what the fit has seen: texts of a kind that the model does not know.
+    knows_person: whether the judge's own answers were used.
     """
 
     probabilities: Float[Array, "B A"]
     gap: Float[Array, " B"]
     low: Float[Array, " B"]
     high: Float[Array, " B"]
+    own_variance: Float[Array, " B"]
     ignorance: Float[Array, " B"]
     is_unfamiliar: Bool[Array, " B"]
     knows_person: Bool[Array, " B"]
@@ -176,6 +178,7 @@ class RewardModel(Estimator):
             gap=said.margin,
             low=said.low,
             high=said.high,
+            own_variance=said.own_variance,
             ignorance=said.ignorance,
             is_unfamiliar=said.is_unfamiliar,
             knows_person=np.array([name in names for name in group], dtype=bool),

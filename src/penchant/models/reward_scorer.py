@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
 from penchant.encoders.language_states import LanguageStates
-from penchant.encoders.reward import KnownPeople, Pairs, RewardEncoder
+from penchant.encoders.reward import KnownPeople, Looked, Pairs, RewardEncoder
 from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import BeliefError, DataError
 from penchant.metrics.intervals import Z95
@@ -59,12 +59,15 @@ class Scores:
 class Margins:
     """Of each pair the reward of the first minus the second's, its 95 % interval, ignorance and
     flags as in `Scores`; soft_label: the probability that the first is preferred by whoever prefers
-    one, averaged over our doubt and, where the judge is not known, over judges."""
+    one, averaged over our doubt and, where the judge is not known, over judges. own_variance: the
+    part of the interval's variance that is what new texts are worth of their own (logits squared).
+    """
 
     margin: Float[Array, " A"]
     low: Float[Array, " A"]
     high: Float[Array, " A"]
     soft_label: Float[Array, " A"]
+    own_variance: Float[Array, " A"]
     ignorance: Float[Array, " A"]
     is_unfamiliar: Bool[Array, " A"]
     knows_person: Bool[Array, " A"]
@@ -142,21 +145,18 @@ class RewardScorer:
                           is_unfamiliar=none > 0, knows_person=none > 0)  # fmt: skip
         embedded = self._embedded(asked)
         tastes, known = self._tastes(asked.people, len(asked))
-        at = embedded.of_option
-        reward = self._rewards(embedded, tastes)
-        encoder = self.encoder
-        now, before = (variance[at] for variance in encoder.text_variances(embedded))
-        form = encoder.form_apart(embedded)
-        common = encoder.rewards(embedded) - encoder.form(embedded) @ encoder.coefficients
-        apart = np.column_stack([common + form @ encoder.coefficients, form])[at]
+        at, seen = embedded.of_option, self.encoder.look(embedded)
+        reward = self._rewards(seen, at, tastes)
+        now, before = (variance[at] for variance in seen.text_variances())
+        coefficients = self.encoder.coefficients
+        common = seen.rewards - seen.form @ coefficients + seen.form_apart @ coefficients
+        apart = np.column_stack([common, seen.form_apart])[at]
         doubts, _ = self._covariances(asked.people, known)
-        variance = _doubt(apart, encoder.text_doubt(embedded)[at], tastes, doubts)
-        variance = variance + encoder.own_variance(embedded)[at]
+        variance = _doubt(apart, seen.text_doubt[at], tastes, doubts) + seen.own_variance[at]
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
         return Scores(
             reward=reward, low=reward - reach, high=reward + reach, ignorance=ignorance,
-            is_unfamiliar=(ignorance > encoder.usual_text_ignorance)
-            | _is_strange(encoder, embedded)[at],
+            is_unfamiliar=(ignorance > self.encoder.usual_text_ignorance) | seen.is_strange[at],
             knows_person=known,
         )  # fmt: skip
 
@@ -182,28 +182,30 @@ class RewardScorer:
         """Pairs of embedded texts, each judged by the person of its place, else by anybody."""
         encoder, size = self.encoder, len(pairs.first)
         tastes, known = self._tastes(people, size)
-        form, rewards = encoder.form(pairs.embedded), encoder.rewards(pairs.embedded)
-        of_text = np.column_stack([rewards, form])
+        seen = encoder.look(pairs.embedded)
+        of_text = np.column_stack([seen.rewards, seen.form])
         apart = of_text[pairs.first] - of_text[pairs.second]
         margin = np.einsum("nf,nf->n", apart, tastes[:, : apart.shape[1]])
         doubts, differing = self._covariances(people, known)
-        own = encoder.own_variance(pairs.embedded)
-        variance = _doubt(apart, encoder.gap_doubt(pairs), tastes, doubts)
         # A text beside itself is worth the same, whatever that is.
-        variance = variance + np.where(
-            pairs.first == pairs.second, 0.0, own[pairs.first] + own[pairs.second]
+        own = np.where(
+            pairs.first == pairs.second,
+            0.0,
+            seen.own_variance[pairs.first] + seen.own_variance[pairs.second],
         )
+        variance = _doubt(apart, seen.gap_doubt(pairs.first, pairs.second), tastes, doubts)
+        variance = variance + own
         over_people = variance + _quadratic(apart, differing)
-        now, before = encoder.gap_variances(pairs)
+        now, before = seen.gap_variances(pairs.first, pairs.second)
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
-        strange = _is_strange(encoder, pairs.embedded)
         return Margins(
             margin=margin, low=margin - reach, high=margin + reach,
             # MacKay's (1992) approximation to the average of a sigmoid over normal doubt.
             soft_label=sigmoid(margin / np.sqrt(1.0 + np.pi * over_people / 8.0)),
+            own_variance=own,
             ignorance=ignorance,
             is_unfamiliar=(ignorance > encoder.usual_ignorance)
-            | strange[pairs.first] | strange[pairs.second],
+            | seen.is_strange[pairs.first] | seen.is_strange[pairs.second],
             knows_person=known,
         )  # fmt: skip
 
@@ -232,10 +234,11 @@ class RewardScorer:
             )
         return embedding.embed(_rows_of(asked, embedding))
 
-    def _rewards(self, embedded: Embedded, tastes: Float[Array, "N F"]) -> Float[Array, " N"]:
-        at, form = embedded.of_option, self.encoder.form(embedded)
-        common, own = self.encoder.rewards(embedded)[at], tastes[:, 1 : 1 + form.shape[1]]
-        return tastes[:, 0] * common + np.einsum("nc,nc->n", form[at], own)
+    def _rewards(
+        self, seen: Looked, at: Int[Array, " N"], tastes: Float[Array, "N F"]
+    ) -> Float[Array, " N"]:
+        own = tastes[:, 1 : 1 + seen.form.shape[1]]
+        return tastes[:, 0] * seen.rewards[at] + np.einsum("nc,nc->n", seen.form[at], own)
 
     def _covariances(
         self, people: Sequence[str | None] | None, known: Bool[Array, " N"]
@@ -263,11 +266,6 @@ class RewardScorer:
             if taste is not None:
                 tastes[place], known[place] = taste, True
         return tastes, known
-
-
-def _is_strange(encoder: RewardEncoder, embedded: Embedded) -> Bool[Array, " T"]:
-    """Far from all texts that were met, or of another form."""
-    return encoder.out_of_form(embedded) | encoder.is_far(embedded)
 
 
 def people_of(belief: Belief, answers: Batch, named: Collection[str]) -> KnownPeople:
