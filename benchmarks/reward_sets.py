@@ -50,7 +50,7 @@ class RealSet:
 def hh_rlhf(data):
     pairs = pd.read_parquet(data / "hh_rlhf/pairs.parquet").sample(800, random_state=0)
     # No annotators: the objective that people were given is who judges.
-    return RealSet(table=pairs, prompt="prompt", options=("--by", "subset"),
+    return RealSet(table=pairs, prompt="prompt", options=("--by", "person"),
                    corrected=(("[rows]", '[rows]\nperson = "subset"'),
                               ('  "subset",', "")))  # fmt: skip
 
@@ -111,7 +111,7 @@ def penchant(*arguments, work):
 def through_the_shell(name, made, work):
     """The description and the report of a set."""
     file, said, model = (work / f"{name}{end}" for end in (".parquet", ".toml", ""))
-    made.table.to_parquet(file)
+    made.table.to_parquet(file, index=False)
     said.unlink(missing_ok=True)
     penchant("describe", file, "-o", said, work=work)
     text = said.read_text()

@@ -280,3 +280,26 @@ def test_ratings_of_one_rater_or_of_nobody_known_reach_the_report(tmp_path, who)
     assert "judges are not told apart" in done.stdout.replace("\n", " ")
     told = json.loads((tmp_path / "m" / "report.json").read_text())
     assert told["selective"][0]["value"] > 60
+    page = (tmp_path / "m" / "report.html").read_text()
+    named = "one judge" if who == "one" else "nobody who is named"
+    assert f"judged pairs of {named}; every figure is of answers" in page
+    assert ("no interval over judges" in page) == (who == "one")
+    # No interval is drawn or bracketed where there is none.
+    assert "– to –" not in page
+    assert "–\u202f%" not in page
+    assert ">nan" not in page.lower()
+
+
+def test_ratings_that_are_all_alike_are_refused_in_the_users_words(tmp_path):
+    rated_file(tmp_path / "rated.parquet", pa.array(["me"] * 200, pa.string()))
+    table = pq.read_table(tmp_path / "rated.parquet")
+    place = table.column_names.index("rating")
+    pq.write_table(
+        table.set_column(place, "rating", pa.array([4] * 200)), tmp_path / "same.parquet"
+    )
+    done = penchant(
+        "fit", tmp_path / "same.parquet", "--model", "reward", "--out", tmp_path / "m",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "all 200 ratings are the same" in done.stderr
+    assert "levels" not in done.stderr

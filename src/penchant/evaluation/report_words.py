@@ -1,6 +1,7 @@
 """The report in plain words: one sentence for each picture, from the same numbers."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,13 @@ def emphasised(text: str) -> "Markup":
 def percent(value: float, digits: int = 0) -> str:
     # A thin space that does not break keeps the sign with its number.
     return f"{number(100.0 * value, digits)}\u202f%"
+
+
+def between(low: float, high: float, show: Callable[[float, int], str], digits: int) -> str:
+    """An interval in brackets after a figure; nothing where there is none, as over one person."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f" ({show(low, digits)} to {show(high, digits)})"
 
 
 def money_digits(values: list[float]) -> int:

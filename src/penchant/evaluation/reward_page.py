@@ -25,7 +25,7 @@ from penchant.evaluation.report import (
     FewShotCurve,
     WorstSubgroups,
 )
-from penchant.evaluation.report_words import few_shot_takeaway, percent
+from penchant.evaluation.report_words import between, few_shot_takeaway, number, percent
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.evaluation.subgroups import losses_by_subgroup
 from penchant.metrics.calibration import clustered_share
@@ -135,9 +135,7 @@ def reward_page(
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
     return RewardPage(
         title=title,
-        subtitle=f"{len(trial):,} judged pairs of {predictions.num_people:,} judges; every figure "
-        f"is of judges that the model had not met. Of {percent(_met(trial, texts))} of the pairs "
-        "it had met both texts, in the judgements of others.",
+        subtitle=_subtitle(trial, texts, records),
         lead=_lead(trial, accuracy, model),
         calibration=Calibration(
             model="the reward model", ece=table.error,
@@ -163,7 +161,7 @@ def reward_page(
         warnings=() if model.belief_.report is None else model.belief_.report.warnings,
         facts=(
             ("accuracy on decided pairs", percent(accuracy.estimate, 1)),
-            ("nats a judgement", f"{nll.estimate:.3f} ({nll.low:.3f} to {nll.high:.3f})"),
+            ("nats a judgement", f"{nll.estimate:.3f}{between(nll.low, nll.high, number, 3)}"),
             ("calibration error", percent(table.error, 1)),
             ("ties", percent(float(1 - trial.decided.mean()), 1)),
         ),
@@ -215,6 +213,21 @@ class _Texts:
         return self.of_option[self.offsets[row]], self.of_option[self.offsets[row] + 1]
 
 
+def _subtitle(trial: RewardTrial, texts: _Texts, records: Records) -> str:
+    judges = len(np.unique(trial.person))
+    if judges == 1 or not records.num_people:
+        who = "one judge" if records.num_people else "nobody who is named"
+        return (
+            f"{len(trial):,} judged pairs of {who}; every figure is of answers that the model had "
+            "not heard. How well it would foretell other people cannot be told from these."
+        )
+    return (
+        f"{len(trial):,} judged pairs of {judges:,} judges; every figure is of judges that the "
+        f"model had not met. Of {percent(_met(trial, texts))} of the pairs it had met both texts, "
+        "in the judgements of others."
+    )
+
+
 def _met(trial: RewardTrial, texts: _Texts) -> float:
     """The share of pairs whose texts both were shown to another judge, too."""
     first, second = texts.pair(trial.row)
@@ -227,9 +240,9 @@ def _lead(trial: RewardTrial, accuracy: Any, model: RewardModel) -> tuple[str, .
     sure = trial.take(np.argsort(-np.abs(trial.first_wins - 0.5))[: max(len(trial) // 2, 1)])
     half = sure.accuracy().estimate
     said: tuple[str, ...] = (
-        f"It names the preferred text in {percent(accuracy.estimate, 1)} of decided pairs "
-        f"({percent(accuracy.low, 1)} to {percent(accuracy.high, 1)}), and in {percent(half, 1)} "
-        "of the half that it is surest of.",
+        f"It names the preferred text in {percent(accuracy.estimate, 1)} of decided pairs"
+        f"{between(accuracy.low, accuracy.high, percent, 1)}, "
+        f"and in {percent(half, 1)} of the half that it is surest of.",
     )
     share = getattr(model.belief_.encoder, "new_text_share", 1.0)
     if share <= 0.9:

@@ -42,10 +42,24 @@ def joint_channels(batch: Batch) -> tuple[Channel, ...]:
     The first is a choice or pair where there is one, so that rewards are in its logits. Ratings
     have thresholds of each person's own (up to 300 people, of two answers on average or more),
     numbers an intercept.
+
+    Raises `DataError` where all ratings are one and the same.
     """
+    _refuse_one_level(batch)
     made = [_with_people(channel, batch) for channel in default_channels(batch)]
     made.sort(key=lambda channel: channel.kind not in ("choice", "pair"))
     return (*made[:1], *(Scaled(channel=channel) for channel in made[1:]))
+
+
+def _refuse_one_level(batch: Batch) -> None:
+    told = [block.answer["level"] for block in batch.blocks if block.kind == "rating"]
+    levels = np.concatenate([np.zeros(0), *(level[level >= 0] for level in told)])
+    if len(levels) and (levels == levels[0]).all():
+        raise DataError(
+            f"all {len(levels):,} ratings are the same; expected at least two different ones: what "
+            "everything gets says nothing of what is better. Look at the column of ratings, or "
+            "leave the ratings out."
+        )
 
 
 def _with_people(channel: Channel, batch: Batch) -> Channel:
