@@ -8,12 +8,12 @@ of the answers on the log-odds foretold (1 is honest, below 1 too sure) with its
 judges, nats, the mean width of the interval of the gap, and the share flagged as unfamiliar. Judges
 may differ in their habits, the default of the shell being taste for length, too.
 
-"share alone" fits what new texts' content counts for as the only thing that new texts differ in.
+"before" is `has_own_worth=False`: what new texts' content counts for is the only thing that new
+texts differ in.
 """
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ from penchant.encoders.embedding import EmbeddingColumn
 from penchant.encoders.reward import read_pairs
 from penchant.evaluation.recipes import circumstances
 from penchant.metrics.intervals import Z95
-from penchant.models import reward_new_texts
 from penchant.models.reward_model import HABITS, RewardModel
 
 SEEDS = (0, 1)
@@ -55,21 +54,6 @@ def figures(model, records, pairs, judge, rows):
     }  # fmt: skip
 
 
-def share_alone(fit):
-    """The fit with the variances of new texts held at zero."""
-    loss = reward_new_texts._Gaps.loss
-    reward_new_texts._Gaps.loss = lambda self, share, *_: loss(self, share, 0.0, 0.0)
-    try:
-        model = fit()
-    finally:
-        reward_new_texts._Gaps.loss = loss
-    encoder = replace(
-        model.belief_.encoder, new_text_variance=0.0, strange_text_variance=0.0, anchors=None
-    )
-    model.belief_ = replace(model.belief_, encoder=encoder)
-    return model
-
-
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument(
@@ -94,11 +78,9 @@ def main() -> None:
             "new debates": (~out_debate, out_debate),
         }  # fmt: skip
         for learn in (known, ~out_debate):
-
-            def fit(learn=learn):
-                return RewardModel(personal=HABITS).fit(records.take(np.flatnonzero(learn)))
-
-            for how, model in (("before", share_alone(fit)), ("now", fit())):
+            for how, has_own_worth in (("before", False), ("now", True)):
+                model = RewardModel(personal=HABITS, has_own_worth=has_own_worth)
+                model.fit(records.take(np.flatnonzero(learn)))
                 for what, (of, judged) in asked.items():
                     if of is learn or (of == learn).all():
                         found = figures(model, records, pairs, judge, np.flatnonzero(judged))

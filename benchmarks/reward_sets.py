@@ -39,18 +39,17 @@ RUNGS = {"average": False, "habits": HABITS, "taste": True}
 
 @dataclass(frozen=True, kw_only=True)
 class RealSet:
-    """corrected: lines of the guessed description, put right; options: of `penchant fit`."""
+    """corrected: lines of the guessed description, put right."""
 
     table: pd.DataFrame
     prompt: str | None = None
     corrected: tuple[tuple[str, str], ...] = ()
-    options: tuple[str, ...] = ()
 
 
 def hh_rlhf(data):
     pairs = pd.read_parquet(data / "hh_rlhf/pairs.parquet").sample(800, random_state=0)
     # No annotators: the objective that people were given is who judges.
-    return RealSet(table=pairs, prompt="prompt", options=("--by", "person"),
+    return RealSet(table=pairs, prompt="prompt",
                    corrected=(("[rows]", '[rows]\nperson = "subset"'),
                               ('  "subset",', "")))  # fmt: skip
 
@@ -120,7 +119,7 @@ def through_the_shell(name, made, work):
         text = text.replace(guessed, right, 1)
     said.write_text(text)
     prompt = ("--prompt", made.prompt) if made.prompt else ()
-    penchant("fit", file, "--model", "reward", "--out", model, *prompt, *made.options, work=work)
+    penchant("fit", file, "--model", "reward", "--out", model, *prompt, work=work)
     return json.loads((model / "report.json").read_text())
 
 

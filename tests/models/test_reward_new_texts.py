@@ -191,3 +191,21 @@ def test_a_text_is_known_at_its_own_prompt_only():
     assert all(known_texts(each, text_keys(["yes"]))[0] for each in at)
     # The end of a prompt is not taken for the beginning of a text.
     assert text_keys(["b c"], ["a"]) != text_keys(["c"], ["ab "])
+
+
+def test_new_texts_have_a_worth_of_their_own_unless_that_is_switched_off():
+    vectors, pairs, outcome = quirky(7)
+    met = (np.arange(len(vectors)) >= 200)[pairs].sum(axis=1)
+    told, asked = (records_of(vectors, pairs[met == k], outcome[met == k]) for k in (0, 2))
+    with_own, without = (
+        RewardModel(personal=False, attributes=(), ties=None, has_own_worth=own).fit(told)
+        for own in (True, False)
+    )
+    assert with_own.belief_.encoder.new_text_variance > 0.3
+    assert without.belief_.encoder.new_text_variance == 0.0
+    assert without.belief_.encoder.strange_text_variance == 0.0
+    said, bold = with_own.judge(asked), without.judge(asked)
+    assert (bold.own_variance == 0.0).all()
+    assert (said.high - said.low > 1.5 * (bold.high - bold.low)).mean() > 0.95
+    # Of texts that were met neither has a variance of their own.
+    assert (with_own.judge(told).own_variance == 0.0).all()

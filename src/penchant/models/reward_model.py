@@ -95,6 +95,8 @@ class RewardModel(Estimator):
     for reliability, tie rate and favour for the first alone, or names; False for one average judge.
     soft_label: a column with the probability that the first of a pair is preferred, from several
     votes or another model, in place of its answer; for all-pair data and one average judge.
+    has_own_worth: whether a text that the fit has not met is worth something of its own, beside
+    what its embedding says, which draws probabilities in and widens intervals.
     """
 
     embedding: Embedding = field(default_factory=EmbeddingColumn)
@@ -108,6 +110,7 @@ class RewardModel(Estimator):
     doubt_draws: int = 0
     group_by: str = "person"
     random_state: int = 0
+    has_own_worth: bool = True
 
     def fit(
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
@@ -295,6 +298,7 @@ class RewardModel(Estimator):
         return with_new_texts(
             whole.encoder, heard, parts, seen,
             lambda given: weighed(lambda anchors: fit_pooled(given, anchors=anchors)),
+            self.has_own_worth,
         )  # fmt: skip
 
     def _refuse_unknown_names(self, names: tuple[str, ...]) -> None:

@@ -31,6 +31,8 @@ _MOST_ANCHORS = 1024
 _PRIOR = 0.1
 # Twice the loss of nats beyond which a share of zero is refuted (chi-square, one degree, 95 %).
 _REFUTED = 3.84
+# Logits squared: beyond five logits of its own a text is a coin that always falls alike.
+_MOST_VARIANCE = 25.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,17 +88,18 @@ def with_new_texts(
     parts: tuple[LeftOut, ...],
     seen: Batch,
     fit: Callable[[Batch], Belief],
+    has_own_worth: bool = True,
 ) -> tuple[RewardEncoder, tuple[str, ...]]:
     """The encoder with what it needs to know of texts that it has not met, and what to say of it.
 
     A text is worth what its embedding says, of which a head that never met it knows a share, and
     something of its own (a random intercept of the text), which only its own comparisons tell; what
-    they leave open of known texts is in the weight w already. So
-    gap = w (share f_new' b - f_known' b) + rest, its variance v per new text, so that p(first) =
-    sigmoid(gap / sqrt(1 + pi v / 8)) (MacKay 1992). share, v and what strangeness adds to v
-    maximise that over pairs that show one left-out text or two; w and rest are those of the
-    second stage on pairs not `seen`, by `fit`. usual_ignorance: what 99 in 100 left-out pairs of
-    two left-out texts (or texts) had at most.
+    they leave open of known texts is in the weight w already. So gap = w (share f_new' b - f_known'
+    b) + rest, its variance v per new text, so that p(first) = sigmoid(gap / sqrt(1 + pi v / 8))
+    (MacKay 1992). share, v and what strangeness adds to v maximise that over pairs that show one
+    left-out text or two; w and rest are those of the second stage on pairs not `seen`, by `fit`.
+    has_own_worth: where False, v is zero and no text is called far from those that were met.
+    usual_ignorance: what 99 in 100 left-out pairs of two left-out texts (or texts) had at most.
     """
     pairs, texts = _usual(lessons, parts)
     encoder = replace(encoder, usual_ignorance=pairs, usual_text_ignorance=texts)
@@ -111,13 +114,14 @@ def with_new_texts(
     anchors = _anchors(lessons, np.concatenate([part.texts for part in parts]))
     told = [_told(part, lessons, anchors, weight) for part in parts]
     gaps = _Gaps.joined(told)
-    found = _of_new(gaps)
+    found = _of_new(gaps, _MOST_VARIANCE if has_own_worth else 0.0)
     encoder = replace(
         encoder,
         new_text_share=found.share, new_text_variance=found.variance,
         strange_text_variance=found.strange,
         known_texts=text_keys(lessons.embedded.texts, lessons.embedded.prompts),
-        anchors=anchors.vectors, usual_nearness=_usual_nearness(told),
+        anchors=anchors.vectors if has_own_worth else None,
+        usual_nearness=_usual_nearness(told) if has_own_worth else -np.inf,
     )  # fmt: skip
     if found.share > 0.9 and found.variance + found.strange < 0.1:
         return encoder, ()
@@ -218,13 +222,14 @@ def _told(part: LeftOut, lessons: Lessons, anchors: _Anchors, theta: Array) -> _
     )  # fmt: skip
 
 
-def _of_new(gaps: _Gaps) -> NewTexts:
+def _of_new(gaps: _Gaps, most_variance: float) -> NewTexts:
     from scipy.optimize import minimize
 
     def best(most: float) -> tuple[float, Array]:
         found = minimize(
-            lambda theta: gaps.loss(*theta), [0.7 * most, 0.3, 0.3], method="L-BFGS-B",
-            bounds=[(0.0, most), (0.0, 25.0), (0.0, 25.0)],
+            lambda theta: gaps.loss(*theta), [0.7 * most, *np.minimum([0.3, 0.3], most_variance)],
+            method="L-BFGS-B",
+            bounds=[(0.0, most), (0.0, most_variance), (0.0, most_variance)],
         )  # fmt: skip
         return float(found.fun), found.x
 
