@@ -1,4 +1,4 @@
-"""Five real sets through the shell, file to report, and what knowing the judge is worth on each.
+"""Seven real sets through the shell, file to report, and what knowing the judge is worth on each.
 
     PENCHANT_DATA=... python benchmarks/reward_sets.py [NAME ...] [--out FILE] [--work FOLDER]
 
@@ -173,7 +173,7 @@ def main():
     for name in given.names:
         began, made = time.process_time(), SETS[name](data)
         report = through_the_shell(name, made, given.work)
-        whole = report["selective"][0]
+        whole, made_at = report["selective"][0], circumstances(given.out.parent)
         kept[name] = {
             "observations": len(made.table),
             "accuracy": [whole["value"], whole["low"], whole["high"]],
@@ -182,9 +182,11 @@ def main():
             "by_length": [[e["label"], e["value"]] for e in report["by_length"]],
             "known_judges": ladder(name, made, given.work),
             "cpu_seconds_of_the_ladder": round(time.process_time() - began, 1),
+            # Sets are measured one by one, at times by different code.
+            "measured": {k: made_at[k] for k in ("date", "commit")},
         }  # fmt: skip
         print(name, json.dumps(kept[name], indent=1), flush=True)
-        document = {**circumstances(given.out.parent), "sets": kept}
+        document = {**made_at, "sets": kept}
         given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
