@@ -2,11 +2,13 @@
 al. (2025, Dr. GRPO), and our default, from the same start and at equal sampled tokens.
 
 Theirs: GRPO took DeepSeekMath 7B from 82.9 to 88.2 % on GSM8K, 5.3 points. Ours: a decoder of 0.3
-million parameters, taught sums in chains until it is right some 15 % of the time, then reinforced;
-what is compared is the gain in points over its start on problems that it has not seen, which
-nothing but the sign has in common with theirs. Methods are paired by seed; beside GRPO stand the
-mean difference and half the width of its 95 % interval. Tiny: one seed, a few steps, nothing
-learnt. 25 minutes on one core.
+million parameters, taught the 300 sums of one operation until it is right some 30 % of the time,
+then reinforced on them; what is compared is the gain in points over its start, which nothing but
+the sign has in common with theirs. Methods are paired by seed; beside GRPO stand the mean
+difference and half the width of its 95 % interval. The learning rate was chosen for GRPO on another
+seed: at 1e-3 every prompt soon has one answer, mostly wrong, and nothing more is learnt. (Of chains
+of up to three operations little but the likeliest digit is learnt in so few steps.) Tiny: one seed,
+a few steps, nothing learnt. Four minutes on one core.
 """
 
 from dataclasses import dataclass
@@ -39,9 +41,9 @@ class Config:
     """tokens: drawn by each method. demonstrations, epochs: of the start."""
 
     num_seeds: int = 5
-    tokens: int = 150_000
-    demonstrations: int = 3_000
-    epochs: int = 7
+    tokens: int = 75_000
+    demonstrations: int = 1_500
+    epochs: int = 4
     held_out: int = 1_000
     seed: int = 0
 
@@ -52,7 +54,7 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     need_torch()
-    task, starts = Chain(fewest=1, most=3), []
+    task, starts = Chain(fewest=1, most=1), []
     gains: dict[str, list[float]] = {name: [] for name in METHODS}
     for index in range(config.num_seeds):
         start = taught(task, config, seed=config.seed + index)
