@@ -145,6 +145,28 @@ def test_the_truth_lies_within_the_intervals(kind):
     assert np.mean(order[told] == simulated.classes) > 0.85
 
 
+def test_a_column_of_ones_tells_the_generous_from_the_rest():
+    rng = np.random.default_rng(0)
+    batch = simulate_choices(SimulationConfig.pooled((1.0, -1.0), num_people=100), rng).batch
+    (block,) = batch.blocks
+    generous = rng.random(100) < 0.35
+    ones = np.ones((*block.features.shape[:2], 1))
+    felt = block.features @ np.array([1.0, -1.0]) + 2.0 * generous[block.group][:, None]
+    level = (felt + rng.logistic(size=felt.shape))[:, :, None] > np.array([-1.0, 0.2, 1.4])
+    rated = replace(
+        block,
+        kind="rating",
+        features=np.concatenate([block.features, ones], axis=2),
+        answer={"level": level.sum(axis=2)},
+    )
+    batch = replace(batch, blocks=(rated,), feature_names=("x0", "x1", "one"))
+    belief = fit_latent_classes(batch, 2, rng=np.random.default_rng(0), config=FEW)
+    first, second = belief.theta[2], belief.theta[5]
+    assert second - first == pytest.approx(2.0, abs=0.25)
+    np.testing.assert_allclose(belief.theta[:2], belief.theta[3:5], atol=0.25)
+    assert any("`one [class 1]`" in w and "`threshold 0|1`" in w for w in belief.report.warnings)
+
+
 def test_the_number_of_classes_is_found_from_rankings():
     two = answered_by("ranking", replace(TWO, num_people=150), np.random.default_rng(1)).batch
     assert choose_num_classes(two, 3, seed=0, config=FEW).num_classes == 2
