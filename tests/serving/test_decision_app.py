@@ -170,6 +170,26 @@ async def test_a_corrected_feedback_counts_as_corrected(call):
 
 
 @with_app
+async def test_a_feedback_is_corrected_by_the_name_it_was_sent_with(call):
+    await call("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
+    for name in ("x", "id:x"):
+        said = {"event_id": "e", "kind": "text", "value": name, "feedback_id": name}
+        await call("POST", "/v1/feedback", said)
+
+    async def corrected(name, value):
+        change = {"event_id": "e", "feedback_id": name, "value": value}
+        status, _ = await call("POST", "/v1/people/ann/corrections", change)
+        _, told = await call("GET", "/v1/people/ann")
+        return status, [each["value"] for each in told["history"]]
+
+    assert await corrected("x", "mine") == (200, ["mine", "id:x"])
+    # What GET tells comes first.
+    assert await corrected("id:x", "told") == (200, ["told", "id:x"])
+    assert await corrected("id:id:x", "other") == (200, ["told", "other"])
+    assert (await corrected("y", "none"))[0] == 404
+
+
+@with_app
 async def test_models_are_tried_in_the_shadow_promoted_and_rolled_back(call):
     greedy = {"rule": "greedy", "floor": 0.0}
     assert (await call("PUT", "/v1/models/greedy", greedy))[0] == 200

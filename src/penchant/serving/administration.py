@@ -16,7 +16,7 @@ from penchant.serving.learner import Student
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
 from penchant.serving.publication import belief_file, belief_folder, published
-from penchant.serving.wire import Limits, checked_value, correction, feedback_body
+from penchant.serving.wire import Limits, checked_value, correction, feedback_body, named
 
 # Seconds.
 _LONGEST_REPORT = 120.0
@@ -111,18 +111,21 @@ class Administration:
     def _correct(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
         asked = correction(body)
         kept = self._store.fetch(
-            "SELECT f.kind, f.body FROM entries f JOIN entries e ON e.tenant = f.tenant AND "
-            "e.event_id = f.event_id AND e.entry_id = '' WHERE f.tenant = ? AND f.event_id = ? AND "
-            "f.entry_id = ? AND e.person = ? AND f.entry_id <> ''",
-            tenant, asked.event_id, asked.feedback_id, names[0],
+            "SELECT f.entry_id, f.kind, f.body FROM entries f JOIN entries e "
+            "ON e.tenant = f.tenant AND e.event_id = f.event_id AND e.entry_id = '' "
+            "WHERE f.tenant = ? AND f.event_id = ? AND f.entry_id IN (?, ?) AND e.person = ? "
+            "AND f.entry_id <> '' "
+            "ORDER BY f.entry_id = ? DESC",
+            tenant, asked.event_id, asked.feedback_id, named(asked.feedback_id), names[0],
+            asked.feedback_id,
         )  # fmt: skip
         if not kept:
             return Said(404, {"error": "this person has no such feedback; GET /v1/people/{id} "
                               "tells event_id and feedback_id of each."})  # fmt: skip
-        kind, before = kept[0]
+        entry_id, kind, before = kept[0]
         value = checked_value(kind, asked.value, self._limits)
         changed = feedback_body(kind, value, msgspec.json.decode(before)["time"])
-        self._store.correct(tenant, asked.event_id, asked.feedback_id, changed)
+        self._store.correct(tenant, asked.event_id, entry_id, changed)
         return Said(200, {"corrected": True})
 
     def _models(self, tenant: str, names: Sequence[str], body: bytes) -> Said:

@@ -87,7 +87,8 @@ class FeedbackAnswer(Struct):
 
 
 class Correction(Struct, forbid_unknown_fields=True):
-    """The value that a feedback should have had; feedback_id as GET /v1/people/{id} tells it."""
+    """The value that a feedback should have had; feedback_id as GET /v1/people/{id} tells it,
+    or as it was sent."""
 
     event_id: Id
     feedback_id: Annotated[str, Meta(min_length=1, max_length=300)]
@@ -157,7 +158,12 @@ class Kept:
     @property
     def is_named(self) -> bool:
         """Whether whoever sent it named it; otherwise its content is its name."""
-        return self.entry_id.startswith("id:")
+        return self.entry_id.startswith(named(""))
+
+
+def named(feedback_id: str) -> str:
+    """How the log calls a feedback that whoever sent it named; no content is called so."""
+    return f"id:{feedback_id}"
 
 
 def feedback_request(body: bytes, limits: Limits) -> Kept:
@@ -166,7 +172,7 @@ def feedback_request(body: bytes, limits: Limits) -> Kept:
     value = checked_value(said.kind, said.value, limits)
     kept = feedback_body(said.kind, value, said.time)
     if said.feedback_id is not None:
-        entry_id = f"id:{said.feedback_id}"
+        entry_id = named(said.feedback_id)
     else:
         entry_id = f"is:{hashlib.sha256(kept).hexdigest()[:32]}"
     return Kept(said.event_id, entry_id, said.kind, kept)
