@@ -1,5 +1,7 @@
 """Files that could be read upside down: they are refused, or what was taken for granted is told."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -136,3 +138,36 @@ def test_numbers_that_only_the_order_of_columns_explains_are_told():
     assert any("1 = bus, 2 = car" in warning for warning in read(wide).report.warnings)
     named = wide.set_column(4, "choice", pa.array(["bus", "car", "car"]))
     assert guess(named).assumed == ()
+
+
+def long_table(**more):
+    return pa.table({
+        "person": [f"p{t // 6}" for t in range(60)], "trip": [t // 2 for t in range(60)],
+        "mode": ["bus", "car"] * 30, "cost": [1.0 + (7 * i) % 5 for i in range(60)],
+        "chosen": [int((t % 3 == 0) == is_bus) for t in range(30) for is_bus in (True, False)],
+        **more,
+    })  # fmt: skip
+
+
+def test_neither_another_answer_nor_a_number_of_the_line_is_a_feature():
+    assert guess(long_table()).assumed == ()
+    assert guess(long_table(line=range(1, 61))).description.features == ("cost",)
+    flags = long_table()["chosen"].to_pylist()
+    for name, values in (("selected", flags), ("rank", [2 - f for f in flags])):
+        found = guess(long_table(**{name: values}))
+        assert found.description.features == ("cost",)
+        assert "could be it as well" in " ".join(found.assumed)
+
+
+@pytest.mark.parametrize("code", [-1, 99])
+def test_a_number_far_from_all_ratings_is_told_and_can_be_left_out(code, tmp_path):
+    lines = [f"u{i % 5},{'abc'[i % 3]},{code if i % 10 == 0 else 1 + i % 5}" for i in range(60)]
+    file = tmp_path / "rated.csv"
+    file.write_text("\n".join(["user,item,rating", *lines]) + "\n")
+    found = guess(file)
+    (doubt,) = found.assumed
+    assert doubt.startswith(f"{code} is read as a rating")
+    mended = replace(found.description, nulls=(str(code), ""), levels=(1, 2, 3, 4, 5))
+    levels = read(file, mended).records.options["level"].to_pylist()
+    assert levels[0] is None or levels[0] == -1
+    assert {level for level in levels if level is not None and level >= 0} == {0, 1, 2, 3, 4}

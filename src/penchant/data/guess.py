@@ -19,7 +19,7 @@ from penchant.data.columns import (
     to_floats,
 )
 from penchant.data.description import Description
-from penchant.data.guess_doubts import doubts
+from penchant.data.guess_doubts import doubts, other_answers
 from penchant.data.guess_grades import grade_scale
 from penchant.data.guess_pairs import guess_pairs, holds_shares
 from penchant.data.guess_rankings import guess_rankings
@@ -321,6 +321,7 @@ def _long_description(
         if name not in (*keys, answer, option)
         and (is_number(columns.table[name].type) or is_text(columns.table[name].type))
         and not columns.is_constant_within(name, key)
+        and not columns.counts_lines(name) and name not in other_answers(columns, answer)
     ]  # fmt: skip
     said = Description(
         layout="long", kind=kind, person=person, situation=() if task is None else (task,),

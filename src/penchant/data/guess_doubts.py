@@ -10,6 +10,7 @@ import numpy as np
 from penchant.data.columns import is_number, to_floats
 from penchant.data.description import Description
 from penchant.data.guess_pairs import is_called_an_answer, rival_answers
+from penchant.data.guess_wide import ANSWERS
 from penchant.data.seen_columns import SeenColumns
 
 _COUNTS = ("count", "counts", "n", "num", "number", "times", "freq", "frequency", "num_votes",
@@ -25,8 +26,44 @@ def doubts(columns: SeenColumns, said: Description) -> tuple[str, ...]:
     """What whoever knows the file should check, each with what to write where it is wrong."""
     return (
         *_of_pairs(columns, said), *_of_directions(columns, said), *_of_codes(columns, said),
-        *_of_unread(columns, said),
+        *_of_unread(columns, said), *_of_answers(columns, said), *_of_scales(columns, said),
     )  # fmt: skip
+
+
+def other_answers(columns: SeenColumns, answer: str) -> list[str]:
+    """Columns beside the answer of a long table that say, by their names, what was answered: as
+    features they would foretell it."""
+    flags = [columns.lower[word] for word in ANSWERS if word in columns.lower]
+    ranks = [columns.lower[word] for word in ("rank", "ranking") if word in columns.lower]
+    return [name for name in (*(f for f in flags if columns.is_flag(f)), *ranks) if name != answer]
+
+
+def _of_answers(columns: SeenColumns, said: Description) -> Iterator[str]:
+    if said.layout != "long" or said.answer is None or said.kind not in ("choice", "ranking"):
+        return
+    others = other_answers(columns, said.answer)
+    if others:
+        yield (
+            f"{said.answer} is taken for the answer, and {', '.join(others)}, which could be it as "
+            "well, for no feature: correct `column` under [answer], or `features`."
+        )
+
+
+def _of_scales(columns: SeenColumns, said: Description) -> Iterator[str]:
+    """A number far from all other ratings, as -1 and 99 stand for no answer."""
+    if said.layout != "ratings" or said.answer is None:
+        return
+    values = np.sort(to_floats(columns.table[said.answer]))
+    values = np.unique(values[np.isfinite(values)])
+    gaps = np.diff(values)
+    if len(values) < 4:
+        return
+    for end, gap, rest in ((values[0], gaps[0], gaps[1:]), (values[-1], gaps[-1], gaps[:-1])):
+        if gap > 1.5 * rest.max():
+            yield (
+                f"{end:g} is read as a rating in {said.answer}, far from all others. If it stands "
+                "for no answer, list it as `nulls` under [file]."
+            )
 
 
 def _of_pairs(columns: SeenColumns, said: Description) -> Iterator[str]:

@@ -80,6 +80,13 @@ class SeenColumns:
         words = {str(value).lower() for value in self.values(name)}
         return bool(words) and words <= {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 
+    def counts_lines(self, name: str) -> bool:
+        """Whether a column numbers the lines: it says where they stood, not what they hold."""
+        if not pa.types.is_integer(self.table[name].type) or self.table.num_rows < 3:
+            return False
+        numbers = to_floats(self.table[name])
+        return bool((np.diff(numbers) == 1).all())
+
     def person(self) -> str | None:
         return self.matching(_PERSON)
 
