@@ -6,10 +6,13 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from penchant.cli.fit_reward import RewardOptions, embedding_of
 from penchant.cli.main import app
+from penchant.data.records import Records
 
 torch = pytest.importorskip("torch")
 
@@ -186,6 +189,26 @@ def test_options_that_would_change_nothing_are_refused(shell, options, words):
         pytest.importorskip("transformers")
     said = run("fit", folder / "pairs.jsonl", "--model", "reward", *options, code=2)
     assert words in plain(said)
+
+
+def test_a_prompt_that_the_file_does_not_have_is_refused(shell):
+    folder, run = shell
+    said = run(
+        "fit", folder / "pairs.jsonl", "--model", "reward", "--language-model", folder / "base",
+        "--prompt", "promt", code=3,
+    )  # fmt: skip
+    assert "got --prompt promt; expected a column of the observations" in plain(said)
+
+
+def test_embeddings_of_the_file_are_told_apart_by_the_prompt_that_was_named():
+    records = Records(
+        rows=pa.table({"kind": ["pair"], "outcome": [0], "question": ["q"]}),
+        options=pa.table({"text": ["a", "b"], "numbers": [[1.0], [2.0]]}),
+        offsets=np.array([0, 2]),
+    ).normalised()
+    wanted = RewardOptions(embedding="numbers", prompt="question")
+    found = embedding_of(wanted, records)
+    assert (found.column, found.text, found.prompt) == ("numbers", "text", "question")
 
 
 def test_a_head_on_other_embeddings_has_no_such_folder(shell, tmp_path):

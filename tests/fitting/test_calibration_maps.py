@@ -89,6 +89,9 @@ def test_what_cannot_be_fitted_is_refused():
     true, chosen = answers(3, num=10)
     with pytest.raises(ConfigError, match="'temperature', 'shifted' or 'matrix'"):
         fit_calibration(true, chosen, "isotonic")
+    for scale in (0.0, -1.0, np.nan):
+        with pytest.raises(ConfigError, match="prior_scale"):
+            fit_calibration(true, chosen, "shifted", prior_scale=scale)
     with pytest.raises(DataError, match="finite"):
         fit_calibration(true * np.inf, chosen)
     with pytest.raises(DataError, match="expected 0 to 2"):

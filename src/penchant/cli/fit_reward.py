@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from penchant.cli import shell
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 from penchant.serving.plain_json import finite
 
 if TYPE_CHECKING:
@@ -128,7 +128,16 @@ def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
 
 
 def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
-    """Where the numbers of the texts come from, by the options and what the file brings."""
+    """Where the numbers of the texts come from, by the options and what the file brings.
+
+    Raises `DataError` for a `--prompt` that the file does not have: texts would be read alone.
+    """
+    if wanted.prompt and wanted.prompt not in records.rows.column_names:
+        raise DataError(
+            f"got --prompt {wanted.prompt}; expected a column of the observations, which have "
+            f"{', '.join(records.rows.column_names)}. Without --prompt a column `prompt` is read "
+            "where there is one."
+        )
     from penchant.encoders.embedding import EmbeddingColumn
     from penchant.encoders.text_embedding import EndpointEmbedding, TextEmbedding
 
@@ -147,7 +156,7 @@ def embedding_of(wanted: RewardOptions, records: "Records") -> "Embedding":
         return EndpointEmbedding(endpoint=endpoint, text=text, prompt=prompt, cache=cache)
     has_column = "embedding" in records.options.column_names and not wanted.embedder
     if wanted.embedding or has_column:
-        return EmbeddingColumn(column=wanted.embedding or "embedding", text=text)
+        return EmbeddingColumn(column=wanted.embedding or "embedding", text=text, prompt=prompt)
     model = _place(wanted.embedder) or DEFAULT_EMBEDDER
     return TextEmbedding(model=model, text=text, prompt=prompt, cache=cache)
 

@@ -59,8 +59,11 @@ def fit_calibration(
     for; log a ~ N(0, 3^2). To be fitted on answers that the worths' model has not seen: on its own
     it finds everything right.
 
-    Raises `DataError` for worths that are not finite, `ConfigError` for another kind.
+    Raises `DataError` for worths that are not finite, `ConfigError` for another kind or a scale
+    that is not positive.
     """
+    if not prior_scale > 0:
+        raise ConfigError(f"got prior_scale={prior_scale}; expected a positive number, such as 1.")
     if kind not in ("temperature", "shifted", "matrix"):
         raise ConfigError(f"got kind={kind!r}; expected 'temperature', 'shifted' or 'matrix'.")
     _check(worths, chosen)

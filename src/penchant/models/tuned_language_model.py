@@ -105,7 +105,7 @@ def tune_language_model(
         save_language_model(fitted.model, folder)
     first, best = done.looks[0].held_out, done.looks[done.best].held_out
     remarks = [
-        f"{states.model} was tuned ({tuning.reward.trained}) on {len(mine)} of {len(records)} "
+        f"{states.reader} was tuned ({tuning.reward.trained}) on {len(mine)} of {len(records)} "
         f"answers in {done.steps} steps: {-first:.3f} to {-best:.3f} nats an answer on "
         f"{len(looked_at)} that were only looked at. Everything else here is learnt and judged on "
         f"the other {len(left)}."

@@ -23,7 +23,8 @@ a text better by 1 is preferred e times as often. Only differences mean somethin
 - States: `{base}`, at the last token of {reads}.
 - Head: linear, by the evidence of all feedback; texts count as ones that the fit has not met
   (content times {share:.3f}; `penchant score` gives those it has met their full weight).
-- `penchant score` says this logit {constant:+.6f}.
+- `penchant score` says this logit {constant:+.6f}. All texts share that constant: in half
+  precision a large one drowns what sets them apart; read the model in float32.
 - Prior scale of each weight: {scale:.4g}.
 
 ```python
