@@ -128,6 +128,17 @@ def test_the_page_names_who_earned_what_and_carries_strangers_names_safely():
     assert "a &amp; b" in page
     assert f"{found.standings[1].earned:.3f}".lstrip("-") in page
     assert curves_picture(found).count("<polyline") == 2
+    # Bands end where nothing more can be earned.
+    wide, wider = (
+        replace(
+            found.standings[1],
+            curve_low=(-far,) * len(found.rounds), curve_high=(far,) * len(found.rounds),
+        )
+        for far in (2.0, 9.0)
+    )  # fmt: skip
+    assert curves_picture(replace(found, standings=(found.standings[0], wide))) == curves_picture(
+        replace(found, standings=(found.standings[0], wider))
+    )
     sure = replace(found.standings[1], gain=0.1, gain_low=0.05, gain_high=0.15)
     assert "earns more" in lead(replace(found, standings=(found.standings[0], sure)))[0]
     open_ = replace(sure, gain_low=-0.05)

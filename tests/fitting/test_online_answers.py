@@ -249,7 +249,7 @@ def test_a_half_life_halves_what_was_learnt_and_time_brings_the_prior_back():
 def test_answers_at_one_time_leave_a_half_life_nothing_to_do():
     law = FullNormal.of(np.zeros(D), np.eye(D))
     # A thousand to a billionth: a covariance put together again would not be one to rounding.
-    x, told = np.diag([1e4, 1.0, 1.0])[:1], {"value": np.ones(1)}
+    x, told = np.full((1, D), 1e4), {"value": np.ones(1)}
     found = []
     for half_life in (5.0, None):
         learner = OnlineAnswers(nothing_known([Outcome()], law, half_life=half_life, noise=1e-9))
@@ -292,6 +292,9 @@ def test_features_of_any_size_are_learnt_from_or_refused(law, channel, answer):
         assert np.isfinite(mean).all()
         assert np.isfinite(spread).all()
         assert (learner.belief_.law.spread()[:2] > 0).all()
+    sure = OnlineAnswers(nothing_known([Outcome()], law, noise=1e-9))
+    sure.learn(np.array([[1.0, 0.0]]), "outcome", {"value": np.ones(1)})
+    assert (sure.belief_.law.spread()[:2] > 0).all()
     for size in (1e10, 1e200):
         with pytest.raises(DataError, match="Rescale"):
             learner.moments(size * np.ones((1, 2)))

@@ -1,5 +1,7 @@
 """Menus that change, any answer, and probabilities that are true of what is shown."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from penchant.feedback.channel_pair import Pair
 from penchant.policies.bandits.answers import answer_on
 from penchant.policies.bandits.joint import best_together, menu_probabilities
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig
-from penchant.policies.bandits.rules import Greedy, InverseGap, Softmax, UpperConfidence
+from penchant.policies.bandits.rules import Greedy, InverseGap, Softmax, Thompson, UpperConfidence
 
 EVERYTHING = (Choice(), Ranking(), Pair(ties="davidson"), BestWorst(), Rating(levels=5), Binary())
 MENU = {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.5, -0.5], "d": [-1.0, 0.3]}
@@ -190,6 +192,16 @@ def test_persons_are_shown_what_they_like_and_strangers_what_all_like():
     assert bandit.decide(plain, person="new").ranking == ("first",)
     bandit.forget("bob")
     assert bandit.decide(plain, person="bob").ranking == ("first",)
+
+
+def test_a_wider_thompson_and_a_floor_show_more_of_what_seems_worse():
+    mean, covariance = np.array([1.0, 0.0]), np.array([[0.5, 0.2], [0.2, 0.4]])
+    # Of both options together: the gap's variance is 0.5 + 0.4 - 2 * 0.2.
+    for width in (0.5, 1.0, 2.0):
+        p = menu_probabilities(Thompson(width=width), mean, covariance, 1)
+        assert p[0] == pytest.approx(NormalDist().cdf(1.0 / (width * np.sqrt(0.5))))
+        floored = menu_probabilities(Thompson(width=width), mean, covariance, 1, floor=0.2)
+        np.testing.assert_allclose(floored, 0.8 * p + 0.1)
 
 
 def test_rules_that_count_in_rewards_are_given_shares_above_the_bar():
