@@ -2,7 +2,7 @@
 al. (2025, Dr. GRPO), and our default, from the same start and at equal sampled tokens.
 
 Theirs: GRPO took DeepSeekMath 7B from 82.9 to 88.2 % on GSM8K, 5.3 points. Ours: a decoder of 0.3
-million parameters, taught the 300 sums of one operation until it is right some 30 % of the time,
+million parameters, taught the 300 sums of one operation until it is right some 20 % of the time,
 then reinforced on them; what is compared is the gain in points over its start, which nothing but
 the sign has in common with theirs. Methods are paired by seed; beside GRPO stand the mean
 difference and half the width of its 95 % interval. The learning rate was chosen for GRPO on another
