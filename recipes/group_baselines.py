@@ -1,14 +1,16 @@
 """Group-relative policy gradients: Shao et al. (2024, GRPO), Ahmadian et al. (2024, RLOO), Liu et
 al. (2025, Dr. GRPO), and our default, from the same start and at equal sampled tokens.
 
-Theirs: GRPO took DeepSeekMath 7B from 82.9 to 88.2 % on GSM8K, 5.3 points. Ours: a decoder of 0.3
+Theirs: GRPO took DeepSeekMath 7B from 82.9 to 88.2 % on GSM8K, 5.3 points; Dr. GRPO is as good
+without its two divisions. Ours: a decoder of 0.3
 million parameters, taught the 300 sums of one operation until it is right some 20 % of the time,
 then reinforced on them; what is compared is the gain in points over its start, which nothing but
 the sign has in common with theirs. Methods are paired by seed; beside GRPO stand the mean
 difference and half the width of its 95 % interval. The learning rate was chosen for GRPO on another
 seed: at 1e-3 every prompt soon has one answer, mostly wrong, and nothing more is learnt. (Of chains
-of up to three operations little but the likeliest digit is learnt in so few steps.) Tiny: one seed,
-a few steps, nothing learnt. Four minutes on one core.
+of up to three operations little but the likeliest digit is learnt in so few steps.) Not met: the
+5.3 points; ours gains some 3.6. Tiny: two seeds, a few steps, nothing learnt. Four minutes on one
+core.
 """
 
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ MOST = 12
 METHODS: dict[str, GroupRelative] = {
     "GRPO": grpo(), "RLOO": rloo(MOST), "Dr. GRPO": dr_grpo(MOST), "ours": GroupRelative()
 }  # fmt: skip
-SOURCE = "GSM8K, a model of 7B"
+SOURCE, WITHOUT = "GSM8K, a model of 7B", "as good without the divisions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Config:
 
     @classmethod
     def tiny(cls) -> "Config":
-        return cls(num_seeds=1, tokens=1_500, demonstrations=60, epochs=1, held_out=20)
+        return cls(num_seeds=2, tokens=1_500, demonstrations=60, epochs=1, held_out=20)
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -65,14 +67,17 @@ def main(config: Config) -> dict[str, Any]:
             while trainer.step().tokens < config.tokens:
                 pass
             gains[name].append(100 * (accuracy(trainer.model, task, config) - starts[-1]))
-    claims = [no_worse("points gained by GRPO", 5.3, float(np.mean(gains["GRPO"])), source=SOURCE)]
     beside = {
         name: over_seeds(np.subtract(gains[name], gains["GRPO"]), digits=2)
         for name in METHODS
         if name != "GRPO"
     }
+    apart, reach = beside["Dr. GRPO"]
+    claims = [no_worse("points of Dr. GRPO beside GRPO", 0.0, apart, slack=reach, source=WITHOUT)]
+    gained = float(np.mean(gains["GRPO"]))
+    short = [no_worse("points gained by GRPO", 5.3, gained, source=SOURCE)]
     rounded = {name: np.round(found, 1).tolist() for name, found in gains.items()}
-    return results(claims, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
+    return results(claims, not_met=short, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
                    gains=rounded)  # fmt: skip
 
 

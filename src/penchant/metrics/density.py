@@ -37,7 +37,8 @@ def density_curve(
     cell = np.round(values[near] / (_BIN * width))
     centre, place = np.unique(cell, return_inverse=True)
     mass = np.bincount(place, weights[near], minlength=len(centre)) / weights.sum()
-    away = points[:, None] / width - _BIN * centre
+    # Forty widths off there is nothing left, and the square of very many has no number.
+    away = np.clip(points[:, None] / width - _BIN * centre, -40.0, 40.0)
     return np.exp(-0.5 * away**2) @ mass / (width * np.sqrt(2 * np.pi))
 
 
