@@ -77,8 +77,10 @@ def main(config: Config) -> dict[str, Any]:
     gained = float(np.mean(gains["GRPO"]))
     short = [no_worse("points gained by GRPO", 5.3, gained, source=SOURCE)]
     rounded = {name: np.round(found, 1).tolist() for name, found in gains.items()}
-    return results(claims, not_met=short, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
-                   gains=rounded)  # fmt: skip
+    return results(
+        claims, not_met=short, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
+        gains=rounded,
+    )  # fmt: skip
 
 
 def taught(task: Chain, config: Config, *, seed: int) -> LanguageModel:
