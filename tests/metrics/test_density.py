@@ -63,3 +63,10 @@ def test_the_default_width_follows_a_normal_sample_and_not_its_few_outliers():
 
 def test_equal_values_have_no_curve():
     assert not density_curve(np.ones(5), np.ones(5), np.linspace(0, 2, 5)).any()
+
+
+def test_values_next_to_nothing_have_a_density_far_from_them_too():
+    # In units of their spread the points are 1e160 away, whose square is no number.
+    curve = density_curve(np.array([0.0, 1.2e-160]), np.ones(2), np.array([-5.0, 0.0, 5.0]))
+    assert curve[1] > 0.0
+    assert curve[[0, 2]].tolist() == [0.0, 0.0]
