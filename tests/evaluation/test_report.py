@@ -266,7 +266,7 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path):
 def test_pictures_have_words_for_those_who_cannot_see_them():
     page = render_report(FULL)
     assert page.count('role="img"') == page.count('role="img" aria-label="')
-    assert 'aria-label="business: 104 CHF per hour, 103 to 105"' in page
+    assert 'aria-label="business: 104 CHF per hour (103 to 105)"' in page
 
 
 def test_one_hopeless_interval_does_not_squeeze_the_others():
