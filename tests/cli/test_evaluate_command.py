@@ -148,3 +148,66 @@ def test_an_option_goes_to_the_models_that_have_a_use_for_it(trips: Path):
     assert both.returncode == alone.returncode == 0, both.stderr + alone.stderr
     one, two = (json.loads(each.stdout)["ladder"][-1] for each in (both, alone))
     assert one == two
+
+
+def answered(kind: str) -> list[str]:
+    """A hundred people who want opposite things, five answers each to menus of three."""
+    rng = np.random.default_rng(4)
+    lines = ["person,task,option,rank,x" if kind == "ranking" else "user,item,x,stars"]
+    for person in range(100):
+        taste = 2.5 * (1 if person % 2 else -1)
+        for task in range(5):
+            x = rng.normal(size=3)
+            order = np.argsort(np.argsort(-(taste * x + rng.gumbel(size=3)))) + 1
+            felt = taste * x + rng.logistic(size=3)
+            stars = 1 + (felt[:, None] > np.array([-1.5, 0.0, 1.5])).sum(axis=1)
+            if kind == "ranking":
+                lines += [
+                    f"p{person},p{person}t{task},o{k},{order[k]},{x[k]:.3f}" for k in range(3)
+                ]
+            else:
+                lines.append(f"p{person},i{person}t{task},{x[0]:.3f},{stars[0]}")
+    return lines
+
+
+STARS = """layout = "ratings"
+[rows]
+person = "user"
+[options]
+option = "item"
+features = ["x"]
+[answer]
+kind = "rating"
+column = "stars"
+"""
+
+
+@pytest.mark.parametrize("kind", ["ranking", "rating"])
+def test_answers_that_are_no_choice_are_judged_and_help_to_know_a_person(kind, tmp_path):
+    file = tmp_path / "answers.csv"
+    file.write_text("\n".join(answered(kind)) + "\n")
+    if kind == "rating":
+        (tmp_path / "answers.toml").write_text(STARS)
+    said = ("-m", "pooled", "-m", "classes", "--formula", "x", "--folds", 2, "--few-shot", 3)
+    done = penchant("evaluate", file, *said, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (pooled, classes) = (line for line in document["kinds"] if line["model"] != "options alone")
+    assert pooled["kind"] == classes["kind"] == kind
+    assert pooled["answers"] == 500
+    curve = [line for line in document["few_shot"] if line["model"] == "classes"]
+    assert curve[3]["gain_high"] < 0
+    assert curve[3]["gain"] < curve[1]["gain"] < 0
+    if kind == "ranking":
+        # Of three options in an order nobody can foretell: log 6 for all, log 3 for the first.
+        assert pooled["nll"] == pytest.approx(np.log(6), abs=0.05)
+        assert pooled["question_nll"] == pytest.approx(np.log(3), abs=0.03)
+        assert pooled["off"] is None
+    else:
+        assert pooled["question_nll"] == pytest.approx(pooled["nll"])
+        assert 0.7 < pooled["off"] < 1.6
+    shown = penchant("evaluate", file, *said[:6], "--folds", 2)
+    assert shown.returncode == 0, shown.stderr
+    for words in ("nats per answer", "kind of answer", "Right is, of"):
+        assert words in shown.stdout
+    assert "choice" not in shown.stdout.replace("best_worst", "")

@@ -1,8 +1,11 @@
 """Channels: one set of verbs for every kind of feedback, and errors that say what to do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fitting.small_batches import mixed_feedback
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback import rating
@@ -353,3 +356,28 @@ def test_thresholds_increase_whatever_their_parameters():
         tau = thresholds.values(rng.normal(size=(9, thresholds.num_parameters)))
         assert (np.diff(tau, axis=1) > 0).all()
     np.testing.assert_allclose(tau, -tau[:, ::-1])
+
+
+def test_steps_of_grades_are_called_by_what_they_lie_between():
+    batch = mixed_feedback(np.random.default_rng(0))
+    words = ("B>>A", "B>A", "tie", "A>B", "A>>B")
+    for levels, names in (
+        (5, ("log threshold step tie|A>B", "log threshold step A>B|A>>B")),
+        (4, ("log threshold step A>B|A>>B",)),
+    ):
+        labels = words if levels == 5 else (*words[:2], *words[3:])
+        assert GradedPair(levels=levels, labels=labels).parameter_names(batch) == names
+    assert GradedPair(levels=4).parameter_names(batch) == ("log threshold step 2|3",)
+    with pytest.raises(ConfigError, match="3 labels"):
+        GradedPair(levels=4, labels=words[:3])
+
+
+def test_a_top_grade_that_nobody_gave_leaves_the_middle_where_it_was():
+    batch = mixed_feedback(np.random.default_rng(0))
+    pair = batch.blocks[1]
+    graded = replace(pair, kind="graded", answer={"grade": pair.answer["outcome"] + 1})
+    assert graded.answer["grade"].max() == 3
+    scale = ("B>>A", "B>A", "tie", "A>B", "A>>B")
+    told = replace(batch, blocks=(graded,), scale=scale)
+    assert default_channels(told) == (GradedPair(levels=5, labels=scale),)
+    assert default_channels(replace(told, scale=())) == (GradedPair(levels=4),)

@@ -170,7 +170,8 @@ class Belief:
         pair, the probability that each wins (what is left to one is that of a tie); of a ranking,
         that each comes first; of best and worst, that each is best.
 
-        Raises `DataError` for ratings and other feedback that chooses nothing.
+        Raises `DataError` for ratings and other feedback that chooses nothing, of which
+        `beliefs.foretold` tells what is expected.
         """
         return self._shares(batch, self.utilities(batch, history))
 
@@ -338,8 +339,8 @@ class Belief:
             return choice_probabilities(utilities, block.offered)
         raise DataError(
             f"feedback of kind {block.kind!r} chooses no option, so there is no probability of "
-            "being chosen; expected choices, pairs, rankings or best-worst. Use `score` for the "
-            "log-probability of the answers, or `belief.utilities` for what options are worth."
+            "being chosen; expected choices, pairs, rankings or best-worst. Use `foretell` for "
+            "what is expected of such answers, `score` for the log-probability of those given."
         )
 
     def _log_prob(

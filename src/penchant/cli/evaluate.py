@@ -26,7 +26,7 @@ def evaluate(
             "--model",
             "-m",
             help="pooled, context, classes, mixed, personal, hierarchical or neural. Given several "
-            "times, models are judged on the same choices and compared in pairs. Without: pooled.",
+            "times, models are judged on the same answers and compared in pairs. Without: pooled.",
             show_default=False,
         ),
     ] = None,
@@ -44,7 +44,7 @@ def evaluate(
         typer.Option(
             "--few-shot",
             min=0,
-            help="Also show how the error on a new person's later choices falls with none, one, "
+            help="Also show how the error on a new person's later answers falls with none, one, "
             "two, ... of this many answers of theirs. 0: no such curve.",
         ),
     ] = 0,
@@ -79,10 +79,13 @@ def evaluate(
 
     Prints nats per choice with intervals over people, accuracy and calibration error, then the
     paired difference of every two models, which is far surer than two intervals side by side.
+    Answers that are no choice (rankings, ratings, ties, clicks, numbers) are judged whole, and
+    each kind by itself as well.
     """
     from penchant.cli.estimators import ModelOptions, each_model
     from penchant.cli.judgement import (
         curve_lines,
+        kind_lines,
         ladder_lines,
         pair_lines,
         print_judgement,
@@ -129,6 +132,7 @@ def evaluate(
         }
     document = {
         "ladder": ladder_lines(judged),
+        "kinds": kind_lines(judged, records),
         "differences": pair_lines(judged, seed),
         "few_shot": curve_lines(curves),
         "subgroups": subgroup_lines(judged[wanted[-1].model, splits[-1]], records, by or (), seed),
@@ -147,14 +151,19 @@ def evaluate(
 def _models(
     wanted: "Sequence[ModelOptions]", records: "Records", quiet: bool
 ) -> dict[str, "MakeEstimator"]:
-    """What is to be judged, by name: market shares where options have names, then the models."""
+    """What is to be judged, by name: market shares where options have names, then the models.
+
+    Of answers that are no choice the same is "options alone": a constant each, whatever shows.
+    """
     from penchant.cli.default_formula import default_formula
     from penchant.cli.estimators import build_estimator
+    from penchant.evaluation.predictions import is_choices
     from penchant.models.conditional_logit import ConditionalLogit
 
     models: dict[str, Any] = {}
     if default_formula(records, with_context=False).text.startswith("option"):
-        models["market shares"] = lambda: ConditionalLogit(formula="option")
+        shares = "market shares" if is_choices(records) else "options alone"
+        models[shares] = lambda: ConditionalLogit(formula="option")
     told: dict[str, None] = {}
     for each in wanted:
         complete, remarks = each.completed(records)
@@ -166,7 +175,7 @@ def _models(
 
 
 def _check_answers(records: "Records", revealed: int) -> None:
-    """Raise DataError where nobody would have a choice left to be judged by."""
+    """Raise DataError where nobody would have an answer left to be judged by."""
     import numpy as np
 
     from penchant.data.batch_builder import groups_of

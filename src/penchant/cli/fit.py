@@ -9,6 +9,10 @@ from penchant.cli import options, shell
 from penchant.errors import ConfigError
 from penchant.serving.plain_json import finite
 
+WORDS = {
+    "choice": "choices", "pair": "pairs", "graded": "graded pairs", "ranking": "rankings",
+    "best_worst": "picks of best and worst", "rating": "ratings", "approval": "approvals",
+}  # fmt: skip
 COEFFICIENT_FIELDS = ("name", "estimate", "se", "robust_se", "low", "high")
 
 
@@ -196,7 +200,7 @@ def fit(
     for remark in remarks:
         shell.note(remark, json)
     estimator = build_estimator(wanted)
-    with shell.waiting(f"Fitting {model} on {len(data.records):,} choices", json):
+    with shell.waiting(f"Fitting {model} on {answers_of(data.records)}", json):
         unfinished = fit_resumably(estimator, data.records, out, json)
     summary = estimator.summary()
     document = fit_document(summary, model, (*data.warnings, *remarks[1:]))
@@ -229,6 +233,13 @@ def fit(
             "The fit did not converge: estimates are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def answers_of(records: Any) -> str:
+    """How many answers there are, by their own name where all are of one kind."""
+    kinds = sorted(set(records.kinds[records.kind_codes].tolist()))
+    word = WORDS.get(kinds[0], "answers") if len(kinds) == 1 else "answers"
+    return f"{len(records):,} {word}"
 
 
 def fit_document(summary: Any, model: str, told: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from penchant.evaluation.predictions import Predictions
 
 Line = dict[str, Any]
+# What is right of an answer that is more than a choice.
+RIGHT = {
+    "pair": "who wins, or a tie",
+    "graded": "the grade",
+    "ranking": "who comes first",
+    "best_worst": "the best, the worst",
+    "rating": "the level",
+    "approval": "each option, approved or not",
+    "binary": "each option, taken or not",
+}
 Judged = Mapping[tuple[str, str], "Predictions"]
 
 
@@ -19,6 +29,36 @@ def ladder_lines(judged: Judged) -> list[Line]:
     from penchant.evaluation.ladder import ladder_of
 
     return [asdict(row) for row in ladder_of(judged)]
+
+
+def kind_lines(judged: Judged, records: "Records") -> list[Line]:
+    """A line for each model, split and kind of answer; none where every answer is a choice.
+
+    `nll` is of the whole answer (a whole order, the density of a number), `question_nll` and
+    `accuracy` of what RIGHT says of the kind, `off` how far the expected rating or number is from
+    the given one.
+    """
+    import numpy as np
+
+    from penchant.evaluation.predictions import is_choices
+
+    if is_choices(records):
+        return []
+    kinds = records.kinds[records.kind_codes]
+    lines = []
+    for (model, split), predictions in judged.items():
+        of_row = kinds[predictions.row]
+        for kind in dict.fromkeys(of_row.tolist()):
+            mine = predictions.take(np.flatnonzero(of_row == kind))
+            whole, part, off = mine.nll(), mine.question_nll(), mine.error()
+            lines.append({
+                "model": model, "split": split, "kind": kind, "nll": whole.estimate,
+                "nll_low": whole.low, "nll_high": whole.high, "question_nll": part.estimate,
+                "accuracy": mine.accuracy().estimate, "ece": mine.ece(), "off": off.estimate,
+                "off_low": off.low, "off_high": off.high, "people": mine.num_people,
+                "answers": len(mine),
+            })  # fmt: skip
+    return lines
 
 
 def pair_lines(judged: Judged, seed: int) -> list[Line]:
@@ -75,19 +115,21 @@ def subgroup_lines(
 
 def print_judgement(document: Mapping[str, list[Line]], last_model: str) -> None:
     """The tables, one below the other; those without a line are left out."""
+    answer = "answer" if document["kinds"] else "choice"
     _show(
         ("model", "judged on"),
-        ("nats per choice", "95 %", "right", "calibration error", "choices"),
+        (f"nats per {answer}", "95 %", "right", "calibration error", f"{answer}s"),
         [
             (
                 row["model"], _split(row), f"{row['nll']:.4f}", _ends(row, "nll_"),
-                f"{100 * row['accuracy']:.1f} %", f"{row['ece']:.4f}", f"{row['choices']:,}",
+                _share(row), _number(row["ece"]), f"{row['choices']:,}",
             )
             for row in document["ladder"]
         ],
     )  # fmt: skip
+    _print_kinds(document["kinds"])
     _show(
-        ("the same choices", "judged on"), ("difference in nats", "95 %", "p", "the better"),
+        (f"the same {answer}s", "judged on"), ("difference in nats", "95 %", "p", "the better"),
         [
             (
                 f"{row['model']} less {row['against']}", _split(row), f"{row['difference']:+.4f}",
@@ -97,25 +139,60 @@ def print_judgement(document: Mapping[str, list[Line]], last_model: str) -> None
         ],
     )  # fmt: skip
     _show(
-        ("a new person, after",), ("nats per choice", "95 %", "since none", "95 %", "right"),
+        ("a new person, after",), (f"nats per {answer}", "95 %", "since none", "95 %", "right"),
         [
             (
                 f"{row['answers']} answer{'' if row['answers'] == 1 else 's'} ({row['model']})",
                 f"{row['nll']:.4f}", _ends(row, "nll_"),
                 f"{row['gain']:+.4f}" if row["answers"] else "",
                 _ends(row, "gain_", "+") if row["answers"] else "",
-                f"{100 * row['accuracy']:.1f} %",
+                _share(row),
             )
             for row in document["few_shot"]
         ],
     )  # fmt: skip
     _show(
-        (f"subgroup ({last_model})",), ("nats per choice", "95 %, all at once", "people"),
+        (f"subgroup ({last_model})",), (f"nats per {answer}", "95 %, all at once", "people"),
         [
             (row["name"], f"{row['nll']:.4f}", _ends(row, "nll_"), f"{row['people']:,}")
             for row in document["subgroups"]
         ],
     )  # fmt: skip
+
+
+def _print_kinds(lines: Sequence[Line]) -> None:
+    """Each kind of answer by itself, and what is right of it."""
+    has_numbers = any(row["off"] == row["off"] for row in lines)
+    off = ("off by",) if has_numbers else ()
+    _show(
+        ("kind of answer", "model", "judged on"),
+        ("nats per answer", "right", "nats of that", "calibration error", *off, "answers"),
+        [
+            (
+                row["kind"], row["model"], _split(row), f"{row['nll']:.4f}", _share(row),
+                _number(row["question_nll"]), _number(row["ece"]),
+                *((_number(row["off"]),) if has_numbers else ()), f"{row['answers']:,}",
+            )
+            for row in sorted(lines, key=lambda row: str(row["kind"]))
+        ],
+    )  # fmt: skip
+    kinds = sorted({row["kind"] for row in lines} & set(RIGHT))
+    told = "; ".join(f"{kind}: {RIGHT[kind]}" for kind in kinds)
+    said = [f"Right is, of {told}."] if kinds else []
+    if has_numbers:
+        said.append("Off by is how far the expected rating or number is from the given one.")
+    if said:
+        shell.output().print(" ".join(said), markup=False)
+        shell.output().print()
+
+
+def _share(row: Line) -> str:
+    """A share in per cent; nothing where nothing could be right, as of numbers."""
+    return f"{100 * row['accuracy']:.1f} %" if row["accuracy"] == row["accuracy"] else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value == value else ""
 
 
 def _show(names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ else:
     Invocation = typer.Context.__base__
 
 File = Annotated[
-    Path, typer.Argument(help="Parquet, CSV or JSONL file of choices.", show_default=False)
+    Path, typer.Argument(help="Parquet, CSV or JSONL file of answers.", show_default=False)
 ]
 DescriptionFile = Annotated[
     Path | None,

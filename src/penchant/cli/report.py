@@ -11,6 +11,7 @@ from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
     from penchant.beliefs.belief import Belief
+    from penchant.data.batch import Batch
     from penchant.data.records import Records
     from penchant.evaluation.predictions import Predictions
     from penchant.evaluation.report import (
@@ -95,10 +96,9 @@ def report_data(
     notes: tuple[str, ...] = (),
 ) -> Any:
     """What a belief says about these records, ready to be drawn."""
-    import numpy as np
 
     from penchant.cli.reading import number_features
-    from penchant.evaluation.predictions import winners
+    from penchant.evaluation.predictions import is_choices
     from penchant.evaluation.report import ReportData
 
     worths, tastes = [], []
@@ -112,26 +112,27 @@ def report_data(
             worths.append(worth)
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
-    decided = np.flatnonzero(winners(records) >= 0)
-    silent = len(records) - len(decided)
-    told = "calibration is of the others" if len(decided) else "there is no calibration to draw"
+    given = answered_rows(belief, records)
+    silent = len(records) - len(given)
+    judged = foretold(belief, records.take(given)) if len(given) else None
+    # A number that came back is near or far, never right: of those there is no probability.
+    is_drawn = judged is not None and len(judged.chosen) > 0
     not_judged = (
-        (f"{silent:,} of {len(records):,} answers name no single winner: {told}.",)
-        if silent
-        else ()
+        *(
+            (f"{silent:,} of {len(records):,} rows have no answer: calibration is of the others.",)
+            if silent and is_drawn
+            else ()
+        ),
+        *(() if is_drawn else ("No answer has a probability: there is no calibration to draw.",)),
     )
-    judged = " Judged on the data it is shown here, which may be what it learnt from."
+    said = " Judged on the data it is shown here, which may be what it learnt from."
     return ReportData(
         title=title,
-        subtitle=f"{len(records):,} {'answers' if silent else 'choices'} of "
-        f"{records.num_people:,} people.{judged if len(decided) else ''}",
+        subtitle=f"{len(records):,} {'choices' if is_choices(records) else 'answers'} of "
+        f"{records.num_people:,} people.{said if is_drawn else ''}",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
-        calibration=(
-            calibration_of(name_of(belief), foretold(belief, records.take(decided)))
-            if len(decided)
-            else None
-        ),
+        calibration=calibration_of(name_of(belief), judged) if judged and is_drawn else None,
         tables=(coefficient_table(belief),),
         warnings=tuple(dict.fromkeys((*_remarks(belief), *not_judged, *notes))),
     )
@@ -251,7 +252,7 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
         facts=(
             ("log-likelihood", number(fit.log_likelihood, 2)),
             ("parameters", number(fit.parameters, 0)),
-            ("choices", number(fit.rows, 0)),
+            (answers_word(belief), number(fit.rows, 0)),
             ("people", number(fit.people, 0)),
             ("AIC", number(fit.aic, 1)),
             ("BIC", number(fit.bic, 1)),
@@ -260,6 +261,12 @@ def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":
             ("converged", "yes" if fit.converged else "no"),
         ),
     )  # fmt: skip
+
+
+def answers_word(belief: "Belief") -> str:
+    """What the rows that a belief was fitted on are called."""
+    plain = all(channel.kind == "choice" for channel in belief.channels)
+    return "choices" if plain else "answers"
 
 
 def name_of(belief: "Belief") -> str:
@@ -272,8 +279,18 @@ def _remarks(belief: "Belief") -> tuple[str, ...]:
     return () if belief.report is None else belief.report.warnings
 
 
+def answered_rows(belief: "Belief", records: "Records") -> Any:
+    """The places of the rows that somebody has answered."""
+    import numpy as np
+
+    from penchant.data.batch_builder import is_answered
+
+    blocks = belief.encode(records).blocks
+    return np.sort(np.concatenate([block.row[is_answered(block)] for block in blocks]))
+
+
 def foretold(belief: "Belief", records: "Records") -> "Predictions":
-    """What the belief says of choices that are known."""
+    """What the belief says of answers that are known."""
     import numpy as np
 
     from penchant.evaluation.predictions import predict
@@ -294,10 +311,27 @@ class AsEstimator:
         """The probability of each option shown."""
         known = None if history is None else self.belief.encode(history)
         batch = self.belief.encode(data)
-        # Of a pair that may tie: given that one wins, as in all pairs that are judged.
+        # Of a pair that may tie: given that one wins, where all that are judged have a winner.
         blocks = [each / each.sum(axis=1, keepdims=True)
                   for each in self.belief.predict_proba(batch, known)]  # fmt: skip
         return batch.flat(blocks)
+
+    def encode(self, data: "Records") -> "Batch":
+        """Records as the features that were learnt from."""
+        return self.belief.encode(data)
+
+    def foretell(self, data: "Batch", history: "Records | None" = None) -> Any:
+        """What is expected of answers of every kind."""
+        from penchant.beliefs.foretold import foretell
+
+        return foretell(self.belief, data, None if history is None else self.encode(history))
+
+    def log_prob(self, data: "Batch", history: "Records | None" = None) -> Any:
+        """Log-probability of each answer."""
+        from penchant.beliefs.foretold import check_answers
+
+        check_answers(self.belief, data)
+        return self.belief.log_prob(data, None if history is None else self.encode(history))
 
 
 def calibration_of(model: str, predictions: "Predictions") -> "Calibration":

@@ -104,7 +104,7 @@ class TasteDistribution:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """Of `count` option probabilities near `predicted`, the share `observed` was really chosen."""
+    """Of `count` probabilities near `predicted`, the share `observed` came true."""
 
     predicted: float
     observed: float

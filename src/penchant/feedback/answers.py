@@ -44,6 +44,15 @@ def check_levels(levels: int) -> None:
         raise ConfigError(f"levels is {levels}; expected at least 2. Count the possible answers.")
 
 
+def check_labels(labels: tuple[str, ...], levels: int) -> None:
+    """Raises ConfigError where some levels have a name and others none."""
+    if labels and len(labels) != levels:
+        raise ConfigError(
+            f"there are {len(labels)} labels {labels} for {levels} levels; "
+            "expected one each, lowest first, or none."
+        )
+
+
 def validate_levels(answers: Int[Array, " N"], levels: int, lowest: int) -> None:
     """Raises DataError for an answer outside lowest .. levels - 1."""
     low, high = int(answers.min()), int(answers.max())

@@ -10,9 +10,7 @@ import numpy as np
 
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError
-from penchant.feedback.answers import (
-    answers_of,
-)
+from penchant.feedback.answers import answers_of
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_option import Approval, Binary, Outcome, Rating
@@ -33,7 +31,7 @@ def default_channels(batch: Batch) -> tuple[Channel, ...]:
             has_ties = bool(np.any(answers_of(batch, kind, "outcome") == 2))
             made.append(Pair(ties="davidson" if has_ties else None))
         elif kind == "graded":
-            made.append(GradedPair(levels=int(answers_of(batch, kind, "grade").max()) + 1))
+            made.append(_graded(batch))
         elif kind == "ranking":
             made.append(Ranking.fitting(batch))
         elif kind == "best_worst":
@@ -50,6 +48,15 @@ def default_channels(batch: Batch) -> tuple[Channel, ...]:
         else:
             made.append(Outcome())
     return tuple(made)
+
+
+def _graded(batch: Batch) -> GradedPair:
+    """Grades mirror each other, so that a top grade which nobody gave still counts: without it the
+    middle would be another. Where the scale is not known, the highest that was given is the top."""
+    given = int(answers_of(batch, "graded", "grade").max()) + 1
+    if len(batch.scale) < max(given, 2):
+        return GradedPair(levels=given)
+    return GradedPair(levels=len(batch.scale), labels=batch.scale)
 
 
 def channel_for(channels: Sequence[Channel], block: Block) -> Channel:

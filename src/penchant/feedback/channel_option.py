@@ -21,6 +21,7 @@ from penchant.feedback import (
 from penchant.feedback.answers import (
     answer_shares,
     answers_of,
+    check_labels,
     check_levels,
     ordered_names,
     ordered_start,
@@ -53,11 +54,7 @@ class Rating(CommonChannel):
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
-        if self.labels and len(self.labels) != self.levels:
-            raise ConfigError(
-                f"there are {len(self.labels)} labels {self.labels} for {self.levels} levels; "
-                "expected one each, lowest first, or none."
-            )
+        check_labels(self.labels, self.levels)
 
     def validate(self, batch: Batch) -> None:
         validate_levels(answers_of(batch, self.kind, "level"), self.levels, lowest=-1)

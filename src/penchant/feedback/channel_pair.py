@@ -15,6 +15,7 @@ from penchant.errors import DataError
 from penchant.feedback.answers import (
     answer_shares,
     answers_of,
+    check_labels,
     check_levels,
     ordered_names,
     ordered_start,
@@ -83,16 +84,19 @@ class GradedPair(CommonChannel):
     """How much better the first of two is, in `levels` grades. Probabilities [B, L].
 
     has_position_bias: thresholds of their own for both sides, so that being shown first may help;
-    without it they mirror each other. link: "logit" or "probit".
+    without it they mirror each other. link: "logit" or "probit". labels: what the grades are
+    called, lowest first; numbered from 0 without it.
     """
 
     levels: int
     has_position_bias: bool = False
     link: Link = "logit"
+    labels: tuple[str, ...] = ()
     kind: ClassVar[str] = "graded"
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
+        check_labels(self.labels, self.levels)
 
     def validate(self, batch: Batch) -> None:
         validate_levels(answers_of(batch, self.kind, "grade"), self.levels, lowest=0)
@@ -102,10 +106,9 @@ class GradedPair(CommonChannel):
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
         if self.has_position_bias:
-            return ordered_names(self.levels)
-        return tuple(
-            f"log threshold step {m + 1} from the middle" for m in range(self.num_common())
-        )
+            return ordered_names(self.levels, self.labels)
+        # The upper half, which the lower one mirrors; its first step is from the middle.
+        return ordered_names(self.levels, self.labels)[self.levels - 1 - self.num_common() :]
 
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         shares = answer_shares(answers_of(batch, self.kind, "grade"), self.levels)

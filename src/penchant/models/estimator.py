@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief, Encoder
+from penchant.beliefs.foretold import Foretold, check_answers, foretell, mean_of
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import is_answered
 from penchant.data.records import Records
@@ -79,17 +80,42 @@ class Estimator:
 
         Averaged over draws of our doubt, as predictions are, where there are `doubt_draws`.
         """
+        batch = encoded(self._belief(), data)
+        logs = np.concatenate(self.log_prob(batch, history))
+        weights = np.concatenate([block.weight for block in batch.blocks])
+        return float(np.average(logs, weights=weights))
+
+    def encode(self, data: Records) -> Batch:
+        """Records as the features that were learnt from."""
+        return self._belief().encode(data)
+
+    def log_prob(
+        self, data: Records | Batch, history: Records | Batch | None = None
+    ) -> tuple[Float[Array, " _"], ...]:
+        """Log-probability of each answer in nats, block by block of the batch (`encode`).
+
+        Averaged over draws of our doubt where there are `doubt_draws`. Raises `DataError` for an
+        answer that was held impossible, such as a rating above all that were learnt from.
+        """
+        belief = self._belief()
+        batch = encoded(belief, data)
+        check_answers(belief, batch)
+        known = None if history is None else encoded(belief, history)
+        each = [one.log_prob(batch, known) for one in self._doubted(belief)]
+        return tuple(log_sum_exp(np.stack(logs), axis=0) - np.log(len(each)) for logs in zip(*each))
+
+    def foretell(
+        self, data: Records | Batch, history: Records | Batch | None = None
+    ) -> tuple[Foretold, ...]:
+        """What is expected of answers of every kind, block by block of the batch (`encode`).
+
+        `predict_proba` tells of choices alone; this also how likely each rating is and its mean,
+        ties, grades, who is worst, what is approved. `history`: as there.
+        """
         belief = self._belief()
         batch = encoded(belief, data)
         known = None if history is None else encoded(belief, history)
-        rng = np.random.default_rng(self.random_state)
-        beliefs = (
-            belief.sample(self.doubt_draws, rng, antithetic=True) if self.doubt_draws else (belief,)
-        )
-        each = np.stack([np.concatenate(one.log_prob(batch, known)) for one in beliefs])
-        logs = log_sum_exp(each, axis=0) - np.log(len(beliefs))
-        weights = np.concatenate([block.weight for block in batch.blocks])
-        return float(np.average(logs, weights=weights))
+        return mean_of([foretell(one, batch, known) for one in self._doubted(belief)])
 
     def summary(self) -> Summary:
         """Estimates, errors and fit, ready to print as text, Markdown, LaTeX or HTML."""
@@ -98,6 +124,13 @@ class Estimator:
     def save(self, folder: str | Path) -> None:
         """Write the belief to a folder; `Belief.load` reads it."""
         self._belief().save(folder)
+
+    def _doubted(self, belief: Belief) -> tuple[Belief, ...]:
+        """The belief itself, or draws of it where predictions are averaged over our doubt."""
+        if not self.doubt_draws:
+            return (belief,)
+        rng = np.random.default_rng(self.random_state)
+        return belief.sample(self.doubt_draws, rng, antithetic=True)
 
     def _belief(self) -> Belief:
         try:
