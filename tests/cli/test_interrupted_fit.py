@@ -10,6 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from penchant.cli.main import app
+from penchant.models.hierarchical_logit import HierarchicalLogit
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "penchant")
 DESCRIPTION = """
@@ -104,12 +108,14 @@ def test_another_fit_into_the_same_folder_begins_anew(trips: Path, tmp_path: Pat
     assert not (out / "unfinished").exists()
 
 
-def test_without_a_folder_ctrl_c_says_that_nothing_is_kept(trips: Path, tmp_path: Path):
-    # Long enough that the signal meets the fit itself.
-    words = [*command(trips, None), "--draws", "20000"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(6.0)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
-    assert "Interrupted" in err
+def test_without_a_folder_ctrl_c_says_that_nothing_is_kept(
+    trips: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def pressed(self: HierarchicalLogit, data: object, *, checkpoint: object = None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HierarchicalLogit, "fit", pressed)
+    done = CliRunner().invoke(app, command(trips, None)[1:])
+    assert done.exit_code == 130, done.output
+    assert "Interrupted. Nothing is kept without --out." in " ".join(done.stderr.split())
+    assert done.stdout == ""
