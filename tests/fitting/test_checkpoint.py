@@ -1,19 +1,29 @@
 """A fit that was interrupted, wherever, ends as it would have."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fitting.answers_of_kinds import answered_by
+from fitting.small_batches import small
 from penchant.data.records import Records
 from penchant.errors import DataError
+from penchant.fitting import pooled
 from penchant.fitting.checkpoint import NAME, Checkpoint
+from penchant.models.best_worst import BestWorst
+from penchant.models.bradley_terry import BradleyTerry
 from penchant.models.conditional_logit import ConditionalLogit
 from penchant.models.error_components import ErrorComponents
 from penchant.models.hierarchical_logit import HierarchicalLogit
 from penchant.models.latent_class_logit import LatentClassLogit
 from penchant.models.mixed_logit import MixedLogit
+from penchant.models.nested_logit import NestedLogit
+from penchant.models.ordinal_ratings import OrdinalRatings
 from penchant.models.personal_logit import PersonalLogit
+from penchant.models.plackett_luce import PlackettLuce
+from penchant.simulation.choices import SimulationConfig, simulate_choices
 
 
 def choices(rng, num_people=40, num_tasks=5):
@@ -34,11 +44,11 @@ class Interrupted(Checkpoint):
 
     steps_left = 0
 
-    def once(self, name, compute):
+    def keep(self, name, result):
         if self.steps_left == 0:
             raise KeyboardInterrupt
         self.steps_left -= 1
-        return super().once(name, compute)
+        super().keep(name, result)
 
 
 ESTIMATORS = [
@@ -62,19 +72,75 @@ def test_wherever_a_fit_is_interrupted_it_ends_bit_for_bit_as_it_would_have(esti
     np.testing.assert_array_equal(plain.theta, unbroken.theta)
     assert len(whole.made) >= 3
     for steps in range(len(whole.made)):
-        folder = tmp_path / f"after {steps}"
-        broken = Interrupted(folder, key="k")
-        broken.steps_left = steps
-        with pytest.raises(KeyboardInterrupt):
-            estimator.fit(records, checkpoint=broken)
-        again = Checkpoint(folder, key="k")
-        resumed = estimator.fit(records, checkpoint=again).belief_
-        assert again.taken_up == whole.made[:steps]
-        assert again.made == whole.made[steps:]
-        np.testing.assert_array_equal(resumed.theta, unbroken.theta)
-        np.testing.assert_array_equal(resumed.covariance, unbroken.covariance)
-        assert resumed.report.log_likelihood == unbroken.report.log_likelihood
-        assert resumed.report.iterations == unbroken.report.iterations
+        check_a_break(estimator, records, unbroken, whole.made, steps, tmp_path / f"after {steps}")
+
+
+def check_a_break(estimator, data, unbroken, made, steps, folder):
+    """Broken off after so many steps and taken up, a fit ends as the unbroken one."""
+    broken = Interrupted(folder, key="k")
+    broken.steps_left = steps
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(data, checkpoint=broken)
+    again = Checkpoint(folder, key="k")
+    resumed = estimator.fit(data, checkpoint=again).belief_
+    assert again.taken_up == made[:steps]
+    assert again.made == made[steps:]
+    np.testing.assert_array_equal(resumed.theta, unbroken.theta)
+    np.testing.assert_array_equal(resumed.covariance, unbroken.covariance)
+    assert resumed.report.log_likelihood == unbroken.report.log_likelihood
+    assert resumed.report.iterations == unbroken.report.iterations
+
+
+CLIMBERS = [
+    (ConditionalLogit(max_steps=3, tolerance=0.0), "choice"),
+    (ConditionalLogit(solver="lbfgs"), "choice"),
+    (ConditionalLogit(), "ranking"),
+    (NestedLogit(nests={"two": ("option0", "option1")}), "choice"),
+    (BradleyTerry(ties="davidson"), "pair"),
+    (PlackettLuce(), "ranking"),
+    (BestWorst(), "best_worst"),
+    (OrdinalRatings(levels=4, by_person=True), "rating"),
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind"),
+    CLIMBERS,
+    ids=lambda said: said if isinstance(said, str) else type(said).__name__,
+)
+def test_a_climb_goes_on_from_the_last_point_it_kept(estimator, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(pooled, "LBFGS", replace(pooled.LBFGS, leg=2))
+    config = SimulationConfig(
+        part_worths=((1.0, -0.5, 0.3),), num_people=12, num_tasks=4,
+        menu_sizes=(2 if kind == "pair" else 4,),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    people = simulate_choices(config, rng) if kind == "choice" else answered_by(kind, config, rng)
+    batch = people.batch
+    whole = Checkpoint(tmp_path / "whole", key="k")
+    unbroken = estimator.fit(batch, checkpoint=whole).belief_
+    np.testing.assert_array_equal(estimator.fit(batch).belief_.theta, unbroken.theta)
+    points = len(whole.made)
+    assert points >= 2
+    # Wherever it is: at the first, at one between, after the last but one.
+    for steps in sorted({0, 1, points // 2, points - 1}):
+        check_a_break(estimator, batch, unbroken, whole.made, steps, tmp_path / f"after {steps}")
+
+
+def test_a_bounded_climb_after_separation_is_kept_beside_the_first(tmp_path):
+    batch = small(0)
+    (block,) = batch.blocks
+    sure = block.features.copy()
+    sure[:, :, 0] = np.arange(block.features.shape[1]) == block.answer["chosen"][:, None]
+    batch = replace(batch, blocks=(replace(block, features=sure),))
+    whole = Checkpoint(tmp_path / "whole", key="k")
+    unbroken = ConditionalLogit().fit(batch, checkpoint=whole).belief_
+    assert unbroken.report.warnings
+    assert {name.split(",")[0] for name in whole.made} == {"climb", "bounded climb"}
+    for steps in (1, len(whole.made) - 1):
+        check_a_break(
+            ConditionalLogit(), batch, unbroken, whole.made, steps, tmp_path / f"after {steps}"
+        )
 
 
 def test_steps_of_another_fit_are_thrown_away(tmp_path):

@@ -1,6 +1,8 @@
 """Finished steps of a long fit, kept in a folder: an interrupted fit is taken up where it was.
 
 A training by mini-batches has no finished steps, only a state: `sgd_checkpoint.py`.
+
+Legend: M parameters.
 """
 
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
@@ -49,11 +52,23 @@ class Checkpoint:
 
     def once(self, name: str, compute: Callable[[], Kept]) -> Kept:
         """The arrays of a step: those kept under this name, else what `compute` makes of it."""
-        path = None if self.folder is None else self.folder / f"{_as_file(name)}.npz"
-        if path is not None and self._is_kept(path):
-            self.taken_up.append(name)
-            return _read(path)
-        result = compute()
+        found = self.find(name)
+        if found is None:
+            found = compute()
+            self.keep(name, found)
+        return found
+
+    def find(self, name: str) -> Kept | None:
+        """The arrays kept under this name, if any are."""
+        path = self._path(name)
+        if path is None or not self._is_kept(path):
+            return None
+        self.taken_up.append(name)
+        return _read(path)
+
+    def keep(self, name: str, result: Kept) -> None:
+        """Keep the arrays of a step that was worked out."""
+        path = self._path(name)
         if path is not None:
             half = path.with_suffix(".half")
             # Listed first: whatever happens next, what lies there is known as ours.
@@ -64,7 +79,6 @@ class Checkpoint:
                 np.savez(file, **result)
             half.replace(path)
         self.made.append(name)
-        return result
 
     def finish(self) -> None:
         """The fit is done: nothing needs to be kept any more."""
@@ -72,6 +86,9 @@ class Checkpoint:
             self._clear()
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
+
+    def _path(self, name: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{_as_file(name)}.npz"
 
     def _is_kept(self, path: Path) -> bool:
         if path.name in self._files:
@@ -101,6 +118,36 @@ class Checkpoint:
             path.with_suffix(".half").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         self._files = []
+
+
+@dataclass(eq=False)
+class Ascent:
+    """A climb whose points are kept one after the other: interrupted, it goes on from the last.
+
+    Only for climbs that need nothing but the point to go on exactly as they would have. start:
+    where to begin, the last point kept if there is one. steps: taken up to there.
+    """
+
+    checkpoint: Checkpoint
+    name: str
+    start: Float[Array, " M"]
+    steps: int = 0
+    _points: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        while (found := self.checkpoint.find(self._next())) is not None:
+            self.start, self.steps = found["theta"], int(found["steps"])
+            self._points += 1
+
+    def reached(self, steps: int, theta: Float[Array, " M"]) -> None:
+        """Keep the point that so many steps from `start` have led to."""
+        self.checkpoint.keep(
+            self._next(), {"theta": theta, "steps": np.asarray(self.steps + steps)}
+        )
+        self._points += 1
+
+    def _next(self) -> str:
+        return f"{self.name}, point {self._points + 1}"
 
 
 def _read_list(path: Path) -> tuple[str | None, list[str]]:

@@ -33,13 +33,16 @@ class LbfgsConfig:
     estimate within 0.0015 of its standard error.
     solver_steps: conjugate-gradient steps, at most, to find that decrement.
     rounding: a step that gains less than this share of the value is not worth its pass over the
-    data; 1e-14 is the last digit of a sum in double precision."""
+    data; 1e-14 is the last digit of a sum in double precision.
+    leg: steps after which the memory is begun anew, so that the climb can be taken up there from
+    the point alone; None never forgets."""
 
     max_steps: int = 2000
     memory: int = 30
     tolerance: float = 1e-6
     solver_steps: int = 500
     rounding: float = 1e-14
+    leg: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,13 +134,15 @@ def maximise_lbfgs(
     config: LbfgsConfig | None = None,
     *,
     on_step: Callable[[int, Float[Array, " M"], float], None] | None = None,
+    on_leg: Callable[[int, Float[Array, " M"]], None] | None = None,
 ) -> MatrixFreeOptimum:
     """Maximise a log-density by L-BFGS (Liu and Nocedal 1989), in units of the features' spread.
 
     The end is judged as Newton judges it, by g' I^-1 g / 2, with I^-1 g from conjugate gradients
     on exact products `information_times(theta, v)` (Nocedal and Wright 2006, section 7.1): a small
     gradient says nothing where the curvature is small too. Where the test fails the climb is
-    taken up again from the Newton step.
+    taken up again from the Newton step. `on_leg(steps, theta)` sees the end of every full leg, from
+    where the climb goes on as if it began there.
 
     Raises `DataError` if the density is not finite at the start.
     """
@@ -147,7 +152,7 @@ def maximise_lbfgs(
     check_start(here.value, here.gradient)
     theta, iterations, decrement = np.array(start, dtype=np.float64), 0, np.inf
     while iterations < config.max_steps:
-        theta, steps = _climb(slope, theta, size, config, iterations, on_step)
+        theta, steps = _climb(slope, theta, size, config, iterations, on_step, on_leg)
         iterations += max(steps, 1)
         here = slope(theta)
         step = newton_step_by_products(
@@ -185,20 +190,30 @@ def _climb(
     config: LbfgsConfig,
     done: int,
     on_step: Callable[[int, Float[Array, " M"], float], None] | None,
+    on_leg: Callable[[int, Float[Array, " M"]], None] | None,
 ) -> tuple[Float[Array, " M"], int]:
     def scaled(point: Float[Array, " M"]) -> Slope:
         found = slope(point / size)
         return Slope(value=found.value, gradient=found.gradient / size)
 
+    theta, steps = start, 0
+
     def report(step: int, point: Float[Array, " M"], value: float) -> None:
         if on_step is not None:
-            on_step(done + step, point / size, value)
+            on_step(done + steps + step, point / size, value)
 
-    climbed = climb_lbfgs(
-        scaled, start * size, max_steps=config.max_steps, memory=config.memory,
-        rounding=config.rounding, flat=1e-7, on_step=report,
-    )  # fmt: skip
-    return climbed.theta / size, climbed.iterations
+    while True:
+        left = config.max_steps - done - steps
+        leg = left if config.leg is None else min(config.leg, left)
+        climbed = climb_lbfgs(
+            scaled, theta * size, max_steps=leg, memory=config.memory,
+            rounding=config.rounding, flat=1e-7, on_step=report,
+        )  # fmt: skip
+        theta, steps = climbed.theta / size, steps + climbed.iterations
+        if climbed.converged or climbed.iterations < leg or leg == left:
+            return theta, steps
+        if on_leg is not None:
+            on_leg(done + steps, theta)
 
 
 def _summit(

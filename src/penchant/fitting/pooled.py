@@ -9,6 +9,7 @@ G groups (people).
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Literal
 
@@ -20,12 +21,12 @@ from penchant.data.batch import Batch
 from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
-from penchant.fitting.checkpoint import Checkpoint
+from penchant.fitting.checkpoint import Ascent, Checkpoint
 from penchant.fitting.inference import (
     invert_information,
 )
-from penchant.fitting.lbfgs import MatrixFreeOptimum, Slope, maximise_lbfgs
-from penchant.fitting.newton import NewtonConfig, Optimum, maximise, with_prior
+from penchant.fitting.lbfgs import LbfgsConfig, MatrixFreeOptimum, Slope, maximise_lbfgs
+from penchant.fitting.newton import Evaluation, NewtonConfig, Optimum, maximise, with_prior
 from penchant.fitting.pooled_task import (
     MOST_DENSE,
     Ending,
@@ -48,6 +49,9 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.linear import Linear
 from penchant.utilities.utility import Utility
+
+# A climb that is interrupted loses at most one leg of L-BFGS, or one step of Newton.
+LBFGS = LbfgsConfig(leg=200)
 
 
 @one_blas_thread
@@ -76,12 +80,12 @@ def fit_pooled(
     of a normal prior, in their own unit. method: "newton"; "lbfgs", to the same optimum without a
     matrix on the way; "auto" takes L-BFGS beyond `MOST_DENSE` parameters. Up to so many parameters
     either ends with a covariance; beyond, there is none, and the belief says so when asked for
-    doubt. checkpoint keeps the rounds in which shrinkage is learned; a single climb has none.
+    doubt. checkpoint keeps the points of the climb, or the rounds in which shrinkage is learned.
 
     Raises `DataError` for a batch without observations or with a kind that no channel serves,
     `ConfigError` for shrinkage of more than `MOST_DENSE` parameters.
     """
-    began = time.perf_counter()
+    began, checkpoint = time.perf_counter(), checkpoint or Checkpoint()
     task = prepare(
         batch,
         utility or Linear(),
@@ -99,7 +103,7 @@ def fit_pooled(
     elif num_parameters <= MOST_DENSE:
         climb = _climb_with_matrix(task, "lbfgs", shrinkage, config, checkpoint)
     elif shrinkage is None:
-        climb = _climb_without_matrix(task)
+        climb = _climb_without_matrix(task, checkpoint)
     else:
         raise ConfigError(
             f"the model has {num_parameters} parameters; expected at most {MOST_DENSE} where "
@@ -114,7 +118,7 @@ def _climb_with_matrix(
     method: Literal["newton", "lbfgs"],
     shrinkage: Shrinkage | None,
     config: NewtonConfig | None,
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint,
 ) -> Ending:
     density, plain, scales, prior = task.density, task.plain, task.scales, task.prior
     pass_over_data = density.evaluate if plain is None else plain.evaluate
@@ -123,11 +127,11 @@ def _climb_with_matrix(
     if plain is not None and task.start is None:
         start = plain.warm_start(start, precision + weak_precision(scales))
 
-    def climb(precision: Float[Array, " M"], theta: Float[Array, " M"]) -> Optimum:
+    def climb(precision: Float[Array, " M"], ascent: Ascent) -> Optimum:
         evaluate = with_prior(pass_over_data, precision, task.centre)
         if method == "newton":
-            return maximise(evaluate, theta, config, on_step=task.on_step)
-        summit = _by_lbfgs(task, precision, theta)
+            return _by_newton(task, evaluate, ascent, config or NewtonConfig())
+        summit = _by_lbfgs(task, precision, ascent)
         return Optimum(information=evaluate(summit.theta).information, **vars(summit))
 
     at_zero = functools.cache(lambda: pass_over_data(task.initial))
@@ -136,12 +140,12 @@ def _climb_with_matrix(
         precision, optimum = learned.precision, learned.fit
         prior = learned.sentence(shrinkage)
     else:
-        optimum = climb(precision, start)
+        optimum = climb(precision, Ascent(checkpoint, "climb", start))
     runaway = runaway_directions(optimum.information, lambda: at_zero().information, scales)
     warnings: tuple[str, ...] = ()
     if runaway.parameters.any():
         precision, prior = with_weak_prior(precision, prior, runaway, scales)
-        optimum = climb(precision, task.initial)
+        optimum = climb(precision, Ascent(checkpoint, "bounded climb", task.initial))
         warnings = describe(runaway, task.names)
     return Ending(
         optimum=optimum,
@@ -154,17 +158,18 @@ def _climb_with_matrix(
     )
 
 
-def _climb_without_matrix(task: PooledTask) -> Ending:
+def _climb_without_matrix(task: PooledTask, checkpoint: Checkpoint) -> Ending:
     density, scales, prior = task.density, task.scales, task.prior
     precision = density.prior_precision
-    summit = _by_lbfgs(task, precision, task.initial if task.start is None else task.start)
+    start = task.initial if task.start is None else task.start
+    summit = _by_lbfgs(task, precision, Ascent(checkpoint, "climb", start))
     runaway = far_parameters(
         summit.theta, lambda v: density.information_times(summit.theta, v) + precision * v, scales
     )
     warnings: tuple[str, ...] = ()
     if runaway.parameters.any():
         precision, prior = with_weak_prior(precision, prior, runaway, scales)
-        summit = _by_lbfgs(task, precision, task.initial)
+        summit = _by_lbfgs(task, precision, Ascent(checkpoint, "bounded climb", task.initial))
         warnings = describe(runaway, task.names)
     return Ending(
         optimum=summit,
@@ -180,9 +185,23 @@ def _climb_without_matrix(task: PooledTask) -> Ending:
     )
 
 
-def _by_lbfgs(
-    task: PooledTask, precision: Float[Array, " M"], start: Float[Array, " M"]
-) -> MatrixFreeOptimum:
+def _by_newton(
+    task: PooledTask,
+    evaluate: Callable[[Float[Array, " M"]], Evaluation],
+    ascent: Ascent,
+    config: NewtonConfig,
+) -> Optimum:
+    def report(step: int, theta: Float[Array, " M"], value: float) -> None:
+        ascent.reached(step, theta)
+        if task.on_step is not None:
+            task.on_step(ascent.steps + step, theta, value)
+
+    left = replace(config, max_steps=config.max_steps - ascent.steps)
+    found = maximise(evaluate, ascent.start, left, on_step=report)
+    return replace(found, iterations=found.iterations + ascent.steps)
+
+
+def _by_lbfgs(task: PooledTask, precision: Float[Array, " M"], ascent: Ascent) -> MatrixFreeOptimum:
     density = task.density
 
     def slope(theta: Float[Array, " M"]) -> Slope:
@@ -195,26 +214,31 @@ def _by_lbfgs(
     def information_times(theta: Float[Array, " M"], v: Float[Array, " M"]) -> Float[Array, " M"]:
         return density.information_times(theta, v) + precision * v
 
-    return maximise_lbfgs(slope, information_times, start, task.scales, on_step=task.on_step)
+    left = replace(LBFGS, max_steps=LBFGS.max_steps - ascent.steps)
+    found = maximise_lbfgs(
+        slope, information_times, ascent.start, task.scales, left,
+        on_step=task.on_step, on_leg=ascent.reached,
+    )  # fmt: skip
+    return replace(found, iterations=found.iterations + ascent.steps)
 
 
 def _learn(
-    climb: Callable[[Float[Array, " M"], Float[Array, " M"]], Optimum],
+    climb: Callable[[Float[Array, " M"], Ascent], Optimum],
     shrinkage: Shrinkage,
     scales: Float[Array, " M"],
     precision: Float[Array, " M"],
     start: Float[Array, " M"],
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint,
 ) -> Learned[Optimum]:
-    checkpoint, rounds = checkpoint or Checkpoint(), count(1)
+    rounds = count(1)
 
     def mode(precision: Float[Array, " M"], start: Float[Array, " M"] | None) -> Mode[Optimum]:
         assert start is not None
 
         def run() -> dict[str, Array]:
-            return {
-                name: np.asarray(value) for name, value in vars(climb(precision, start)).items()
-            }
+            # A round is kept whole; its own points are not.
+            found = climb(precision, Ascent(Checkpoint(), "round", start))
+            return {name: np.asarray(value) for name, value in vars(found).items()}
 
         kept = checkpoint.once(f"how much is shrunk, round {next(rounds)}", run)
         optimum = Optimum(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.feedback.channel_order import BestWorst as BestWorstChannel
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 
@@ -26,9 +27,14 @@ class BestWorst(Estimator):
     prior_scale: float | None = None
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "BestWorst":
-        """Maximise the likelihood of both answers. Raises `DataError` for unusable data."""
+        """Maximise the likelihood of both answers. `checkpoint` keeps the points of a climb that
+        is interrupted. Raises `DataError` for unusable data."""
         self.belief_ = fit_scores(
             data,
             (BestWorstChannel(model=self.model),),
@@ -36,5 +42,6 @@ class BestWorst(Estimator):
             group_by=self.group_by,
             prior_scale=self.prior_scale,
             sample_weight=sample_weight,
+            checkpoint=checkpoint,
         )
         return self

@@ -52,8 +52,8 @@ class ConditionalLogit(Estimator):
     ) -> "ConditionalLogit":
         """Maximise the likelihood of the choices. Raises `DataError` for unusable data.
 
-        `checkpoint` keeps the rounds in which `shrunk` terms learn how much, of a fit that is
-        interrupted.
+        `checkpoint` keeps the points of the climb, or the rounds in which `shrunk` terms learn how
+        much, of a fit that is interrupted.
         """
         encoder = None
         if self.formula:

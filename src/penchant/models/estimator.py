@@ -20,6 +20,7 @@ from penchant.encoders.items import ItemEncoder
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError, NotFittedError
 from penchant.feedback.channel_contract import Channel
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.shrinkage import Shrinkage
 from penchant.models.summary import Summary, summarise
@@ -273,6 +274,7 @@ def fit_scores(
     group_by: str,
     prior_scale: float | None,
     sample_weight: Float[Array, " B"] | None,
+    checkpoint: Checkpoint | None,
 ) -> Belief:
     """One score an item, or, with a formula, part-worths of what the items are made of."""
     encoder = TableEncoder(formula, group_by=group_by) if formula else ItemEncoder(group_by)
@@ -283,4 +285,5 @@ def fit_scores(
         channels=channels,
         prior_scale=prior_scale,
         encoder=fitted,
+        checkpoint=checkpoint,
     )

@@ -11,6 +11,7 @@ from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice, Nested
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.newton import NewtonConfig
 from penchant.fitting.pooled import fit_pooled
 from penchant.models.estimator import Estimator, training_batch
@@ -33,10 +34,15 @@ class NestedLogit(Estimator):
     max_steps: int = 200
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "NestedLogit":
-        """Maximise the likelihood of the choices. Raises `ConfigError` for nests that do not fit
-        the options, `DataError` for unusable data."""
+        """Maximise the likelihood of the choices. `checkpoint` keeps the points of a climb that is
+        interrupted. Raises `ConfigError` for nests that do not fit the options, `DataError` for
+        unusable data."""
         encoder = TableEncoder(self.formula, group_by=self.group_by) if self.formula else None
         batch, fitted = training_batch(data, encoder, sample_weight)
         names = tuple(self.nests)
@@ -50,6 +56,7 @@ class NestedLogit(Estimator):
             start=np.concatenate([flat.theta, np.zeros(len(names))]),
             config=config,
             encoder=fitted,
+            checkpoint=checkpoint,
         )
         return self
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.feedback.channel_option import Rating
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 
@@ -28,9 +29,14 @@ class OrdinalRatings(Estimator):
     prior_scale: float | None = None
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "OrdinalRatings":
-        """Maximise the likelihood of the ratings. Raises `DataError` for unusable data."""
+        """Maximise the likelihood of the ratings. `checkpoint` keeps the points of a climb that
+        is interrupted. Raises `DataError` for unusable data."""
         known = isinstance(data, Records | Batch) and len(data.scale) == self.levels
         channel = Rating(
             levels=self.levels,
@@ -45,5 +51,6 @@ class OrdinalRatings(Estimator):
             group_by=self.group_by,
             prior_scale=self.prior_scale,
             sample_weight=sample_weight,
+            checkpoint=checkpoint,
         )
         return self

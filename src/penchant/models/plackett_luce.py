@@ -7,6 +7,7 @@ from jaxtyping import Float
 from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.feedback.channel_order import Ranking
+from penchant.fitting.checkpoint import Checkpoint
 from penchant.models.estimator import Estimator, fit_scores
 from penchant.numerics.arrays import Array
 
@@ -25,9 +26,14 @@ class PlackettLuce(Estimator):
     prior_scale: float | None = None
 
     def fit(
-        self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
+        self,
+        data: Records | Batch,
+        *,
+        sample_weight: Float[Array, " B"] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "PlackettLuce":
-        """Maximise the likelihood of the rankings. Raises `DataError` for unusable data."""
+        """Maximise the likelihood of the rankings. `checkpoint` keeps the points of a climb that
+        is interrupted. Raises `DataError` for unusable data."""
         self.belief_ = fit_scores(
             data,
             (Ranking(),),
@@ -35,5 +41,6 @@ class PlackettLuce(Estimator):
             group_by=self.group_by,
             prior_scale=self.prior_scale,
             sample_weight=sample_weight,
+            checkpoint=checkpoint,
         )
         return self
