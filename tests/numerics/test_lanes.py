@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from penchant.numerics import lanes
+from penchant.numerics import lanes, lanes_product
 
 PRECISION = {np.float32: 2.5e-7, np.float64: 3e-16}
 
@@ -70,7 +70,7 @@ def test_matmul_serves_a_matrix_and_its_transpose(dtype, rows, count):
         out = np.zeros((rows + 1, 64), dtype)
         if count == 0:
             matrix = np.zeros((1, 1), dtype)
-        lanes.matmul(start, 0, matrix, 0, 0, *steps, rows, count, b, 1, 64, out, 1)
+        lanes_product.matmul(start, 0, matrix, 0, 0, *steps, rows, count, b, 1, 64, out, 1)
         np.testing.assert_allclose(out[1:], exact, rtol=0, atol=20 * PRECISION[dtype])
         assert not out[0].any()
 

@@ -22,6 +22,7 @@ from numba import njit
 
 from penchant.numerics import lanes
 from penchant.numerics.arrays import Array
+from penchant.numerics.lanes_code import DOUBLE
 
 # Doubles in a panel (D x R): they stay in the first cache together with what is made of them.
 _PANEL_NUMBERS = 2560
@@ -32,7 +33,7 @@ _LONG_PANEL_NUMBERS = 16384
 _AHEAD = 1280
 _LOG2_E = 1.0 / math.log(2.0)
 _LOG_2 = math.log(2.0)
-_WIDTH = lanes.DOUBLE.width
+_WIDTH = DOUBLE.width
 
 
 def _compiled(function: Callable[..., Any]) -> Any:

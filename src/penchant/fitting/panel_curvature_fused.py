@@ -28,7 +28,6 @@ from penchant.numerics.lanes import (
     add,
     compiled,
     load,
-    matmul,
     multiply,
     multiply_add,
     spread,
@@ -36,6 +35,7 @@ from penchant.numerics.lanes import (
     subtract,
     total,
 )
+from penchant.numerics.lanes_product import matmul
 from penchant.populations.normal import EXPONENTIAL, SHARED
 
 

@@ -26,7 +26,6 @@ from penchant.numerics.lanes import (
     is_positive,
     load,
     mantissa,
-    matmul,
     multiply,
     multiply_add,
     positive_part,
@@ -35,6 +34,7 @@ from penchant.numerics.lanes import (
     subtract,
     total,
 )
+from penchant.numerics.lanes_product import matmul
 from penchant.populations.normal import CENSORED, CONSTANT, EXPONENTIAL, SHARED
 
 
