@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from penchant.data.batch import ANSWERS
 from penchant.data.columns import is_number, one_chunk, to_floats, to_ints
+from penchant.data.record_columns import off_the_menu
 from penchant.data.records import (
     INDEX_ANSWERS,
     KINDS,
@@ -17,7 +18,6 @@ from penchant.data.records import (
     RESERVED_ROWS,
     ROW_ROLES,
     Records,
-    off_the_menu,
 )
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array

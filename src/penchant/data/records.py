@@ -16,14 +16,21 @@ from jaxtyping import Bool, Int
 
 from penchant.data.batch import ANSWERS
 from penchant.data.columns import (
-    is_number,
-    is_text,
     one_chunk,
     ragged_arange,
     to_codes,
     to_dictionary,
-    to_floats,
     to_ints,
+)
+from penchant.data.record_columns import (
+    as_column,
+    flat_of_menus,
+    hash_column,
+    is_coded_text,
+    off_the_menu,
+    place_among_offered,
+    stacked,
+    with_column,
 )
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
@@ -117,10 +124,10 @@ class Records:
         if shapes or offered is not None:
             mask = np.asarray(offered) if offered is not None else np.ones(shapes[0], dtype=bool)
             sizes = mask.sum(axis=1)
-            flat = {name: _flat(name, values, mask) for name, values in given.items()}
+            flat = {name: flat_of_menus(name, values, mask) for name, values in given.items()}
             for name in INDEX_ANSWERS:
                 if name in answers:
-                    answers[name] = _place_among_offered(answers[name], mask)
+                    answers[name] = place_among_offered(answers[name], mask)
         elif menu_sizes is not None:
             sizes, flat = np.asarray(menu_sizes), given
         else:
@@ -128,9 +135,9 @@ class Records:
                 "the options came as flat columns without menu sizes; expected either columns of "
                 "shape [B, K] or `menu_sizes` with one entry per observation."
             )
-        table = pa.table({name: _arrow(values) for name, values in flat.items()})
+        table = pa.table({name: as_column(values) for name, values in flat.items()})
         row_table = pa.table(
-            {"kind": pa.array([kind] * len(sizes)), **{n: _arrow(v) for n, v in answers.items()}}
+            {"kind": pa.array([kind] * len(sizes)), **{n: as_column(v) for n, v in answers.items()}}
         )
         roles = {n: "feature" for n in flat if n not in RESERVED_OPTIONS}
         roles |= {n: "context" for n in answers if n not in RESERVED_ROWS}
@@ -198,7 +205,7 @@ class Records:
         for table in (self.rows, self.options):
             for name in sorted(table.column_names):
                 digest.update(f"|{name}:{self.roles.get(name, '')}|".encode())
-                _hash_column(digest, one_chunk(table[name]))
+                hash_column(digest, one_chunk(table[name]))
         return digest.hexdigest()[:32]
 
     def take(self, rows: Int[Array, " C"]) -> "Records":
@@ -223,9 +230,9 @@ class Records:
         """The same observations with columns added or replaced, as what-if questions need."""
         row_table, option_table = self.rows, self.options
         for name, values in (rows or {}).items():
-            row_table = _set(row_table, name, values)
+            row_table = with_column(row_table, name, values)
         for name, values in (options or {}).items():
-            option_table = _set(option_table, name, values)
+            option_table = with_column(option_table, name, values)
         fresh = {n: "context" for n in rows or {} if n not in RESERVED_ROWS}
         fresh |= {n: "feature" for n in options or {} if n not in RESERVED_OPTIONS}
         return replace(
@@ -255,7 +262,7 @@ class Records:
         repeated = self.rows.take(pa.array(self.row_of_option))
         for name in INDEX_ANSWERS:
             if name in repeated.column_names:
-                repeated = _set(repeated, name, self._marks(name))
+                repeated = with_column(repeated, name, self._marks(name))
         taken = set(self.options.column_names)
         names = [f"row_{n}" if n in taken else n for n in repeated.column_names]
         long = repeated.rename_columns(names)
@@ -277,21 +284,23 @@ class Records:
         """The same records with reserved columns present and in their fixed types."""
         rows, options = self.rows, self.options
         for name in ("person", "kind", "source"):
-            if name in rows.column_names and not _is_dictionary(rows[name].type):
-                rows = _set(rows, name, to_dictionary(rows[name]))
+            if name in rows.column_names and not is_coded_text(rows[name].type):
+                rows = with_column(rows, name, to_dictionary(rows[name]))
         if "person" not in rows.column_names:
-            rows = _set(rows, "person", to_dictionary(pa.nulls(len(self), pa.string())))
+            rows = with_column(rows, "person", to_dictionary(pa.nulls(len(self), pa.string())))
         if "weight" not in rows.column_names:
-            rows = _set(rows, "weight", pa.array(np.ones(len(self))))
+            rows = with_column(rows, "weight", pa.array(np.ones(len(self))))
         elif rows["weight"].type != pa.float64():
-            rows = _set(rows, "weight", pc.cast(rows["weight"], pa.float64()))
+            rows = with_column(rows, "weight", pc.cast(rows["weight"], pa.float64()))
         if "option" not in options.column_names:
-            options = _set(options, "option", to_dictionary(pa.nulls(len(options), pa.string())))
-        elif not _is_dictionary(options["option"].type):
-            options = _set(options, "option", to_dictionary(options["option"]))
+            options = with_column(
+                options, "option", to_dictionary(pa.nulls(len(options), pa.string()))
+            )
+        elif not is_coded_text(options["option"].type):
+            options = with_column(options, "option", to_dictionary(options["option"]))
         for name in (*INDEX_ANSWERS, "outcome", "grade"):
             if name in rows.column_names and rows[name].type != pa.int64():
-                rows = _set(rows, name, pc.cast(rows[name], pa.int64()))
+                rows = with_column(rows, name, pc.cast(rows[name], pa.int64()))
         if rows is self.rows and options is self.options:
             return self
         return replace(self, rows=rows, options=options)
@@ -333,103 +342,11 @@ def concat(parts: Sequence[Records]) -> Records:
     shift = np.cumsum([0] + [part.options.num_rows for part in parts])
     offsets = [part.offsets[:-1] + s for part, s in zip(parts, shift[:-1], strict=True)]
     return Records(
-        rows=_stack([part.rows for part in parts]),
-        options=_stack([part.options for part in parts]),
+        rows=stacked([part.rows for part in parts]),
+        options=stacked([part.options for part in parts]),
         offsets=np.concatenate([*offsets, shift[-1:]]).astype(np.int64),
         roles=roles,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         outside_option=outside.pop(),
         scale=scales.pop() if len(scales) == 1 else (),
     )
-
-
-def _stack(tables: Sequence[pa.Table]) -> pa.Table:
-    # Dictionaries with other values have one type and other codes: words first, codes again after.
-    merged = pa.concat_tables([_undone(table) for table in tables], promote_options="permissive")
-    return merged.unify_dictionaries().combine_chunks()
-
-
-def _undone(table: pa.Table) -> pa.Table:
-    """Dictionaries of lists (embeddings) written out: Arrow unifies only those of plain values."""
-    for name, kind in zip(table.column_names, table.schema.types):
-        if pa.types.is_dictionary(kind) and pa.types.is_nested(kind.value_type):
-            table = _set(table, name, one_chunk(table[name]).dictionary_decode())
-    return table
-
-
-def _arrow(values: Any) -> Any:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return one_chunk(values)
-    array = np.asarray(values)
-    # from_pandas: a NaN among words, as pandas writes a gap, is null.
-    return pa.array(array, from_pandas=array.dtype == object)
-
-
-def _set(table: pa.Table, name: str, values: Any) -> pa.Table:
-    column = _arrow(values)
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, column)
-    return table.append_column(name, column)
-
-
-def _flat(name: str, values: Any, mask: Array) -> Any:
-    array = np.asarray(values)
-    if array.ndim == 1 and len(array) == mask.shape[1]:
-        array = np.broadcast_to(array, mask.shape)  # the same names on every menu
-    if array.shape != mask.shape:
-        raise DataError(
-            f"column {name!r} of the options has shape {list(array.shape)}; expected "
-            f"{list(mask.shape)}, the shape of `offered` (or [{mask.shape[1]}], the same for all)."
-        )
-    return array[mask]
-
-
-def _place_among_offered(given: Any, offered: Array) -> Any:
-    column = _arrow(given)
-    place = to_ints(column, missing=0)
-    rows = np.arange(len(place))
-    inside = (place >= 0) & (place < offered.shape[1])
-    on_menu = inside & offered[rows, np.where(inside, place, 0)]
-    before = np.cumsum(offered, axis=1) - 1
-    moved = before[rows, np.where(on_menu, place, 0)]
-    # Off the menu stays recognisable: what was said if it is no place at all, or else one beyond
-    # the last place of this menu.
-    beyond = np.where(inside, offered.sum(axis=1), place)
-    return pa.array(np.where(on_menu, moved, beyond), mask=np.asarray(pc.is_null(column)))
-
-
-def off_the_menu(column: Any, sizes: Int[Array, " B"]) -> Bool[Array, " B"]:
-    """Where an answer is given, but is no place in its menu."""
-    place = to_ints(column, missing=0)
-    answered = ~np.asarray(one_chunk(pc.is_null(column)))
-    return answered & ((place < 0) | (place >= sizes))
-
-
-def _is_dictionary(kind: Any) -> bool:
-    return bool(pa.types.is_dictionary(kind)) and kind.value_type == pa.string()
-
-
-def _hash_column(digest: Any, array: Any) -> None:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    kind = array.type
-    missing = np.asarray(pc.is_null(array))
-    if missing.any():
-        digest.update(np.packbits(missing).tobytes())
-    if is_text(kind):
-        text = pc.cast(array, pa.large_string()).fill_null("")
-        digest.update(b"text")
-        digest.update(np.asarray(pc.binary_length(text)).tobytes())
-        _, bounds, data = text.buffers()
-        start, stop = np.frombuffer(bounds, np.int64)[[text.offset, text.offset + len(text)]]
-        digest.update(memoryview(data)[start:stop] if data is not None else b"")
-    elif is_number(kind):
-        digest.update(b"number")
-        digest.update(np.nan_to_num(to_floats(array)).tobytes())
-    else:
-        # Lists, structures and times are rare: Arrow's own stream of the column is their content.
-        sink = pa.BufferOutputStream()
-        table = pa.table({"": array.take(pa.array(np.arange(len(array))))})
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        digest.update(sink.getvalue())
