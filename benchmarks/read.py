@@ -2,17 +2,15 @@
 
     python benchmarks/read.py [--rows 1000000] [--repeats 3]
 
-prints JSON: for each layout and format, process CPU seconds (median of the repeats, all threads
-counted) from the file to `Records`, the wall seconds, and the aim: 3 s from Parquet, 8 s from CSV.
-Data are simulated; only their size and types matter here.
+writes results/read.json: for each layout and format, process CPU seconds (median of the repeats,
+all threads counted) from the file to `Records`, the wall seconds, and the aim: 3 s from Parquet,
+8 s from CSV. Data are simulated; only their size and types matter here.
 """
 
 import argparse
 import json
-import platform
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from measure import circumstances
 from penchant.data.description import Description
 from penchant.data.readers.read import read
 
+RESULTS = Path(__file__).resolve().parent / "results" / "read.json"
 AIMS = {"parquet": 3.0, "csv": 8.0}
 WORDS = np.array(["commuter", "business", "leisure", "shopping", "other"])
 
@@ -131,12 +131,15 @@ def main(rows: int, repeats: int) -> dict[str, Any]:
                      "within_aim": found["cpu_seconds"] <= aim}
                 )  # fmt: skip
                 path.unlink()
-    return {"date": date.today().isoformat(), "machine": platform.machine(), "runs": runs}
+    return {"circumstances": circumstances(None), "runs": runs}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     wanted = parser.parse_args()
-    print(json.dumps(main(wanted.rows, wanted.repeats), indent=2))
+    found = json.dumps(main(wanted.rows, wanted.repeats), indent=2)
+    wanted.out.write_text(found + "\n")
+    print(found)

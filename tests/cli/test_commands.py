@@ -274,3 +274,10 @@ def test_a_pipe_that_closes_early_is_no_error(folder: Path, belief: Path):
     )
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+def test_a_fit_whose_notes_nobody_reads_is_finished_all_the_same(folder: Path, tmp_path: Path):
+    script = f"{COMMAND} fit {folder / 'trips.csv'} --out {tmp_path / 'out'} 2>&1 | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", script], check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "out" / "fit.json").is_file()

@@ -101,7 +101,7 @@ def test_an_answer_that_means_nothing():
 def test_an_empty_menu():
     said = Description(**{**WIDE.__dict__, "available": {"car": "car_av", "train": "train_seats"}})
     refusal(wide(choice=[2, 1, None, 1], train_seats=[0, 1, 0, 1]), said,
-            "row 3: the menu is missing (1 of 4", "expected at least one alternative on offer",
+            "row 3: the number of alternatives on offer is 0 (1 of 4", "expected at least one",
             "[available]")  # fmt: skip
 
 

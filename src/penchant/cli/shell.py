@@ -55,7 +55,15 @@ def errors() -> "Console":
     """Where notes, progress and errors go: standard error, so that output stays clean."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    class Notes(Console):
+        """Goes on in silence where nobody reads any more (`2>&1 | head`); Rich would end the
+        command with the code of a bug, its files not yet written."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    return Notes(stderr=True, highlight=False)
 
 
 def output() -> "Console":

@@ -53,8 +53,9 @@ def losses_by_subgroup(
     kept = np.flatnonzero(people >= min_people)
     if not len(kept):
         raise ConfigError(
-            f"no subgroup by {', '.join(columns)} has {min_people} people; expected at least one. "
-            "Name other columns, or ask for fewer with `min_people`."
+            f"no subgroup by {', '.join(columns)} has {min_people} people, the largest has "
+            f"{people.max(initial=0)}; expected at least one. Name columns that more people share "
+            "(in Python `min_people` asks for fewer)."
         )
     return by_subgroup(
         predictions.losses,

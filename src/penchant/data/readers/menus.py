@@ -167,8 +167,9 @@ def _same_menu(source: Source) -> Codes:
 
 def _offered(source: Source, options: Codes) -> Array:
     offered = options.codes >= 0
-    source.bad.add(~offered.any(axis=1), "the menu", pa.nulls(source.num_lines, pa.string()),
-                   "at least one option", "name what was on offer")  # fmt: skip
+    source.bad.add(~offered.any(axis=1), "the number of options on the menu",
+                   pa.array(offered.sum(axis=1)), "at least one",
+                   "name what was on offer")  # fmt: skip
     return np.asarray(offered)
 
 

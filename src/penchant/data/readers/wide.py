@@ -37,8 +37,8 @@ def to_records(source: Source) -> Records:
     names = alternatives(said)
     offered = _offered(source, names)
     source.bad.add(
-        ~offered.any(axis=1), "the menu", pa.nulls(source.num_lines, pa.string()),
-        "at least one alternative on offer", "correct the columns under [available]",
+        ~offered.any(axis=1), "the number of alternatives on offer",
+        pa.array(offered.sum(axis=1)), "at least one", "correct the columns under [available]",
     )  # fmt: skip
     if said.answer is not None:
         chosen = _chosen(source, names, offered)
