@@ -102,7 +102,7 @@ class GradedPair(CommonChannel):
         validate_levels(answers_of(batch, self.kind, "grade"), self.levels, lowest=0)
 
     def num_common(self) -> int:
-        return self._thresholds().num_parameters
+        return self.thresholds().num_parameters
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
         if self.has_position_bias:
@@ -120,7 +120,8 @@ class GradedPair(CommonChannel):
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         grade = block.answer["grade"]
-        return grade_likelihood(self._thresholds(), self.link, grade, parameters[None])
+        return grade_likelihood(self.thresholds(), self.link, grade, parameters[None])
 
-    def _thresholds(self) -> Thresholds:
+    def thresholds(self) -> Thresholds:
+        """Those between the grades."""
         return Ordered(self.levels) if self.has_position_bias else Symmetric(self.levels)

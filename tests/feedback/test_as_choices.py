@@ -1,0 +1,183 @@
+"""Answers taken apart into choices have the density that their own likelihood gives them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.data.batch import Batch, Block
+from penchant.feedback.as_choices import as_choices
+from penchant.feedback.channel_choice import Choice, Nested, Probit
+from penchant.feedback.channel_option import Approval, Binary, Outcome, Rating
+from penchant.feedback.channel_order import BestWorst, Ranking
+from penchant.feedback.channel_pair import GradedPair, Pair
+from penchant.fitting.pooled_density import PooledDensity
+from penchant.utilities.linear import Linear
+
+PEOPLE, OPTIONS = 4, 4
+
+
+def block_of(kind, rng, num_rows=6):
+    """Answers of one kind on menus of two to four options (two for pairs), some not answered."""
+    size = 2 if kind in ("pair", "graded") else OPTIONS
+    count = rng.integers(2, size + 1, num_rows)
+    offered = np.arange(size) < count[:, None]
+    place = rng.integers(0, count)
+    order = np.argsort(np.where(offered, rng.random((num_rows, size)), 9.0), axis=1)
+    rank = np.where(offered, np.argsort(order, axis=1) + 1, 0)
+    shape = (num_rows, size)
+    # Some name their best few only, and some call the rest equal.
+    cut = rng.integers(1, size + 1, num_rows)[:, None]
+    rest = np.where(rng.random((num_rows, 1)) < 0.5, 0, cut + 1)
+    answer = {
+        "choice": {"chosen": place},
+        "pair": {"outcome": rng.integers(0, 3, num_rows)},
+        "graded": {"grade": rng.integers(0, 5, num_rows)},
+        "ranking": {"rank": np.where(offered & (rank > cut), rest, rank)},
+        "best_worst": {"best": order[:, 0], "worst": order[np.arange(num_rows), count - 1]},
+        "rating": {"level": rng.integers(-1, 4, shape)},
+        "approval": {"approved": rng.random(shape) < 0.5},
+        "binary": {"success": rng.integers(-1, 2, shape)},
+        "outcome": {"value": rng.normal(size=shape)},
+    }[kind]
+    return Block(
+        kind=kind,
+        features=rng.normal(size=(*shape, 3)) * offered[:, :, None],
+        offered=offered,
+        option=np.where(offered, np.arange(size), -1),
+        row=np.arange(num_rows),
+        group=rng.integers(0, PEOPLE, num_rows),
+        weight=rng.uniform(0.5, 2.0, num_rows),
+        answer=answer,
+    )
+
+
+def batch_of(*blocks):
+    return Batch(
+        blocks=blocks,
+        feature_names=("x", "y", "z"),
+        option_names=tuple("abcd"),
+        group_names=tuple(f"p{g}" for g in range(PEOPLE)),
+        group_features=np.zeros((PEOPLE, 0)),
+        num_rows=6,
+    )
+
+
+def density_of(batch, channels):
+    sizes = tuple(channel.num_parameters(batch) for channel in channels)
+    return PooledDensity(
+        batch=batch, utility=Linear(), channels=channels, sizes=sizes,
+        prior_precision=np.zeros(batch.num_features + sum(sizes)),
+    )  # fmt: skip
+
+
+CHANNELS = {
+    "pairs with Davidson's ties": Pair(ties="davidson"),
+    "pairs with ties of gaps too small": Pair(ties="rao_kupper"),
+    "grades": GradedPair(levels=5),
+    "grades with a favoured side": GradedPair(levels=5, has_position_bias=True),
+    "rankings": Ranking(),
+    "best, then worst": BestWorst(),
+    "best and worst at once": BestWorst(model="max_diff"),
+    "ratings": Rating(levels=4),
+    "approvals": Approval(),
+    "clicks": Binary(),
+    "choices": Choice(),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 3.0))
+def test_the_choices_that_an_answer_is_made_of_have_its_density(name, seed, size):
+    rng, channel = np.random.default_rng(seed), CHANNELS[name]
+    # Equal weights within a person, as counts of such people are.
+    of_person = rng.uniform(0.5, 2.0, PEOPLE)
+    blocks = [block_of(channel.kind, rng), block_of("choice", rng)]
+    channels = (Choice(), channel) if channel.kind != "choice" else (channel,)
+    blocks = [replace(block, weight=of_person[block.group]) for block in blocks]
+    batch = batch_of(*blocks)
+    theta = size * rng.normal(size=3 + sum(c.num_parameters(batch) for c in channels))
+    tastes, own = theta[:3], theta[3:]
+    made = as_choices(batch, channels)
+    plain = density_of(made.choices, (Choice(),))
+    inner = np.concatenate([tastes, made.columns.coefficients(own)])
+    direct, gaps = density_of(batch, channels), made.columns.gap_term(own)
+    found = plain.group_log_prob(inner) + of_person * gaps.value
+    np.testing.assert_allclose(found, direct.group_log_prob(theta), rtol=1e-10, atol=1e-10)
+    jacobian = made.columns.jacobian(own)
+    scores = plain.group_scores(inner)
+    scores = np.concatenate([scores[:, :3], scores[:, 3:] @ jacobian], axis=1)
+    scores[:, 3:] += of_person[:, None] * gaps.score
+    np.testing.assert_allclose(scores, direct.group_scores(theta), rtol=1e-9, atol=1e-9)
+    chain = np.zeros((len(inner), len(theta)))
+    chain[:3, :3], chain[3:, 3:] = np.eye(3), jacobian
+    information = chain.T @ plain.information(inner) @ chain
+    pull = plain.slope(inner).gradient[3:]
+    information[3:, 3:] -= made.columns.bend(own, pull)
+    information[3:, 3:] += made.columns.gap_information(own, of_person)
+    np.testing.assert_allclose(information, direct.information(theta), rtol=1e-8, atol=1e-8)
+
+
+def test_an_answer_in_the_middle_is_two_choices_and_a_gap_worked_by_hand():
+    """A worth of 1 between thresholds at 0 and 2: F(1) - F(-1) = F(1)^2 (1 - exp(-2))."""
+    rng = np.random.default_rng(0)
+    block = replace(
+        block_of("rating", rng, num_rows=1),
+        features=np.array([[[1.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]]),
+        answer={"level": np.array([[1, -1, -1, -1]])},
+        offered=np.ones((1, 4), dtype=bool),
+        group=np.array([2]),
+    )
+    made = as_choices(batch_of(block), (Rating(levels=3),))
+    own = np.array([0.0, np.log(2.0)])
+    np.testing.assert_allclose(made.columns.coefficients(own), [0.0, 2.0])
+    chosen = [(part.answer["chosen"][0], part.features[0, 0, 3:]) for part in made.choices.blocks]
+    assert [place for place, _ in chosen] == [0, 1]
+    np.testing.assert_array_equal([bars for _, bars in chosen], [[-1.0, 0.0], [0.0, -1.0]])
+    gap = made.columns.gap_term(own).value
+    np.testing.assert_allclose(gap, [0, 0, np.log1p(-np.exp(-2.0)), 0])
+    logistic = 1 / (1 + np.exp(-1.0))
+    assert 2 * np.log(logistic) + gap[2] == pytest.approx(np.log(logistic - (1 - logistic)))
+
+
+def test_a_ranking_costs_one_choice_less_than_it_has_options():
+    rng = np.random.default_rng(1)
+    block = block_of("ranking", rng, num_rows=5)
+    rank = np.argsort(rng.random((5, OPTIONS)), axis=1) + 1
+    block = replace(
+        block, offered=np.ones((5, OPTIONS), dtype=bool), answer={"rank": rank}
+    )
+    made = as_choices(batch_of(block), (Ranking(),))
+    sizes = np.concatenate([part.offered.sum(axis=1) for part in made.choices.blocks])
+    assert sorted(sizes) == [2] * 5 + [3] * 5 + [4] * 5
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        Outcome(),
+        Approval(link="probit"),
+        Rating(levels=4, by_person=True),
+        Rating(levels=4, link="probit"),
+        Pair(ties="rao_kupper", link="probit"),
+        Ranking(ties="davidson_luce", tie_sizes=(2, 3)),
+        Nested(nests=(0, 0, 1, 1)),
+        Probit(),
+    ],
+)
+def test_what_is_no_choice_is_not_called_one(channel):
+    block = block_of(channel.kind, np.random.default_rng(3))
+    assert as_choices(batch_of(block), (channel,)) is None
+
+
+def test_a_tie_that_others_come_behind_is_no_choice():
+    block = block_of("ranking", np.random.default_rng(3), num_rows=1)
+    block = replace(block, offered=np.ones((1, 4), dtype=bool))
+    for rank, is_choice in (
+        ([1, 1, 3, 4], False), ([1, 2, 2, 0], False), ([1, 2, 0, 0], True), ([1, 2, 3, 3], True),
+    ):  # fmt: skip
+        tied = replace(block, answer={"rank": np.array([rank])})
+        assert (as_choices(batch_of(tied), (Ranking(),)) is not None) == is_choice
