@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.data.batch import Batch, Block
+from feedback.blocks_of_kinds import OPTIONS, PEOPLE, batch_of, block_of
 from penchant.feedback.as_choices import as_choices
 from penchant.feedback.channel_choice import Choice, Nested, Probit
 from penchant.feedback.channel_option import Approval, Binary, Outcome, Rating
@@ -15,54 +15,6 @@ from penchant.feedback.channel_order import BestWorst, Ranking
 from penchant.feedback.channel_pair import GradedPair, Pair
 from penchant.fitting.pooled_density import PooledDensity
 from penchant.utilities.linear import Linear
-
-PEOPLE, OPTIONS = 4, 4
-
-
-def block_of(kind, rng, num_rows=6):
-    """Answers of one kind on menus of two to four options (two for pairs), some not answered."""
-    size = 2 if kind in ("pair", "graded") else OPTIONS
-    count = rng.integers(2, size + 1, num_rows)
-    offered = np.arange(size) < count[:, None]
-    place = rng.integers(0, count)
-    order = np.argsort(np.where(offered, rng.random((num_rows, size)), 9.0), axis=1)
-    rank = np.where(offered, np.argsort(order, axis=1) + 1, 0)
-    shape = (num_rows, size)
-    # Some name their best few only, and some call the rest equal.
-    cut = rng.integers(1, size + 1, num_rows)[:, None]
-    rest = np.where(rng.random((num_rows, 1)) < 0.5, 0, cut + 1)
-    answer = {
-        "choice": {"chosen": place},
-        "pair": {"outcome": rng.integers(0, 3, num_rows)},
-        "graded": {"grade": rng.integers(0, 5, num_rows)},
-        "ranking": {"rank": np.where(offered & (rank > cut), rest, rank)},
-        "best_worst": {"best": order[:, 0], "worst": order[np.arange(num_rows), count - 1]},
-        "rating": {"level": rng.integers(-1, 4, shape)},
-        "approval": {"approved": rng.random(shape) < 0.5},
-        "binary": {"success": rng.integers(-1, 2, shape)},
-        "outcome": {"value": rng.normal(size=shape)},
-    }[kind]
-    return Block(
-        kind=kind,
-        features=rng.normal(size=(*shape, 3)) * offered[:, :, None],
-        offered=offered,
-        option=np.where(offered, np.arange(size), -1),
-        row=np.arange(num_rows),
-        group=rng.integers(0, PEOPLE, num_rows),
-        weight=rng.uniform(0.5, 2.0, num_rows),
-        answer=answer,
-    )
-
-
-def batch_of(*blocks):
-    return Batch(
-        blocks=blocks,
-        feature_names=("x", "y", "z"),
-        option_names=tuple("abcd"),
-        group_names=tuple(f"p{g}" for g in range(PEOPLE)),
-        group_features=np.zeros((PEOPLE, 0)),
-        num_rows=6,
-    )
 
 
 def density_of(batch, channels):
@@ -93,11 +45,8 @@ CHANNELS = {
 @given(st.integers(0, 10_000), st.floats(0.05, 3.0))
 def test_the_choices_that_an_answer_is_made_of_have_its_density(name, seed, size):
     rng, channel = np.random.default_rng(seed), CHANNELS[name]
-    # Equal weights within a person, as counts of such people are.
-    of_person = rng.uniform(0.5, 2.0, PEOPLE)
     blocks = [block_of(channel.kind, rng), block_of("choice", rng)]
     channels = (Choice(), channel) if channel.kind != "choice" else (channel,)
-    blocks = [replace(block, weight=of_person[block.group]) for block in blocks]
     batch = batch_of(*blocks)
     theta = size * rng.normal(size=3 + sum(c.num_parameters(batch) for c in channels))
     tastes, own = theta[:3], theta[3:]
@@ -105,19 +54,19 @@ def test_the_choices_that_an_answer_is_made_of_have_its_density(name, seed, size
     plain = density_of(made.choices, (Choice(),))
     inner = np.concatenate([tastes, made.columns.coefficients(own)])
     direct, gaps = density_of(batch, channels), made.columns.gap_term(own)
-    found = plain.group_log_prob(inner) + of_person * gaps.value
+    found = plain.group_log_prob(inner) + gaps.value
     np.testing.assert_allclose(found, direct.group_log_prob(theta), rtol=1e-10, atol=1e-10)
     jacobian = made.columns.jacobian(own)
     scores = plain.group_scores(inner)
     scores = np.concatenate([scores[:, :3], scores[:, 3:] @ jacobian], axis=1)
-    scores[:, 3:] += of_person[:, None] * gaps.score
+    scores[:, 3:] += gaps.score
     np.testing.assert_allclose(scores, direct.group_scores(theta), rtol=1e-9, atol=1e-9)
     chain = np.zeros((len(inner), len(theta)))
     chain[:3, :3], chain[3:, 3:] = np.eye(3), jacobian
     information = chain.T @ plain.information(inner) @ chain
     pull = plain.slope(inner).gradient[3:]
     information[3:, 3:] -= made.columns.bend(own, pull)
-    information[3:, 3:] += made.columns.gap_information(own, of_person)
+    information[3:, 3:] += made.columns.gap_information(own, np.ones(PEOPLE))
     np.testing.assert_allclose(information, direct.information(theta), rtol=1e-8, atol=1e-8)
 
 
@@ -138,18 +87,17 @@ def test_an_answer_in_the_middle_is_two_choices_and_a_gap_worked_by_hand():
     assert [place for place, _ in chosen] == [0, 1]
     np.testing.assert_array_equal([bars for _, bars in chosen], [[-1.0, 0.0], [0.0, -1.0]])
     gap = made.columns.gap_term(own).value
-    np.testing.assert_allclose(gap, [0, 0, np.log1p(-np.exp(-2.0)), 0])
+    gap = gap[2] / block.weight[0]
+    assert gap == pytest.approx(np.log1p(-np.exp(-2.0)))
     logistic = 1 / (1 + np.exp(-1.0))
-    assert 2 * np.log(logistic) + gap[2] == pytest.approx(np.log(logistic - (1 - logistic)))
+    assert 2 * np.log(logistic) + gap == pytest.approx(np.log(logistic - (1 - logistic)))
 
 
 def test_a_ranking_costs_one_choice_less_than_it_has_options():
     rng = np.random.default_rng(1)
     block = block_of("ranking", rng, num_rows=5)
     rank = np.argsort(rng.random((5, OPTIONS)), axis=1) + 1
-    block = replace(
-        block, offered=np.ones((5, OPTIONS), dtype=bool), answer={"rank": rank}
-    )
+    block = replace(block, offered=np.ones((5, OPTIONS), dtype=bool), answer={"rank": rank})
     made = as_choices(batch_of(block), (Ranking(),))
     sizes = np.concatenate([part.offered.sum(axis=1) for part in made.choices.blocks])
     assert sorted(sizes) == [2] * 5 + [3] * 5 + [4] * 5

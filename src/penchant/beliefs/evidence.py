@@ -7,7 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief
-from penchant.beliefs.personal import TastePrior, personal_modes, posterior_draws, quasi_normal
+from penchant.beliefs.personal import (
+    personal_answers,
+    personal_modes,
+    posterior_draws,
+    quasi_normal,
+)
 from penchant.beliefs.posterior import group_log_likelihood
 from penchant.data.batch import Batch
 from penchant.numerics.arrays import Array, log_sum_exp
@@ -25,11 +30,12 @@ def log_evidence(belief: Belief, batch: Batch) -> Float[Array, " G"]:
     """
     population = belief.population
     if isinstance(population, Normal) and belief.posterior == "laplace":
-        mean, root = population.split(belief.population_theta)
-        flat, places = batch.flat_choices(), np.array(population.random, dtype=np.int64)
-        prior = TastePrior(mean=mean, random=places, root=root)
-        noise = quasi_normal(NUM_DRAWS, len(places), 0)
-        return posterior_draws(flat, prior, personal_modes(flat, prior), noise).log_evidence
+        answers = personal_answers(belief, batch)
+        if answers is not None:
+            noise = quasi_normal(NUM_DRAWS, len(answers.prior.random), 0)
+            modes = personal_modes(answers.flat, answers.prior)
+            drawn = posterior_draws(answers.flat, answers.prior, modes, noise)
+            return drawn.log_evidence + answers.log_factor
     tastes = population.tastes(belief.population_theta, batch.group_features)
     total = np.zeros((batch.num_groups, tastes.values.shape[1]))
     for worths in belief.utilities(batch):

@@ -15,6 +15,9 @@ from jaxtyping import Float, Int
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import BeliefError
+from penchant.feedback.as_choices import as_choices
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_pair import Pair
 from penchant.numerics.arrays import Array, log_sum_exp
 from penchant.numerics.draws import draw_uniforms
 from penchant.populations.normal import Normal
@@ -109,10 +112,54 @@ class TastePosterior:
     covariance: Float[Array, "D D"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonalAnswers:
+    """People's answers as plain choices, and the population that they come from.
+
+    Bars and thresholds of answers that are no choice count as tastes that nobody differs in:
+    `prior` has them after the `num_tastes` tastes. log_factor: what the log-probability of each
+    person's answers has besides, whatever their taste.
+    """
+
+    flat: FlatChoices
+    prior: TastePrior
+    num_tastes: int
+    log_factor: Float[Array, " G"]
+
+
+def personal_answers(belief: Belief, history: Batch) -> PersonalAnswers | None:
+    """Answers of any kind, for a posterior per person; None where one of them cannot be taken apart
+    into choices (see `feedback.as_choices`).
+
+    Raises `BeliefError` where the population is not normal, `DataError` for an answer of a kind
+    that the belief knows nothing of.
+    """
+    prior, nothing = taste_prior(belief), np.zeros(history.num_groups)
+    known = {channel.kind for channel in belief.channels}
+    is_plain = all(channel in (Choice(), Pair()) for channel in belief.channels)
+    if is_plain or not {block.kind for block in history.blocks} <= known:
+        flat = history.flat_choices()
+        return PersonalAnswers(
+            flat=flat, prior=prior, num_tastes=len(prior.mean), log_factor=nothing
+        )
+    made = as_choices(history, belief.channels)
+    if made is None:
+        return None
+    own = belief.theta[len(belief.population_theta) :]
+    mean = np.concatenate([prior.mean, made.columns.coefficients(own)])
+    return PersonalAnswers(
+        flat=made.choices.flat_choices(),
+        prior=TastePrior(mean=mean, random=prior.random, root=prior.root),
+        num_tastes=len(prior.mean),
+        log_factor=made.columns.gap_term(own).value,
+    )
+
+
 def personal_tastes(
     belief: Belief, batch: Batch, history: Batch, *, num_draws: int = NUM_DRAWS, seed: int = 0
-) -> Tastes:
-    """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups.
+) -> Tastes | None:
+    """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups;
+    None where the history holds answers that cannot be taken apart into choices.
 
     Draws come from Laplace's approximation around each person's mode and are weighted by exact
     posterior over approximation: with more draws this becomes the exact posterior, and with few
@@ -121,14 +168,17 @@ def personal_tastes(
 
     Raises `BeliefError` where the population is not normal.
     """
-    prior = taste_prior(belief)
-    flat = history.flat_choices()
+    answers = personal_answers(belief, history)
+    if answers is None:
+        return None
+    flat, prior = answers.flat, answers.prior
     blocks = quasi_normal(num_draws, len(prior.random), seed)
     # By name, so that a person's prediction does not depend on who else is asked about.
     block = [zlib.crc32(name.encode()) % len(blocks) for name in batch.group_names]
     noise = blocks[np.array(block, dtype=np.int64)]
     draws = posterior_draws(flat, prior, personal_modes(flat, prior), noise)
-    return Tastes(values=prior.tastes(draws.z), log_weights=draws.log_weights)
+    values = prior.tastes(draws.z)
+    return Tastes(values=values[:, :, : answers.num_tastes], log_weights=draws.log_weights)
 
 
 def people_at_once(num_features: int) -> int:

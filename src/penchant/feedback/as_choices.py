@@ -132,11 +132,11 @@ class _Ordered:
             )  # fmt: skip
 
     def counts(self, block: Block, num_groups: int) -> Float[Array, "G J"]:
-        """How many answers of each person fell between each two thresholds."""
+        """The weight of each person's answers that fell between each two thresholds."""
         found = np.zeros((num_groups, self.num_thresholds - 1))
         inner = (self.level > 0) & (self.level < self.num_thresholds)
-        inner &= block.weight[self.rows] > 0
-        np.add.at(found, (block.group[self.rows[inner]], self.level[inner] - 1), 1.0)
+        rows = self.rows[inner]
+        np.add.at(found, (block.group[rows], self.level[inner] - 1), block.weight[rows])
         return found
 
 

@@ -23,8 +23,8 @@ class GapTerm:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnColumns:
     """parts: for each likelihood its thresholds, whose parameters are not coefficients yet, or
-    None where they are; sizes: of its parameters. counts[g, j]: how many answers of person g fell
-    between the thresholds lower[j] and lower[j] + 1, each of which is worth
+    None where they are; sizes: of its parameters. counts[g, j]: the weight of person g's answers
+    that fell between the thresholds lower[j] and lower[j] + 1, each of which is worth
     log(1 - exp(-(their distance))) besides (see `as_choices`).
     """
 
@@ -59,6 +59,11 @@ class OwnColumns:
     def take_groups(self, groups: Int[Array, " H"]) -> "OwnColumns":
         """Those of these people."""
         return replace(self, counts=self.counts[groups])
+
+    def shared_out(self, group_weight: Float[Array, " G"]) -> "OwnColumns":
+        """With counts for one of the `group_weight` such people that each stands for."""
+        share = np.where(group_weight > 0, group_weight, 1.0)
+        return replace(self, counts=self.counts / share[:, None])
 
     def coefficients(self, own: Float[Array, " P"]) -> Float[Array, " T"]:
         """What multiplies the columns."""

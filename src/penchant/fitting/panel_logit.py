@@ -13,6 +13,7 @@ K = D (D + 1) / 2 pairs.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,6 +22,42 @@ from penchant.data.batch import FlatChoices
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import TasteDraws
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonPass:
+    """Of one person's answers if a draw were their taste: log p and its derivatives in the tastes,
+    the second ones with the sign turned, by pairs of the lower triangle (none if not asked)."""
+
+    log_prob: Float[Array, " S"]
+    slope: Float[Array, "D S"]
+    information: Float[Array, "K S"]
+
+
+@runtime_checkable
+class PanelPeople(Protocol):
+    """The answers of people, one person at a time; `weight` says how many such people there are."""
+
+    @property
+    def weight(self) -> Float[Array, " G"]: ...
+
+    @property
+    def num_groups(self) -> int: ...
+
+    @property
+    def num_features(self) -> int:
+        """D, the tastes (and whatever all people share that is fitted beside them)."""
+        ...
+
+    def take_groups(self, groups: Int[Array, " H"]) -> "PanelPeople":
+        """These people only, in this order."""
+        ...
+
+    def person(
+        self, g: int, taste: Float[Array, "D S"], *, has_information: bool = True
+    ) -> PersonPass:
+        """What person g's answers say of these tastes."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,27 +78,21 @@ class PanelChoices:
     def num_groups(self) -> int:
         return len(self.weight)
 
+    @property
+    def num_features(self) -> int:
+        return int(self.differences.shape[1])
+
     @classmethod
     def from_flat(cls, flat: FlatChoices) -> "PanelChoices":
         """Rows of weight zero are left out; people without rows keep their place.
 
         Raises `DataError` where a person's rows have different weights.
         """
-        group = np.repeat(np.arange(len(flat.group_start) - 1), np.diff(flat.group_start))
+        num_groups = len(flat.group_start) - 1
+        group = np.repeat(np.arange(num_groups), np.diff(flat.group_start))
+        weight = people_weight(group, flat.weight, flat.row, num_groups)
         kept = flat.weight > 0
-        counts = np.bincount(group[kept], minlength=len(flat.group_start) - 1)
-        weight = np.bincount(
-            group[kept], weights=flat.weight[kept], minlength=len(counts)
-        ) / np.maximum(counts, 1)
-        uneven = kept & (np.abs(flat.weight - weight[group]) > 1e-9 * weight[group])
-        if uneven.any():
-            place = int(np.argmax(uneven))
-            raise DataError(
-                f"row {int(flat.row[place])} has weight {flat.weight[place]:g} where this person's "
-                f"rows have weight {weight[group[place]]:g} on average; a model of random "
-                "coefficients weighs people, not rows. Give all rows of a person the same weight "
-                "(or zero)."
-            )
+        counts = np.bincount(group[kept], minlength=num_groups)
         size = np.diff(flat.menu_start)
         is_rest = np.repeat(kept, size)
         is_rest[flat.chosen] = False
@@ -73,6 +104,44 @@ class PanelChoices:
             group_start=np.concatenate([[0], np.cumsum(counts)]),
             weight=weight,
         )
+
+    def person(
+        self, g: int, taste: Float[Array, "D S"], *, has_information: bool = True
+    ) -> PersonPass:
+        """What person g's choices say of these tastes."""
+        rows, columns = np.tril_indices(self.num_features if has_information else 0)
+        log_prob, slope = np.zeros(taste.shape[1]), np.zeros(taste.shape)
+        information = np.zeros((len(rows), taste.shape[1]))
+        for b in range(self.group_start[g], self.group_start[g + 1]):
+            x = self.differences[self.menu_start[b] : self.menu_start[b + 1]]
+            utility = x @ taste
+            top = np.maximum(utility.max(axis=0, initial=0.0), 0.0)
+            odds = np.exp(utility - top)
+            norm = np.exp(-top) + odds.sum(axis=0)
+            log_prob -= top + np.log(norm)
+            share = odds / norm
+            mean = x.T @ share
+            slope -= mean
+            if has_information:
+                information += (x[:, rows] * x[:, columns]).T @ share - mean[rows] * mean[columns]
+        return PersonPass(log_prob=log_prob, slope=slope, information=information)
+
+    def null_log_likelihood(self) -> float:
+        """Of choices at random."""
+        weight = np.repeat(self.weight, np.diff(self.group_start))
+        return -float(weight @ np.log(1.0 + np.diff(self.menu_start)))
+
+    def information_at_zero(self) -> Float[Array, "D D"]:
+        """About one taste for all, where nothing is worth anything."""
+        size, x = np.diff(self.menu_start), self.differences
+        menu = np.repeat(np.arange(len(size)), size)
+        weight = np.repeat(self.weight, np.diff(self.group_start)) / (1.0 + size)
+        total = np.stack(
+            [np.bincount(menu, weights=column, minlength=len(size)) for column in x.T], axis=1
+        )
+        return (x * weight[menu][:, None]).T @ x - (
+            total * (weight / (1.0 + size))[:, None]
+        ).T @ total
 
     def take_groups(self, groups: Int[Array, " H"]) -> "PanelChoices":
         """These people only, in this order."""
@@ -109,8 +178,31 @@ class PanelMoments:
     second: Float[Array, "C K S"]
 
 
+def people_weight(
+    group: Int[Array, " B"], weight: Float[Array, " B"], row: Int[Array, " B"], num_groups: int
+) -> Float[Array, " G"]:
+    """How many such people each stands for: the weight that their rows have in common.
+
+    Rows of weight zero do not count. Raises `DataError` where a person's rows differ.
+    """
+    kept = weight > 0
+    counts = np.bincount(group[kept], minlength=num_groups)
+    mean = np.bincount(group[kept], weights=weight[kept], minlength=num_groups)
+    mean = mean / np.maximum(counts, 1)
+    uneven = kept & (np.abs(weight - mean[group]) > 1e-9 * mean[group])
+    if uneven.any():
+        place = int(np.argmax(uneven))
+        raise DataError(
+            f"row {int(row[place])} has weight {weight[place]:g} where this person's "
+            f"rows have weight {mean[group][place]:g} on average; a model of random "
+            "coefficients weighs people, not rows. Give all rows of a person the same weight "
+            "(or zero)."
+        )
+    return mean
+
+
 def panel_pass(
-    choices: PanelChoices,
+    choices: PanelPeople,
     draws: TasteDraws,
     block: Int[Array, " G"],
     num_draws: int,
@@ -120,11 +212,13 @@ def panel_pass(
 
     log_weight: of each draw, where they do not come from the population itself but from a proposal.
     """
-    num_features = choices.differences.shape[1]
+    num_features = choices.num_features
     log_likelihood = np.zeros(choices.num_groups)
     scores = np.zeros((choices.num_groups, num_features + len(draws.draw)))
     for g in range(choices.num_groups):
-        person = _person(choices, draws, g, int(block[g]), num_draws, log_weight)
+        person = _person(
+            choices, draws, g, int(block[g]), num_draws, log_weight, has_information=False
+        )
         log_likelihood[g] = person.log_likelihood
         slope = person.slope.copy()
         values = draws.values[block[g], :, :num_draws]
@@ -140,19 +234,21 @@ def panel_pass(
 
 
 def panel_moments(
-    choices: PanelChoices,
+    choices: PanelPeople,
     draws: TasteDraws,
     block: Int[Array, " G"],
     num_draws: int,
     log_weight: Float[Array, "G S"] | None = None,
 ) -> PanelMoments:
     """The sums over people that the Hessian is made of, weighted by `choices.weight`."""
-    num_features = choices.differences.shape[1]
+    num_features = choices.num_features
     rows, columns = np.tril_indices(num_features)
     first = np.zeros((len(draws.values), num_features, num_draws))
     second = np.zeros((len(draws.values), len(rows), num_draws))
     for g in range(choices.num_groups):
-        person = _person(choices, draws, g, int(block[g]), num_draws, log_weight)
+        person = _person(
+            choices, draws, g, int(block[g]), num_draws, log_weight, has_information=True
+        )
         weight = choices.weight[g] * person.weight
         first[block[g]] += weight * person.slope
         outer = person.slope[rows] * person.slope[columns] - person.information
@@ -178,10 +274,12 @@ def hessian_of_moments(
     by_row = matrix
     matrix = matrix * slopes[:, None] * slopes
     if draws.price >= 0:
-        # All features vary in willingness-to-pay space, in their own order.
-        price, pull = draws.price, (by_row * tastes).sum(axis=1)
-        with_price = slopes * (pull + first)
-        with_price[price] = (tastes * (pull + first)).sum(axis=0)
+        # All tastes vary in willingness-to-pay space, in their own order.
+        price, mine = draws.price, draws.varying
+        pull = (by_row[:, mine] * tastes).sum(axis=1)
+        pull[mine] += first[mine]
+        with_price = slopes * pull
+        with_price[price] = (tastes * pull[mine]).sum(axis=0)
         matrix[price, :] = matrix[:, price] = with_price
     basis, bend_basis = _flat(draws.basis, num_draws), _flat(draws.bend_basis, num_draws)
     places = [[d] for d in range(num_features)]
@@ -232,40 +330,28 @@ class _Person:
 
 
 def _person(
-    choices: PanelChoices,
+    choices: PanelPeople,
     draws: TasteDraws,
     g: int,
     block: int,
     num_draws: int,
     log_weight: Float[Array, "G S"] | None,
+    *,
+    has_information: bool,
 ) -> _Person:
-    num_features = choices.differences.shape[1]
-    taste = np.empty((num_features, num_draws))
+    taste = np.empty((choices.num_features, num_draws))
     taste[draws.fixed] = draws.fixed_values[:, None]
     taste[draws.varying] = draws.values[block, :, :num_draws]
-    rows, columns = np.tril_indices(num_features)
-    log_prob = np.zeros(num_draws) if log_weight is None else log_weight[g, :num_draws].copy()
-    slope = np.zeros((num_features, num_draws))
-    information = np.zeros((len(rows), num_draws))
-    for b in range(choices.group_start[g], choices.group_start[g + 1]):
-        x = choices.differences[choices.menu_start[b] : choices.menu_start[b + 1]]
-        utility = x @ taste
-        top = np.maximum(utility.max(axis=0, initial=0.0), 0.0)
-        odds = np.exp(utility - top)
-        norm = np.exp(-top) + odds.sum(axis=0)
-        log_prob -= top + np.log(norm)
-        share = odds / norm
-        mean = x.T @ share
-        slope -= mean
-        information += (x[:, rows] * x[:, columns]).T @ share - mean[rows] * mean[columns]
+    found = choices.person(g, taste, has_information=has_information)
+    log_prob = found.log_prob if log_weight is None else found.log_prob + log_weight[g, :num_draws]
     top = log_prob.max()
     weight = np.exp(log_prob - top)
     total = weight.sum()
     return _Person(
         log_likelihood=float(top + np.log(total / num_draws)),
         weight=weight / total,
-        slope=slope,
-        information=information,
+        slope=found.slope,
+        information=found.information,
     )
 
 

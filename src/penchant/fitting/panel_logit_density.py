@@ -12,18 +12,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
+from penchant.fitting.panel_answers import PanelAnswers
 from penchant.fitting.panel_logit import (
     PanelChoices,
     PanelMoments,
     PanelPass,
+    PanelPeople,
     hessian_of_moments,
     panel_moments,
     panel_pass,
 )
 from penchant.fitting.panel_logit_loops import Chunk, PanelLoops, has_fused
-from penchant.fitting.proposals import Proposals, propose
+from penchant.fitting.proposals import Proposals, propose, propose_to
 from penchant.numerics.arrays import Array
-from penchant.populations.normal import Normal, TasteDraws
+from penchant.populations.normal import Normal, TasteDraws, TasteRecipe
 
 # Draws come in rows of whole registers of the fused loops (see panel_logit_fused.PADDING).
 _PADDING = 64
@@ -51,9 +53,11 @@ class PanelDensity:
     single precision, three times faster; sums over people are double in any case. proposals: where
     each person's draws are taken; from the population itself if there are none. They do not move
     with theta, so that the density stays smooth. precision, centre: of the normal prior.
+    num_beside: how many locations, the last ones, are no tastes (bars, thresholds). Choices go
+    through the compiled loops, where numba is installed; other answers person by person.
     """
 
-    choices: PanelChoices
+    choices: PanelChoices | PanelAnswers
     population: Normal
     base: Float[Array, "C R S"]
     block: Int[Array, " G"]
@@ -62,17 +66,19 @@ class PanelDensity:
     num_threads: int = 1
     proposals: Proposals | None = None
     centre: Float[Array, " M"] | float = 0.0
+    num_beside: int = 0
 
     @classmethod
     def build(
         cls,
-        choices: PanelChoices,
+        choices: PanelChoices | PanelAnswers,
         population: Normal,
         *,
         num_blocks: int,
         precision: Float[Array, " M"] | None = None,
         centre: Float[Array, " M"] | float = 0.0,
         num_threads: int = 1,
+        num_beside: int = 0,
     ) -> "PanelDensity":
         """Draws for `population.num_draws` tastes per person, in at most `num_blocks` blocks."""
         if not population.random:
@@ -82,7 +88,7 @@ class PanelDensity:
             )
         num_groups = choices.num_groups
         num_blocks = max(1, min(num_blocks, num_groups))
-        size = choices.differences.shape[1] + len(population.spread_pairs)
+        size = choices.num_features + len(population.spread_pairs)
         return cls(
             choices=choices,
             population=population,
@@ -91,11 +97,26 @@ class PanelDensity:
             precision=np.zeros(size) if precision is None else precision,
             centre=centre,
             num_threads=num_threads,
+            num_beside=num_beside,
         )
 
     @property
     def num_draws(self) -> int:
         return self.population.num_draws
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self.base)
+
+    @property
+    def weight(self) -> Float[Array, " G"]:
+        """How many such people there are."""
+        return self.choices.weight
+
+    @property
+    def is_of_choices(self) -> bool:
+        """Whether all answers are choices, or made of them."""
+        return isinstance(self.choices, PanelChoices)
 
     def coarser(self, every: int, num_draws: int) -> "PanelDensity":
         """Every so many-th person with the first few draws: a cheap likeness of the whole.
@@ -125,14 +146,21 @@ class PanelDensity:
         A population without a normal deviate behind it is left as it is.
         """
         # A few blocks do: they only place the coefficients that are no normal deviates.
-        recipe = self.population.taste_recipe(theta, self.base[:8])
+        recipe = self._recipe(theta, self.base[:8])
         if not recipe.is_kin.any():
             return self
-        varying, fixed = self._loops.order
-        fixed_utility = self._features[:, fixed] @ theta[fixed]
-        varying_x = np.ascontiguousarray(self._features[:, varying])
         price = -1 if self.population.price is None else self.population.price
         before = None if self.proposals is None else self.proposals.centre
+        if isinstance(self.choices, PanelAnswers):
+            draws = self._tastes(theta, self.base[:1, :, :1])
+            proposals = propose_to(
+                self.choices, recipe, draws.varying, draws.fixed, draws.fixed_values, price, before
+            )
+            return replace(self, proposals=proposals)
+        varying, fixed = self._loops.order
+        features = self.choices.differences
+        fixed_utility = features[:, fixed] @ theta[fixed]
+        varying_x = np.ascontiguousarray(features[:, varying])
         proposals = propose(self.choices, varying_x, fixed_utility, recipe, price, before)
         return replace(self, proposals=proposals)
 
@@ -140,7 +168,7 @@ class PanelDensity:
         """Value, gradient and people's scores."""
         num_groups = self.choices.num_groups
         log_likelihood, scores = np.zeros(num_groups), np.zeros((num_groups, len(theta)))
-        for chunk in self._chunks(theta, self._features.shape[1]):
+        for chunk in self._chunks(theta, self.choices.num_features):
             part = self._pass(chunk)
             log_likelihood[chunk.people], scores[chunk.people] = part.log_likelihood, part.scores
         weight = self.choices.weight
@@ -164,25 +192,40 @@ class PanelDensity:
         information in the taste itself, J = d taste / d theta, E over draws by their weight. All
         people of a block share J, so h h' - A is summed over them before J is met.
         """
-        if self.proposals is not None and has_fused():
+        if self.proposals is not None and self._is_fused:
             chunks = partial(self._chunks, theta)
             return self.outer_product(here) - self._loops.curvature(theta, chunks)
-        if has_fused() and self._loops.has_few_rows:
+        if self._is_fused and self._loops.has_few_rows:
             # Draws around nothing in particular: those of the population, person by person.
             own = Proposals.of_population(self.choices.num_groups, len(self.population.random))
             return replace(self, proposals=own).information(theta, here)
         hessian = np.zeros((len(theta), len(theta)))
-        num_features = self._features.shape[1]
+        num_features = self.choices.num_features
         for chunk in self._chunks(theta, num_features * num_features):
             hessian += hessian_of_moments(*self._moments(chunk), self.num_draws)
         return self.outer_product(here) - hessian
 
+    def oriented(self, theta: Float[Array, " M"]) -> Float[Array, " M"]:
+        """The same population with every diagonal entry of its root zero or positive."""
+        return self.population.oriented(theta)
+
+    def information_at_zero(self) -> Float[Array, "M M"]:
+        """About tastes if nobody had any; a spread is as well known there as its location."""
+        assert isinstance(self.choices, PanelChoices)
+        return at_zero_with_spreads(self.choices.information_at_zero(), self.population)
+
+    def null_log_likelihood(self) -> float:
+        """Of choices at random."""
+        assert isinstance(self.choices, PanelChoices)
+        return self.choices.null_log_likelihood()
+
     @property
-    def _features(self) -> Float[Array, "N D"]:
-        return self.choices.differences
+    def _is_fused(self) -> bool:
+        return self.is_of_choices and has_fused()
 
     @cached_property
     def _loops(self) -> PanelLoops:
+        assert isinstance(self.choices, PanelChoices)
         return PanelLoops(
             choices=self.choices,
             population=self.population,
@@ -209,14 +252,14 @@ class PanelDensity:
                 )
 
     def _pass(self, chunk: Chunk) -> PanelPass:
-        if has_fused():
+        if self._is_fused:
             return self._loops.run(chunk)
         draws, block, log_weight = self._twin_draws(chunk)
         return panel_pass(self._people(chunk), draws, block, self.num_draws, log_weight)
 
     def _moments(self, chunk: Chunk) -> tuple[TasteDraws, PanelMoments]:
         draws, block, log_weight = self._twin_draws(chunk)
-        if has_fused():
+        if self._is_fused:
             return draws, self._loops.moments(chunk, draws)
         people = self._people(chunk)
         return draws, panel_moments(people, draws, block, self.num_draws, log_weight)
@@ -226,13 +269,36 @@ class PanelDensity:
         base, block, log_weight = chunk.base, chunk.block, None
         if self.proposals is not None:
             own = self.proposals.take(chunk.people)
-            is_kin = self.population.taste_recipe(chunk.theta, base[:1]).is_kin
+            is_kin = self._recipe(chunk.theta, base[:1]).is_kin
             base, log_weight = own.deviates(base[block], is_kin, self.num_draws)
             block = np.arange(len(block))
-        return self.population.taste_draws(chunk.theta, base), block, log_weight
+        return self._tastes(chunk.theta, base), block, log_weight
 
-    def _people(self, chunk: Chunk) -> PanelChoices:
+    def _tastes(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteDraws:
+        return self.population.taste_draws(theta, base, num_beside=self.num_beside)
+
+    def _recipe(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteRecipe:
+        stop = self.choices.num_features
+        own = np.delete(theta, np.arange(stop - self.num_beside, stop))
+        return self.population.taste_recipe(own, base)
+
+    def _people(self, chunk: Chunk) -> PanelPeople:
         return self.choices.take_groups(np.arange(chunk.people.start, chunk.people.stop))
+
+
+def at_zero_with_spreads(
+    pooled: Float[Array, "D D"], population: Normal, num_own: int = 0
+) -> Float[Array, "M M"]:
+    """The information about one taste for all, and on the diagonal that about each spread, which
+    is its location's; own parameters of likelihoods stand last in both."""
+    pairs, cut = population.spread_pairs, len(pooled) - num_own
+    place = np.concatenate([np.arange(cut), len(pairs) + np.arange(cut, len(pooled))])
+    total = np.zeros((len(pooled) + len(pairs),) * 2)
+    total[np.ix_(place, place)] = pooled
+    for spread, (row, _) in enumerate(pairs, start=cut):
+        feature = population.random[row]
+        total[spread, spread] = pooled[feature, feature]
+    return total
 
 
 def _padded(base: Float[Array, "C R S"]) -> Float[Array, "C R S2"]:

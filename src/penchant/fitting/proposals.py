@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from penchant.fitting.panel_logit import PanelChoices
+from penchant.fitting.panel_logit import PanelChoices, PanelPeople
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import (
     CENSORED,
@@ -111,11 +111,65 @@ def propose(
         fused(*arguments)
     except ImportError:
         posterior_modes(*arguments)
-    identity = np.eye(size)
+    return _around(mode, precision, recipe)
+
+
+def _around(
+    mode: Float[Array, "G R"], precision: Float[Array, "G R R"], recipe: TasteRecipe
+) -> Proposals:
+    """Wider than the posteriors that have these modes and curvatures."""
+    identity = np.eye(mode.shape[1])
     trust = _LEAST_TRUST + _TRUST_PER_COEFFICIENT * (int(recipe.is_kin.sum()) - 1)
     trust = min(trust, _MOST_TRUST)
     covariance = np.linalg.inv(identity + trust * (precision - identity))
     return Proposals(centre=mode, root=np.linalg.cholesky(covariance))
+
+
+def propose_to(
+    people: PanelPeople,
+    recipe: TasteRecipe,
+    varying: Int[Array, " V"],
+    fixed: Int[Array, " F"],
+    fixed_values: Float[Array, " F"],
+    price: int,
+    before: Float[Array, "G R"] | None = None,
+) -> Proposals:
+    """`propose` to people who give answers of any kind. Where an answer's density is not concave,
+    its curvature is taken to be so."""
+    shared, size = recipe.values.mean(axis=(0, 2)), len(recipe.is_kin)
+    mode = np.zeros((people.num_groups, size)) if before is None else before.copy()
+    precision = np.tile(np.eye(size), (people.num_groups, 1, 1))
+    rows, columns = np.tril_indices(people.num_features)
+    taste = np.empty((people.num_features, 1))
+    taste[fixed, 0] = fixed_values
+    information = np.empty((people.num_features,) * 2)
+    arguments = (recipe.code, recipe.row, recipe.sign, recipe.location, recipe.root, shared,
+                 price, recipe.is_kin)  # fmt: skip
+
+    def density(g: int, z: Float[Array, " R"]) -> float:
+        taste[varying, 0] = _taste_and_slopes(z, *arguments)[0]
+        found = people.person(g, taste, has_information=False)
+        return float(found.log_prob[0]) - 0.5 * float(z @ z)
+
+    for g in range(people.num_groups):
+        for _ in range(_MODE_STEPS):
+            taste[varying, 0], jacobian = _taste_and_slopes(mode[g], *arguments)
+            found = people.person(g, taste)
+            information[rows, columns] = information[columns, rows] = found.information[:, 0]
+            bent = jacobian.T @ information[np.ix_(varying, varying)] @ jacobian
+            values, vectors = np.linalg.eigh(bent)
+            precision[g] = np.eye(size) + (vectors * np.maximum(values, 0.0)) @ vectors.T
+            step = np.linalg.solve(precision[g], jacobian.T @ found.slope[varying, 0] - mode[g])
+            if np.abs(step).max() < 0.05:
+                break
+            here = float(found.log_prob[0]) - 0.5 * float(mode[g] @ mode[g])
+            length = 1.0
+            while not density(g, mode[g] + length * step) >= here and length >= 1e-6:
+                length *= 0.25
+            if length < 1e-6:
+                break
+            mode[g] += length * step
+    return _around(mode, precision, recipe)
 
 
 def posterior_modes(

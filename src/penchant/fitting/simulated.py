@@ -1,6 +1,6 @@
 """Maximum simulated likelihood for random coefficients: cheap steps far away, exact ones near.
 
-Legend: G groups (people), D features, P spreads, M = D + P parameters.
+Legend: G groups (people), D features, P spreads, M parameters: D + P and the likelihoods' own.
 """
 
 import time
@@ -12,22 +12,21 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief, Encoder
-from penchant.beliefs.report import FitReport
-from penchant.data.batch import Batch, FlatChoices
+from penchant.data.batch import Batch
 from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel import default_channels
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_contract import Channel
+from penchant.feedback.channel_pair import Pair
+from penchant.fitting.answer_density import AnswerDensity, SimulatedDensity
 from penchant.fitting.checkpoint import Checkpoint
-from penchant.fitting.inference import (
-    Covariances,
-    covariances,
-    effective_parameters,
-    invert_information,
-    widened,
-)
+from penchant.fitting.inference import Covariances, invert_information, widened
 from penchant.fitting.panel_logit import PanelChoices
-from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
-from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
+from penchant.fitting.panel_logit_density import PanelDensity
+from penchant.fitting.separation import WEAK_SCALE, describe, runaway_directions
 from penchant.fitting.shrinkage import Learned, Mode, Shrinkage, learn_spreads
-from penchant.fitting.simulated_climb import Climb, OnStep
+from penchant.fitting.simulated_belief import belief_of
+from penchant.fitting.simulated_climb import Climb, OnStep, SimulatedOptimum
 from penchant.fitting.simulated_start import starting_point
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
@@ -37,9 +36,6 @@ from penchant.utilities.linear import Linear
 # The first climb uses about so many people and draws: a twentieth of the work of a large fit, and
 # it ends within two standard errors of the top.
 _FEW_PEOPLE, _FEW_DRAWS = 1000, 128
-# With fewer draws a fit says so. Of 60 people with spreads of 2 and of 150 with spreads of 0.8, the
-# log-likelihood was 30 to 95 nats short with one draw, 0.7 to 1.4 with ten, 0.4 to 0.9 with twenty.
-TOO_FEW_DRAWS = 20
 # A rough climb ends when a step promises less than this per parameter: its people are a sample,
 # or its proposals are out of date, and the top that it would find is not the one sought.
 _ROUGH = 1e-2
@@ -70,23 +66,12 @@ class SimulatedConfig:
             )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SimulatedOptimum:
-    """Where the climb ended. `decrement`: expected gain of one more step, in nats."""
-
-    theta: Float[Array, " M"]
-    here: SimulatedValue
-    information: Float[Array, "M M"]
-    converged: bool
-    iterations: int
-    decrement: float
-
-
 @one_blas_thread
 def fit_simulated(
     batch: Batch,
     population: Normal,
     *,
+    channels: tuple[Channel, ...] | None = None,
     prior_scale: float | Float[Array, " M"] | None = None,
     shrinkage: Shrinkage | None = None,
     anchors: Mapping[int, tuple[float, float]] | None = None,
@@ -96,8 +81,10 @@ def fit_simulated(
     on_step: OnStep | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Belief:
-    """Fit random coefficients to choices.
+    """Fit random coefficients to answers of any kind, alone or mixed.
 
+    channels: how each kind of answer comes about, by default `default_channels`; their own
+    parameters (thresholds, tie strength) are common to all people and stand last.
     prior_scale: standard deviation of every location and spread around zero before any data, in
     utility per standard deviation of its feature within menus; or one number for each parameter,
     in its own unit. None fits without a prior unless the data push a parameter to infinity, then a
@@ -108,18 +95,22 @@ def fit_simulated(
     recorded takes up an interrupted fit. checkpoint keeps the stages of the climb that are
     finished; taken up, the fit ends as it would have. The same seed gives the same bits.
 
-    Raises `DataError` for a batch without choices, or people whose rows have different weights.
+    Raises `DataError` for a batch without observations or with a kind that no channel serves, or
+    people whose rows have different weights; `ConfigError` for channels with parameters of single
+    people.
     """
     began = time.perf_counter()
     config = config or SimulatedConfig()
     if batch.num_observations == 0:
         raise DataError(
-            "the batch holds no observations; expected at least one choice. Check the filters, or "
+            "the batch holds no observations; expected at least one. Check the filters, or "
             "the quarantine, that came before."
         )
     _check_places(population, batch.num_features)
-    flat = batch.flat_choices()
+    channels = channels or default_channels(batch)
+    own = tuple(name for channel in channels for name in channel.parameter_names(batch))
     scales = _parameter_scales(population, Linear().scales(batch))
+    scales = np.concatenate([scales, np.ones(len(own))])
     precision, prior = np.zeros(len(scales)), None
     if isinstance(prior_scale, int | float):
         precision = (scales / prior_scale) ** 2
@@ -135,14 +126,7 @@ def fit_simulated(
         centre[place], precision[place] = mean, sd**-2.0
         said = f"normal around {mean:g}, standard deviation {sd:g}, on {batch.feature_names[place]}"
         prior = said if prior is None else f"{prior}; {said}"
-    density = PanelDensity.build(
-        PanelChoices.from_flat(flat),
-        population,
-        num_blocks=config.num_blocks,
-        precision=precision,
-        centre=centre,
-        num_threads=config.num_threads,
-    )
+    density = _density(batch, channels, population, precision, centre, config)
     if shrinkage is not None:
         learned = _learn(density, shrinkage, scales, config, start, on_step, checkpoint)
         density, start = replace(density, precision=learned.precision), learned.fit
@@ -150,15 +134,19 @@ def fit_simulated(
     optimum = maximise_simulated(
         density, config, start=start, on_step=on_step, checkpoint=checkpoint
     )
-    names = population.parameter_names(batch.feature_names, batch.group_feature_names)
+    names = population.parameter_names(batch.feature_names, batch.group_feature_names) + own
     notes: tuple[str, ...] = ()
-    runaway = _runaway(density, optimum, scales)
+    # A simulated climb stops before such an estimate is truly large: errors of ten standard
+    # deviations' worth of utility are enough, where `runaway_directions` wants a hundred.
+    runaway = runaway_directions(0.01 * optimum.information, density.information_at_zero, scales)
     if runaway.parameters.any():
         safe = np.where(scales > 0, scales, 1.0)
         extra = runaway.parameters * (safe / WEAK_SCALE) ** 2
         density = replace(density, precision=precision + extra)
         bounded = np.where(
-            runaway.parameters, _brought_back(optimum.theta, safe, population), optimum.theta
+            runaway.parameters,
+            _brought_back(optimum.theta, safe, population, len(own)),
+            optimum.theta,
         )
         steps = optimum.iterations
         optimum = maximise_simulated(
@@ -168,7 +156,7 @@ def fit_simulated(
         weak = f"weak, standard deviation {WEAK_SCALE:g}, where the data do not bound a parameter"
         prior = weak if prior is None else f"{prior}; {weak}"
         notes = describe(runaway, names)
-    belief = _belief(batch, flat, density, optimum, names, encoder, prior, notes, began)
+    belief = belief_of(batch, channels, density, optimum, names, encoder, prior, notes, began)
     robust = widened(
         Covariances(
             classical=belief.covariance,
@@ -181,7 +169,7 @@ def fit_simulated(
 
 
 def _brought_back(
-    theta: Float[Array, " M"], unit: Float[Array, " M"], population: Normal
+    theta: Float[Array, " M"], unit: Float[Array, " M"], population: Normal, num_own: int
 ) -> Float[Array, " M"]:
     """Where parameters that ran away start anew: on the side to which they ran, near enough for a
     weak prior to hold them.
@@ -192,13 +180,44 @@ def _brought_back(
     """
     bound = _REACH * WEAK_SCALE / unit
     back = np.clip(theta, -bound, bound)
-    spreads = np.arange(len(theta)) >= len(theta) - len(population.spread_pairs)
+    cut = len(theta) - num_own
+    spreads = np.zeros(len(theta), dtype=bool)
+    spreads[cut - len(population.spread_pairs) : cut] = True
     least = 0.1 / unit
     return np.where(spreads & (np.abs(back) < least), least, back)
 
 
+def _density(
+    batch: Batch,
+    channels: tuple[Channel, ...],
+    population: Normal,
+    precision: Float[Array, " M"],
+    centre: Float[Array, " M"],
+    config: SimulatedConfig,
+) -> SimulatedDensity:
+    """Of choices alone as they are, of other answers as what they are made of."""
+    if all(channel in (Choice(), Pair()) for channel in channels):
+        return PanelDensity.build(
+            PanelChoices.from_flat(batch.flat_choices()),
+            population,
+            num_blocks=config.num_blocks,
+            precision=precision,
+            centre=centre,
+            num_threads=config.num_threads,
+        )
+    return AnswerDensity.build(
+        batch,
+        channels,
+        population,
+        num_blocks=config.num_blocks,
+        precision=precision,
+        centre=centre,
+        num_threads=config.num_threads,
+    )
+
+
 def _learn(
-    density: PanelDensity,
+    density: SimulatedDensity,
     shrinkage: Shrinkage,
     scales: Float[Array, " M"],
     config: SimulatedConfig,
@@ -227,14 +246,14 @@ def _learn(
         kept = checkpoint.once(f"how much is shrunk, round {next(rounds)}", run)
         return Mode(theta=kept["theta"], covariance=kept["inverse"], fit=kept["theta"])
 
-    # Spreads belong to no family.
+    # Spreads and own parameters belong to no family.
     others = (-1,) * (len(scales) - len(shrinkage.families))
     whole = replace(shrinkage, families=shrinkage.families + others)
     return learn_spreads(climb, whole, scales, density.precision, start=start)
 
 
 def maximise_simulated(
-    density: PanelDensity,
+    density: SimulatedDensity,
     config: SimulatedConfig | None = None,
     *,
     start: Float[Array, " M"] | None = None,
@@ -252,7 +271,7 @@ def maximise_simulated(
     that begin with `label`.
     """
     config, checkpoint = config or SimulatedConfig(), checkpoint or Checkpoint()
-    taken, every = 0, max(1, density.choices.num_groups // _FEW_PEOPLE)
+    taken, every = 0, max(1, len(density.weight) // _FEW_PEOPLE)
     if start is None:
         few = density.coarser(every, _FEW_DRAWS)
         theta = starting_point(few)
@@ -260,7 +279,7 @@ def maximise_simulated(
 
             def rough(theta: Float[Array, " M"] = theta, taken: int = taken) -> dict[str, Array]:
                 # Turned before draws are placed around people: afterwards they would lie elsewhere.
-                theta = few.population.oriented(theta)
+                theta = few.oriented(theta)
                 climb = Climb(_adapted(few, theta, config), config.max_steps, on_step,
                                taken=taken, is_rough=True)  # fmt: skip
                 return climb.stage(theta, _ROUGH * len(theta))
@@ -271,17 +290,17 @@ def maximise_simulated(
         theta = np.array(start, dtype=np.float64)
     stages = (_ROUGH * len(theta), 1e-4) if config.is_adapted else (1e-4,)
     for number, tolerance in enumerate(stages, start=1):
-        density = _adapted(density, density.population.oriented(theta), config)
+        density = _adapted(density, density.oriented(theta), config)
 
         def single(
-            here: PanelDensity = density,
+            here: SimulatedDensity = density,
             theta: Float[Array, " M"] = theta,
             taken: int = taken,
             tolerance: float = tolerance,
         ) -> dict[str, Array]:
             is_rough = tolerance != 1e-4
             climb = Climb(here, config.max_steps, on_step, taken=taken, is_rough=is_rough)
-            return climb.stage(here.population.oriented(theta), tolerance)
+            return climb.stage(here.oriented(theta), tolerance)
 
         kept = checkpoint.once(f"{label}climb {number}", single)
         theta, taken = kept["theta"], int(kept["taken"])
@@ -295,7 +314,7 @@ def maximise_simulated(
     if information is None:
         # Out of steps, or stuck, before the exact one was asked for: the errors need it anyway.
         information = double.density.information(theta, here)
-    turned = density.population.oriented(theta)
+    turned = density.oriented(theta)
     if not np.array_equal(turned, theta):
         # A spread that wanders across zero is zero within its error; only its sign is dropped.
         sign = np.where(turned == theta, 1.0, -1.0)
@@ -312,8 +331,8 @@ def maximise_simulated(
 
 
 def _adapted(
-    density: PanelDensity, theta: Float[Array, " M"], config: SimulatedConfig
-) -> PanelDensity:
+    density: SimulatedDensity, theta: Float[Array, " M"], config: SimulatedConfig
+) -> SimulatedDensity:
     return density.adapted(theta) if config.is_adapted else density
 
 
@@ -339,93 +358,3 @@ def _parameter_scales(population: Normal, scales: Float[Array, " D"]) -> Float[A
             scales[place] = 1.0
     spreads = [scales[population.random[row]] for row, _ in population.spread_pairs]
     return np.concatenate([scales, np.array(spreads)])
-
-
-def _runaway(
-    density: PanelDensity, optimum: SimulatedOptimum, scales: Float[Array, " M"]
-) -> Runaway:
-    """Directions without information at the top; told from collinear ones by that at zero."""
-    choices = density.choices
-    size = np.diff(choices.menu_start)
-    menu = np.repeat(np.arange(len(size)), size)
-    weight = np.repeat(choices.weight, np.diff(choices.group_start)) / (1.0 + size)
-    x = choices.differences
-    total = np.stack(
-        [np.bincount(menu, weights=column, minlength=len(size)) for column in x.T], axis=1
-    )
-    at_zero = np.zeros((len(scales), len(scales)))
-    num_features = x.shape[1]
-    pooled = (x * weight[menu][:, None]).T @ x - (
-        total * (weight / (1.0 + size))[:, None]
-    ).T @ total
-    at_zero[:num_features, :num_features] = pooled
-    for place, (row, _) in enumerate(density.population.spread_pairs, start=num_features):
-        feature = density.population.random[row]
-        at_zero[place, place] = pooled[feature, feature]
-    # A simulated climb stops before such an estimate is truly large: errors of ten standard
-    # deviations' worth of utility are enough, where `runaway_directions` wants a hundred.
-    return runaway_directions(0.01 * optimum.information, lambda: at_zero, scales)
-
-
-def _belief(
-    batch: Batch,
-    flat: FlatChoices,
-    density: PanelDensity,
-    optimum: SimulatedOptimum,
-    names: tuple[str, ...],
-    encoder: Encoder | None,
-    prior: str | None,
-    notes: tuple[str, ...],
-    began: float,
-) -> Belief:
-    population, weight = density.population, density.choices.weight
-    covariance = covariances(
-        optimum.information, weight[:, None] * optimum.here.scores, density.precision
-    )
-    theta = optimum.theta.copy()
-    theta[list(population.centred)] = 0.0
-    people = int(np.count_nonzero(np.diff(density.choices.group_start)))
-    num_blocks = len(density.base)
-    warnings = batch.notes + notes
-    if not optimum.converged:
-        warnings += (
-            f"The fit did not converge: after {optimum.iterations} steps one more would still gain "
-            f"{optimum.decrement:.2g} nats. Rescale features of very different size, give fewer "
-            "random coefficients, or raise max_steps.",
-        )
-    if population.num_draws < TOO_FEW_DRAWS:
-        warnings += (
-            f"num_draws is {population.num_draws}, which is too few to average a person's tastes "
-            "over: estimates are off by more than their errors say. Take at the very least "
-            f"{TOO_FEW_DRAWS}, better some hundreds.",
-        )
-    if people < 30:
-        warnings += (f"Robust errors rest on {people} people; below some 30 they are too narrow.",)
-    return Belief(
-        theta=theta,
-        parameter_names=names,
-        utility=Linear(),
-        population=population,
-        encoder=encoder,
-        posterior="laplace" if population.is_plain else "reweight",
-        covariance=covariance.classical,
-        robust_covariance=covariance.robust,
-        fingerprint=batch.fingerprint,
-        report=FitReport(
-            log_likelihood=optimum.here.log_likelihood,
-            null_log_likelihood=-float(flat.weight @ np.log(np.diff(flat.menu_start))),
-            rows=batch.num_observations,
-            people=people,
-            parameters=len(theta) - len(population.centred),
-            effective_parameters=effective_parameters(covariance.classical, density.precision),
-            converged=optimum.converged,
-            iterations=optimum.iterations,
-            seconds=time.perf_counter() - began,
-            method=(
-                f"maximum simulated likelihood, {population.num_draws} {population.draw_kind} "
-                f"draws, {num_blocks} block{'s' if num_blocks > 1 else ''}"
-            ),
-            prior=prior,
-            warnings=warnings,
-        ),
-    )

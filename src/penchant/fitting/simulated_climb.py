@@ -4,12 +4,14 @@ Legend: M parameters.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from penchant.fitting.answer_density import SimulatedDensity
 from penchant.fitting.newton import check_start, newton_step
-from penchant.fitting.panel_logit_density import PanelDensity, SimulatedValue
+from penchant.fitting.panel_logit_density import SimulatedValue
 from penchant.numerics.arrays import Array
 
 OnStep = Callable[[int, Float[Array, " M"], float], None]
@@ -20,6 +22,18 @@ _SLOW = 4
 _NEAR = 2e-3
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulatedOptimum:
+    """Where the climb ended. `decrement`: expected gain of one more step, in nats."""
+
+    theta: Float[Array, " M"]
+    here: SimulatedValue
+    information: Float[Array, "M M"]
+    converged: bool
+    iterations: int
+    decrement: float
+
+
 class Climb:
     """One stage of the climb, in a trust region.
 
@@ -28,7 +42,7 @@ class Climb:
     """
 
     def __init__(
-        self, density: PanelDensity, max_steps: int, on_step: OnStep | None, *,
+        self, density: SimulatedDensity, max_steps: int, on_step: OnStep | None, *,
         taken: int = 0, is_rough: bool = False,
     ) -> None:  # fmt: skip
         self.density, self.max_steps, self.on_step = density, max_steps, on_step

@@ -6,18 +6,54 @@ Legend: D features, P spreads, M = D + P parameters.
 import numpy as np
 from jaxtyping import Float
 
-from penchant.fitting.newton import newton_step
+from penchant.data.batch import Batch
+from penchant.fitting.answer_density import AnswerDensity, SimulatedDensity
+from penchant.fitting.newton import NewtonConfig, maximise, newton_step, with_prior
 from penchant.fitting.panel_logit import PanelChoices
-from penchant.fitting.panel_logit_density import PanelDensity
 from penchant.numerics.arrays import Array
+from penchant.populations.normal import Normal
+from penchant.utilities.linear import Linear
 
 
-def starting_point(density: PanelDensity) -> Float[Array, " M"]:
+def starting_point(density: SimulatedDensity) -> Float[Array, " M"]:
     """One taste for all, by Newton, and spreads of half a unit of utility."""
-    choices, population = density.choices, density.population
+    if isinstance(density, AnswerDensity):
+        return _from_answers(density)
+    choices = density.choices
+    assert isinstance(choices, PanelChoices)
     size = np.sqrt(np.mean(choices.differences**2, axis=0)) if len(choices.differences) else 0.0
     unit = 1.0 / np.where(size > 0, size, 1.0)
-    locations = _pooled(choices, unit)
+    return _spread_out(_pooled(choices, unit), unit, density.population)
+
+
+def _from_answers(density: AnswerDensity) -> Float[Array, " M"]:
+    """The same from answers of any kind; own parameters begin where nobody has any taste."""
+    alike, own = density.one_taste, density.own_initial
+    unit = 1.0 / _sizes(alike.batch)
+    start = np.concatenate([np.zeros(len(unit)), own])
+    # Of own parameters, a prior that only holds what the answers leave open.
+    precision = np.concatenate([0.1 / unit**2, np.full(len(own), 1e-3)])
+    few = NewtonConfig(max_steps=8)
+    theta = maximise(with_prior(alike.evaluate, precision, start), start, few).theta
+    tastes = _spread_out(theta[: len(unit)].copy(), unit, density.population)
+    return np.concatenate([tastes, theta[len(unit) :]])
+
+
+def _sizes(batch: Batch) -> Float[Array, " D"]:
+    """Of each feature: its standard deviation within menus, or, where it has none (options that
+    are shown one by one), its root mean square."""
+    within, total, count = Linear().scales(batch), np.zeros(batch.num_features), 0
+    for block in batch.blocks:
+        total += (block.features[block.offered] ** 2).sum(axis=0)
+        count += int(block.offered.sum())
+    size = np.where(within > 0, within, np.sqrt(total / max(count, 1)))
+    return np.where(size > 0, size, 1.0)
+
+
+def _spread_out(
+    locations: Float[Array, " D"], unit: Float[Array, " D"], population: Normal
+) -> Float[Array, " M"]:
+    """A taste that all share as the middle of a population."""
     locations[list(population.centred)] = 0.0
     if population.price is not None:
         scale = max(-float(locations[population.price]), 0.1 * float(unit[population.price]))

@@ -4,7 +4,7 @@ Legend: D features, R random ones, P parameters of spread, M = D + P, C blocks o
 S draws of a block, V features whose taste varies, F those whose taste does not, G groups.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -205,8 +205,14 @@ class Normal:
             self.plain_distributions, num_blocks, self.num_draws, self.seed, self.draw_kind
         )
 
-    def taste_draws(self, theta: Float[Array, " M"], base: Float[Array, "C R S"]) -> TasteDraws:
-        """Tastes of every draw with their derivatives."""
+    def taste_draws(
+        self, theta: Float[Array, " M"], base: Float[Array, "C R S"], *, num_beside: int = 0
+    ) -> TasteDraws:
+        """Tastes of every draw with their derivatives.
+
+        num_beside: how many of the locations, the last ones, are no tastes but what all people
+        share beside them (bars, thresholds); a price does not multiply those.
+        """
         locations, root = self.split(theta)
         values, slopes, bends, basis, bend_basis = shape_tastes(
             self.plain_distributions, locations[list(self.random)], root, base
@@ -229,7 +235,9 @@ class Normal:
                 draw=pairs[:, 1].copy(),
                 price=-1,
             )
-        return self._priced(locations, values, slopes, bends, basis, bend_basis, pairs)
+        cut = len(locations) - num_beside
+        priced = self._priced(locations[:cut], values, slopes, bends, basis, bend_basis, pairs)
+        return replace(priced, fixed=np.arange(cut, len(locations)), fixed_values=locations[cut:])
 
     def _priced(
         self,
