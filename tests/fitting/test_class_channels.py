@@ -11,9 +11,10 @@ from fitting.answers_of_kinds import answered_by
 from fitting.small_batches import mixed_feedback
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
-from penchant.feedback.channel_option import Rating
+from penchant.feedback.channel_option import Outcome, Rating
 from penchant.feedback.channel_order import BestWorst, Ranking
 from penchant.feedback.channel_pair import Pair
+from penchant.fitting.class_answers import AnswerPanel
 from penchant.fitting.class_channels import ChannelPanel
 from penchant.fitting.class_choices import ChoicePanel, counted_people
 from penchant.fitting.class_density import ClassDensity
@@ -64,6 +65,42 @@ def test_the_general_pass_over_choices_equals_the_fused_one(seed, num_classes, s
         for name in ("log_density", "responsibility", "scores", "information"):
             fused, plain = (getattr(one, name) for one in passes)
             np.testing.assert_allclose(fused, plain, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@settings(max_examples=25, deadline=None)  # the first call compiles
+@given(st.integers(0, 10_000), st.integers(1, 4), st.floats(0.1, 5.0))
+def test_the_general_pass_over_answers_equals_the_one_over_the_choices_they_are_made_of(
+    seed, num_classes, size
+):
+    rng = np.random.default_rng(seed)
+    batch = mixed_feedback(rng)
+    (apart, counts), (general, group_weight) = (
+        panel.of(batch, COMMON) for panel in (AnswerPanel, ChannelPanel)
+    )
+    np.testing.assert_array_equal(counts, group_weight)
+    assert (apart.num_features, apart.num_own) == (general.num_features, general.num_own)
+    log_prior = np.log(rng.dirichlet(np.ones(num_classes), size=12))
+    values, own = size * rng.normal(size=(num_classes, 2)), rng.normal(size=4)
+    for people in (np.arange(12), np.array([2, 3, 9])):
+        passes = [
+            panel.take_groups(people).run(counts[people], log_prior[people], values, own)
+            for panel in (apart, general)
+        ]
+        for name in ("log_density", "responsibility", "scores", "information"):
+            fused, plain = (getattr(one, name) for one in passes)
+            np.testing.assert_allclose(fused, plain, rtol=1e-8, atol=1e-8, err_msg=name)
+        answered = [panel.take_groups(people).answered for panel in (apart, general)]
+        np.testing.assert_array_equal(*answered)
+
+
+def test_classes_take_answers_apart_where_they_can():
+    rng = np.random.default_rng(0)
+    config = replace(TWO, num_people=10)
+    ranked, valued = (answered_by(kind, config, rng).batch for kind in ("ranking", "outcome"))
+    of_ranked = ClassDensity.from_batch(ranked, 2, (Ranking(),))
+    assert isinstance(of_ranked.panel, AnswerPanel)
+    of_valued = ClassDensity.from_batch(valued, 2, (Outcome(),))
+    assert isinstance(of_valued.panel, ChannelPanel)
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 3])

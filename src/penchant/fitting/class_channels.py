@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch import Batch
-from penchant.errors import ConfigError
 from penchant.feedback.channel_contract import Channel
-from penchant.fitting.class_panel import ClassPass
+from penchant.fitting.class_panel import ClassPass, people_counted
 from penchant.fitting.pooled_density import PooledDensity
 from penchant.fitting.pooled_task import rows_of_groups
 from penchant.numerics.arrays import Array, log_sum_exp
@@ -37,21 +36,8 @@ class ChannelPanel:
     def of(
         cls, batch: Batch, channels: tuple[Channel, ...]
     ) -> tuple["ChannelPanel", Float[Array, " G"]]:
-        """The panel and how many such people each stands for: the mean weight of their rows.
-
-        Raises `ConfigError` for channels with parameters of single people.
-        """
-        for channel in channels:
-            if np.any(channel.prior_precision(batch)):
-                raise ConfigError(
-                    f"{channel} has parameters of single people, which latent classes cannot tell "
-                    "from the classes; expected parameters common to all. Leave `by_person` out, "
-                    "or fit one taste for all with it (OrdinalRatings, fit_pooled)."
-                )
-        total, rows = np.zeros(batch.num_groups), rows_of_groups(batch)
-        for block in batch.blocks:
-            total += np.bincount(block.group, weights=block.weight, minlength=batch.num_groups)
-        group_weight = total / np.maximum(rows, 1)
+        """The panel and how many such people each stands for: the mean weight of their rows."""
+        group_weight = people_counted(batch)
         sizes = tuple(channel.num_parameters(batch) for channel in channels)
         density = PooledDensity(
             batch=batch,

@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch
+from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_pair import Pair
+from penchant.fitting.class_answers import AnswerPanel
 from penchant.fitting.class_channels import ChannelPanel
 from penchant.fitting.class_choices import ChoicePanel, counted_people
 from penchant.fitting.class_panel import ClassPanel, ClassPass
@@ -68,12 +70,19 @@ class ClassDensity:
             serving_channel(channels, block.kind)
         for channel in channels:
             channel.validate(batch)
+            if np.any(channel.prior_precision(batch)):
+                raise ConfigError(
+                    f"{channel} has parameters of single people, which latent classes cannot tell "
+                    "from the classes; expected parameters common to all. Leave `by_person` out, "
+                    "or fit one taste for all with it (OrdinalRatings, fit_pooled)."
+                )
         panel: ClassPanel
         if all(channel in _PLAIN for channel in channels):
             flat, group_weight = counted_people(batch.flat_choices())
             panel = ChoicePanel(flat=flat)
         else:
-            panel, group_weight = ChannelPanel.of(batch, channels)
+            found = AnswerPanel.of(batch, channels) or ChannelPanel.of(batch, channels)
+            panel, group_weight = found
         classes = Classes(num_classes)
         size = classes.num_parameters(batch.num_features, batch.group_features.shape[1])
         return cls(

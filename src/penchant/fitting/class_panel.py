@@ -1,6 +1,7 @@
 """What latent classes ask of the answers of people: one pass, given the classes' part-worths.
 
-`class_choices.py` answers for plain choices, fused; `class_channels.py` for every kind of answer.
+`class_choices.py` answers for plain choices, fused; `class_answers.py` for what is made of them;
+`class_channels.py` for every kind of answer.
 
 Legend: G groups (people), S classes, D features, P own parameters of likelihoods, W = D + P.
 """
@@ -8,8 +9,11 @@ Legend: G groups (people), S classes, D features, P own parameters of likelihood
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from penchant.data.batch import Batch
+from penchant.fitting.pooled_task import rows_of_groups
 from penchant.numerics.arrays import Array
 
 
@@ -57,3 +61,11 @@ class ClassPanel(Protocol):
     ) -> ClassPass:
         """One pass with these log-weights of the classes; `group_weight` counts such people."""
         ...
+
+
+def people_counted(batch: Batch) -> Float[Array, " G"]:
+    """How many such people each stands for: the mean weight of their rows."""
+    total = np.zeros(batch.num_groups)
+    for block in batch.blocks:
+        total += np.bincount(block.group, weights=block.weight, minlength=batch.num_groups)
+    return total / np.maximum(rows_of_groups(batch), 1)
