@@ -13,12 +13,12 @@ def answered_by(kind, config, rng):
     """What `simulate_choices` makes of a config, its answers of this kind instead."""
     simulated = simulate_choices(config, rng)
     blocks = tuple(
-        _answered(block, kind, simulated.tastes, rng) for block in simulated.batch.blocks
+        answered_block(block, kind, simulated.tastes, rng) for block in simulated.batch.blocks
     )
     return replace(simulated, batch=replace(simulated.batch, blocks=blocks))
 
 
-def _answered(block, kind, tastes, rng):
+def answered_block(block, kind, tastes, rng):
     worths = np.einsum("bkd,bd->bk", block.features, tastes[block.group])
     order = np.argsort(-(worths + rng.gumbel(size=worths.shape)), axis=1)
     if kind == "ranking":

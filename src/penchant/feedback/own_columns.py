@@ -6,7 +6,7 @@ Legend: T columns, P own parameters, G groups (people), J pairs of thresholds ne
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.feedback.thresholds import Thresholds
 from penchant.numerics.arrays import Array, log1m_exp
@@ -99,29 +99,39 @@ class OwnColumns:
 
     def gap_term(self, own: Float[Array, " P"]) -> GapTerm:
         """sum_j counts_gj log(1 - exp(-gap_j)), the gaps those between thresholds."""
-        gap, jacobian = self._gaps(own)
+        counts, gap, jacobian = self._gaps(own)
         return GapTerm(
-            value=self.counts @ log1m_exp(gap),
-            score=(self.counts / np.expm1(gap)) @ jacobian,
+            value=counts @ log1m_exp(gap),
+            score=(counts / np.expm1(gap)) @ jacobian,
         )
 
     def gap_information(
         self, own: Float[Array, " P"], weight: Float[Array, " G"]
     ) -> Float[Array, "P P"]:
         """Minus the second derivatives of sum_g weight_g gap_term(g)."""
-        gap, jacobian = self._gaps(own)
-        count = weight @ self.counts
+        counts, gap, jacobian = self._gaps(own)
+        count, lower = weight @ counts, self.lower[self._given]
         bent = jacobian * (count / (4.0 * np.sinh(0.5 * gap) ** 2))[:, None]
         pull = np.zeros(self.num_columns)
-        np.add.at(pull, self.lower + 1, count / np.expm1(gap))
-        np.add.at(pull, self.lower, -count / np.expm1(gap))
+        np.add.at(pull, lower + 1, count / np.expm1(gap))
+        np.add.at(pull, lower, -count / np.expm1(gap))
         return jacobian.T @ bent - self.bend(own, pull)
 
-    def _gaps(self, own: Float[Array, " P"]) -> tuple[Float[Array, " J"], Float[Array, "J P"]]:
+    @property
+    def _given(self) -> Bool[Array, " J"]:
+        """Levels that somebody gave: of another its two thresholds may meet."""
+        return self.counts.any(axis=0)
+
+    def _gaps(
+        self, own: Float[Array, " P"]
+    ) -> tuple[Float[Array, "G J2"], Float[Array, " J2"], Float[Array, "J2 P"]]:
         coefficients, jacobian = self.coefficients(own), self.jacobian(own)
+        given = self._given
+        lower = self.lower[given]
         return (
-            coefficients[self.lower + 1] - coefficients[self.lower],
-            jacobian[self.lower + 1] - jacobian[self.lower],
+            self.counts[:, given],
+            coefficients[lower + 1] - coefficients[lower],
+            jacobian[lower + 1] - jacobian[lower],
         )
 
     def _split(self, own: Float[Array, " P"]) -> list[tuple[Thresholds | None, slice]]:

@@ -167,7 +167,8 @@ class AnswerDensity:
 
     def evaluate(self, theta: Float[Array, " M"]) -> SimulatedValue:
         """Value, gradient and people's scores."""
-        here, own = self.inner.evaluate(self._inside(theta)), self._own(theta)
+        own = self._own(theta)
+        here = self.inner.evaluate(self._inside(theta))
         gaps, weight, apart = self.columns.gap_term(own), self.weight, theta - self.centre
         scores = here.scores @ self._chain(own)
         scores[:, len(theta) - self.num_own :] += gaps.score

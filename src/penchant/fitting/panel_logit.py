@@ -187,8 +187,8 @@ def people_weight(
     """
     kept = weight > 0
     counts = np.bincount(group[kept], minlength=num_groups)
-    mean = np.bincount(group[kept], weights=weight[kept], minlength=num_groups)
-    mean = mean / np.maximum(counts, 1)
+    total = np.bincount(group[kept], weights=weight[kept], minlength=num_groups)
+    mean = total / np.maximum(counts, 1)
     uneven = kept & (np.abs(weight - mean[group]) > 1e-9 * mean[group])
     if uneven.any():
         place = int(np.argmax(uneven))

@@ -110,10 +110,10 @@ def fit_simulated(
     channels = channels or default_channels(batch)
     own = tuple(name for channel in channels for name in channel.parameter_names(batch))
     scales = _parameter_scales(population, Linear().scales(batch))
-    scales = np.concatenate([scales, np.ones(len(own))])
+    scales, cut = np.concatenate([scales, np.ones(len(own))]), len(scales)
     precision, prior = np.zeros(len(scales)), None
     if isinstance(prior_scale, int | float):
-        precision = (scales / prior_scale) ** 2
+        precision[:cut] = (scales[:cut] / prior_scale) ** 2
         prior = f"normal, standard deviation {prior_scale:g} per standard deviation of the feature"
     elif prior_scale is not None:
         precision = 1.0 / np.asarray(prior_scale, dtype=np.float64) ** 2
