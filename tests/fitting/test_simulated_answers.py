@@ -37,7 +37,6 @@ OWN = {
     "rating": (-1.0, np.log(1.2), np.log(1.2)),
     "approval": (0.5,),
     "graded": (np.log(0.5), 0.0),
-    "outcome": (0.0,),
     "pair": (np.log(0.7),),
 }
 
@@ -76,8 +75,7 @@ def _again(block, kind, tastes, rng):
 
 @pytest.mark.parametrize("kind", OWN)
 def test_the_truth_lies_within_the_stated_errors(kind):
-    # Numbers are asked person by person, which takes a hundred times as long.
-    seeds, people = (2, 40) if kind == "outcome" else (8, 200)
+    seeds, people = 8, 200
     channels = (Pair(ties="rao_kupper"),) if kind == "pair" else None
     truth, distances = np.array([*TRUTH, *OWN[kind]]), []
     for seed in range(seeds):
@@ -91,6 +89,34 @@ def test_the_truth_lies_within_the_stated_errors(kind):
     assert np.abs(distances.mean(axis=0)).max() < 3.5 / np.sqrt(seeds)
     ratio = np.sqrt(np.diag(belief.robust_covariance) / np.diag(belief.covariance))
     assert np.all((ratio > 0.6) & (ratio < 1.6))
+
+
+def test_numbers_have_the_likelihood_of_a_linear_model_with_random_coefficients():
+    """Gaussian values of Gaussian tastes: y ~ N(X m, X L L'X' + s^2 I), person by person."""
+    batch = of_kind("outcome", np.random.default_rng(0), num_people=40, num_tasks=3).batch
+
+    def exact(theta):
+        root, total = np.array([[theta[3], 0.0, 0], [theta[4], theta[5], 0], [0, 0, 0]]), 0.0
+        for g in range(batch.num_groups):
+            parts = [(b.features[b.group == g], b.answer["value"][b.group == g])
+                     for b in batch.blocks]  # fmt: skip
+            x = np.concatenate([x.reshape(-1, 3) for x, _ in parts])
+            apart = np.concatenate([y.ravel() for _, y in parts]) - x @ theta[:3]
+            spread = x @ root @ root.T @ x.T + np.exp(2 * theta[6]) * np.eye(len(x))
+            total -= 0.5 * (apart @ np.linalg.solve(spread, apart))
+            total -= 0.5 * np.linalg.slogdet(2 * np.pi * spread)[1]
+        return total
+
+    belief = fit_simulated(batch, POPULATION)
+    assert belief.report.converged
+    assert belief.report.log_likelihood == pytest.approx(exact(belief.theta), abs=0.1)
+    error = np.sqrt(np.diag(belief.covariance))
+    for m in range(7):
+        step = np.eye(7)[m] * error
+        slope = (exact(belief.theta + 0.01 * step) - exact(belief.theta - 0.01 * step)) / 0.02
+        assert abs(slope) < 0.15
+    # Twice the logarithm is chi-squared with 7 degrees of freedom.
+    assert 0.0 < exact(belief.theta) - exact(np.array([*TRUTH, 0.0])) < 12.0
 
 
 def test_answers_of_five_kinds_tell_of_one_utility():

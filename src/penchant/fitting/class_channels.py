@@ -1,8 +1,8 @@
 """Every kind of answer for latent classes: rankings, ratings, graded pairs and what channels know.
 
 One class at a time by the pooled density, so that whatever can be fitted with one taste can be
-fitted with classes. In NumPy: of menus of four a pass takes 3 times (approvals) to 20 times
-(rankings, ratings) the fused pass over as many choices.
+fitted with classes, at several times the cost of `class_answers`, which takes answers apart into
+choices where they are made of them.
 
 Legend: B observations, G groups (people), S classes, D features, P own parameters, W = D + P.
 """

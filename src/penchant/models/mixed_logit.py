@@ -19,8 +19,11 @@ from penchant.populations.normal import Normal
 
 @dataclass(eq=False)
 class MixedLogit(Estimator):
-    """p(answers of a person) = E prod_b p(j_b | beta), beta ~ f(theta) (Revelt and Train 1998).
+    """p(answers of a person) = E prod_b p(y_b | beta), beta ~ f(theta) (Revelt and Train 1998).
 
+    Answers that are no choice (pairs with ties, rankings, ratings, clicks, numbers), alone or
+    beside choices, tell of the same tastes, each kind by its default likelihood, whose own
+    parameters (thresholds, strength of ties) are common to all people and stand last.
     formula: the features. random: feature -> distribution ("normal", "lognormal", "triangular",
     "uniform", "truncated", "censored", the one-signed ones also with a minus in front), or the
     names of features with normal coefficients; "option" stands for all its `option[..]`; None
