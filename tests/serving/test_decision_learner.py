@@ -220,7 +220,9 @@ def lessons(kind, value, shown=("b", "a")):
         ("pick", None, {1: 0.0, 0: 0.0}), ("pick", "c", {1: 0.0, 0: 0.0, 2: 1.0}),
         ("pick", "z", {}), ("ranking", ["c", "a", "b"], {2: 1.0, 0: 0.5, 1: 0.0}),
         ("ranking", ["c", "z"], {}), ("ranking", ["c"], {}), ("text", "why", {}),
-        ("edit", "new", {}),
+        ("edit", "new", {}), ("edit", {"after": "a b", "before": None}, {}),
+        ("edit", {"after": "a b x d", "before": "a b c d"}, {1: 0.75}),
+        ("edit", {"after": "w " * 3000, "before": "w"}, {}),
     ],
 )  # fmt: skip
 def test_each_kind_of_feedback_teaches_what_is_said_of_it(kind, value, expected):

@@ -335,3 +335,20 @@ def test_a_log_is_for_the_user_who_made_it_alone(tmp_path):
         assert path.stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_path):
+    path = tmp_path / "log.db"
+    store = EventStore(path)
+    store.append([rank("e")])
+    store.close()
+    old = sqlite3.connect(path)
+    for statement in ("DROP TABLE studies", "DROP TABLE erased", "PRAGMA user_version = 1"):
+        old.execute(statement)
+    old.commit()
+    old.close()
+    store = EventStore(path)
+    assert store.fetch("SELECT event_id FROM entries") == [("e",)]
+    assert store.fetch("SELECT count(*) FROM studies") == [(0,)]
+    assert store.erase_person("default", "nobody") == 0
+    store.close()

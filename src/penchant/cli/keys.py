@@ -31,8 +31,9 @@ def add(
     role: Annotated[
         str,
         typer.Option(
-            help="app: rank and feedback; analyst: read people, models and the report; monitor: "
-            "metrics; admin: everything.",
+            help="app: rank, feedback and questions; ask: answer questions on the page /ask; "
+            "analyst: read people, models, the report and /console; monitor: metrics; admin: "
+            "everything.",
             show_default=False,
         ),
     ],

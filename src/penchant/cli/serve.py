@@ -147,8 +147,8 @@ def _decisions(
     run_service.check_service(config)
     held = run_service.listening(host, port)
     port = held.getsockname()[1]
-    shell.note(f"Decisions on http://{host}:{port}/v1/rank, kept in {config.database}; "
-               "Ctrl-C ends.")  # fmt: skip
+    shell.note(f"Decisions on http://{host}:{port}/v1/rank, pages at /ask and /console, kept in "
+               f"{config.database}; Ctrl-C ends.")  # fmt: skip
     run_service.run_service(config, held)
 
 

@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from penchant.serving.asking import (
+    answers_of,
+    ask,
+    belief_of,
+    check_study,
+    keep_answer,
+    told_belief,
+)
+from penchant.serving.console import console_document
 from penchant.serving.decision_model import model_config
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
 from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.studies import put_study, studies_of, study_of
 from penchant.serving.wire import Limits, checked_value, correction, feedback_body, named
 
 # Seconds.
@@ -47,8 +58,9 @@ class Administration:
     """Slow requests, one at a time, on a connection of their own; a report, which takes seconds,
     holds up only other reports."""
 
-    def __init__(self, database: Path, limits: Limits) -> None:
+    def __init__(self, database: Path, limits: Limits, generator: np.random.Generator) -> None:
         self._store = EventStore(database, for_reading=True)
+        self._generator = generator
         self._folder = belief_folder(database)
         self._limits = limits
         self._turn, self._reporting = threading.Lock(), threading.Lock()
@@ -61,6 +73,12 @@ class Administration:
             ("POST", "models/*/promote"): (self._promote, "change", False),
             ("POST", "models/rollback"): (self._roll_back, "change", False),
             ("GET", "report"): (self._report, "read", False),
+            ("GET", "console"): (self._console, "read", False),
+            ("GET", "studies"): (self._studies, "ask", False),
+            ("PUT", "studies/*"): (self._put_study, "change", True),
+            ("GET", "studies/*"): (self._study, "ask", False),
+            ("POST", "studies/*/questions"): (self._ask, "ask", True),
+            ("POST", "studies/*/answers"): (self._answer, "ask", True),
         }
 
     def route(self, method: str, parts: Sequence[str]) -> Route | None:
@@ -129,6 +147,9 @@ class Administration:
         return Said(200, {"corrected": True})
 
     def _models(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        return Said(200, self._told_models(tenant))
+
+    def _told_models(self, tenant: str) -> dict[str, Any]:
         models, told = models_of(self._store, tenant), []
         for name, config in models.configs.items():
             found = published(belief_file(self._folder, tenant, name))
@@ -142,7 +163,47 @@ class Administration:
                 "columns_left_out": found.learnt.left_out if found else 0,
                 "unusable_feedback": found.unusable if found else 0,
             })  # fmt: skip
-        return Said(200, {"live": models.live, "before": models.before, "models": told})
+        return {"live": models.live, "before": models.before, "models": told}
+
+    def _console(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        with self._store.reading():
+            return Said(200, console_document(self._store, tenant, self._told_models(tenant)))
+
+    def _studies(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        return Said(200, {"studies": [
+            {"name": name, "question": study.question, "kinds": study.kinds,
+             "options": len(study.options)}
+            for name, study in studies_of(self._store, tenant).items()
+        ]})  # fmt: skip
+
+    def _put_study(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        study = study_of(body)
+        check_study(study, self._limits)
+        put_study(self._store, tenant, names[0], study)
+        return Said(200, {"name": names[0]})
+
+    def _study(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        study = studies_of(self._store, tenant).get(names[0])
+        if study is None:
+            return _no_study(names[0])
+        document = {"name": names[0], "study": study}
+        if study.shows_belief:
+            answers = answers_of(self._store, tenant, names[0], study)
+            document["belief"] = told_belief(study, answers, belief_of(study, answers))
+        return Said(200, document)
+
+    def _ask(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        study = studies_of(self._store, tenant).get(names[0])
+        if study is None:
+            return _no_study(names[0])
+        return Said(200, ask(self._store, tenant, names[0], study, body, self._generator))
+
+    def _answer(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        kept = keep_answer(self._store, tenant, names[0], body, self._limits)
+        if kept is None:
+            told = f"the study {names[0]!r:.100} asked no such question; ask for one first."
+            return Said(404, {"error": told})
+        return Said(200, kept)
 
     def _put(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
         put_model(self._store, tenant, names[0], model_config(body))
@@ -171,6 +232,10 @@ class Administration:
             told = f"the report took more than {_LONGEST_REPORT:.0f} seconds and was given up."
             return Said(503, {"error": told})
         return Said(200, msgspec.json.decode(done.stdout))
+
+
+def _no_study(name: str) -> Said:
+    return Said(404, {"error": f"there is no study {name!r:.100}; GET /v1/studies tells which."})
 
 
 def _nobody(name: str) -> Said:

@@ -111,6 +111,15 @@ class DecisionClient:
         """What each model would have earned on the log."""
         return self.ask("GET", "/v1/report")
 
+    def put_study(self, name: str, study: Mapping[str, Any]) -> None:
+        """A study that people are asked about on `/ask#NAME`: its `question`, its `options`
+        [{"id", "text", "features"}] and what else `/openapi.json` tells of a Study."""
+        self.ask("PUT", f"/v1/studies/{quote(name, safe='')}", dict(study))
+
+    def study(self, name: str) -> dict[str, Any]:
+        """A study and what its answers made believed."""
+        return self.ask("GET", f"/v1/studies/{quote(name, safe='')}")
+
     def models(self) -> dict[str, Any]:
         """The models, live and shadows."""
         return self.ask("GET", "/v1/models")

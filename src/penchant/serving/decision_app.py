@@ -21,6 +21,7 @@ from penchant.serving.decision_service import BusyError, ConflictError, Decision
 from penchant.serving.hosts import is_loopback
 from penchant.serving.keys import DEFAULT_TENANT, Principal
 from penchant.serving.openapi import described
+from penchant.serving.pages import PAGES, rendered
 from penchant.serving.wire import Limits, encode
 
 # Values of an ASGI scope are of any type.
@@ -31,7 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # Seconds between looks at keys, models and beliefs.
 _REFRESH = 0.5
 _HOT = {"/v1/rank": "rank", "/v1/feedback": "feedback"}
-_GET_ALONE = ("/health", "/openapi.json", "/metrics")
+_GET_ALONE = ("/health", "/openapi.json", "/metrics", *PAGES)
 _ANYBODY = Principal("insecure", DEFAULT_TENANT, "admin")
 _log = logging.getLogger("penchant.service")
 
@@ -67,7 +68,8 @@ class DecisionApp:
         await receive()
         try:
             self.service = DecisionService(self.database, self.limits, self._generator)
-            self.administration = Administration(self.database, self.limits)
+            (apart,) = self._generator.spawn(1)
+            self.administration = Administration(self.database, self.limits, apart)
         except PenchantError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
@@ -96,7 +98,12 @@ class DecisionApp:
         path: str = scope["path"]
         headers: dict[str, str] = {}
         try:
-            status, body, kind = await self._said(scope, receive)
+            if path in PAGES and scope["method"] == "GET":
+                # A page is the same for everybody and knows nothing: what it shows it asks for.
+                page = await asyncio.to_thread(rendered, path)
+                status, body, kind, headers = 200, page.body, _HTML, page.headers
+            else:
+                status, body, kind = await self._said(scope, receive)
         except _Refusal as refusal:
             status, body, kind = refusal.status, _told(refusal.told), _JSON
             headers = refusal.headers
@@ -164,7 +171,8 @@ class DecisionApp:
         if self.is_insecure:
             # A page in somebody's browser, led here under another name, gets nothing.
             host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname or ""
-            if not is_loopback(host) or b"origin" in headers:
+            own = b"http://" + headers.get(b"host", b"")
+            if not is_loopback(host) or headers.get(b"origin", own) != own:
                 raise _Refusal(403, "expected a request to this machine by its loopback name.")
             return _ANYBODY
         found = self.service.keys.principal(headers.get(b"authorization", b""))
@@ -213,6 +221,7 @@ class _LeftError(Exception):
 
 
 _JSON = b"application/json"
+_HTML = b"text/html; charset=utf-8"
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 

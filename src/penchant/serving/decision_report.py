@@ -66,7 +66,7 @@ def _judged(rounds: Iterable[Taught], students: Mapping[str, Student]) -> list[_
     for at, each in enumerate(rounds):
         if at % _COPY_EVERY == 0:
             beliefs = {name: student.learnt.belief() for name, student in students.items()}
-        reward = _of_first(each)
+        reward = reward_of_first(each)
         if reward is not None:
             event = each.answer.event_id
             if event not in judged:
@@ -79,9 +79,11 @@ def _judged(rounds: Iterable[Taught], students: Mapping[str, Student]) -> list[_
     return list(judged.values())
 
 
-def _of_first(each: Taught) -> float | None:
+def reward_of_first(each: Taught) -> float | None:
     """What feedback says of showing the first option; None where it says nothing of that alone, as
-    a ranking, or a pick among several."""
+    a ranking, a pick among several, or an answer to a question, which showed nothing to choose."""
+    if each.answer.question is not None:
+        return None
     shown = each.answer.ranking
     rewards = {lesson.place: lesson.reward for lesson in each.lessons}
     if len(shown) > 1 and len(rewards) > 1:

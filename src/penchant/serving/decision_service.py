@@ -130,6 +130,10 @@ class DecisionService:
         receipt = await self._durable(
             Entry(tenant, asked.event_id, "", RANK, asked.person, body, answer)
         )
+        if receipt.is_erased:
+            raise ConflictError(
+                f"event {asked.event_id!r:.100} was erased; expected a new event_id."
+            )
         if not receipt.is_same:
             raise ConflictError(
                 f"event {asked.event_id!r:.100} was asked before with other content; expected a "
@@ -143,6 +147,8 @@ class DecisionService:
         receipt = await self._durable(
             Entry(tenant, kept.event_id, kept.entry_id, kept.kind, None, kept.body)
         )
+        if receipt.is_erased:
+            return encode(FeedbackAnswer(False, False))
         # Content that is its own name was said before, also where it was corrected since.
         if not receipt.is_same and kept.is_named:
             raise ConflictError(

@@ -6,6 +6,7 @@ came.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from penchant.errors import ConfigError, DataError
 
-VERSION = 1
+VERSION = 2
 RANK = "rank"
 # Seconds to wait for another process that writes.
 _PATIENCE = 10.0
@@ -48,6 +49,17 @@ CREATE TABLE promotions (
   promoted REAL NOT NULL
 );
 """
+# What files of before do not have: studies, and digests of the events that were erased.
+_SECOND = """
+CREATE TABLE studies (
+  tenant TEXT NOT NULL, name TEXT NOT NULL, config TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (tenant, name)
+);
+CREATE TABLE erased (tenant TEXT NOT NULL, event BLOB NOT NULL, PRIMARY KEY (tenant, event))
+  WITHOUT ROWID;
+"""
+# From each version to the next.
+_STEPS = (_SCHEMA, _SECOND)
 _INSERT = (
     "INSERT OR IGNORE INTO entries (tenant, event_id, entry_id, kind, person, received, body, "
     "answer) VALUES "
@@ -96,11 +108,13 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """is_new: whether the entry was not there before. answer: what was said the first time.
-    is_same: whether it says what the entry of that name says; another one is not kept."""
+    is_same: whether it says what the entry of that name says; another one is not kept.
+    is_erased: whether it is of an event that was erased, so that nothing of it is kept."""
 
     is_new: bool
     answer: bytes
     is_same: bool = True
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,29 +194,50 @@ class EventStore:
         run("PRAGMA checkpoint_fullfsync = ON")
         # What somebody asked to be erased does not linger in freed pages.
         run("PRAGMA secure_delete = ON")
-        if version == 0:
-            self._make()
-        elif not for_reading and self.path.stat().st_size <= _CHECKED_AT_START:
+        if version and not for_reading and self.path.stat().st_size <= _CHECKED_AT_START:
             (found,) = run("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
+        if version < VERSION:
+            self._make()
 
     def _make(self) -> None:
         run = self._connection.execute
         with self.transaction():
             # Another process may have been faster.
-            if run("PRAGMA user_version").fetchone() == (0,):
-                for statement in _SCHEMA.split(";"):
+            (version,) = run("PRAGMA user_version").fetchone()
+            for step in _STEPS[version:]:
+                for statement in step.split(";"):
                     run(statement)
-                run(f"PRAGMA user_version = {VERSION}")
+            run(f"PRAGMA user_version = {VERSION}")
 
     def append(self, entries: Sequence[Entry]) -> list[Receipt]:
-        """All of them in one transaction, durable on return; those that are there are left.
+        """All of them in one transaction, durable on return; those that are there are left, and of
+        events that were erased nothing is kept.
 
         Raises `sqlite3.Error` where nothing could be written, and then nothing was.
         """
         if not entries:
             return []
+        with self.transaction():
+            is_gone = self._are_erased(entries)
+            if not any(is_gone):
+                return self._append(entries)
+            rest = [entry for entry, gone in zip(entries, is_gone) if not gone]
+            kept = iter(self._append(rest) if rest else ())
+            return [Receipt(False, b"", is_erased=True) if gone else next(kept) for gone in is_gone]
+
+    def _are_erased(self, entries: Sequence[Entry]) -> list[bool]:
+        run = self._connection.execute
+        if run("SELECT 1 FROM erased LIMIT 1").fetchone() is None:
+            return [False] * len(entries)
+        asked = "SELECT 1 FROM erased WHERE tenant = ? AND event = ?"
+        return [
+            run(asked, (each.tenant, _digest(each.event_id))).fetchone() is not None
+            for each in entries
+        ]
+
+    def _append(self, entries: Sequence[Entry]) -> list[Receipt]:
         received = self._now()
         # One statement for all rows: each gives up the interpreter's lock and waits to get it back.
         insert = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(entries))
@@ -213,12 +248,11 @@ class EventStore:
                 e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer
             )
         ]  # fmt: skip
-        with self.transaction():
-            (last,) = self._connection.execute(_LAST).fetchone()
-            added = self._connection.execute(insert, values).rowcount
-            if added == len(entries):
-                return [Receipt(True, entry.answer) for entry in entries]
-            return self._compared(entries, last)
+        (last,) = self._connection.execute(_LAST).fetchone()
+        added = self._connection.execute(insert, values).rowcount
+        if added == len(entries):
+            return [Receipt(True, entry.answer) for entry in entries]
+        return self._compared(entries, last)
 
     def _compared(self, entries: Sequence[Entry], last: int) -> list[Receipt]:
         """Which of them were there before this transaction, whose first number is after `last`."""
@@ -266,9 +300,17 @@ class EventStore:
         """Their ranks and all feedback to these are gone, from the file too; how many entries.
 
         The next epoch begins: whatever was learnt from the log is learnt anew. What the write-ahead
-        log still has of them is gone once `sweep` was possible, which is tried here.
+        log still has of them is gone once `sweep` was possible, which is tried here. Digests of the
+        events' names stay, so that what is still sent of them is known and not kept.
         """
         with self.transaction():
+            events = self.fetch(
+                "SELECT event_id FROM entries WHERE tenant = ? AND person = ?", tenant, person
+            )
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO erased VALUES (?, ?)",
+                [(tenant, _digest(event)) for (event,) in events],
+            )
             gone = self._connection.execute(
                 "DELETE FROM entries WHERE tenant = :tenant AND event_id IN (SELECT event_id FROM "
                 "entries WHERE tenant = :tenant AND person = :person)",
@@ -377,6 +419,10 @@ def checked_name(name: str, what: str) -> str:
             f"the name of the {what} is {name!r:.100}; expected up to 64 letters, digits, - and _."
         )
     return name
+
+
+def _digest(event_id: str) -> bytes:
+    return hashlib.sha256(event_id.encode()).digest()
 
 
 def _says_the_same(kept: bytes, came: bytes) -> bool:

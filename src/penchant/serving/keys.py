@@ -13,10 +13,11 @@ from penchant.serving.event_store import EventStore, checked_name
 
 # What each role may do.
 ROLES: dict[str, frozenset[str]] = {
-    "app": frozenset({"decide"}),
+    "app": frozenset({"decide", "ask"}),
+    "ask": frozenset({"ask"}),
     "analyst": frozenset({"read", "monitor"}),
     "monitor": frozenset({"monitor"}),
-    "admin": frozenset({"decide", "read", "monitor", "change"}),
+    "admin": frozenset({"decide", "ask", "read", "monitor", "change"}),
 }
 DEFAULT_TENANT = "default"
 _PREFIX = "penchant"

@@ -58,7 +58,7 @@ class Student:
                 self.unusable += 1
             else:
                 self.learnt.learn(each.menu, lesson.place, lesson.reward)
-        self.unusable += not each.lessons
+        self.unusable += each.teaches and not each.lessons
 
     def read(self, store: EventStore, tenant: str, upto: int) -> None:
         """All feedback that was joined after its position, up to a number of the log."""

@@ -1,12 +1,16 @@
 """What a feedback teaches: which options of a menu were worth how much."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from penchant.encoders.named import Menu
+from penchant.errors import DataError
+from penchant.metrics.edit_distance import kept_share
 from penchant.serving.event_store import Joined
-from penchant.serving.wire import RankAnswer, kept_answer, kept_rank
+from penchant.serving.studies import Asked, QuestionAnswer, kept_question
+from penchant.serving.wire import kept_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,14 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A feedback beside its decision. lessons: none where nothing can be learnt from it."""
+    """A feedback beside its decision. lessons: none where nothing can be learnt from it. teaches:
+    whether it was meant to teach: answers of a study that keeps to itself are not."""
 
     menu: Menu
-    answer: RankAnswer
+    answer: QuestionAnswer
     person: str | None
     lessons: tuple[Lesson, ...]
+    teaches: bool = True
 
 
 def taught(joined: Joined) -> Taught:
@@ -32,21 +38,38 @@ def taught(joined: Joined) -> Taught:
 
     A reward or a rating is of the option shown first. A pick is worth 1, what was shown beside it
     0; a pick of nothing is 0 for all that was shown. In a ranking an option is worth the share of
-    the others it was put before. Edits and texts are kept and teach nothing here; nor does what
-    names options that were not on the menu.
+    the others it was put before. An edit that tells what was edited is worth the share of words
+    that it left in place (`kept_share`), to the option shown first. Texts are kept and teach
+    nothing here; nor do edits of more words than can be compared, and what names options that were
+    not on the menu. Of a study, a rating is the share of its highest level, where the study teaches
+    at all.
     """
-    menu, answer = kept_rank(joined.asked), kept_answer(joined.answered)
+    menu, answer = kept_rank(joined.asked), kept_question(joined.answered)
     said = msgspec.json.decode(joined.feedback)
-    kind, value = said["kind"], said["value"]
+    asked = answer.question
+    if asked is not None and not asked.teaches:
+        return Taught(menu, answer, joined.person, (), teaches=False)
+    lessons = _lessons(said["kind"], said["value"], menu, answer.ranking, asked)
+    return Taught(menu, answer, joined.person, lessons)
+
+
+def _lessons(
+    kind: str, value: Any, menu: Menu, shown: list[str], asked: Asked | None
+) -> tuple[Lesson, ...]:
     place = {name: at for at, name in enumerate(menu.ids)}
-    shown = answer.ranking
-    lessons: list[Lesson] = []
+    if kind == "rating" and asked is not None:
+        value = (value - 1.0) / (asked.levels - 1.0)
     if kind in ("reward", "rating"):
-        lessons = [Lesson(place[shown[0]], value)]
-    elif kind == "pick" and (value is None or value in place):
+        return (Lesson(place[shown[0]], value),)
+    if kind == "edit" and isinstance(value, dict) and value["before"] is not None:
+        try:
+            return (Lesson(place[shown[0]], kept_share(value["before"], value["after"])),)
+        except DataError:
+            return ()
+    if kind == "pick" and (value is None or value in place):
         seen = dict.fromkeys([*shown, *([] if value is None else [value])])
-        lessons = [Lesson(place[name], float(name == value)) for name in seen]
-    elif kind == "ranking" and len(value) > 1 and all(name in place for name in value):
+        return tuple(Lesson(place[name], float(name == value)) for name in seen)
+    if kind == "ranking" and len(value) > 1 and all(name in place for name in value):
         last = len(value) - 1
-        lessons = [Lesson(place[name], 1.0 - at / last) for at, name in enumerate(value)]
-    return Taught(menu, answer, joined.person, tuple(lessons))
+        return tuple(Lesson(place[name], 1.0 - at / last) for at, name in enumerate(value))
+    return ()

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
+from penchant.serving.asking import QuestionRequest
 from penchant.serving.decision_model import ModelConfig
+from penchant.serving.studies import Study
 from penchant.serving.wire import (
     Correction,
     FeedbackAnswer,
@@ -15,7 +17,10 @@ from penchant.serving.wire import (
     RankRequest,
 )
 
-_TYPES = (RankRequest, RankAnswer, FeedbackRequest, FeedbackAnswer, Correction, ModelConfig)
+_TYPES = (
+    RankRequest, RankAnswer, FeedbackRequest, FeedbackAnswer, Correction, ModelConfig, Study,
+    QuestionRequest,
+)  # fmt: skip
 _REFUSALS = {
     "400": "The body cannot be used; `error` says why.", "401": "No key.", "403": "Not this key.",
     "405": "Not this method.",
@@ -31,7 +36,9 @@ def described(limits: Limits) -> dict[str, Any]:
     schemas["RankRequest"]["properties"]["options"]["maxItems"] = limits.options
     schemas["FeedbackRequest"]["properties"]["value"] = {
         "description": "reward, rating: a number; pick: an option's id or null; ranking: ids, best "
-        "first; text: a string; edit: {after, before} or the edited text."
+        "first; edit: {after, before}, which teaches by the share of words that it left, or the "
+        "edited text alone, which teaches nothing; text: a string, which is kept and teaches "
+        "nothing."
     }
     person = _parameter("person")
     return {
@@ -62,6 +69,28 @@ def described(limits: Limits) -> dict[str, Any]:
                 "post": _told("This model decides from now on", None, None, "404"),
             },
             "/v1/models/rollback": {"post": _told("What decided before decides again")},
+            "/v1/studies": {"get": _told("What people can be asked about")},
+            "/v1/studies/{study}": {
+                "parameters": [_parameter("study")],
+                "get": _told("A study, and what its answers made believed", None, None, "404"),
+                "put": _told("A study that people can be asked about", "Study"),
+            },
+            "/v1/studies/{study}/questions": {
+                "parameters": [_parameter("study")],
+                "post": _told("The next question, durable", "QuestionRequest", None, "404"),
+            },
+            "/v1/studies/{study}/answers": {
+                "parameters": [_parameter("study")],
+                "post": _told(
+                    "An answer to a question of the study",
+                    "FeedbackRequest",
+                    "FeedbackAnswer",
+                    "404",
+                ),
+            },
+            "/v1/console": {"get": _told("What /console draws: traffic, rewards, alerts")},
+            "/ask": {"get": {**_told("The page that asks", kind="text/html"), "security": []}},
+            "/console": {"get": {**_told("The page to watch", kind="text/html"), "security": []}},
             "/v1/report": {"get": _told("What each model would have earned on the log")},
             "/health": {"get": {**_told("Whether it serves"), "security": []}},
             "/metrics": {"get": _told("Counts, as Prometheus reads them", kind="text/plain")},

@@ -13,7 +13,7 @@ from penchant.serving.decision_model import ModelConfig, model_config
 from penchant.serving.event_store import Position
 
 # One more whenever the same log would give other beliefs: those of before are then learnt anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -80,7 +80,8 @@ class RankAnswer(Struct):
 
 
 class FeedbackAnswer(Struct):
-    """duplicate: whether it had been accepted before."""
+    """accepted: false of an event that was erased, of which nothing is kept. duplicate: whether it
+    had been accepted before."""
 
     accepted: bool
     duplicate: bool

@@ -76,9 +76,7 @@ def expected_gain(
     phi(k)^2 / (2 Phi(k) Phi(-k) s^2): one matrix serves all candidates. With `top`, the sum runs
     over the pairs of an item that is now among the first k and one that is not.
     """
-    weight = _order_weights(belief, top)
-    laplacian = np.diag(weight.sum(axis=1)) - weight
-    whole = belief.covariance @ laplacian @ belief.covariance
+    whole = belief.covariance @ order_laplacian(belief, top) @ belief.covariance
     mean, spread = belief.gaps(first, second)
     information = vote_information(mean, spread)
     quadratic = whole[first, first] + whole[second, second] - 2.0 * whole[first, second]
@@ -94,6 +92,13 @@ def vote_information(mean: Float[Array, " Q"], spread: Float[Array, " Q"]) -> Fl
 def top_items(belief: Strengths, top: int) -> Int[Array, " K"]:
     """The k items of highest mean, best first; equal means in the order of the items."""
     return np.argsort(-belief.mean, kind="stable")[:top]
+
+
+def order_laplacian(belief: Strengths, top: int | None) -> Float[Array, "N N"]:
+    """L of `expected_gain`: tr(L (C - C')) are the nats of order that a covariance of C' instead
+    of C settles."""
+    weight = _order_weights(belief, top)
+    return np.asarray(np.diag(weight.sum(axis=1)) - weight)
 
 
 def _order_weights(belief: Strengths, top: int | None) -> Float[Array, "N N"]:
