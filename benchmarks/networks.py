@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from measure import circumstances
 from penchant.data.samples import swissmetro
 from penchant.evaluation.comparison import paired_difference
 from penchant.evaluation.cross_validation import cross_validate
@@ -55,7 +56,8 @@ def main() -> None:
         before = found
     if said.out is not None:
         said.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"folds": said.folds, "rows": lines}, indent=1)
+        kept = {"circumstances": circumstances(None), "folds": said.folds, "rows": lines}
+        text = json.dumps(kept, indent=1)
         (said.out / "networks.json").write_text(text + "\n")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from measure import circumstances
 from penchant.data.records import Records
 from penchant.models.conditional_logit import ConditionalLogit
 from penchant.models.neural_logit import NeuralLogit
@@ -85,9 +86,8 @@ def main() -> None:
     print(f"{'the truth itself':16}{np.mean(best):7.3f}")
     if said.out is not None:
         said.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(
-            {"seeds": said.seeds, "nats_and_coverage": found, "truth": best}, indent=1
-        )
+        kept = {"circumstances": circumstances(None), "seeds": said.seeds}
+        text = json.dumps(kept | {"nats_and_coverage": found, "truth": best}, indent=1)
         (said.out / "networks_coverage.json").write_text(text + "\n")
 
 
