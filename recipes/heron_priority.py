@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from penchant.evaluation.claims import as_printed, no_worse, within_doubt
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.claims import as_printed, no_worse, within_reach
+from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import fit_linear_head
@@ -47,12 +47,9 @@ def main(config: Config) -> dict[str, Any]:
     runs = [one(config, index) for index in range(config.num_seeds)]
     found = {name: np.array([run[name] for run in runs]) for name in runs[0]}
     mean = {name: float(values.mean()) for name, values in found.items()}
-    error = {
-        name: max(float(values.std(ddof=1)) / len(values) ** 0.5, 0.002)
-        for name, values in found.items()
-    }
+    reach = {name: reach_over_seeds(values, least=0.004) for name, values in found.items()}
     claims = [
-        *(within_doubt(name, theirs, mean[name], se=error[name], source=SOURCE)
+        *(within_reach(name, theirs, mean[name], reach=reach[name], source=SOURCE)
           for name, theirs in (("decided", 0.86), ("linear reward", 0.909))),
         as_printed("cyclic triads", 0.02, mean["cyclic triads"], decimals=2, source=SOURCE),
         as_printed("linear reward, other unit, less itself", 0.0,

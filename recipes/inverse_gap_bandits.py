@@ -21,7 +21,7 @@ import numpy as np
 
 from penchant.evaluation.claims import Claim, no_worse
 from penchant.evaluation.play import play
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe
 from penchant.policies.bandits.linear import LinearBandit
 from penchant.policies.bandits.rules import EpsilonGreedy, InverseGap, InverseGapLoss, Rule
 from penchant.simulation.arms import labelled_arms
@@ -65,10 +65,9 @@ def saved(by: str, beside: str, loss: dict[str, np.ndarray]) -> Claim:
     """The share of the first rule's loss that the second saves, paired by seed; both must agree
     that it is at least as large as theirs, within our doubt."""
     share = 1.0 - loss[beside] / loss[by]
-    reach = 1.96 * float(share.std(ddof=1) / np.sqrt(len(share)))
     theirs = 1.0 - THEIRS[beside.split(",")[0]] / THEIRS[by]
     return no_worse(f"share of loss saved, {beside} beside {by}", theirs, float(share.mean()),
-                    slack=reach, source=SOURCE)  # fmt: skip
+                    slack=reach_over_seeds(share), source=SOURCE)  # fmt: skip
 
 
 def losses(config: Config, rule: Rule) -> np.ndarray:

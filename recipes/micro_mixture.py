@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from penchant.data.samples import convincing_arguments
-from penchant.evaluation.claims import Claim, no_worse
+from penchant.evaluation.claims import Claim, no_worse, within_reach
 from penchant.evaluation.known_judges import known_judges
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_mixture import HeadMixture, fit_head_mixture
-from penchant.metrics.intervals import Z95
 from penchant.simulation.judgements import JudgedPairs, judge_pairs, two_tastes
 
 SOURCE = "our method notes' simulation"
@@ -61,27 +60,25 @@ def main(config: Config) -> dict[str, Any]:
             for what, value in one_run(config, angle, (config.seed, seed)).items():
                 runs.setdefault(f"{name}, {what}", []).append(value)
     ours = {what: np.mean(values) for what, values in runs.items()}
-    spread = {k: np.std(v, ddof=1) / len(v) ** 0.5 for k, v in runs.items() if len(v) > 1}
-    error = {k: float(spread.get(k, 0.02)) for k in runs}
+    reach = {what: reach_over_seeds(np.array(values)) for what, values in runs.items()}
     for name in ANGLES:
         with_term = ours[f"{name}, router, 10 heads, balance"]
         ours[f"{name}, lost by balance"] = ours[f"{name}, router, 10 heads"] - with_term
     claims = [
-        claimed(f"{name}, {what}", figure, ours, error)
+        claimed(f"{name}, {what}", figure, ours, reach)
         for what, figures in THEIRS.items()
         for name, figure in zip(ANGLES, figures)
         if figure is not None
     ]
-    told = {what: [round(float(ours[what]), 4), round(Z95 * e, 4)] for what, e in error.items()}
+    told = {what: [round(float(ours[what]), 4), round(e, 4)] for what, e in reach.items()}
     return results(claims, accuracy=told, real=real(config) if config.has_real else {})
 
 
-def claimed(what: str, theirs: float, means: dict[str, Any], error: dict[str, float]) -> Claim:
+def claimed(what: str, theirs: float, means: dict[str, Any], reach: dict[str, float]) -> Claim:
     """Chance is to be met; what is better than theirs may be better still."""
-    ours, reach = float(means[what]), 0.03 + Z95 * error.get(what, 0.0)
+    ours, slack = float(means[what]), 0.03 + reach.get(what, 0.0)
     if theirs == 0.5 or "one head" in what:
-        low, high = ours - reach, ours + reach
-        return Claim(what=what, theirs=theirs, ours=ours, low=low, high=high, source=SOURCE)
+        return within_reach(what, theirs, ours, reach=slack, source=SOURCE)
     return no_worse(what, theirs, ours, slack=0.03, source=SOURCE)
 
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from penchant.evaluation.claims import no_worse, within_doubt
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.claims import no_worse, within_reach
+from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe
 from penchant.fitting.head_mixture import HeadMixture, fit_head_mixture
-from penchant.metrics.intervals import Z95, reach_of_mean
 from penchant.simulation.judgements import JudgedPairs, judge_pairs, two_tastes
 
 SOURCE = "our method notes' simulation"
@@ -49,27 +48,26 @@ def main(config: Config) -> dict[str, Any]:
     found = {name: np.array([run[name] for run in runs if name in run])
              for name in dict.fromkeys(name for run in runs for name in run)}  # fmt: skip
     mean = {name: float(values.mean()) for name, values in found.items()}
-    error = {name: reach_of_mean(v) / Z95 if len(v) > 1 else 0.02
-             for name, v in found.items()}  # fmt: skip
+    reach = {name: reach_over_seeds(values) for name, values in found.items()}
     claims = [
         no_worse("accuracy with ids, opposite", 0.97, mean["opposite: right, ids"], slack=0.03,
                  source=SOURCE),
         no_worse("accuracy with ids, right angles", 0.94, mean["right angles: right, ids"],
                  slack=0.03, source=SOURCE),
-        within_doubt("accuracy of one head, opposite", 0.5, mean["opposite: right, one head"],
-                     se=max(error["opposite: right, one head"], 0.02), source=SOURCE),
-        within_doubt("accuracy of one head, right angles", 0.75,
+        within_reach("accuracy of one head, opposite", 0.5, mean["opposite: right, one head"],
+                     reach=max(reach["opposite: right, one head"], 0.04), source=SOURCE),
+        within_reach("accuracy of one head, right angles", 0.75,
                      mean["right angles: right, one head"],
-                     se=max(error["right angles: right, one head"], 0.01), source=SOURCE),
-        within_doubt("nats without ids less one head, opposite", 0.0,
+                     reach=max(reach["right angles: right, one head"], 0.02), source=SOURCE),
+        within_reach("nats without ids less one head, opposite", 0.0,
                      mean["opposite: nats, no ids"],
-                     se=max(error["opposite: nats, no ids"], 0.005), source="identity I4"),
+                     reach=max(reach["opposite: nats, no ids"], 0.01), source="identity I4"),
         *(no_worse(f"nats saved by ids, {name}", 0.1, -mean[f"{name}: nats, ids"],
                    source="ours") for name in ANGLES),
         no_worse("nats lost to ids where one mind is all there is, below 0.005 by", 0.0,
                  0.005 - mean["one mind: nats, ids"], source="identity I5"),
     ]  # fmt: skip
-    told = {name: [round(mean[name], 4), round(Z95 * error[name], 4)] for name in found}
+    told = {name: [round(mean[name], 4), round(reach[name], 4)] for name in found}
     return results(claims, found=told)
 
 

@@ -19,9 +19,8 @@ import numpy as np
 from penchant.encoders.text_attributes import ATTRIBUTES, text_attributes
 from penchant.errors import DataError
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import results, run_recipe, shared_file
+from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe, shared_file
 from penchant.fitting.reasoned_head import ReasonConfig, fit_reasoned_head
-from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import sigmoid
 
 THEIRS = {100: (0.846, 0.908), 200: (0.890, 0.924)}
@@ -133,8 +132,7 @@ def arguments(config: Config) -> dict[str, Any]:
     said: dict[str, Any] = {"reasons that name one": float(np.mean(named >= 0))}
     for size, pairs in gains.items():
         both = np.array(pairs)
-        gain = both[:, 1] - both[:, 0]
-        error = float(Z95 * gain.std(ddof=1) / len(gain) ** 0.5)
+        error = reach_over_seeds(both[:, 1] - both[:, 0])
         said[f"{size} judgements"] = [*both.mean(axis=0).round(4).tolist(), round(error, 4)]
     return said
 

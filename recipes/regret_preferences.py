@@ -26,7 +26,7 @@ from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import fit_linear_head
 from penchant.fitting.trajectory_head import SegmentPairs, Segments, fit_trajectory_head
 from penchant.fitting.trajectory_head import segment_features as summed
-from penchant.metrics.intervals import Z95
+from penchant.metrics.intervals import reach_of_mean
 from penchant.numerics.arrays import sigmoid
 from penchant.numerics.planning import FiniteWorld, plan, policy_values
 
@@ -136,7 +136,7 @@ def humans() -> tuple[list[Claim], dict[str, Any]]:
             head = fit_linear_head(pairs, model, prior_scale=10.0)
             loss.append(-model.log_prob(shown[:, 0] * head.weights[0], answer, head.own[None]))
         apart = loss[0] - loss[1]
-        mean, reach = float(apart.mean()), float(Z95 * apart.std(ddof=1) / len(apart) ** 0.5)
+        mean, reach = float(apart.mean()), reach_of_mean(apart)
         told[f"{experiment}, {condition}"] = [float(loss[0].mean()), float(loss[1].mean()), reach]
         if experiment == "privileged" and condition != "control":
             side = mean if condition == "regret" else -mean

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import results, run_recipe
+from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
 from penchant.feedback.corrupted_pair import strength
 from penchant.fitting.reward_network import (
     RewardNetworkConfig,
@@ -29,7 +29,6 @@ from penchant.fitting.reward_network import (
     relabelled,
 )
 from penchant.fitting.sgd import TrainConfig
-from penchant.metrics.intervals import Z95
 
 SOURCE, ORDER = "our method notes' simulation", "our method notes, as an order"
 
@@ -58,15 +57,14 @@ def main(config: Config) -> dict[str, Any]:
     for flip, found in zip(config.flips, runs):
         rows = {name: np.array([run[name] for run in found]) for name in found[0]}
         told[f"{flip:.0%} turned round"] = {
-            name: [round(float(np.mean(v)), 3), round(reach(v), 3)] if v.ndim == 1 else
+            name: over_seeds(v, 3) if v.ndim == 1 else
             v.mean(axis=0).round(3).tolist() for name, v in rows.items()
         }  # fmt: skip
     final = {name: np.array([run[name] for run in runs[0]]) for name in runs[0][0]}
     tenths = final["wrong by tenth of strength"].mean(axis=0)
 
     def gain(better: str, worse: str) -> float:
-        apart = final[better] - final[worse]
-        return float(apart.mean()) - reach(apart)
+        return low_over_seeds(final[better] - final[worse])
 
     claims = [
         no_worse("wrong labels among the lowest tenth", 0.91, float(tenths[0]), slack=0.05,
@@ -123,10 +121,6 @@ def fit(config: Config, pairs: SoftPairs, epochs: int, *, stops: bool = False) -
                            patience=3 if stops else None, seed=config.seed)  # fmt: skip
     settings = RewardNetworkConfig(width=64, seed=config.seed)
     return fit_reward_networks(pairs, settings, training, held_out)[0]
-
-
-def reach(values: np.ndarray) -> float:
-    return float(Z95 * values.std(ddof=1) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

@@ -235,6 +235,9 @@ def test_options_that_would_change_nothing_are_refused(folder):
     done = penchant("fit", file, "--model", "reward", "--judges", "all")
     assert done.returncode == 2
     assert "habits" in done.stderr
+    done = penchant("fit", file, "--model", "reward", "--judges", "habits", "--kinds", "3")
+    assert done.returncode == 2
+    assert "prototypes" in done.stderr
 
 
 def test_the_service_answers_until_it_is_interrupted(folder):
@@ -303,3 +306,37 @@ def test_ratings_that_are_all_alike_are_refused_in_the_users_words(tmp_path):
     assert done.returncode == 3
     assert "all 200 ratings are the same" in done.stderr
     assert "levels" not in done.stderr
+
+
+@pytest.mark.parametrize("judges", ["classes", "prototypes", "latent"])
+def test_kinds_of_judges_are_fitted_saved_and_scored_by_their_own_answers(tmp_path, judges):
+    rng = np.random.default_rng(6)
+    likes = np.where(np.arange(60) % 2, 2.0, -2.0)
+    made = []
+    for row in range(900):
+        vectors = rng.standard_normal((2, 3))
+        apart = vectors[0] - vectors[1]
+        gap = apart[0] + likes[row % 60] * apart[1]
+        order = [0, 1] if rng.random() < 1 / (1 + np.exp(-gap)) else [1, 0]
+        made.append({
+            "person": f"p{row % 60}", "chosen": f"text {row} {order[0]}",
+            "rejected": f"text {row} {order[1]}", "chosen_embedding": vectors[order[0]].tolist(),
+            "rejected_embedding": vectors[order[1]].tolist(),
+        })  # fmt: skip
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    done = penchant("fit", tmp_path / "pairs.jsonl", "--model", "reward", "--judges", judges,
+                    "--kinds", 2, "--attributes", "none", "--folds", 0, "--out", tmp_path / "m",
+                    "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = {each["name"] for each in json.loads(done.stdout)["coefficients"]}
+    expected = {"classes": "taste 1 [class 2]", "prototypes": "taste 1 [prototype 2]",
+                "latent": "chol(taste 1, taste 1)"}  # fmt: skip
+    assert expected[judges] in names
+    asked = [{"text": "new", "embedding": [0.0, 1.0, 0.0], "person": name}
+             for name in ("p0", "p1", "nobody")]  # fmt: skip
+    said = penchant("score", "-", "--belief", tmp_path / "m",
+                    text="".join(json.dumps(row) + "\n" for row in asked))  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    one, other, anybody = (row["reward"] for row in lines(said.stdout))
+    # p0 dislikes what p1 likes; of nobody nothing is known.
+    assert one < anybody - 0.3 < anybody + 0.3 < other

@@ -11,8 +11,8 @@ import pytest
 
 from penchant.data.outside import with_outside_option
 from penchant.data.records import Records
-from penchant.encoders.embedding import Embedding
 from penchant.encoders.text import SentenceModel, TextEncoder, embed_once, location
+from penchant.encoders.text_embedding import TextEmbedding
 from penchant.errors import ConfigError, DataError, MissingExtraError
 
 TEXTS = ["yes", "no thanks", "yes", "ça va", "no thanks", "later"]
@@ -48,26 +48,13 @@ def test_each_option_gets_the_embedding_of_its_text():
     assert sorted(embedding.asked) == sorted(set(TEXTS))
 
 
-def test_the_encoder_is_an_embedding_whose_lines_are_those_of_the_features(monkeypatch, tmp_path):
-    embedding = CountingEmbedding()
-    monkeypatch.setattr(SentenceModel, "__call__", lambda self, texts: embedding(list(texts)))
-    monkeypatch.setattr(SentenceModel, "is_cut", lambda self, texts: np.zeros(len(texts), bool))
-    encoder = TextEncoder(model="counting", cache=str(tmp_path))
-    assert isinstance(encoder, Embedding)
-    made = encoder.embed(RECORDS)
-    assert [made.texts[place] for place in made.of_option] == TEXTS
-    np.testing.assert_array_equal(made.vectors[made.of_option], expected())
-    np.testing.assert_array_equal(encoder.encode_features(RECORDS), expected())
-    assert sorted(embedding.asked) == sorted(set(TEXTS))
-
-
 def test_an_option_without_a_text_has_no_embedding_but_the_outside_option_has_features():
     records = with_outside_option(RECORDS)
     features = TextEncoder(model="counting").encode_features(records, CountingEmbedding())
     np.testing.assert_array_equal(features[~records.is_outside], expected())
     np.testing.assert_array_equal(features[records.is_outside], 0.0)
     with pytest.raises(DataError, match=r"has no 'text' for place 2 .*3 of 9"):
-        TextEncoder(model="counting").embed(records)
+        TextEmbedding(model="counting").embed(records)
 
 
 def test_a_text_is_embedded_once_for_all_time(tmp_path):

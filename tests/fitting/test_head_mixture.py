@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.beliefs.reward_heads import RewardHeads
+from penchant.beliefs.storage import save_value
 from penchant.data.batch import Batch, Block
-from penchant.errors import ConfigError, DataError
+from penchant.errors import BeliefError, ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.class_density import ClassDensity
 from penchant.fitting.head_mixture import HeadMixtureConfig, fit_head_mixture
@@ -354,3 +355,42 @@ def test_heads_are_numbered_by_how_many_follow_them_and_everybody_keeps_theirs()
         before = found.heads.log_weights(np.zeros((300, 0)))
         known = np.exp(found.heads.learned(before, made.differences, few, group))
         np.testing.assert_allclose(known, found.responsibilities, atol=1e-3)
+
+
+def test_a_fit_that_is_taken_up_stays_where_it_was_and_keeps_its_numbering():
+    rng = np.random.default_rng(3)
+    made = judge_pairs(two_tastes(np.pi / 2, 6), 80, 6, rng)
+    found = fit_head_mixture(made.pairs(), 3, group=made.person, rng=rng)
+    again = fit_head_mixture(made.pairs(), 3, group=made.person, rng=rng, start=found)
+    assert again.starts == ()
+    assert again.iterations < found.iterations
+    assert again.log_likelihood == pytest.approx(found.log_likelihood, abs=0.05)
+    np.testing.assert_allclose(again.heads.weights, found.heads.weights, atol=0.02)
+    # Of half of the people, whose order by size may be another, the numbers are still those.
+    half = made.person < 40
+    pairs = as_pairs(made.differences[half], made.answer[half])
+    part = fit_head_mixture(pairs, 3, group=made.person[half], rng=rng, start=found)
+    like = np.array([[np.corrcoef(a, b)[0, 1] for b in found.heads.weights]
+                     for a in part.heads.weights])  # fmt: skip
+    assert (like.argmax(axis=1) == np.arange(3)).all()
+    with pytest.raises(ConfigError, match="start has 3 heads"):
+        fit_head_mixture(made.pairs(), 2, group=made.person, rng=rng, start=found)
+
+
+def test_saved_heads_say_the_same_and_nothing_else_is_read_for_them(tmp_path):
+    rng = np.random.default_rng(4)
+    made = judge_pairs(two_tastes(np.pi / 2, 6), 40, 6, rng)
+    found = fit_head_mixture(made.pairs(), 2, group=made.person, rng=rng, mixing=MIXING)
+    found.heads.save(tmp_path / "heads")
+    loaded = RewardHeads.load(tmp_path / "heads")
+    before = found.heads.log_weights(np.zeros((1, 0)))
+    for name in ("learned", "log_probs"):
+        told = (before,) if name == "learned" else ()
+        asked = (made.differences[:30], made.answer[:30])
+        asked += (0 * made.person[:30],) if name == "learned" else ()
+        np.testing.assert_array_equal(
+            getattr(loaded, name)(*told, *asked), getattr(found.heads, name)(*told, *asked)
+        )
+    save_value(GapModel(), tmp_path / "other")
+    with pytest.raises(BeliefError, match="GapModel"):
+        RewardHeads.load(tmp_path / "other")

@@ -231,7 +231,7 @@ class Belief:
         self._refuse_unknown_doubt()
         mean, people, doubt = [], [], []
         tastes = self.tastes(batch)
-        jacobian_MGD = self._mean_taste_jacobian(batch)
+        jacobian_MGD = self._mean_taste_jacobian(batch.group_features)
         covariance = (
             np.zeros((len(self.theta),) * 2) if self.covariance is None else self.covariance
         )
@@ -374,11 +374,15 @@ class Belief:
                     log_weights=log_weights,
                 )
 
-    def _mean_taste_jacobian(self, batch: Batch) -> Float[Array, "M1 G D"]:
+    def average_taste_slopes(self) -> Float[Array, "M1 D"]:
+        """d mean taste / d theta of people of whom nothing is known."""
+        return self._mean_taste_jacobian(np.zeros((1, 0)))[:, 0]
+
+    def _mean_taste_jacobian(self, group_features: Float[Array, "G Q"]) -> Float[Array, "M1 G D"]:
         """d mean taste / d theta by central differences: a few evaluations of `tastes`, no data."""
 
         def mean_taste(theta: Float[Array, " M1"]) -> Float[Array, "G D"]:
-            return self.population.tastes(theta, batch.group_features).mean()
+            return self.population.tastes(theta, group_features).mean()
 
         theta, columns = self.population_theta, []
         for place in range(len(theta)):

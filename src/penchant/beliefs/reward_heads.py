@@ -5,13 +5,15 @@ features, C columns of the pair, M own parameters of the likelihood, A answers.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.beliefs.posterior import group_log_likelihood, responsibilities
-from penchant.errors import DataError
+from penchant.beliefs.storage import load_value, save_value
+from penchant.errors import BeliefError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.numerics.arrays import Array
 from penchant.populations.classes import router_log_weights
@@ -107,6 +109,21 @@ class RewardHeads:
         num = len(log_weights) if len(log_weights) > 1 else int(group.max(initial=0)) + 1
         weight = np.full(len(group), learning_rate)
         return responsibilities(log_weights, group_log_likelihood(told, group, weight, num))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the heads into `folder` (made if absent), as a belief is written."""
+        save_value(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "RewardHeads":
+        """Read what `save` wrote. Raises `BeliefError` where it is damaged or something else."""
+        found = load_value(Path(folder))
+        if not isinstance(found, cls):
+            raise BeliefError(
+                f"{folder} holds a {type(found).__name__}; expected the heads that "
+                "`RewardHeads.save` wrote. A reward model is read by `RewardScorer.load`."
+            )
+        return found
 
     def average(self) -> "RewardHeads":
         """The heads with every weight constant: what they say once the context is forgotten."""

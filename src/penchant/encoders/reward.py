@@ -7,7 +7,8 @@ first. Davidson's ties are a third option half-way between the two, so that a ju
 conditional logit over (first, second, tie).
 
 Legend: B pairs, N options over all menus, T distinct texts, E dimensions of the embedding,
-C attributes, F features, H texts that were met, A of them kept as anchors, P people.
+C attributes, L directions of taste, F features, H texts that were met, A of them kept as anchors,
+P people.
 """
 
 from collections.abc import Sequence
@@ -73,7 +74,10 @@ class RewardEncoder:
     form_doubt: the further rows of that root, the coefficients beside the weights. form_seen: the
     least, the mean and the greatest of each attribute over the texts of the fit, in units of
     `spread`. people: the judges of the fit whose tastes are known.
-    Features of an option: `reward`, each attribute, `shown_first` and `tie`.
+    tastes: directions of the embedding in which judges are told apart, in logits beside the average
+    head (`models/reward_kinds.py`); None where they are not. `coefficients`, `spread`, `form_doubt`
+    and `form_seen` then go on behind the attributes, with nothing to say of them.
+    Features of an option: `reward`, each attribute, `taste 1`, .., `shown_first` and `tie`.
     """
 
     embedding: Embedding
@@ -98,12 +102,33 @@ class RewardEncoder:
     strange_text_variance: float = 0.0
     anchors: Float16[Array, "A E"] | None = None
     usual_nearness: float = -np.inf
+    tastes: Float32[Array, "E L"] | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        names = ("reward", *self.attributes)
+        names = ("reward", *self.attributes, *self.taste_names)
         names = (*names, SHOWN_FIRST) if self.has_position else names
         return (*names, TIE) if self.has_ties else names
+
+    @property
+    def taste_names(self) -> tuple[str, ...]:
+        """Of the directions in which judges are told apart."""
+        num = 0 if self.tastes is None else self.tastes.shape[1]
+        return tuple(f"taste {place + 1}" for place in range(num))
+
+    def with_tastes(self, tastes: Float32[Array, "E L"]) -> "RewardEncoder":
+        """The same with directions in which judges are told apart."""
+        num = tastes.shape[1]
+        root, seen = self.form_doubt, self.form_seen
+        # How far texts lie along them the embedding's own ignorance tells: nothing is out of range.
+        open_ = np.tile(np.array([[-np.inf], [0.0], [np.inf]]), num)
+        return replace(
+            self, tastes=tastes,
+            coefficients=np.concatenate([self.coefficients, np.zeros(num)]),
+            spread=np.concatenate([self.spread, np.ones(num)]),
+            form_doubt=None if root is None else np.pad(root, ((0, num), (0, 0))),
+            form_seen=None if seen is None else np.column_stack([seen, open_]),
+        )  # fmt: skip
 
     def rewards(self, embedded: Embedded) -> Float[Array, " T"]:
         """What each text is worth to the average judge, in logits."""
@@ -115,7 +140,7 @@ class RewardEncoder:
         return Looked(encoder=self, embedded=embedded)
 
     def form(self, embedded: Embedded) -> Float[Array, "T C"]:
-        """The attributes in units of the spread of their differences."""
+        """The attributes in units of the spread of their differences, and places along tastes."""
         return self.look(embedded).form
 
     def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
@@ -218,9 +243,15 @@ class Looked:
 
     @cached_property
     def form(self) -> Float[Array, "T C"]:
-        """The attributes in units of the spread of their differences."""
-        encoder = self.encoder
-        return text_attributes(self.embedded.texts, encoder.attributes) / encoder.spread
+        """The attributes in units of the spread of their differences, and the text's place along
+        each direction of taste, of which a new text's embedding tells as little as of its reward.
+        """
+        encoder, num = self.encoder, len(self.encoder.attributes)
+        counted = text_attributes(self.embedded.texts, encoder.attributes) / encoder.spread[:num]
+        if encoder.tastes is None:
+            return counted
+        along = self.familiarity[:, None] * (self._apart @ encoder.tastes)
+        return np.column_stack([counted, along])
 
     @cached_property
     def is_known(self) -> Bool[Array, " T"]:

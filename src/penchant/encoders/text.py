@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
 from penchant.data.records import Records
-from penchant.encoders.embedding import Embedded, distinct_texts
+from penchant.encoders.embedding import distinct_texts
 from penchant.errors import ConfigError, DataError, MissingExtraError
 from penchant.numerics.arrays import Array
 
@@ -36,8 +36,8 @@ class TextEncoder:
     folder in `cache`, every text is embedded once for all time; the folder is this machine's and
     not saved with a belief. Texts longer than the model reads are counted in the batch's notes. A
     function `embed`, where a method takes one, stands in for the model, for embeddings from
-    elsewhere; `model` is then only its name in the cache. As an `Embedding` it gives a reward model
-    its texts' numbers.
+    elsewhere; `model` is then only its name in the cache. What gives a reward model its texts'
+    numbers is `TextEmbedding`.
     """
 
     model: str
@@ -73,15 +73,6 @@ class TextEncoder:
         """
         codes, found = self._embeddings(records, embed)
         return _of_options(found, codes)
-
-    def embed(self, records: Records) -> Embedded:
-        """The distinct texts and their numbers, for models that learn from texts themselves.
-
-        Raises as `encode_features` does, and DataError for an outside option, which has no text.
-        """
-        texts, of_option = distinct_texts(records, self.column)
-        vectors = self._vectors(texts, None).vectors
-        return Embedded(texts=texts, vectors=vectors.astype(np.float32), of_option=of_option)
 
     def _embeddings(
         self, records: Records, embed: Embed | None

@@ -54,7 +54,11 @@ def within_doubt(what: str, theirs: float, ours: float, *, se: float, source: st
             f"the claim {what!r} has the standard error {se}; expected a positive number. Claim "
             "`as_printed` where nothing is in doubt."
         )
-    reach = Z95 * se
+    return within_reach(what, theirs, ours, reach=Z95 * se, source=source)
+
+
+def within_reach(what: str, theirs: float, ours: float, *, reach: float, source: str = "") -> Claim:
+    """Agreement within our interval, ours -+ `reach`; of few seeds `recipes.reach_over_seeds`."""
     return Claim(
         what=what, theirs=theirs, ours=ours, low=ours - reach, high=ours + reach, source=source
     )

@@ -47,6 +47,17 @@ def over_seeds(values: Float[Array, " N"], digits: int = 4) -> list[float]:
     return [round(float(np.mean(values)), digits), round(reach_of_mean(values), digits)]
 
 
+def reach_over_seeds(values: Float[Array, " N"], least: float = 0.0) -> float:
+    """Half the width of the 95 % interval of the mean of independent runs, by Student's t, and
+    `least` where it is less, or where a single run says nothing of others."""
+    return max(reach_of_mean(values), least) if len(values) > 1 else least
+
+
+def low_over_seeds(values: Float[Array, " N"]) -> float:
+    """The low end of that interval: of gains, paired by seed, what is gained beyond chance."""
+    return float(np.mean(values)) - reach_over_seeds(values)
+
+
 def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any]]) -> None:
     """`python recipes/NAME.py [--tiny] [--seed N] [--out FOLDER]`.
 

@@ -5,17 +5,12 @@ Everything is told of judges (or topics) that the models had not seen. Legend: R
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from penchant.data.records import Records
-from penchant.encoders.embedding import distinct_texts
-from penchant.encoders.text_attributes import text_attributes
-from penchant.encoders.text_embedding import plain_texts, with_plain_texts
 from penchant.errors import ConfigError
 from penchant.evaluation.few_shot import few_shot_gains, few_shot_points
 from penchant.evaluation.report import (
@@ -26,44 +21,14 @@ from penchant.evaluation.report import (
     WorstSubgroups,
 )
 from penchant.evaluation.report_words import between, few_shot_takeaway, number, percent
+from penchant.evaluation.reward_examples import Example, disagreement, examples
+from penchant.evaluation.reward_form import Bias, ShownTexts, biases, by_length
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.evaluation.subgroups import losses_by_subgroup
-from penchant.metrics.calibration import clustered_share
 from penchant.models.reward_model import RewardModel
-from penchant.numerics.arrays import Array, sigmoid
 
 _COVERAGES = (1.0, 0.8, 0.6, 0.4, 0.2)
-_LENGTH_BINS, _MOST_GROUPS, _EXAMPLES, _EXCERPT = 6, 12, 4, 220
-# Decided answers of one pair from which its judges are seen to disagree, and how many such pairs
-# there are at least: the four most divided of a handful need not be divided.
-_FEW_VOTES, _ENOUGH_PAIRS = 5, 40
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A pair to look at. share, votes: of decided answers for the first, and how many; said: the
-    model's probability, low and high over its doubt about the reward."""
-
-    first: str
-    second: str
-    share: float
-    votes: int
-    said: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bias:
-    """name: length or position. seen, said: the share of decided pairs in which the longer (the
-    first shown) text won, and was foretold to; low, high: of the share seen."""
-
-    name: str
-    seen: float
-    low: float
-    high: float
-    said: float
-    pairs: int
+_MOST_GROUPS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +90,13 @@ def reward_page(
     """The page of a fitted model and of trials on the same records: `trial` by models that met
     neither the pair nor its judge, `shots` after so many answers of the judge, `topics` by models
     that met nothing of the pair's topic."""
-    texts = _Texts.of(records, model)
+    texts = ShownTexts.of(records, model)
     predictions = trial.predictions()
     nll, table = predictions.nll(), predictions.reliability()
     accuracy = trial.accuracy()
     sd = np.sqrt(trial.doubt_variance)
     p = trial.first_wins
-    disagreement, has_votes = _disagreement(trial, texts)
+    divided, has_votes = disagreement(trial, texts)
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
     return RewardPage(
         title=title,
@@ -147,14 +112,14 @@ def reward_page(
         few_shot=_few_shot(shots),
         few_shot_words=_few_shot_words(shots),
         worst_subgroups=_subgroups(trial, records, tuple(by), nll.estimate, seed),
-        biases=_biases(trial, texts, model),
+        biases=biases(trial, texts, model),
         selective=_selective(trial),
-        by_length=_by_length(trial, texts),
+        by_length=by_length(trial, texts),
         chance=float(np.mean(2 * p * (1 - p))),
         doubt=float(np.mean(p * (1 - p) * sd)),
-        disagreed=_examples(trial, texts, disagreement),
+        disagreed=examples(trial, texts, divided),
         has_votes=has_votes,
-        ignorant=_examples(trial, texts, sd),
+        ignorant=examples(trial, texts, sd),
         topics=() if topics is None else (
             _topic_gap("topics it has met", trial), _topic_gap("new topics", topics)
         ),
@@ -183,37 +148,7 @@ def write_reward_page(page: RewardPage, path: Path) -> Path:
     return path
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Texts:
-    """Of every observation: its two texts, how many words each has, and its prompt's words."""
-
-    words: tuple[str, ...]
-    of_option: Array
-    offsets: Array
-    size: Array
-    prompt: Array
-
-    @classmethod
-    def of(cls, records: Records, model: RewardModel) -> "_Texts":
-        embedding = model.embedding
-        column = getattr(embedding, "text", "text")
-        words, of_option = distinct_texts(with_plain_texts(records, column), column)
-        size = np.expm1(text_attributes(words, ("length",))[:, 0])
-        prompt = np.zeros(len(records))
-        name = getattr(embedding, "prompt", None)
-        if name is not None and name in records.rows.column_names:
-            told = plain_texts(records.rows[name], name).to_pylist()
-            prompt = np.array([len((text or "").split()) for text in told], dtype=np.float64)
-        return cls(
-            words=words, of_option=of_option, offsets=records.offsets, size=size, prompt=prompt
-        )
-
-    def pair(self, row: Array) -> tuple[Array, Array]:
-        """The two texts of each of these observations."""
-        return self.of_option[self.offsets[row]], self.of_option[self.offsets[row] + 1]
-
-
-def _subtitle(trial: RewardTrial, texts: _Texts, records: Records) -> str:
+def _subtitle(trial: RewardTrial, texts: ShownTexts, records: Records) -> str:
     judges = len(np.unique(trial.person))
     if judges == 1 or not records.num_people:
         who = "one judge" if records.num_people else "nobody who is named"
@@ -228,7 +163,7 @@ def _subtitle(trial: RewardTrial, texts: _Texts, records: Records) -> str:
     )
 
 
-def _met(trial: RewardTrial, texts: _Texts) -> float:
+def _met(trial: RewardTrial, texts: ShownTexts) -> float:
     """The share of pairs whose texts both were shown to another judge, too."""
     first, second = texts.pair(trial.row)
     shown = np.unique(np.stack([np.r_[first, second], np.r_[trial.person, trial.person]]), axis=1)
@@ -323,28 +258,6 @@ def _levels(records: Records, name: str) -> int:
     return 0 if str(column.type).startswith("list") else len(pc.unique(column.combine_chunks()))
 
 
-def _biases(trial: RewardTrial, texts: _Texts, model: RewardModel) -> tuple[Bias, ...]:
-    first, second = texts.pair(trial.row)
-    longer = np.sign(texts.size[first] - texts.size[second])
-    made = [_bias("the longer text", trial, longer)]
-    encoder = model.belief_.encoder
-    if "shown_first" in getattr(encoder, "feature_names", ()):
-        made.append(_bias("the text shown first", trial, np.ones(len(trial))))
-    return tuple(bias for bias in made if bias is not None)
-
-
-def _bias(name: str, trial: RewardTrial, side: Float[Array, " R"]) -> Bias | None:
-    """side: 1 where the first is the favoured one, -1 where the second is, 0 neither."""
-    mine = trial.decided & (side != 0)
-    if not mine.any():
-        return None
-    won = np.where(side > 0, trial.outcome == 0, trial.outcome == 1)[mine]
-    said = np.where(side > 0, trial.first_wins, 1 - trial.first_wins)[mine]
-    seen = clustered_share(won.astype(np.float64), trial.person[mine])
-    return Bias(name=name, seen=seen.estimate, low=seen.low, high=seen.high,
-                said=float(said.mean()), pairs=int(mine.sum()))  # fmt: skip
-
-
 def _selective(trial: RewardTrial) -> tuple[Estimate, ...]:
     """Accuracy of the surest share of decided pairs, our doubt counted in."""
     decided = trial.take(np.flatnonzero(trial.decided))
@@ -358,86 +271,6 @@ def _selective(trial: RewardTrial) -> tuple[Estimate, ...]:
                      value=100 * found.estimate, low=100 * found.low, high=100 * found.high)
         )  # fmt: skip
     return tuple(made)
-
-
-def _by_length(trial: RewardTrial, texts: _Texts) -> tuple[Estimate, ...]:
-    """Accuracy by how many words there were to read: the prompt and both texts."""
-    first, second = texts.pair(trial.row)
-    total = texts.prompt[trial.row] + texts.size[first] + texts.size[second]
-    cuts = np.unique(np.quantile(total, np.linspace(0, 1, _LENGTH_BINS + 1)))
-    if len(cuts) < 3:
-        return ()
-    made = []
-    for low, high in pairwise(cuts):
-        mine = (total >= low) & ((total < high) | (high == cuts[-1]))
-        found = trial.accuracy(mine)
-        if np.isfinite(found.estimate):
-            made.append(
-                Estimate(label=f"{low:.0f} to {high:.0f} words", value=100 * found.estimate,
-                         low=100 * found.low, high=100 * found.high)
-            )  # fmt: skip
-    return tuple(made)
-
-
-def _disagreement(trial: RewardTrial, texts: _Texts) -> tuple[Float[Array, " R"], bool]:
-    """How often two judges of each pair differ: as they were seen to where pairs have several
-    votes, else as the model foretells of pairs that it knows well."""
-    first, second = texts.pair(trial.row)
-    both = np.stack([np.minimum(first, second), np.maximum(first, second)])
-    _, pair = np.unique(both, axis=1, return_inverse=True)
-    pair = pair.reshape(-1)
-    lower = (np.where(trial.outcome == 0, first, second) == both[0]) & trial.decided
-    votes = np.bincount(pair, trial.decided)[pair]
-    share = np.bincount(pair, lower)[pair] / np.maximum(votes, 1)
-    if len(np.unique(pair[votes >= _FEW_VOTES])) >= _ENOUGH_PAIRS:
-        # Three of five may be chance: of pairs as divided, those of many votes come first.
-        told = 2 * share * (1 - share) * votes / (votes + _FEW_VOTES)
-        return np.where(votes >= _FEW_VOTES, told, -1.0), True
-    p = trial.first_wins
-    return np.where(_is_sure(trial), 2 * p * (1 - p), -1.0), False
-
-
-def _log_odds(share: Float[Array, "*N"]) -> Float[Array, "*N"]:
-    inside = np.clip(share, 1e-12, 1 - 1e-12)
-    return np.log(inside) - np.log1p(-inside)
-
-
-def _is_sure(trial: RewardTrial) -> Bool[Array, " R"]:
-    """Where the model knows as much as of the better half of pairs."""
-    width = trial.high - trial.low
-    return (width <= np.median(width)) & (width > 0)
-
-
-def _examples(
-    trial: RewardTrial, texts: _Texts, worth_showing: Float[Array, " R"]
-) -> tuple[Example, ...]:
-    """The pairs with the largest values, each once, with what all judges said."""
-    first, second = texts.pair(trial.row)
-    lower, upper = np.minimum(first, second), np.maximum(first, second)
-    made: list[Example] = []
-    shown: set[tuple[int, int]] = set()
-    for at in np.argsort(-worth_showing, kind="stable").tolist():
-        both = (int(lower[at]), int(upper[at]))
-        if both in shown or len(made) == _EXAMPLES or worth_showing[at] < 0:
-            continue
-        shown.add(both)
-        same = (lower == both[0]) & (upper == both[1]) & trial.decided
-        won = np.where(first[same] == first[at], trial.outcome[same] == 0, trial.outcome[same] == 1)
-        centre = _log_odds(trial.first_wins[at : at + 1])
-        low, high = sigmoid(centre + np.array([trial.low[at], trial.high[at]]) - trial.gap[at])
-        made.append(
-            Example(
-                first=_excerpt(texts.words[first[at]]), second=_excerpt(texts.words[second[at]]),
-                share=float(won.mean()) if len(won) else float("nan"), votes=len(won),
-                said=float(trial.first_wins[at]), low=float(low), high=float(high),
-            )
-        )  # fmt: skip
-    return tuple(made)
-
-
-def _excerpt(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1].rstrip() + "…"
 
 
 def _topic_gap(name: str, trial: RewardTrial) -> TopicGap:

@@ -24,9 +24,10 @@ from penchant.fitting.head_mixture_density import (
     respond,
     take_pairs,
 )
-from penchant.fitting.head_mixture_start import Units, one_head, second_moment, starting_points
+from penchant.fitting.head_mixture_start import Units, second_moment, starting_points
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.lbfgs import LbfgsConfig, MatrixFreeOptimum, Slope, maximise_lbfgs
+from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
 from penchant.fitting.separation import WEAK_SCALE
 from penchant.fitting.shrinkage import evidence_spread
 from penchant.numerics.arrays import Array
@@ -86,6 +87,7 @@ def fit_head_mixture(
     mixing: Float[Array, "S K"] | None = None,
     head_scale: float | None = None,
     balance: float = 0.0,
+    start: HeadMixture | None = None,
     config: HeadMixtureConfig | None = None,
     on_step: OnStep | None = None,
 ) -> HeadMixture:
@@ -98,6 +100,8 @@ def fit_head_mixture(
     each weight; None lets the evidence choose (MacKay 1992), never beyond a weak prior, so that
     perfectly predicted answers stay finite. balance: nats a group for an even router (Shen et al.
     2025, MiCRo, use 0.5; it costs accuracy where heads are needed unevenly, so 0 is the default).
+    start: a fit of much the same pairs, whose heads, scales and numbering are kept to: the climb
+    begins there and looks nowhere else.
 
     The climb is L-BFGS on the likelihood with the kinds summed out, whose gradient is that of EM
     (Fisher's identity) without its slow steps.
@@ -110,20 +114,68 @@ def fit_head_mixture(
     _check(pairs, num_heads, group, context, pooled, balance, head_scale)
     known = Context.of(pairs, group, context)
     data = group_pairs(pairs, group, known)
-    sample = _some_groups(data, config.start_pairs, rng)
+    density = HeadMixtureDensity(
+        data=data, model=model, num_heads=num_heads, side=pooled, mixing=mixing, balance=balance,
+        log_weights=None if mixing is None else np.full(len(mixing), -np.log(len(mixing))),
+    )  # fmt: skip
+    found = (
+        _search(density, head_scale, config, rng) if start is None else _taken_up(density, start)
+    )
+    scales, everything = found.scales, _with_scales(density, found.scales)
+    units = Units.of(everything, found.spread, found.directions)
+    best = _climb(everything, units, found.theta, config.max_steps, config.tolerance, on_step)
+    by_one = _alone(everything, config.tolerance).log_likelihood
+    theta = best.theta if start is not None else _largest_first(everything, best.theta)
+    shares, parts = everything.responsibilities(theta), everything.split(theta)
+    reached = best.value + 0.5 * float(everything.precision() @ theta**2)
+    return HeadMixture(
+        heads=RewardHeads(
+            weights=parts.heads, router=parts.router, centre=known.centre, scale=known.unit,
+            model=model,
+            own=parts.own, coefficients=parts.columns, pooled=pooled, mixing=mixing,
+        ),
+        responsibilities=shares,
+        log_likelihood=reached,
+        gain_over_one=reached - by_one,
+        head_scale=scales[0],
+        router_scale=scales[1],
+        starts=found.starts,
+        converged=best.converged,
+        iterations=found.steps + best.iterations,
+        gain_left=best.decrement,
+        seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """Where the climb over all pairs begins, the prior scales, and eigenvalues and eigenvectors of
+    the mean of x x', in whose directions it is measured."""
+
+    theta: Float[Array, " T"]
+    scales: tuple[float, float]
+    spread: Float[Array, " D"]
+    directions: Float[Array, "D D"]
+    starts: tuple[float, ...] = ()
+    steps: int = 0
+
+
+def _search(
+    whole: HeadMixtureDensity,
+    head_scale: float | None,
+    config: HeadMixtureConfig,
+    rng: np.random.Generator,
+) -> _Found:
+    """The best of many starts on some of the groups, with the scales that its evidence prefers."""
+    sample = _some_groups(whole.data, config.start_pairs, rng)
     spread, directions = second_moment(sample)
     longest = WEAK_SCALE / max(np.sqrt(spread.mean()), 1e-12)
     scales = (head_scale or min(2.0 / max(np.sqrt(spread.sum()), 1e-12), longest), 3.0)
-    density = HeadMixtureDensity(
-        data=sample, model=model, num_heads=num_heads, side=pooled, mixing=mixing, balance=balance,
-        log_weights=None if mixing is None else np.full(len(mixing), -np.log(len(mixing))),
-    )  # fmt: skip
-    density = _with_scales(density, scales)
+    density = _with_scales(replace(whole, data=sample), scales)
     units = Units.of(density, spread, directions)
-    alone = one_head(density)
-    one = _climb(alone, Units.of(alone, spread, directions), np.zeros(alone.cuts[-1]),
-                 config.finalist_steps, config.tolerance)  # fmt: skip
-    starts = starting_points(density, one.theta, units, config.num_starts, rng)
+    alone = _alone(density, config.tolerance)
+    pooled = np.concatenate([alone.weights, alone.coefficients, alone.own])
+    starts = starting_points(density, pooled, units, config.num_starts, rng)
     short = [_climb(density, units, at, config.short_steps, config.tolerance) for at in starts]
     short.sort(key=lambda found: -found.value)
     long = [
@@ -142,33 +194,39 @@ def fit_head_mixture(
         units = Units.of(density, spread, directions)
         best = _climb(density, units, best.theta, config.finalist_steps, config.tolerance)
         steps += best.iterations
-    everything = replace(density, data=data)
-    units = Units.of(everything, spread, directions)
-    best = _climb(everything, units, best.theta, config.max_steps, config.tolerance, on_step)
-    alone = one_head(everything)
-    one = _climb(alone, Units.of(alone, spread, directions), one.theta, 20, config.tolerance)
-    theta, shares = _largest_first(everything, best.theta)
-    parts = everything.split(theta)
-    reached, by_one = (
-        found.value + 0.5 * float(of.precision() @ found.theta**2)
-        for found, of in ((best, everything), (one, alone))
-    )
-    return HeadMixture(
-        heads=RewardHeads(
-            weights=parts.heads, router=parts.router, centre=known.centre, scale=known.unit,
-            model=model,
-            own=parts.own, coefficients=parts.columns, pooled=pooled, mixing=mixing,
-        ),
-        responsibilities=shares,
-        log_likelihood=reached,
-        gain_over_one=reached - by_one,
-        head_scale=scales[0],
-        router_scale=scales[1],
-        starts=tuple(found.value for found in short),
-        converged=best.converged,
-        iterations=steps + best.iterations,
-        gain_left=best.decrement,
-        seconds=time.perf_counter() - began,
+    return _Found(
+        theta=best.theta, scales=scales, spread=spread, directions=directions,
+        starts=tuple(found.value for found in short), steps=steps,
+    )  # fmt: skip
+
+
+def _taken_up(density: HeadMixtureDensity, start: HeadMixture) -> _Found:
+    """What another fit found. Raises `ConfigError` where it has other heads or features."""
+    heads = start.heads
+    parts = (heads.weights, heads.router, heads.coefficients, heads.own)
+    theta = np.concatenate([part.ravel() for part in parts])
+    if (
+        heads.weights.shape != density.split(np.zeros(density.cuts[-1])).heads.shape
+        or len(theta) != density.cuts[-1]
+    ):
+        raise ConfigError(
+            f"start has {len(heads.weights)} heads of {heads.weights.shape[1]} dimensions and "
+            f"{len(theta)} parameters; these pairs ask for {density.num_heads} heads of "
+            f"{density.data.pairs.features.shape[1]} and {density.cuts[-1]}. Give a fit of the "
+            "same features, or none."
+        )
+    spread, directions = second_moment(density.data)
+    return _Found(
+        theta=theta, scales=(start.head_scale, start.router_scale), spread=spread,
+        directions=directions,
+    )  # fmt: skip
+
+
+def _alone(density: HeadMixtureDensity, tolerance: float) -> LinearHead:
+    """The one head that everybody would share, under the same prior."""
+    return fit_linear_head(
+        density.data.pairs, density.model, prior_scale=density.head_precision**-0.5,
+        has_covariance=False, config=HeadConfig(tolerance=tolerance),
     )  # fmt: skip
 
 
@@ -338,17 +396,14 @@ def _fixed_point(
                          1e-3 * longest, longest))  # fmt: skip
 
 
-def _largest_first(
-    density: HeadMixtureDensity, theta: Float[Array, " T"]
-) -> tuple[Float[Array, " T"], Float[Array, "G S"]]:
-    """Heads numbered by how many follow them; theta of that order and everybody's kinds."""
-    shares = density.responsibilities(theta)
+def _largest_first(density: HeadMixtureDensity, theta: Float[Array, " T"]) -> Float[Array, " T"]:
+    """Theta with heads numbered by how many follow them."""
     if density.mixing is not None or density.num_heads == 1:
-        return theta, shares
+        return theta
+    shares = density.responsibilities(theta)
     parts = density.split(theta)
     order = np.argsort(-(density.data.group_weight @ shares), kind="stable")
     router = np.concatenate([np.zeros((1, parts.router.shape[1])), parts.router])[order]
-    theta = np.concatenate(
+    return np.concatenate(
         [parts.heads[order].ravel(), (router[1:] - router[0]).ravel(), parts.columns, parts.own]
     )
-    return theta, shares[:, order]

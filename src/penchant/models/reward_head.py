@@ -15,7 +15,13 @@ from penchant.data.columns import combine_codes, entry_hashes, to_codes
 from penchant.data.implied_pairs import ImpliedPairs, as_pairs, implied_pairs
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
-from penchant.encoders.reward import Pairs, RewardEncoder, pair_rows, pairs_at
+from penchant.encoders.reward import (
+    Pairs,
+    RewardEncoder,
+    pair_outcomes,
+    pair_rows,
+    pairs_at,
+)
 from penchant.encoders.text_attributes import text_attributes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.channel_head import fit_channel_head
@@ -37,6 +43,11 @@ class HeadSettings:
     has_ties: bool
     has_position: bool
     group_by: str
+
+    @property
+    def pair_model(self) -> GapModel:
+        """How an answer to a pair arises."""
+        return GapModel(ties="davidson" if self.has_ties else None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,25 +215,40 @@ class Lessons:
             row=np.concatenate([np.arange(len(rows)), soft]),
         )
 
-    def _from_pairs(
-        self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
-    ) -> tuple[LinearHead, Float[Array, " C"]]:
-        pairs = self.pairs(np.flatnonzero(kept))
+    def head_pairs(self, kept: Bool[Array, " B"]) -> tuple[HeadPairs, Int[Array, " A"]]:
+        """The answered pairs among these as heads read them, and the observation of each; of
+        lessons that are pairs alone, without soft labels.
+
+        Columns: the attributes in units of their spread, then being shown first.
+        """
+        mean = self.embedded.vectors.mean(axis=0)
+        form = text_attributes(self.embedded.texts, self.settings.attributes)
+        rows = np.flatnonzero(kept)
+        pairs, _ = self._told_pairs(self.embedded.vectors - mean, form, rows)
+        return pairs, rows[pair_outcomes(self.records)[rows] >= 0]
+
+    def _told_pairs(
+        self, vectors: Array, form: Array, rows: Int[Array, " A"]
+    ) -> tuple[HeadPairs, Float[Array, " C"]]:
+        pairs = self.pairs(rows)
         told = np.flatnonzero(pairs.outcome >= 0)
         apart = form[pairs.first[told]] - form[pairs.second[told]]
         spread = _spread(apart)
+        return HeadPairs(
+            features=vectors,
+            first=pairs.first[told],
+            second=pairs.second[told],
+            answer=pairs.outcome[told],
+            weight=pairs.weight[told],
+            columns=self._columns(apart / spread, np.ones(len(told))),
+        ), spread
+
+    def _from_pairs(
+        self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
+    ) -> tuple[LinearHead, Float[Array, " C"]]:
+        pairs, spread = self._told_pairs(vectors, form, np.flatnonzero(kept))
         head = fit_linear_head(
-            HeadPairs(
-                features=vectors,
-                first=pairs.first[told],
-                second=pairs.second[told],
-                answer=pairs.outcome[told],
-                weight=pairs.weight[told],
-                columns=self._columns(apart / spread, np.ones(len(told))),
-            ),
-            GapModel(ties="davidson" if self.settings.has_ties else None),
-            prior_scale=prior_scale,
-            config=HeadConfig(),
+            pairs, self.settings.pair_model, prior_scale=prior_scale, config=HeadConfig()
         )
         return head, spread
 

@@ -30,6 +30,14 @@ from penchant.models.reward_head import (
     in_pairs,
     of_named,
 )
+from penchant.models.reward_kinds import (
+    PEOPLE,
+    People,
+    TasteDirections,
+    find_tastes,
+    fit_kinds,
+    with_tastes,
+)
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
 from penchant.models.reward_scorer import RewardScorer, people_of
 from penchant.models.reward_weight import weighed
@@ -97,6 +105,10 @@ class RewardModel(Estimator):
     votes or another model, in place of its answer; for all-pair data and one average judge.
     has_own_worth: whether a text that the fit has not met is worth something of its own, beside
     what its embedding says, which draws probabilities in and widens intervals.
+    kinds: heads of a mixture whose differences, kinds - 1 directions of the embedding, are features
+    as attributes are: `taste 1` and on (`reward_kinds.py`); 1 for none. people: how judges differ
+    in all their weights: "normal" around the mean (a latent person, where there are directions), of
+    one of so many "classes" each, or a mix of as many "prototypes".
     """
 
     embedding: Embedding = field(default_factory=EmbeddingColumn)
@@ -111,6 +123,8 @@ class RewardModel(Estimator):
     group_by: str = "person"
     random_state: int = 0
     has_own_worth: bool = True
+    kinds: int = 1
+    people: People = "normal"
 
     def fit(
         self, data: Records | Batch, *, sample_weight: Float[Array, " B"] | None = None
@@ -124,16 +138,26 @@ class RewardModel(Estimator):
                 f"a reward model got a {type(data).__name__}; expected Records, whose texts it can "
                 "read. Read a file with `penchant.read`."
             )
+        self._check_kinds()
         lessons = self._lessons(data, sample_weight)
-        whole = lessons.fit(np.ones(len(data), dtype=bool), self.prior_scale)
+        everything = np.ones(len(data), dtype=bool)
+        whole = lessons.fit(everything, self.prior_scale)
+        tastes = None
+        if self.kinds > 1:
+            tastes = find_tastes(lessons, everything, self.kinds, self.random_state)
+            whole = with_tastes(whole, lessons, everything, tastes)
         self._refuse_unknown_names(whole.encoder.feature_names)
-        batch, parts, heard = self._unseen(lessons, whole)
+        batch, parts, heard = self._unseen(lessons, whole, tastes)
         choices = _choices(batch)
         encoder, of_new = self._of_new_texts(lessons, heard, whole, choices)
         whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
-        if places:
+        if places and self.people != "normal":
+            belief = fit_kinds(
+                choices, self.people, self.kinds, encoder=whole.encoder, seed=self.random_state
+            )
+        elif places:
             population = Normal(
                 random=places, distributions=("normal",) * len(places), correlated=self.correlated,
                 num_draws=self.num_draws, seed=self.random_state,
@@ -247,8 +271,26 @@ class RewardModel(Estimator):
             )
         return replace(lessons, share=share)
 
+    def _check_kinds(self) -> None:
+        """Raise `ConfigError` for kinds of judges that cannot be."""
+        if self.kinds < 1 or self.people not in PEOPLE:
+            raise ConfigError(
+                f"got kinds={self.kinds} and people={self.people!r}; expected 1 kind or more, and "
+                f"one of {', '.join(map(repr, PEOPLE))}."
+            )
+        if self.kinds == 1 and self.people != "normal":
+            raise ConfigError(
+                f"got people={self.people!r} with kinds=1, which is one taste for all; expected 2 "
+                "kinds or more."
+            )
+        if self.kinds > 1 and self.personal is not True:
+            raise ConfigError(
+                f"got kinds={self.kinds} with personal={self.personal!r}; kinds of judges differ "
+                "in everything. Expected personal=True, or kinds=1."
+            )
+
     def _unseen(
-        self, lessons: Lessons, whole: RewardHead
+        self, lessons: Lessons, whole: RewardHead, tastes: TasteDirections | None
     ) -> tuple[Batch, list[RewardHead], Lessons]:
         """The answers as the second stage learns from them, each judged by a head that has not
         seen it, and the lessons they come from: those of the heads, or the pairs that these imply
@@ -274,6 +316,9 @@ class RewardModel(Estimator):
         )[menu]
         parts = [lessons.fit(is_told & (fold != k), whole.encoder.prior_scale)
                  for k in range(num_folds)]  # fmt: skip
+        if tastes is not None:
+            parts = [with_tastes(part, lessons, is_told & (fold != k), tastes)
+                     for k, part in enumerate(parts)]  # fmt: skip
         heard = lessons
         if not has_choices:
             pairs, row = lessons.in_pairs(fold, self.random_state)
@@ -281,11 +326,14 @@ class RewardModel(Estimator):
                 heard, fold = pairs, fold[row]
                 batch = _encode(heard, whole.encoder)
         features = [block.features.copy() for block in batch.blocks]
+        # What heads say: the reward, and places along the directions of taste.
+        said_by_heads = [place for place, name in enumerate(batch.feature_names)
+                         if name == "reward" or name in whole.encoder.taste_names]  # fmt: skip
         for k, part in enumerate(parts):
             said = _encode(heard, part.encoder)
             for own, block, other in zip(features, batch.blocks, said.blocks):
-                there = fold[block.row] == k
-                own[there, :, 0] = other.features[there, :, 0]
+                there = np.ix_(fold[block.row] == k, np.ones(own.shape[1], bool), said_by_heads)
+                own[there] = other.features[there]
         blocks = tuple(replace(b, features=f) for b, f in zip(batch.blocks, features))
         return replace(batch, blocks=blocks), parts, heard
 

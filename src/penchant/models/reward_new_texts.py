@@ -112,7 +112,7 @@ def with_new_texts(
     if weight[0] <= 0.0:
         return encoder, ()
     anchors = _anchors(lessons, np.concatenate([part.texts for part in parts]))
-    told = [_told(part, lessons, anchors, weight) for part in parts]
+    told = [_told(part, lessons, anchors, weight, encoder.feature_names) for part in parts]
     gaps = _Gaps.joined(told)
     found = _of_new(gaps, _MOST_VARIANCE if has_own_worth else 0.0)
     encoder = replace(
@@ -193,7 +193,10 @@ class _Gaps:
         return 0.5 * (share - 1.0) ** 2 + _PRIOR * (variance + strange) - float(self.weight @ told)
 
 
-def _told(part: LeftOut, lessons: Lessons, anchors: _Anchors, theta: Array) -> _Gaps:
+def _told(
+    part: LeftOut, lessons: Lessons, anchors: _Anchors, theta: Array, names: tuple[str, ...]
+) -> _Gaps:
+    """theta: the weight of each feature of these names; of tastes the average judge has none."""
     pairs: Pairs = lessons.pairs(part.rows)
     embedded, head = lessons.embedded, part.head.encoder
     is_new = np.zeros(len(embedded.texts), dtype=bool)
@@ -206,7 +209,6 @@ def _told(part: LeftOut, lessons: Lessons, anchors: _Anchors, theta: Array) -> _
     form = head.form(embedded)
     # Of attributes their part in the reward and, in the second stage, their own.
     rest = form @ (theta[0] * head.coefficients + theta[1 : 1 + form.shape[1]])
-    names = head.feature_names
     favour = float(theta[names.index(SHOWN_FIRST)]) if SHOWN_FIRST in names else 0.0
     decided = np.flatnonzero((pairs.outcome >= 0) & (pairs.outcome < 2))
     first, second = pairs.first[decided], pairs.second[decided]

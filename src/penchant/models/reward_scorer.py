@@ -24,6 +24,7 @@ from penchant.models.reward_head import in_pairs, of_named
 from penchant.numerics.arrays import Array, sigmoid
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
+from penchant.populations.population import Tastes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,14 +109,27 @@ class RewardScorer:
                 batch = belief.encode(named)
                 told, doubts = _known(people_of(belief, batch, set(batch.group_names)))
                 known, covariance_of = {**known, **told}, {**covariance_of, **doubts}
-        size, differing = len(average), None
+        differing = None
         if isinstance(belief.population, Normal):
             differing = belief.population.taste_covariance(belief.population_theta)
+        elif not isinstance(belief.population, Pooled):
+            differing = _moments(everybody)[1][0]
         return cls(
             encoder=encoder, average=average, people=known, differing=differing,
-            doubt=None if belief.covariance is None else belief.covariance[:size, :size],
-            doubt_of=covariance_of,
+            doubt=_doubt_of_average(belief, len(average)), doubt_of=covariance_of,
         )  # fmt: skip
+
+    @property
+    def linear_weights(self) -> Float[Array, " E"]:
+        """What one more of each dimension is worth to anybody, of texts that the model has not
+        met."""
+        encoder = self.encoder
+        weights = self.average[0] * encoder.weights
+        if encoder.tastes is not None:
+            place = 1 + len(encoder.attributes)
+            own = self.average[place : place + encoder.tastes.shape[1]]
+            weights = weights + encoder.tastes.astype(np.float64) @ own
+        return encoder.new_text_share * weights
 
     @classmethod
     def load(
@@ -245,7 +259,7 @@ class RewardScorer:
     ) -> tuple[Float[Array, "N D D"], Float[Array, "N D D"]]:
         """Of the weights on reward and attributes: our doubt about each judge's, and how judges
         differ where this one is not known."""
-        end = 1 + len(self.encoder.attributes)
+        end = 1 + len(self.encoder.coefficients)
         nothing = np.zeros((end, end))
         doubt = nothing if self.doubt is None else self.doubt[:end, :end]
         differing = nothing if self.differing is None else self.differing[:end, :end]
@@ -270,20 +284,36 @@ class RewardScorer:
 
 def people_of(belief: Belief, answers: Batch, named: Collection[str]) -> KnownPeople:
     """What their answers tell of the weights of each of these people."""
-    mean, covariance = [], []
+    mean: list[Array] = []
+    covariance: list[Array] = []
     for part, _ in belief.in_parts(answers, answers):
-        tastes = belief.tastes(part, answers)
-        weights = np.exp(tastes.log_weights)
-        centre = np.einsum("gs,gsd->gd", weights, tastes.values)
-        apart = tastes.values - centre[:, None]
-        mean.append(centre)
-        covariance.append(np.einsum("gs,gsd,gse->gde", weights, apart, apart, optimize=True))
+        for whole, told in zip((mean, covariance), _moments(belief.tastes(part, answers))):
+            whole.append(told)
     kept = [place for place, name in enumerate(answers.group_names) if name in named]
     return KnownPeople(
         names=tuple(answers.group_names[place] for place in kept),
         mean=np.concatenate(mean)[kept],
         covariance=np.concatenate(covariance)[kept],
     )
+
+
+def _moments(tastes: Tastes) -> tuple[Float[Array, "P F"], Float[Array, "P F F"]]:
+    """Mean and covariance over the kinds that somebody may be."""
+    weights = np.exp(tastes.log_weights)
+    values = np.broadcast_to(tastes.values, (len(weights), *tastes.values.shape[1:]))
+    centre = np.einsum("gs,gsd->gd", weights, values)
+    apart = values - centre[:, None]
+    return centre, np.einsum("gs,gsd,gse->gde", weights, apart, apart, optimize=True)
+
+
+def _doubt_of_average(belief: Belief, size: int) -> Float[Array, "F F"] | None:
+    """Our covariance of the average judge's weights; None where the fit made none."""
+    if belief.covariance is None:
+        return None
+    if isinstance(belief.population, Normal | Pooled):
+        return belief.covariance[:size, :size]
+    slopes = belief.average_taste_slopes()
+    return slopes.T @ belief.covariance[: len(slopes), : len(slopes)] @ slopes
 
 
 def _known(people: KnownPeople | None) -> tuple[dict[str, Array], dict[str, Array]]:

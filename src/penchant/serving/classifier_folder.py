@@ -57,7 +57,7 @@ def write_classifier(scorer: RewardScorer, folder: Path) -> None:
             f"the reward counts {', '.join(encoder.attributes)} beside the state, which a sequence "
             "classification has no place for; expected --attributes none."
         )
-    weights = scorer.average[0] * encoder.new_text_share * encoder.weights
+    weights = scorer.linear_weights
     constant = -float(encoder.mean @ weights)
     reads = "prompt, an empty line, text" if embedding.prompt else "the text"
     model = load_language_model(embedding.model)

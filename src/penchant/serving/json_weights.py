@@ -23,8 +23,8 @@ def json_weights(scorer: RewardScorer) -> dict[str, Any]:
     encoder, counts = scorer.encoder, scorer.average[0]
     embedding = encoder.embedding
     own = scorer.average[1 : 1 + len(encoder.attributes)]
-    weights = counts * encoder.new_text_share * encoder.weights
-    told = (counts * encoder.coefficients + own) / encoder.spread
+    weights, num = scorer.linear_weights, len(own)
+    told = (counts * encoder.coefficients[:num] + own) / encoder.spread[:num]
     return {
         "format": "penchant linear reward 1",
         "formula": _FORMULA,

@@ -1,0 +1,174 @@
+"""Reward models whose judges part in what texts say: classes, mixes, latent tastes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from penchant.data.records import Records
+from penchant.errors import ConfigError, DataError
+from penchant.fitting.head_mixture import fit_head_mixture
+from penchant.models.reward_kinds import TasteDirections
+from penchant.models.reward_model import RewardModel
+from penchant.models.reward_scorer import RewardScorer, Texts
+from penchant.serving.json_weights import json_weights
+from penchant.simulation.judgements import judge_pairs, two_tastes
+
+# Two tastes that agree on the first dimension and part on the second.
+TASTES = np.array([[0.7, 1.5, 0, 0, 0, 0], [0.7, -1.5, 0, 0, 0, 0]])
+NUM_PEOPLE, EACH, KNOWN, TEXTS = 120, 20, 14, 80
+VECTORS = np.random.default_rng(0).standard_normal((TEXTS, 6)).astype(np.float32)
+
+
+def judged_by(tastes, seed=0):
+    """Pairs with ties of judges who each have one of these tastes; whose, the truth, and kinds."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, len(tastes), NUM_PEOPLE)
+    person = np.repeat(np.arange(NUM_PEOPLE), EACH)
+    first = rng.integers(0, TEXTS, len(person))
+    second = (first + rng.integers(1, TEXTS, len(person))) % TEXTS
+    gap = ((VECTORS[first] - VECTORS[second]) * tastes[kind[person]]).sum(axis=1)
+    worth = np.exp(np.stack([0.5 * gap, -0.5 * gap, np.full(len(gap), -0.7)], axis=1))
+    chance = worth / worth.sum(axis=1, keepdims=True)
+    outcome = (rng.random(len(gap))[:, None] > np.cumsum(chance, axis=1)).sum(axis=1)
+    shown = np.column_stack([first, second]).ravel().astype(np.int32)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 6)
+    words = pa.array([f"text {place}" for place in range(TEXTS)])
+    records = Records.from_arrays(
+        options={"text": pa.DictionaryArray.from_arrays(shown, words),
+                 "embedding": pa.DictionaryArray.from_arrays(shown, lists)},
+        menu_sizes=np.full(len(person), 2), kind="pair",
+        rows={"person": [f"p{p}" for p in person], "outcome": outcome}, extras=("embedding",),
+    )  # fmt: skip
+    return records, chance, kind
+
+
+@pytest.fixture(scope="module")
+def world():
+    return judged_by(TASTES)
+
+
+def first_answers(records):
+    return records.take(np.flatnonzero(np.arange(len(records)) % EACH < KNOWN))
+
+
+@pytest.fixture(scope="module")
+def fits(world):
+    history = first_answers(world[0])
+    return {
+        people: RewardModel(kinds=2, people=people, attributes=()).fit(history)
+        for people in ("normal", "classes", "prototypes")
+    }
+
+
+def nats(model, records, rows, history):
+    said = model.judge(records.take(rows), history=history).probabilities
+    return -np.log(said[np.arange(len(rows)), np.asarray(records.rows["outcome"])[rows]]).mean()
+
+
+def test_judges_of_opposed_tastes_are_foretold_by_their_kind(world, fits):
+    records, chance, _ = world
+    history = first_answers(records)
+    later = np.flatnonzero(np.arange(len(records)) % EACH >= KNOWN)
+    alike = nats(RewardModel(attributes=()).fit(history), records, later, history)
+    truth = -np.log(chance[later, np.asarray(records.rows["outcome"])[later]]).mean()
+    for people, most in (("classes", 0.02), ("prototypes", 0.04), ("normal", 0.05)):
+        found = nats(fits[people], records, later, history)
+        assert found < alike - 0.1, people
+        # Told by fourteen answers each: what is left to the truth is little.
+        assert found < truth + most, people
+
+
+def test_whoever_follows_a_class_is_found_and_named_by_it(world, fits):
+    records, _, kind = world
+    belief = fits["classes"].belief_
+    assert belief.parameter_names[:2] == ("reward [class 1]", "taste 1 [class 1]")
+    batch = belief.encode(first_answers(records))
+    member = belief.tastes(batch, batch).log_weights.argmax(axis=1)
+    whose = np.array([int(name[1:]) for name in batch.group_names])
+    right = (member == kind[whose]).mean()
+    assert max(right, 1 - right) > 0.95
+
+
+@pytest.mark.parametrize("people", ["normal", "classes", "prototypes"])
+def test_a_saved_model_scores_known_and_unknown_judges_as_before(world, fits, people, tmp_path):
+    records, fitted = world[0], fits[people]
+    fitted.save(tmp_path)
+    loaded = RewardScorer.load(tmp_path)
+    pairs = records.take(np.arange(30))
+    texts = np.asarray(pairs.options["text"]).reshape(-1, 2)
+    place = np.array([int(text.split()[1]) for text in texts.ravel()]).reshape(-1, 2)
+    asked = [Texts(texts=list(texts[:, side]), vectors=VECTORS[place[:, side]]) for side in (0, 1)]
+    told = loaded.compare(*asked)
+    np.testing.assert_allclose(told.margin, fitted.judge(pairs).gap, atol=1e-6)
+    assert not told.knows_person.any()
+    person = np.asarray(pairs.rows["person"]).tolist()
+    theirs = loaded.compare(Texts(texts=asked[0].texts, vectors=asked[0].vectors, people=person),
+                            asked[1])  # fmt: skip
+    assert theirs.knows_person.all()
+    assert np.abs(theirs.margin - told.margin).max() > 0.5
+    # And it is their own answers that move it: those of the first person's kind point its way.
+    mine = fitted.judge(pairs, history=first_answers(records)).probabilities
+    decided = np.abs(theirs.margin) > 1
+    assert ((theirs.margin > 0) == (mine[:, 0] > mine[:, 1]))[decided].mean() > 0.9
+
+
+def test_weights_for_other_languages_are_those_of_the_average_judge(fits):
+    for people, fitted in fits.items():
+        scorer = RewardScorer.of(fitted.belief_)
+        weights = np.array(json_weights(scorer)["weights"])
+        new = Texts(texts=["one", "two"], vectors=VECTORS[:2] + 0.5)
+        said = scorer.compare(*(Texts(texts=[new.texts[k]], vectors=new.vectors[[k]])
+                                for k in (0, 1)))  # fmt: skip
+        apart = (new.vectors[0] - new.vectors[1]) @ weights
+        assert said.margin[0] == pytest.approx(apart, abs=1e-5), people
+
+
+def test_judges_of_one_taste_are_not_taken_for_two():
+    records, _, _ = judged_by(TASTES[:1])
+    history = first_answers(records)
+    later = np.flatnonzero(np.arange(len(records)) % EACH >= KNOWN)
+    one = nats(RewardModel(attributes=()).fit(history), records, later, history)
+    two = nats(RewardModel(kinds=2, people="classes", attributes=()).fit(history), records, later,
+               history)  # fmt: skip
+    assert two < one + 0.02
+
+
+@pytest.mark.parametrize("kinds", [2, 4])
+def test_directions_hold_what_tells_the_heads_apart_and_nothing_of_their_mean(kinds):
+    rng = np.random.default_rng(kinds)
+    made = judge_pairs(two_tastes(2.0, 5), 60, 6, rng)
+    found = fit_head_mixture(made.pairs(), kinds, group=made.person, rng=rng)
+    tastes = TasteDirections.of(found, made.pairs())
+    heads = found.heads.weights
+    apart = heads - tastes.shares @ heads
+    assert tastes.places.shape == (kinds, kinds - 1)
+    loadings = tastes.loadings(heads)
+    np.testing.assert_allclose(tastes.places @ loadings.T, apart, atol=1e-6)
+    # Mean 0 and variance 1 over people; moving all heads alike moves no direction.
+    np.testing.assert_allclose(tastes.shares @ tastes.places, 0.0, atol=1e-8)
+    np.testing.assert_allclose(
+        (tastes.places.T * tastes.shares) @ tastes.places, np.eye(kinds - 1), atol=1e-8
+    )
+    np.testing.assert_allclose(tastes.loadings(heads + 1.0), loadings, atol=1e-8)
+
+
+def test_kinds_that_cannot_be_are_refused(world):
+    records = world[0]
+    for wrong in ({"kinds": 0}, {"people": "classes"}, {"kinds": 2, "people": "everybody"},
+                  {"kinds": 2, "personal": False}):  # fmt: skip
+        with pytest.raises(ConfigError, match="kinds="):
+            RewardModel(**wrong).fit(records)
+    once = records.take(np.flatnonzero(np.arange(len(records)) % EACH == 0))
+    with pytest.raises(DataError, match="answered twice"):
+        RewardModel(kinds=2, attributes=()).fit(once)
+
+
+def test_kinds_are_found_by_pairs_alone(world):
+    rated = Records.from_arrays(
+        options={"text": [f"text {p}" for p in range(20)], "embedding": VECTORS[:20].tolist()},
+        menu_sizes=np.ones(20, dtype=int), kind="rating",
+        rows={"person": [f"p{p % 4}" for p in range(20)], "rating": np.arange(20) % 5},
+        extras=("embedding",),
+    )  # fmt: skip
+    with pytest.raises(DataError, match="pairs alone"):
+        RewardModel(kinds=2, people="classes", attributes=()).fit(rated)
