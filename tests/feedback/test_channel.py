@@ -82,9 +82,11 @@ ALL = [
     Rating(levels=5, link="probit"),
     Binary(link="probit"),
     Outcome(has_intercept=True),
+    Outcome(has_intercept=True, by_person=True),
     Scaled(channel=Choice()),
     Scaled(channel=Pair(ties="davidson")),
     Scaled(channel=Rating(levels=5, by_person=True)),
+    Scaled(channel=Outcome(has_intercept=True, by_person=True)),
 ]
 
 

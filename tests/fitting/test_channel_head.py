@@ -8,7 +8,7 @@ import pytest
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
-from penchant.feedback.channel_option import Rating
+from penchant.feedback.channel_option import Outcome, Rating
 from penchant.feedback.channel_order import Ranking
 from penchant.feedback.channel_pair import Pair
 from penchant.feedback.gap import GapModel
@@ -223,3 +223,44 @@ def test_a_climb_that_was_cut_short_is_no_convergence():
     )
     assert not cut.converged
     assert cut.gain_left > 1e-3
+
+
+def numbers_of_raters(seed, people=30, each=12):
+    """Numbers whose raters have levels and ranges of their own, far apart beside what texts say."""
+    vectors, rng = texts(seed)
+    truth = rng.standard_normal(DIMENSIONS)
+    option = rng.integers(0, TEXTS, (people * each, 1))
+    group = np.repeat(np.arange(people), each)
+    level, wide = 4.0 * rng.standard_normal(people), np.exp(0.4 * rng.standard_normal(people))
+    heard = (vectors @ truth)[option[:, 0]] + 0.5 * rng.standard_normal(people * each)
+    value = (20.0 + level[group] + wide[group] * heard)[:, None]
+    batch = batch_of(block_of("outcome", option, {"value": value}, group), people=people)
+    return vectors, truth, batch, level - level.mean(), wide
+
+
+def test_raters_with_levels_and_ranges_of_their_own_are_heard_alike():
+    nearness = []
+    for seed in range(3):
+        vectors, truth, batch, level, wide = numbers_of_raters(seed)
+        (channel,) = joint_channels(batch)
+        assert channel.by_person
+        found = fit_channel_head(vectors, batch)
+        deaf = fit_channel_head(vectors, batch, (Outcome(has_intercept=True),))
+        nearness.append([np.corrcoef(head.weights, truth)[0, 1] for head in (found, deaf)])
+        own = found.own[2:].reshape(-1, 2)
+        assert np.corrcoef(own[:, 0], level)[0, 1] > 0.97
+        assert np.corrcoef(own[:, 1], np.log(wide))[0, 1] > 0.7
+    own_level, one_level = np.array(nearness).T
+    assert (own_level > 0.99).all()
+    assert (own_level > one_level).all()
+
+
+def test_a_rater_that_nobody_shifted_for_is_the_average_one():
+    _, _, batch, _, _ = numbers_of_raters(0)
+    channel = Outcome(has_intercept=True, by_person=True)
+    parameters = np.concatenate([[0.0, 3.0], np.arange(60.0)])
+    stranger = replace(batch, group_names=("p1", "somebody else", *batch.group_names[2:]))
+    moved = channel.transfer(parameters, batch.group_names, stranger)
+    np.testing.assert_array_equal(moved[:6], [0.0, 3.0, 2.0, 3.0, 0.0, 0.0])
+    with pytest.raises(ConfigError, match="has_intercept=False"):
+        Outcome(by_person=True)

@@ -357,26 +357,6 @@ def test_heads_are_numbered_by_how_many_follow_them_and_everybody_keeps_theirs()
         np.testing.assert_allclose(known, found.responsibilities, atol=1e-3)
 
 
-def test_a_fit_that_is_taken_up_stays_where_it_was_and_keeps_its_numbering():
-    rng = np.random.default_rng(3)
-    made = judge_pairs(two_tastes(np.pi / 2, 6), 80, 6, rng)
-    found = fit_head_mixture(made.pairs(), 3, group=made.person, rng=rng)
-    again = fit_head_mixture(made.pairs(), 3, group=made.person, rng=rng, start=found)
-    assert again.starts == ()
-    assert again.iterations < found.iterations
-    assert again.log_likelihood == pytest.approx(found.log_likelihood, abs=0.05)
-    np.testing.assert_allclose(again.heads.weights, found.heads.weights, atol=0.02)
-    # Of half of the people, whose order by size may be another, the numbers are still those.
-    half = made.person < 40
-    pairs = as_pairs(made.differences[half], made.answer[half])
-    part = fit_head_mixture(pairs, 3, group=made.person[half], rng=rng, start=found)
-    like = np.array([[np.corrcoef(a, b)[0, 1] for b in found.heads.weights]
-                     for a in part.heads.weights])  # fmt: skip
-    assert (like.argmax(axis=1) == np.arange(3)).all()
-    with pytest.raises(ConfigError, match="start has 3 heads"):
-        fit_head_mixture(made.pairs(), 2, group=made.person, rng=rng, start=found)
-
-
 def test_saved_heads_say_the_same_and_nothing_else_is_read_for_them(tmp_path):
     rng = np.random.default_rng(4)
     made = judge_pairs(two_tastes(np.pi / 2, 6), 40, 6, rng)

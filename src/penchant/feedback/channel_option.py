@@ -29,6 +29,12 @@ from penchant.feedback.answers import (
     validate_levels,
 )
 from penchant.feedback.channel_contract import CommonChannel, Likelihood
+from penchant.feedback.channel_personal import (
+    personal_index,
+    personal_names,
+    personal_precision,
+    transfer_personal,
+)
 from penchant.feedback.cumulative import Link
 from penchant.feedback.thresholds import Ordered, Personal, Thresholds
 from penchant.numerics.arrays import Array, constant, namespace
@@ -66,8 +72,7 @@ class Rating(CommonChannel):
         names = ordered_names(self.levels, self.labels)
         if not self.by_person:
             return names
-        own = ("threshold shift", "log threshold stretch")
-        return names + tuple(f"{what} [{name}]" for name in batch.group_names for what in own)
+        return names + personal_names(batch, "threshold shift", "log threshold stretch")
 
     def num_parameters(self, batch: Batch) -> int:
         return self.levels - 1 + (2 * batch.num_groups if self.by_person else 0)
@@ -79,33 +84,19 @@ class Rating(CommonChannel):
         return start
 
     def prior_precision(self, batch: Batch) -> Float[Array, " M"]:
-        precision = np.zeros(self.num_parameters(batch))
-        precision[self.levels - 1 :: 2] = self.shift_scale**-2
-        precision[self.levels :: 2] = self.stretch_scale**-2
-        precision[: self.levels - 1] = 0.0
-        return precision
+        num = self.num_parameters(batch)
+        return personal_precision(num, self.levels - 1, self.shift_scale, self.stretch_scale)
 
     def parameter_index(self, block: Block) -> Int[Array, "B m"]:
         common = super().parameter_index(block)
-        if not self.by_person:
-            return common
-        own = self.levels - 1 + 2 * block.group[:, None] + np.arange(2)
-        return np.concatenate([common, own], axis=1)
+        return personal_index(common, block) if self.by_person else common
 
     def transfer(
         self, parameters: Float[Array, " M *S"], group_names: tuple[str, ...], batch: Batch
     ) -> Float[Array, " M2 *S"]:
         if not self.by_person:
             return parameters
-        xp = namespace(parameters)
-        trailing = tuple(parameters.shape[1:])
-        own = parameters[self.levels - 1 :].reshape((len(group_names), 2, *trailing))
-        # The row of zeros at the end is for those the fit did not see.
-        own = xp.concat([own, 0.0 * own[:1]], axis=0)
-        place = {name: g for g, name in enumerate(group_names)}
-        rows = np.array([place.get(name, len(group_names)) for name in batch.group_names])
-        own = own[constant(rows, parameters)].reshape((2 * len(rows), *trailing))
-        return xp.concat([parameters[: self.levels - 1], own], axis=0)
+        return transfer_personal(parameters, self.levels - 1, group_names, batch)
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
         if self.by_person:
@@ -175,32 +166,73 @@ class Outcome(CommonChannel):
     Own parameters: log sigma and, with has_intercept, the value of an option of utility zero.
     Needed where other feedback shapes the utilities and leaves their zero open; else a constant
     among the features does the same.
+
+    by_person: each group shifts its values (in their units, prior standard deviation `shift_scale`)
+    and stretches their scale (log of a factor, `stretch_scale`), noise included; needs the
+    intercept. A group that the fit did not see has both at zero.
     """
 
     has_intercept: bool = False
+    by_person: bool = False
+    shift_scale: float = 1.0
+    stretch_scale: float = 0.3
     kind: ClassVar[str] = "outcome"
+
+    def __post_init__(self) -> None:
+        if self.by_person and not (self.has_intercept and self.shift_scale > 0):
+            raise ConfigError(
+                f"got by_person=True with has_intercept={self.has_intercept} and shift_scale="
+                f"{self.shift_scale}; expected an intercept, from which people shift, and a "
+                "positive scale."
+            )
 
     def num_common(self) -> int:
         return 2 if self.has_intercept else 1
 
     def parameter_names(self, batch: Batch) -> tuple[str, ...]:
-        return ("log sigma", "outcome intercept")[: self.num_common()]
+        names = ("log sigma", "outcome intercept")[: self.num_common()]
+        if not self.by_person:
+            return names
+        return names + personal_names(batch, "outcome shift", "log outcome stretch")
+
+    def num_parameters(self, batch: Batch) -> int:
+        return self.num_common() + (2 * batch.num_groups if self.by_person else 0)
 
     def initial(self, batch: Batch) -> Float[Array, " M"]:
         value = answers_of(batch, self.kind, "value")
         value = value[np.isfinite(value)]
         spread = float(np.std(value)) if value.size else 0.0
         mean = float(np.mean(value)) if value.size else 0.0
-        start = [math.log(spread) if spread > 0 else 0.0, mean]
-        return np.array(start[: self.num_common()])
+        start = np.zeros(self.num_parameters(batch))
+        common = [math.log(spread) if spread > 0 else 0.0, mean][: self.num_common()]
+        start[: len(common)] = common
+        return start
+
+    def prior_precision(self, batch: Batch) -> Float[Array, " M"]:
+        num = self.num_parameters(batch)
+        return personal_precision(num, self.num_common(), self.shift_scale, self.stretch_scale)
+
+    def parameter_index(self, block: Block) -> Int[Array, "B m"]:
+        common = super().parameter_index(block)
+        return personal_index(common, block) if self.by_person else common
+
+    def transfer(
+        self, parameters: Float[Array, " M *S"], group_names: tuple[str, ...], batch: Batch
+    ) -> Float[Array, " M2 *S"]:
+        if not self.by_person:
+            return parameters
+        return transfer_personal(parameters, self.num_common(), group_names, batch)
 
     def likelihood(self, block: Block, parameters: Float[Array, "M *#S"]) -> Likelihood:
+        own = parameters[None]
+        if self.by_person:
+            own = parameters[constant(self.parameter_index(block), parameters)]
         return Likelihood(
             log_prob=outcome.log_prob,
             score=outcome.score,
             curvature=outcome.curvature,
             probabilities=_no_probabilities,
-            arguments=(block.offered, block.answer["value"], parameters[None]),
+            arguments=(block.offered, block.answer["value"], own),
         )
 
 

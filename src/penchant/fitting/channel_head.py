@@ -41,7 +41,7 @@ def joint_channels(batch: Batch) -> tuple[Channel, ...]:
 
     The first is a choice or pair where there is one, so that rewards are in its logits. Ratings
     have thresholds of each person's own (up to 300 people, of two answers on average or more),
-    numbers an intercept.
+    numbers an intercept, and likewise each person's own level and range.
 
     Raises `DataError` where all ratings are one and the same.
     """
@@ -63,11 +63,15 @@ def _refuse_one_level(batch: Batch) -> None:
 
 
 def _with_people(channel: Channel, batch: Batch) -> Channel:
+    # Somebody's only rating says nothing of their thresholds, their only number of their level.
+    several = 2 * batch.num_groups <= batch.num_observations
+    by_person = several and 1 < batch.num_groups <= _MOST_RATERS
     if isinstance(channel, Rating):
-        # Somebody's only rating says nothing of their thresholds.
-        several = 2 * batch.num_groups <= batch.num_observations
-        return replace(channel, by_person=several and 1 < batch.num_groups <= _MOST_RATERS)
-    return replace(channel, has_intercept=True) if isinstance(channel, Outcome) else channel
+        return replace(channel, by_person=by_person)
+    if not isinstance(channel, Outcome):
+        return channel
+    spread = float(np.exp(channel.initial(batch)[0]))
+    return replace(channel, has_intercept=True, by_person=by_person, shift_scale=spread)
 
 
 @one_blas_thread

@@ -87,7 +87,6 @@ def fit_head_mixture(
     mixing: Float[Array, "S K"] | None = None,
     head_scale: float | None = None,
     balance: float = 0.0,
-    start: HeadMixture | None = None,
     config: HeadMixtureConfig | None = None,
     on_step: OnStep | None = None,
 ) -> HeadMixture:
@@ -100,8 +99,6 @@ def fit_head_mixture(
     each weight; None lets the evidence choose (MacKay 1992), never beyond a weak prior, so that
     perfectly predicted answers stay finite. balance: nats a group for an even router (Shen et al.
     2025, MiCRo, use 0.5; it costs accuracy where heads are needed unevenly, so 0 is the default).
-    start: a fit of much the same pairs, whose heads, scales and numbering are kept to: the climb
-    begins there and looks nowhere else.
 
     The climb is L-BFGS on the likelihood with the kinds summed out, whose gradient is that of EM
     (Fisher's identity) without its slow steps.
@@ -118,14 +115,12 @@ def fit_head_mixture(
         data=data, model=model, num_heads=num_heads, side=pooled, mixing=mixing, balance=balance,
         log_weights=None if mixing is None else np.full(len(mixing), -np.log(len(mixing))),
     )  # fmt: skip
-    found = (
-        _search(density, head_scale, config, rng) if start is None else _taken_up(density, start)
-    )
+    found = _search(density, head_scale, config, rng)
     scales, everything = found.scales, _with_scales(density, found.scales)
     units = Units.of(everything, found.spread, found.directions)
     best = _climb(everything, units, found.theta, config.max_steps, config.tolerance, on_step)
     by_one = _alone(everything, config.tolerance).log_likelihood
-    theta = best.theta if start is not None else _largest_first(everything, best.theta)
+    theta = _largest_first(everything, best.theta)
     shares, parts = everything.responsibilities(theta), everything.split(theta)
     reached = best.value + 0.5 * float(everything.precision() @ theta**2)
     return HeadMixture(
@@ -156,8 +151,8 @@ class _Found:
     scales: tuple[float, float]
     spread: Float[Array, " D"]
     directions: Float[Array, "D D"]
-    starts: tuple[float, ...] = ()
-    steps: int = 0
+    starts: tuple[float, ...]
+    steps: int
 
 
 def _search(
@@ -197,28 +192,6 @@ def _search(
     return _Found(
         theta=best.theta, scales=scales, spread=spread, directions=directions,
         starts=tuple(found.value for found in short), steps=steps,
-    )  # fmt: skip
-
-
-def _taken_up(density: HeadMixtureDensity, start: HeadMixture) -> _Found:
-    """What another fit found. Raises `ConfigError` where it has other heads or features."""
-    heads = start.heads
-    parts = (heads.weights, heads.router, heads.coefficients, heads.own)
-    theta = np.concatenate([part.ravel() for part in parts])
-    if (
-        heads.weights.shape != density.split(np.zeros(density.cuts[-1])).heads.shape
-        or len(theta) != density.cuts[-1]
-    ):
-        raise ConfigError(
-            f"start has {len(heads.weights)} heads of {heads.weights.shape[1]} dimensions and "
-            f"{len(theta)} parameters; these pairs ask for {density.num_heads} heads of "
-            f"{density.data.pairs.features.shape[1]} and {density.cuts[-1]}. Give a fit of the "
-            "same features, or none."
-        )
-    spread, directions = second_moment(density.data)
-    return _Found(
-        theta=theta, scales=(start.head_scale, start.router_scale), spread=spread,
-        directions=directions,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from penchant.numerics.arrays import Array
 
 PoolingSide = Literal["outside", "inside"]
 # Pairs at a time: what the likelihood makes of them under all kinds stays in cache.
-_STEP = 4096
+_STEP = 3072
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +64,21 @@ class GroupedPairs:
         people and not answers."""
         whole = self.group_weight[self.group_of_row]
         return np.where(whole > 0, self.pairs.weight / np.where(whole > 0, whole, 1.0), 0.0)
+
+    @cached_property
+    def has_evidence(self) -> bool:
+        """Whether rows of one group weigh differently."""
+        return bool(np.any(self.evidence != 1.0))
+
+    @cached_property
+    def group_sizes(self) -> Int[Array, " G"]:
+        """How many pairs each group has."""
+        return np.diff(self.group_start)
+
+    @cached_property
+    def weight_single(self) -> Float32[Array, " B"]:
+        """The weights in single precision, as passes read them."""
+        return self.pairs.weight.astype(np.float32)
 
     @cached_property
     def context_single(self) -> Float32[Array, "G Q"]:
@@ -170,10 +185,11 @@ class HeadMixtureDensity:
         return precision
 
     def _weights(self, parts: Parts, groups: slice) -> Float[Array, "S G"]:
-        """log w[g, s] of some groups."""
+        """log w[g, s] of some groups; of one where nothing tells groups apart."""
         if self.log_weights is not None:
             return self.log_weights.astype(np.float32)[:, None]
-        context = self.data.context_single[groups]
+        alike = self.data.context.shape[1] == 0
+        context = self.data.context_single[slice(0, 1) if alike else groups]
         router = parts.router.astype(np.float32)
         odds = np.zeros((self.num_kinds, len(context)), dtype=np.float32)
         odds[1:] = router[:, :1] + router[:, 1:] @ context.T
@@ -218,7 +234,7 @@ class HeadMixtureDensity:
                 weight = np.exp(log_weights)
                 order = (weight * log_weights).sum(axis=0)
                 share = self.balance * data.group_weight[groups]
-                value -= float(share @ order)
+                value -= float((share * order).sum())
                 odds[:, groups] -= share * weight * (log_weights - order)
         pull = pull[: self.num_heads] if worths is None else _scatter(pairs, by_text)
         router = np.zeros(0)
@@ -262,7 +278,14 @@ class HeadMixtureDensity:
             return log_prob
         start = self.data.group_start[groups] - rows.start
         # In double precision: the log-probabilities of a person's many answers add up.
-        return np.add.reduceat(log_prob * self.data.evidence[rows], start, axis=1)
+        told = log_prob * self.data.evidence[rows] if self.data.has_evidence else log_prob
+        return np.add.reduceat(told, start, axis=1, dtype=np.float64)
+
+    def _by_row(self, of_group: Float[Array, "S G"], groups: slice) -> Float[Array, "S B"]:
+        """What belongs to some groups, for each of their pairs."""
+        if self.data.is_row_by_row:
+            return of_group
+        return np.repeat(of_group, self.data.group_sizes[groups], axis=1)
 
     def _chunk(
         self,
@@ -273,12 +296,11 @@ class HeadMixtureDensity:
         groups: slice,
     ) -> "_Chunk":
         data = self.data
-        answer, weight = data.pairs.answer[rows], data.pairs.weight[rows]
-        group = data.group_of_row[rows] - groups.start
+        answer, weight = data.pairs.answer[rows], data.weight_single[rows]
         log_weights = np.broadcast_to(log_weights, (len(log_weights), groups.stop - groups.start))
         many = data.group_weight[groups]
         if self.side == "inside":
-            share = np.exp(log_weights)[:, group]
+            share = self._by_row(np.exp(log_weights), groups)
             found = respond(self.model, (share * gaps).sum(axis=0)[None], answer, own)
             slope = share * (found.slope[0] * weight)
             moved = slope * gaps
@@ -296,10 +318,11 @@ class HeadMixtureDensity:
         shares = np.exp(joint - top)
         total = shares.sum(axis=0)
         shares /= total
-        mine = shares if data.is_row_by_row else shares[:, group]
+        # In single precision: one double would make all products of a pass double.
+        mine = self._by_row(shares.astype(np.float32), groups)
         return _Chunk(
             value=float(many @ (top + np.log(total)).astype(np.float64)),
-            slope=found.slope * mine * weight.astype(np.float32),
+            slope=found.slope * mine * weight,
             odds=many * (shares - np.exp(log_weights)) if self.log_weights is None else 0.0,
             own=np.einsum("msb,sb,b->m", found.own_slope, mine, weight) if len(own) else own,
         )
@@ -327,17 +350,17 @@ def respond(
 ) -> Response:
     """The likelihood of `gap.py` with kinds first; of two answers and a logit, in single precision.
 
-    That case, the usual one, is five vector operations; the general one a loop of its own.
+    That case, the usual one, is ten vector operations; the general one a loop of its own.
     """
     if model.ties is None and model.link == "logit" and model.levels is None:
         sign = np.where(answer == 0, np.float32(1.0), np.float32(-1.0))
         margin = gaps * sign
-        small = np.exp(-np.abs(margin))
-        whole = 1.0 + small
         # log1p would keep the last digits of tiny losses, at four times the price of log.
+        value = np.minimum(margin, 0.0) - np.log(1.0 + np.exp(-np.abs(margin)))
+        # sigma(-m) = sigma(m) exp(-m): a second exponential costs less than to choose and divide.
         return Response(
-            value=np.minimum(margin, 0.0) - np.log(whole),
-            slope=sign * np.where(margin >= 0, small, np.float32(1.0)) / whole,
+            value=value,
+            slope=sign * np.exp(value - margin),
             own_slope=np.zeros((0, *gaps.shape)),
         )
     found = model.respond(gaps.T.astype(np.float64), answer, own[None, :, None])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
@@ -25,7 +25,7 @@ from penchant.data.batch_builder import groups_of
 from penchant.encoders.reward import SHOWN_FIRST, TIE
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
-from penchant.fitting.head_mixture import HeadMixture, fit_head_mixture
+from penchant.fitting.head_mixture import fit_head_mixture
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.latent_classes import fit_latent_classes
 from penchant.models.reward_head import Lessons, RewardHead
@@ -37,23 +37,29 @@ People = Literal["normal", "classes", "prototypes"]
 PEOPLE: tuple[People, ...] = ("normal", "classes", "prototypes")
 # A kind that nobody follows has no place on any direction.
 _LEAST_SHARE = 1e-3
+# Standard deviation of a class's weights before any data, in logits per standard deviation of the
+# feature: wide beside tastes, narrow beside what a handful of judges lets run away.
+_CLASS_SCALE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TasteDirections:
     """Where the heads of a mixture lie along the directions that tell them apart: mean 0, variance
-    1 over people, the direction that moves gaps most first."""
+    1 over people, the direction that moves gaps most first. member: which head each judge follows,
+    shares summing to one; nothing of judges without answers."""
 
-    mixture: HeadMixture
+    heads: Float[Array, "K E"]
     places: Float[Array, "K L"]
     shares: Float[Array, " K"]
+    member: Float[Array, "G K"]
 
     @classmethod
-    def of(cls, mixture: HeadMixture, pairs: HeadPairs) -> "TasteDirections":
+    def of(
+        cls, heads: Float[Array, "K E"], member: Float[Array, "G K"], pairs: HeadPairs
+    ) -> "TasteDirections":
         """Principal directions of the heads' gaps about their mean, heads weighed by followers."""
-        shares = np.maximum(mixture.responsibilities.mean(axis=0), _LEAST_SHARE)
+        shares = np.maximum(member.sum(axis=0) / member.sum(), _LEAST_SHARE)
         shares = shares / shares.sum()
-        heads = mixture.heads.weights
         apart = heads - shares @ heads
         gaps = pairs.differences(np.arange(len(pairs))) @ apart.T.astype(np.float32)
         root = np.sqrt(shares)
@@ -62,11 +68,20 @@ class TasteDirections:
         places = axes[:, :0:-1] / root[:, None]
         # So that the same data always give the same side.
         places = places * np.where(places[0] < 0, -1.0, 1.0)
-        return cls(mixture=mixture, places=places, shares=shares)
+        return cls(heads=heads, places=places, shares=shares, member=member)
 
-    def loadings(self, heads: Float[Array, "K E"]) -> Float[Array, "E L"]:
-        """What a step along each direction adds to the weights, of heads in the same order."""
-        return (heads.T * self.shares) @ self.places
+    @property
+    def loadings(self) -> Float[Array, "E L"]:
+        """What a step along each direction adds to the weights."""
+        return (self.heads.T * self.shares) @ self.places
+
+    def as_by(self, heads: Float[Array, "K E"], member: Float[Array, "G K"]) -> Float[Array, "E L"]:
+        """The same directions by heads that others fitted, each taken for the one whose followers
+        it shares (the assignment of Kuhn 1955)."""
+        from scipy.optimize import linear_sum_assignment
+
+        _, place = linear_sum_assignment(-self.member.T @ member)
+        return replace(self, heads=heads[place]).loadings
 
 
 def find_tastes(
@@ -82,39 +97,49 @@ def find_tastes(
             f"pairs; {num_kinds} kinds of judges are found by pairs alone. Keep only pairs, or fit "
             "with kinds=1."
         )
-    pairs, group = _grouped(lessons, told)
-    if np.bincount(group).max(initial=0) < 2:
+    pairs, judge = _judged(lessons, told)
+    if np.bincount(judge).max(initial=0) < 2:
         raise DataError(
             f"nobody is known to have answered twice, so that {num_kinds} kinds of judges cannot "
             "be told apart: half against half looks like indifference. Name who answered "
             "(`person`), or fit with kinds=1."
         )
-    mixture = fit_head_mixture(
-        pairs, num_kinds, rng=np.random.default_rng(seed), group=group,
+    return TasteDirections.of(*_heads(lessons, pairs, judge, num_kinds, seed), pairs)
+
+
+def with_tastes(head: RewardHead, loadings: Float[Array, "E L"]) -> RewardHead:
+    """The head with directions of taste."""
+    return replace(head, encoder=head.encoder.with_tastes(loadings.astype(np.float32)))
+
+
+def unseen_tastes(
+    lessons: Lessons, kept: Bool[Array, " B"], tastes: TasteDirections, seed: int
+) -> Float[Array, "E L"]:
+    """The directions by heads that have seen these observations alone. They are looked for anew:
+    heads that begin where others ended keep what those had seen, and call chance taste."""
+    pairs, judge = _judged(lessons, kept)
+    return tastes.as_by(*_heads(lessons, pairs, judge, len(tastes.places), seed))
+
+
+def _judged(lessons: Lessons, kept: Bool[Array, " B"]) -> tuple[HeadPairs, Int[Array, " A"]]:
+    """The pairs, and the number of whoever judged each."""
+    pairs, row = lessons.head_pairs(kept)
+    return pairs, groups_of(lessons.records, lessons.settings.group_by).of_row[row]
+
+
+def _heads(
+    lessons: Lessons, pairs: HeadPairs, judge: Int[Array, " B"], num_kinds: int, seed: int
+) -> tuple[Float[Array, "K E"], Float[Array, "G K"]]:
+    """A mixture's heads and who follows which."""
+    met, group = np.unique(judge, return_inverse=True)
+    found = fit_head_mixture(
+        pairs, num_kinds, rng=np.random.default_rng(seed), group=group.reshape(-1),
         model=lessons.settings.pair_model,
     )  # fmt: skip
-    return TasteDirections.of(mixture, pairs)
-
-
-def with_tastes(
-    head: RewardHead, lessons: Lessons, kept: Bool[Array, " B"], tastes: TasteDirections
-) -> RewardHead:
-    """The head with the directions of taste as whoever gave the kept answers shows them: the heads
-    of all answers are taken up, so that every direction keeps its number and its side."""
-    pairs, group = _grouped(lessons, kept)
-    mixture = fit_head_mixture(
-        pairs, len(tastes.places), rng=np.random.default_rng(0), group=group,
-        model=lessons.settings.pair_model, start=tastes.mixture,
-    )  # fmt: skip
-    loadings = tastes.loadings(mixture.heads.weights).astype(np.float32)
-    return replace(head, encoder=head.encoder.with_tastes(loadings))
-
-
-def _grouped(lessons: Lessons, kept: Bool[Array, " B"]) -> tuple[HeadPairs, Array]:
-    """The pairs and whose each is, numbered without gaps."""
-    pairs, row = lessons.head_pairs(kept)
-    of_row = groups_of(lessons.records, lessons.settings.group_by).of_row
-    return pairs, np.unique(of_row[row], return_inverse=True)[1].reshape(-1)
+    num = len(groups_of(lessons.records, lessons.settings.group_by).names)
+    member = np.zeros((num, num_kinds))
+    member[met] = found.responsibilities
+    return found.heads.weights, member
 
 
 def fit_kinds(
@@ -123,7 +148,9 @@ def fit_kinds(
     """The second stage where judges are of kinds, or mixes of them."""
     rng = np.random.default_rng(seed)
     if people == "classes":
-        return fit_latent_classes(choices, num_kinds, rng=rng, encoder=encoder)
+        return fit_latent_classes(
+            choices, num_kinds, rng=rng, encoder=encoder, prior_scale=_CLASS_SCALE
+        )
     if people == "prototypes":
         return _fit_mixes(choices, num_kinds, encoder, rng)
     raise ConfigError(f"got people={people!r}; expected {', '.join(map(repr, PEOPLE))}.")

@@ -36,6 +36,7 @@ from penchant.models.reward_kinds import (
     TasteDirections,
     find_tastes,
     fit_kinds,
+    unseen_tastes,
     with_tastes,
 )
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
@@ -145,7 +146,7 @@ class RewardModel(Estimator):
         tastes = None
         if self.kinds > 1:
             tastes = find_tastes(lessons, everything, self.kinds, self.random_state)
-            whole = with_tastes(whole, lessons, everything, tastes)
+            whole = with_tastes(whole, tastes.loadings)
         self._refuse_unknown_names(whole.encoder.feature_names)
         batch, parts, heard = self._unseen(lessons, whole, tastes)
         choices = _choices(batch)
@@ -317,8 +318,10 @@ class RewardModel(Estimator):
         parts = [lessons.fit(is_told & (fold != k), whole.encoder.prior_scale)
                  for k in range(num_folds)]  # fmt: skip
         if tastes is not None:
-            parts = [with_tastes(part, lessons, is_told & (fold != k), tastes)
-                     for k, part in enumerate(parts)]  # fmt: skip
+            parts = [
+                with_tastes(part, unseen_tastes(lessons, is_told & (fold != k), tastes, k))
+                for k, part in enumerate(parts)
+            ]
         heard = lessons
         if not has_choices:
             pairs, row = lessons.in_pairs(fold, self.random_state)
@@ -327,8 +330,8 @@ class RewardModel(Estimator):
                 batch = _encode(heard, whole.encoder)
         features = [block.features.copy() for block in batch.blocks]
         # What heads say: the reward, and places along the directions of taste.
-        said_by_heads = [place for place, name in enumerate(batch.feature_names)
-                         if name == "reward" or name in whole.encoder.taste_names]  # fmt: skip
+        names = ("reward", *whole.encoder.taste_names)
+        said_by_heads = np.array([name in names for name in batch.feature_names])
         for k, part in enumerate(parts):
             said = _encode(heard, part.encoder)
             for own, block, other in zip(features, batch.blocks, said.blocks):
