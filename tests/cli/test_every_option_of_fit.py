@@ -73,6 +73,11 @@ OF_TEXTS = {
     "language_model": (["--language-model", "tiny"], lambda m: m.embedding.model, "tiny"),
     "attributes": (["--attributes", "capitals"], lambda m: m.attributes, ("capitals",)),
     "judges": (["--judges", "habits"], lambda m: m.personal, HABITS),
+    "kinds": (
+        ["--judges", "prototypes", "--kinds", "3"],
+        lambda m: (m.people, m.kinds),
+        ("prototypes", 3),
+    ),
     "soft_label": (["--soft-label", "p"], lambda m: (m.soft_label, m.personal), ("p", False)),
     "seed": (["--seed", "41"], lambda m: m.random_state, 41),
 }
@@ -265,7 +270,7 @@ def test_debug_shows_where_an_error_came_from(folder):
 def test_every_option_of_reward_models_is_known_as_one_of_theirs():
     # `--model pooled --judges one` is refused because `given` sees it; a name it lacks is ignored.
     typed = {
-        "folds": 1, "epochs": 1, "learning_rate": 0.1, "by": ("age",), "classifier": True,
+        "folds": 1, "epochs": 1, "learning_rate": 0.1, "by": ("age",), "classifier": True, "kinds": 2,
     }  # fmt: skip
     names = {*OF_TEXTS, *OF_TUNING, *OF_THE_REPORT, *SEEN_THERE} - {"seed"}
     every = fit_reward.RewardOptions(**{name: typed.get(name, "x") for name in names})

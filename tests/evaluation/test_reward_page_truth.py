@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from penchant.evaluation import reward_examples
 from penchant.evaluation import reward_page as page
+from penchant.evaluation.reward_examples import disagreement, examples
+from penchant.evaluation.reward_form import ShownTexts
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.metrics.calibration import clustered_share
 from penchant.metrics.intervals import Z95, clustered_mean
@@ -32,7 +35,7 @@ def trial_of(first_wins, outcome, person=None, *, reach=0.1):
 
 def texts_of(pairs, words=8):
     pairs = np.asarray(pairs)
-    return page._Texts(
+    return ShownTexts(
         words=tuple(f"t{i}" for i in range(words)),
         of_option=pairs.ravel(),
         offsets=2 * np.arange(len(pairs) + 1),
@@ -59,18 +62,18 @@ def test_a_share_of_many_people_has_the_interval_of_its_mean():
 
 
 def test_people_disagree_where_their_votes_do_and_not_where_the_model_is_torn(monkeypatch):
-    monkeypatch.setattr(page, "_ENOUGH_PAIRS", 2)
+    monkeypatch.setattr(reward_examples, "_ENOUGH_PAIRS", 2)
     # Texts 0 and 1: six votes, split, the model is sure. Texts 2 and 3: six alike, it is torn.
     pairs = [(0, 1), (1, 0)] * 3 + [(2, 3)] * 6
     outcome = [0, 0, 1, 1, 0, 0] + [0] * 6
     said = [0.95, 0.05] * 3 + [0.5] * 6
     trial, texts = trial_of(said, outcome), texts_of(pairs)
-    worth, has_votes = page._disagreement(trial, texts)
+    worth, has_votes = disagreement(trial, texts)
     assert has_votes
     assert (worth[:6] > 0.2).all()
     np.testing.assert_allclose(worth[6:], 0.0)
     few = trial.take(np.array([0, 6]))
-    _, has_votes = page._disagreement(few, texts)
+    _, has_votes = disagreement(few, texts)
     assert not has_votes
 
 
@@ -114,7 +117,7 @@ def test_noise_is_not_told_as_a_gain():
 def test_examples_of_certain_pairs_have_finite_ends():
     trial = trial_of([0.0, 1.0], [1, 0])
     trial = replace(trial, low=trial.gap - 2000.0, high=trial.gap + 2000.0)
-    for example in page._examples(trial, texts_of([(0, 1), (2, 3)]), np.ones(2)):
+    for example in examples(trial, texts_of([(0, 1), (2, 3)]), np.ones(2)):
         assert 0 <= example.low <= example.said <= example.high <= 1
 
 
