@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from penchant.cli import shell
+from penchant.cli.align import align
 from penchant.cli.compare import compare
 from penchant.cli.decide import decide
 from penchant.cli.demo import demo
@@ -60,6 +61,7 @@ app.command()(simulate)
 app.command()(ope)
 app.command()(report)
 app.command()(score)
+app.command()(align)
 app.command()(serve)
 app.add_typer(keys, name="keys")
 

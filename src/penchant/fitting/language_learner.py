@@ -39,6 +39,15 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class Divided(Protocol):
+    """An objective that says itself which examples are read together."""
+
+    def parts(self, examples: Int[Array, " C"]) -> list[Int[Array, " _"]] | None:
+        """All of them, each once; None for so many at a time, as the learner says."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LearnerConfig:
     """adam: weight_decay acts on matrices. at_once: examples whose states are held together; fewer
@@ -129,6 +138,10 @@ class LanguageLearner:
         self.parameters = part("value")
 
     def _parts(self, examples: Int[Array, " C"]) -> Iterator[Int[Array, " _"]]:
+        own = self.objective.parts(examples) if isinstance(self.objective, Divided) else None
+        if own is not None:
+            yield from own
+            return
         for start in range(0, len(examples), self.config.at_once):
             yield examples[start : start + self.config.at_once]
 

@@ -4,7 +4,7 @@ Legend: C examples of one step.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.fitting.sgd_checkpoint import in_words
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.log_probs import log_probs
+from penchant.lm.low_rank import LowRankConfig, adapted_model, fresh_low_rank
 from penchant.lm.tokens import fingerprint, padded
 from penchant.numerics.arrays import Array
 
@@ -25,11 +26,13 @@ from penchant.numerics.arrays import Array
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NextToken:
     """Rows of tokens, each counting by the tokens that are foretold. from_place: of each row, the
-    first token that is (1, or where the answer begins). Implements `Objective`."""
+    first token that is (1, or where the answer begins). low_rank: what is trained are thin
+    matrices. Implements `Objective`."""
 
     model: LanguageModel
     rows: Sequence[Sequence[int]]
     from_place: Int[Array, " N"]
+    low_rank: LowRankConfig | None = None
 
     def weight(self, examples: Int[Array, " C"]) -> float:
         return float(sum(len(self.rows[e]) - self.from_place[e] for e in examples.tolist()))
@@ -38,7 +41,7 @@ class NextToken:
         import torch
 
         tokens = padded([self.rows[e] for e in examples.tolist()], self.model.tokenizer.pad)
-        told = log_probs(self.model.with_parameters(parameters), tokens)
+        told = log_probs(adapted_model(self.model, parameters, self.low_rank), tokens)
         first = torch.from_numpy(np.asarray(self.from_place)[examples])[:, None]
         counts = torch.arange(1, tokens.ids.shape[1]) >= first
         return torch.where(counts, told.log_prob, 0.0).sum()
@@ -56,8 +59,11 @@ def fit_next_token(
     held_out: Int[Array, " M"] | None = None,
     config: LearnerConfig | None = None,
     checkpoint: Path | None = None,
+    low_rank: LowRankConfig | None = None,
+    seed: int = 0,
 ) -> tuple[LanguageModel, Training]:
-    """Maximise the mean log-probability a token by mini-batches of rows; whole model, by Adam.
+    """Maximise the mean log-probability a token by mini-batches of rows, by Adam: the whole model,
+    or adapters, which `seed` draws.
 
     With `from_place` the answers of prompts are learnt and the prompts are not: supervised
     fine-tuning. Looks are nats a token. Raises `DataError` for a row with nothing
@@ -71,16 +77,20 @@ def fit_next_token(
             "it); expected a token or more after the first place that counts, and one before it."
         )
     held = np.zeros(0, dtype=np.int64) if held_out is None else held_out
-    learner = LanguageLearner(
-        model.parameters, NextToken(model=model, rows=rows, from_place=begin), config
-    )
+    objective = NextToken(model=model, rows=rows, from_place=begin, low_rank=low_rank)
+    trained = model.parameters
+    if low_rank is not None:
+        import torch
+
+        trained = fresh_low_rank(trained, low_rank, torch.Generator().manual_seed(seed))
+    learner = LanguageLearner(trained, objective, config)
     begun = "" if checkpoint is None else in_words(
         fingerprint(rows, model.parameters), begin, held, learner.config
-    )  # fmt: skip
+    ) + ("" if low_rank is None else f"; {low_rank!r} from {seed}")  # fmt: skip
     done = train(
         learner, np.setdiff1d(np.arange(len(rows)), held), held, training,
         checkpoint=checkpoint, is_writer=number() == 0, fingerprint=begun,
     )  # fmt: skip
     # Whoever trains on in the same folder finds there what the first process kept.
     wait_for_all()
-    return replace(model, parameters=learner.parameters), done
+    return adapted_model(model, learner.parameters, low_rank), done

@@ -108,6 +108,9 @@ class Decoder:
     def logits(self, parameters: Parameters, states: Float[Array, "*B H"]) -> Float[Array, "*B V"]:
         return states @ parameters["embed_tokens.weight"].T
 
+    def memory_of(self, memory: Any, rows: Int[Array, " N"]) -> Any:
+        return [(k[rows], v[rows]) for k, v in memory]
+
 
 def fresh_parameters(config: DecoderConfig, generator: Any) -> dict[str, Array]:
     """Normal weights of standard deviation 0.02, those that write into the sum of layers divided

@@ -55,6 +55,11 @@ class Network(Protocol):
         """What each next token is worth."""
         ...
 
+    def memory_of(self, memory: Any, rows: Int[Array, " N"]) -> Any:
+        """The memory of these rows of a call, any of them any number of times; autograd goes
+        through. The memory given is no longer of use."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LanguageModel:

@@ -61,13 +61,20 @@ def selected(
     *,
     temperature: float = 1.0,
     at_once: int = _AT_ONCE,
+    has_entropy: bool = True,
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    """The log-probability of one token at each state, and the entropy there."""
+    """The log-probability of one token at each state, and the entropy there (zeros unless
+    `has_entropy`: it costs as much again)."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
     def told(states: Array, ids: Array) -> tuple[Array, Array]:
-        log_p = (network.logits(parameters, states) / temperature).log_softmax(dim=-1)
+        logits = network.logits(parameters, states)
+        logits = logits if temperature == 1.0 else logits / temperature
+        if not has_entropy:
+            lost = torch.nn.functional.cross_entropy(logits, ids, reduction="none")
+            return -lost, torch.zeros_like(lost)
+        log_p = logits.log_softmax(dim=-1)
         entropy = -(log_p.exp() * log_p).sum(dim=-1)
         return log_p.gather(-1, ids[:, None])[:, 0], entropy
 

@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Float
 
 from penchant.errors import ConfigError
-from penchant.lm.language_model import Parameters
+from penchant.lm.language_model import LanguageModel, Parameters
 from penchant.numerics.arrays import Array
 
 # The matrices of attention and of the gated layer, under the names of the usual families.
@@ -71,6 +71,15 @@ def merged(base: Parameters, thin: Parameters, scale: float) -> dict[str, Array]
             of = name.removesuffix(".down")
             whole[of] = _changed(base[of], thin[f"{of}.up"], thin[name], scale)
     return whole
+
+
+def adapted_model(
+    model: LanguageModel, parameters: Parameters, config: LowRankConfig | None
+) -> LanguageModel:
+    """The model with these numbers: all of it, or (with `config`) thin matrices beside it."""
+    if config is None:
+        return model.with_parameters(parameters)
+    return model.with_parameters(merged(model.parameters, parameters, config.scale))
 
 
 def _changed(

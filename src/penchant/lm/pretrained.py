@@ -1,6 +1,6 @@
 """Models of transformers (the extra `lm`) as networks with their parameters beside them.
 
-Legend: B rows, T tokens, H numbers of a state, V tokens of the vocabulary.
+Legend: B rows, N rows of a choice, T tokens, H numbers of a state, V tokens of the vocabulary.
 """
 
 import inspect
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.lm.language_model import LanguageModel, Parameters, Read, positions_of
@@ -70,6 +70,10 @@ class PretrainedNetwork:
             )
         mine = {n: parameters[self.name_of_head(n)] for n, _ in self.head.named_parameters()}
         return functional_call(self.head, mine, (states,))
+
+    def memory_of(self, memory: Any, rows: Int[Array, " N"]) -> Any:
+        memory.reorder_cache(rows)
+        return memory
 
     def name_of_head(self, name: str) -> str:
         """What a parameter of the output layer is called among all: its own, or the body's."""

@@ -36,11 +36,13 @@ class SampleConfig:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sampled:
     """New tokens of each row. log_prob: of each under the distribution that it was drawn from
-    (temperature, top_k and top_p counted in; 0 where the likeliest is taken); is_text: up to and
-    with the end token; has_ended: whether there was one."""
+    (temperature, top_k and top_p counted in; 0 where the likeliest is taken); entropy: of that
+    distribution, in nats; is_text: up to and with the end token; has_ended: whether there was
+    one."""
 
     ids: Int[Array, "B N"]
     log_prob: Float[Array, "B N"]
+    entropy: Float[Array, "B N"]
     is_text: Bool[Array, "B N"]
     has_ended: Bool[Array, " B"]
 
@@ -50,10 +52,14 @@ def sample(
     prompts: Sequence[Sequence[int]],
     config: SampleConfig,
     generator: Any,
+    *,
+    copies: int = 1,
 ) -> Sampled:
-    """Continue each row of tokens until its end token; `generator` is torch's.
+    """Continue each row of tokens until its end token, `copies` times each, one's copies side by
+    side; `generator` is torch's.
 
-    What was read is remembered, so that each new token costs one step.
+    What was read is remembered, so that each new token costs one step and a prompt is read once for
+    all of its copies.
     """
     import torch
 
@@ -61,15 +67,22 @@ def sample(
     tokens = padded(prompts, model.tokenizer.pad, side="left")
     device = next(iter(model.parameters.values())).device
     ids, is_text = tokens.ids.to(device), tokens.is_text.to(device)
-    open_rows = torch.ones(len(ids), dtype=torch.bool, device=device)
-    memory, drawn, said, real = None, [], [], []
+    copied = torch.arange(len(ids), device=device).repeat_interleave(copies)
+    open_rows = torch.ones(len(copied), dtype=torch.bool, device=device)
+    memory, drawn, said, doubt, real = None, [], [], [], []
     with torch.no_grad():
-        for _ in range(config.most_tokens):
+        for turn in range(config.most_tokens):
             read = network.read(
                 model.parameters, Tokens(ids=ids, is_text=is_text), memory, remembers=True
             )
-            log_p = sampling_log_probs(network.logits(model.parameters, read.states[:, -1]), config)
-            new = torch.multinomial(log_p.exp(), 1, generator=generator)
+            memory, states = read.memory, read.states[:, -1]
+            if turn == 0 and copies > 1:
+                memory, states = network.memory_of(memory, copied), states[copied]
+                is_text = is_text[copied]
+            log_p = sampling_log_probs(network.logits(model.parameters, states), config)
+            share = log_p.exp()
+            new = torch.multinomial(share, 1, generator=generator)
+            doubt.append(-(share * log_p.nan_to_num(neginf=0.0)).sum(dim=1) * open_rows)
             real.append(open_rows)
             drawn.append(torch.where(open_rows, new[:, 0], model.tokenizer.pad))
             said.append(torch.where(open_rows, log_p.gather(-1, new)[:, 0], 0.0))
@@ -78,11 +91,11 @@ def sample(
             if not open_rows.any():
                 break
             # A row that has ended goes on with padding, which nobody sees.
-            memory, ids = read.memory, drawn[-1][:, None]
+            ids = drawn[-1][:, None]
             is_text = torch.cat([is_text, open_rows[:, None]], dim=1)
     return Sampled(
         ids=torch.stack(drawn, dim=1), log_prob=torch.stack(said, dim=1),
-        is_text=torch.stack(real, dim=1), has_ended=~open_rows,
+        entropy=torch.stack(doubt, dim=1), is_text=torch.stack(real, dim=1), has_ended=~open_rows,
     )  # fmt: skip
 
 

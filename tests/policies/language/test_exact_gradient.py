@@ -13,7 +13,8 @@ from penchant.policies.language.credit import (
     shrunk_baseline,
 )
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
-from penchant.policies.language.methods.group_relative import Anchor, rloo
+from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.methods.group_relative import rloo
 from penchant.policies.language.returns import return_to_go, tree_advantage
 
 torch = pytest.importorskip("torch")

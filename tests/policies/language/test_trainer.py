@@ -18,8 +18,8 @@ from penchant.fitting.sgd import TrainConfig
 from penchant.lm.sample import SampleConfig
 from penchant.policies.language.grading import correct, graded
 from penchant.policies.language.loss import Surrogate, to_tokens
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.group_relative import (
-    Anchor,
     GroupRelative,
     dr_grpo,
     grpo,

@@ -229,7 +229,7 @@ class _Mixture:
         import torch
 
         config, pairs = self.config, self.pairs
-        tokens, scored = _tokens(self.model, pairs, rows)
+        tokens, scored = pair_tokens(self.model, pairs, rows)
         said = []
         for s in range(config.kinds):
             told = log_probs(_of_kind(self.model, parameters, config, s), tokens).log_prob
@@ -263,7 +263,7 @@ def _told(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> 
     return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
 
 
-def _tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, Any]:
+def pair_tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, Any]:
     """First and second answers by turns, and which of their tokens are scored."""
     import torch
 
@@ -284,7 +284,7 @@ def _reference(model: LanguageModel, pairs: Pairs) -> Float[Array, "B 2 T1"]:
     with torch.no_grad():
         for start in range(0, len(pairs), _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, len(pairs)))
-            told = log_probs(model, _tokens(model, pairs, rows)[0]).log_prob
+            told = log_probs(model, pair_tokens(model, pairs, rows)[0]).log_prob
             found[rows, :, : told.shape[1]] = told.reshape(len(rows), 2, -1)
     return found
 

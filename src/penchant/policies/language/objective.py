@@ -10,11 +10,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.lm.language_model import LanguageModel, Parameters
-from penchant.lm.log_probs import log_probs
-from penchant.numerics.arrays import Array
+from penchant.lm.low_rank import LowRankConfig
+from penchant.numerics.arrays import Array, constant
+from penchant.policies.language.aggregation import aggregate
+from penchant.policies.language.layout import Layout, groups_within, read_drawn
 from penchant.policies.language.loss import Surrogate, divergence_loss, policy_gradient_loss
-from penchant.policies.language.methods.group_relative import Anchor
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.rollouts import Rollouts
+from penchant.policies.language.trained import policy_of, value_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +28,9 @@ class PolicyObjective:
     micro-batches and processes change nothing. old: log-probabilities at the start of the update;
     None in its only step, where the policy is its own denominator. correction: constants for
     tokens (the sampler's numbers against the trainer's). reference: log-probabilities of the frozen
-    policy, where an anchor holds in the loss.
+    policy, where an anchor holds in the loss. low_rank: what the parameters are thin matrices of.
+    target: what a value should say of each token, `value_weight` its squared error's. layout,
+    most_tokens: how rows are read, and about how many tokens at once (None: as the learner says).
     """
 
     model: LanguageModel
@@ -39,6 +44,17 @@ class PolicyObjective:
     correction: Float[Array, "B T1"] | None = None
     reference: Float[Array, "B T1"] | None = None
     anchor: Anchor | None = None
+    low_rank: LowRankConfig | None = None
+    target: Float[Array, "B T1"] | None = None
+    value_weight: float = 0.0
+    layout: Layout = "shared"
+    most_tokens: int | None = None
+
+    def parts(self, examples: Int[Array, " C"]) -> list[Int[Array, " _"]] | None:
+        """Rows that are read together: whole groups within the budget of tokens."""
+        if self.most_tokens is None:
+            return None
+        return rows_within(self.rollouts, examples, self.most_tokens)
 
     def weight(self, examples: Int[Array, " C"]) -> float:
         return 1.0
@@ -46,7 +62,9 @@ class PolicyObjective:
     def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
         """Minus the loss of these rows."""
         part = self.rollouts.take(examples)
-        logp = token_log_probs(self.model.with_parameters(parameters), part, self.temperature)
+        policy = policy_of(self.model, parameters, self.low_rank)
+        read = read_drawn(policy, part, temperature=self.temperature, layout=self.layout)
+        logp = read.placed(read.log_prob, part)
         width = logp.shape[1]
 
         def mine(values: Array | None) -> Array | None:
@@ -63,29 +81,54 @@ class PolicyObjective:
                 logp, mine(self.reference), scale, self.anchor.estimator or "k3"
             )
             loss = loss + self.anchor.strength * apart
+        if self.target is not None:
+            said = read.placed(value_of(parameters, read.states), part)
+            off = 0.5 * (said - constant(self.target[examples, :width], said)) ** 2
+            loss = loss + self.value_weight * aggregate(off, scale)
         return -loss
 
     def penalty(self, parameters: Parameters) -> Any:
         return 0.0
 
 
+def rows_within(
+    rollouts: Rollouts, examples: Int[Array, " C"], budget: int
+) -> list[Int[Array, " _"]]:
+    """The rows in parts of about so many tokens, those of a prompt together."""
+    sizes = rollouts.tokens.is_text.sum(dim=1).cpu().numpy()[examples]
+    start = rollouts.start[examples]
+    return [
+        examples[part]
+        for part in groups_within(rollouts.prompt_of[examples], start, sizes - start, budget)
+    ]
+
+
 def token_log_probs(
-    model: LanguageModel, rollouts: Rollouts, temperature: float
+    model: LanguageModel, rollouts: Rollouts, temperature: float, layout: Layout = "shared"
 ) -> Float[Array, "B T1"]:
-    """log pi of each token, under the temperature it was drawn at; autograd goes through."""
-    return log_probs(model, rollouts.tokens, temperature=temperature).log_prob
+    """log pi of each drawn token, under the temperature it was drawn at; autograd goes through."""
+    read = read_drawn(model, rollouts, temperature=temperature, layout=layout)
+    return read.placed(read.log_prob, rollouts)
 
 
 def in_parts(
-    model: LanguageModel, rollouts: Rollouts, temperature: float, at_once: int
+    model: LanguageModel,
+    rollouts: Rollouts,
+    temperature: float,
+    at_once: int,
+    *,
+    layout: Layout = "shared",
+    value: Parameters | None = None,
 ) -> Float[Array, "B T1"]:
-    """The same without a gradient, so many rows at a time."""
+    """The same without a gradient, so many rows at a time; with `value`, what it says instead."""
     import torch
 
     blank = rollouts.log_prob.new_zeros(rollouts.is_drawn.shape)
     with torch.no_grad():
         for start in range(0, len(rollouts), at_once):
             rows = np.arange(start, min(start + at_once, len(rollouts)))
-            found = token_log_probs(model, rollouts.take(rows), temperature)
-            blank[rows, : found.shape[1]] = found
+            part = rollouts.take(rows)
+            read = read_drawn(model, part, temperature=temperature, layout=layout)
+            said = read.log_prob if value is None else value_of(value, read.states)
+            blank[rows, : part.is_drawn.shape[1]] = read.placed(said, part)
     return blank

@@ -22,13 +22,19 @@ class Rollouts:
     """Groups of responses, a row each: prompt and response, padded on the right.
 
     is_drawn: whether token t + 1 is the policy's. log_prob: of it under what it was truly drawn
-    from (0 elsewhere). prompt_of: which prompt a row answers. has_ended: by its end token; the
-    others ran out of room. version: of the weights, by how many steps they had been trained.
+    from (0 elsewhere); entropy: of that distribution. start: where the response begins. turn_of: in
+    which turn the policy wrote a token, -1 where it is not its own. prompt_of: which prompt a row
+    answers; rows of one begin with the same tokens. has_ended: by its end token (a world: by being
+    over); the others ran out of room. version: of the weights, by how many steps they had been
+    trained.
     """
 
     tokens: Tokens
     is_drawn: Bool[Array, "B T1"]
     log_prob: Float[Array, "B T1"]
+    entropy: Float[Array, "B T1"]
+    start: Int[Array, " B"]
+    turn_of: Int[Array, "B T1"]
     prompt_of: Int[Array, " B"]
     responses: tuple[str, ...]
     has_ended: Bool[Array, " B"]
@@ -39,7 +45,7 @@ class Rollouts:
 
     @property
     def lengths(self) -> Int[Array, " B"]:
-        """Tokens of each response, its end token among them."""
+        """Tokens of each response that the policy wrote, end tokens among them."""
         return self.is_drawn.sum(axis=1)
 
     def take(self, rows: Int[Array, " C"]) -> "Rollouts":
@@ -52,6 +58,9 @@ class Rollouts:
             ),
             is_drawn=self.is_drawn[rows, : width - 1],
             log_prob=self.log_prob[rows, : width - 1],
+            entropy=self.entropy[rows, : width - 1],
+            start=self.start[rows],
+            turn_of=self.turn_of[rows, : width - 1],
             prompt_of=self.prompt_of[rows],
             responses=tuple(self.responses[row] for row in rows),
             has_ended=self.has_ended[rows],
@@ -86,32 +95,42 @@ def draw_rollouts(
     Raises `DataError` for a prompt that leaves no room in the window, `ConfigError` for sampling
     that cuts the distribution off: the trainer's probabilities would have another support.
     """
+    check_support(config)
+    begun = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
+    _check_room(begun, config.most_tokens, model.network.window)
+    drawn = sample(model, begun, config, generator, copies=group_size)
+    rows = [ids for ids in begun for _ in range(group_size)]
+    said = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
+    tokens = padded([a + b for a, b in zip(rows, said)], model.tokenizer.pad)
+    starts, sizes = (np.array([len(each) for each in part]) for part in (rows, said))
+    place = np.arange(1, tokens.ids.shape[1])[None, :]
+    is_drawn = (place >= starts[:, None]) & (place < (starts + sizes)[:, None])
+    device = drawn.ids.device
+    log_prob, entropy = (drawn.log_prob.new_zeros(is_drawn.shape) for _ in range(2))
+    log_prob[is_drawn] = drawn.log_prob[drawn.is_text]
+    entropy[is_drawn] = drawn.entropy[drawn.is_text]
+    return Rollouts(
+        tokens=Tokens(ids=tokens.ids.to(device), is_text=tokens.is_text.to(device)),
+        is_drawn=is_drawn,
+        log_prob=log_prob,
+        entropy=entropy,
+        start=starts,
+        turn_of=np.where(is_drawn, 0, -1),
+        prompt_of=np.repeat(np.arange(len(prompts)), group_size),
+        responses=tuple(model.tokenizer.decode(ids) for ids in said),
+        has_ended=drawn.has_ended.cpu().numpy(),
+        version=version,
+    )
+
+
+def check_support(config: SampleConfig) -> None:
+    """Raises `ConfigError` for sampling that cuts the distribution off."""
     if config.temperature == 0 or config.top_k is not None or config.top_p < 1:
         raise ConfigError(
             f"got temperature={config.temperature}, top_k={config.top_k}, top_p={config.top_p}; "
             "expected a temperature above 0 and nothing cut off: what is trained must be what was "
             "drawn from."
         )
-    begun = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
-    _check_room(begun, config.most_tokens, model.network.window)
-    rows = [ids for ids in begun for _ in range(group_size)]
-    drawn = sample(model, rows, config, generator)
-    said = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
-    tokens = padded([a + b for a, b in zip(rows, said)], model.tokenizer.pad)
-    starts, sizes = (np.array([len(each) for each in part]) for part in (rows, said))
-    place = np.arange(1, tokens.ids.shape[1])[None, :]
-    is_drawn = (place >= starts[:, None]) & (place < (starts + sizes)[:, None])
-    device, log_prob = drawn.ids.device, drawn.log_prob.new_zeros(is_drawn.shape)
-    log_prob[is_drawn] = drawn.log_prob[drawn.is_text]
-    return Rollouts(
-        tokens=Tokens(ids=tokens.ids.to(device), is_text=tokens.is_text.to(device)),
-        is_drawn=is_drawn,
-        log_prob=log_prob,
-        prompt_of=np.repeat(np.arange(len(prompts)), group_size),
-        responses=tuple(model.tokenizer.decode(ids) for ids in said),
-        has_ended=drawn.has_ended.cpu().numpy(),
-        version=version,
-    )
 
 
 def _check_room(begun: Sequence[Sequence[int]], most_tokens: int, window: int | None) -> None:

@@ -1,4 +1,4 @@
-"""One trainer for methods of several responses a prompt: draw, grade, credit, update; again.
+"""One trainer for methods that learn from their own responses: draw, grade, credit, update; again.
 
 Everything that the next step depends on is its state (parameters, Adam's memory, both generators),
 so that a resumed run is the unbroken one.
@@ -13,45 +13,56 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig
 from penchant.fitting.processes import number
 from penchant.lm.language_model import LanguageModel
+from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.sample import SampleConfig
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.credit import Credit, is_degenerate
-from penchant.policies.language.grading import Grader, Grades, Reward, correct, graded
-from penchant.policies.language.loss import to_tokens
-from penchant.policies.language.methods.group_relative import GroupRelative
+from penchant.policies.language.credit import is_degenerate
+from penchant.policies.language.gathering import Gathered, gathered, grader_of
+from penchant.policies.language.grading import Grader, Reward, correct
+from penchant.policies.language.layout import Layout, check_shared
+from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import importance_weight, is_clipped, log_ratio
-from penchant.policies.language.rollouts import Rollouts, draw_rollouts
+from penchant.policies.language.rollouts import Rollouts
+from penchant.policies.language.trained import fresh_trained, policy_of
 from penchant.policies.language.trainer_state import load_state, save_state
-from penchant.simulation.tasks.task import TextTask
+from penchant.simulation.tasks.task import TextTask, WorldTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:
-    """prompts, group_size: problems of a step and responses to each. most_tokens: of a response.
-    updates: optimiser steps on one batch of rollouts, each on its share of the prompts, whose
-    rollouts stay together where the shares are even. learning_rate: of Adam. learner: how a
-    gradient is made and cut. seed: of problems, rollouts and order."""
+    """prompts, group_size: problems of a step and responses to each. most_tokens: of a response; in
+    a world, of a turn. updates: optimiser steps on one batch of rollouts, each on its share of the
+    prompts, whose rollouts stay together where the shares are even; epochs: how often the batch is
+    gone through so. learning_rate: of Adam. low_rank: adapters, None trains the whole model.
+    layout: "shared" reads what the rollouts of a prompt begin with once (its numbers are compared
+    with "padded" in the first step); tokens_at_once: about how many
+    tokens are read together for a gradient (None: as many rows as the learner says).
+    learner: how a gradient is made and cut. seed: of problems, rollouts and order."""
 
     prompts: int = 16
     group_size: int = 8
     most_tokens: int = 32
     temperature: float = 1.0
     updates: int = 1
+    epochs: int = 1
+    low_rank: LowRankConfig | None = None
+    layout: Layout = "shared"
+    tokens_at_once: int | None = None
     # At 1e-3 a small decoder soon says one thing to each prompt, and nothing is left to compare.
     learning_rate: float = 3e-4
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "group_size", "most_tokens", "updates"):
+        for name in ("prompts", "group_size", "most_tokens", "updates", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"got {name}={getattr(self, name)}; expected 1 or more.")
         if self.updates > self.prompts * self.group_size:
@@ -67,9 +78,11 @@ class StepReport:
     failed: at how many grading raised. components: their means. length: tokens a response;
     ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike
     (without an anchor's cost).
-    divergence: nats a response from the reference, by k1 (NaN without one). clipped: share of
-    tokens whose ratio was stopped in the updates after the first. effective: effective share of
-    tokens under the sampler's correction (NaN without it). tokens: drawn so far."""
+    divergence: nats a response from the reference, by k1 (NaN without one). entropy: nats a token
+    of what was drawn from. clipped: share of tokens whose ratio was stopped in the updates after
+    the first. effective: effective share of tokens under the sampler's correction (NaN without it).
+    value_error: mean square of what a value missed its target by (NaN without one). tokens: drawn
+    so far."""
 
     step: int
     reward: float
@@ -79,8 +92,10 @@ class StepReport:
     ended: float
     degenerate: float
     divergence: float
+    entropy: float
     clipped: float
     effective: float
+    value_error: float
     tokens: int
 
 
@@ -88,17 +103,18 @@ class PolicyTrainer:
     """Climbs a reward by a method's gradient. `step()` does one round and says what it saw.
 
     grade: components of a response, the task's own by default. reward: one number of them, whether
-    the answer is right by default. Rollouts without a reward stay out of their group and of the
-    update. An anchor's reference is the model as given. Under `torchrun` every process draws and
-    grades alike, so that a grader must say the same twice, and takes its share of each update.
+    the answer is right by default; a world's turns earn their own and take neither. Rollouts
+    without a reward stay out of their group and of the update. An anchor's reference is the model
+    as given. Under `torchrun` every process draws and grades alike, so that a grader must say the
+    same twice, and takes its share of each update.
     Raises `MissingExtraError` without torch, `ConfigError` for a group of one whose mean it is.
     """
 
     def __init__(
         self,
         model: LanguageModel,
-        task: TextTask,
-        method: GroupRelative,
+        task: TextTask | WorldTask,
+        method: PolicyMethod,
         config: TrainerConfig | None = None,
         *,
         grade: Grader | None = None,
@@ -108,15 +124,26 @@ class PolicyTrainer:
         import torch
 
         self.task, self.method, self.reward = task, method, reward
-        self.grade: Grader = grade or task.grade
+        self.grade: Grader = grade or grader_of(task)
         self.config = config or TrainerConfig()
-        if self.config.group_size == 1 and not method.leave_one_out:
+        if self.config.group_size < method.smallest_group:
             raise ConfigError(
                 "got group_size=1 for a method that takes off the group's mean, itself included, "
                 "which leaves nothing to learn from; expected 2 or more responses to a prompt."
             )
+        if isinstance(task, WorldTask) and (grade is not None or reward is not correct):
+            raise ConfigError(
+                "got a grader or a reward for a world, whose turns earn their own; expected "
+                "neither."
+            )
         self._given = model
-        self._learner = LanguageLearner(model.parameters, _Nothing(), self.config.learner)
+        fresh = fresh_trained(
+            model, self.config.low_rank, method.value_weight > 0.0,
+            torch.Generator().manual_seed(self.config.seed),
+        )  # fmt: skip
+        self._learner = LanguageLearner(fresh, _Nothing(), self.config.learner)
+        self._memory: Mapping[str, np.ndarray] = {}
+        self._is_checked = self.config.layout != "shared"
         self._problems = np.random.default_rng(self.config.seed)
         device = next(iter(model.parameters.values())).device
         self._draws = torch.Generator(device=device).manual_seed(self.config.seed)
@@ -125,34 +152,59 @@ class PolicyTrainer:
     @property
     def model(self) -> LanguageModel:
         """The policy as it is now."""
-        now = self._learner.parameters
-        return self._given.with_parameters({name: value.detach() for name, value in now.items()})
+        now = {name: value.detach() for name, value in self._learner.parameters.items()}
+        return policy_of(self._given, now, self.config.low_rank)
+
+    @property
+    def steps(self) -> int:
+        """How many were taken, those before a restored state too."""
+        return self._steps
 
     def step(self) -> StepReport:
         """Draw problems and responses, grade them, update the policy."""
-        config, method = self.config, self.method
-        problems = self.task.draw(config.prompts, self._problems)
-        rollouts = draw_rollouts(
-            self.model, [problem.prompt for problem in problems], config.group_size,
-            SampleConfig(most_tokens=config.most_tokens, temperature=config.temperature),
-            self._draws, version=self._steps,
+        batch = self._gathered()
+        rollouts, reward = batch.rollouts, batch.grades.reward
+        if not self._is_checked:
+            check_shared(self.model, rollouts.take(np.flatnonzero(rollouts.prompt_of < 2)))
+            self._is_checked = True
+        reference = None
+        if self.method.anchor is not None:
+            reference = self._log_probs(self._given, rollouts)
+        seen = Seen(
+            rollouts=rollouts, problems=batch.problems, reward=reward,
+            components=batch.grades.components, turn_reward=batch.turn_reward,
+            observed=batch.observed, memory=self._memory, value=self._values(rollouts),
+            log_ratio=None if reference is None else _log_ratios(rollouts, reference),
         )  # fmt: skip
-        grades = graded(
-            self.grade, self.reward, [problems[p] for p in rollouts.prompt_of], rollouts.responses
-        )
-        reference = None if method.anchor is None else self._log_probs(self._given, rollouts)
-        apart = None if reference is None else _log_ratios(rollouts, reference)
-        is_scored = np.isfinite(grades.reward)
-        credit = method.credit(grades.reward, rollouts.prompt_of, is_scored, apart)
-        clipped, effective = self._update(rollouts, credit, is_scored, reference)
+        heard = self.method.heard(seen)
+        clipped, effective = self._update(rollouts, heard, reference)
+        self._memory = heard.memory
         self._steps, self._tokens = self._steps + 1, self._tokens + int(rollouts.lengths.sum())
-        return self._report(rollouts, grades, is_scored, apart, clipped, effective)
+        return self._report(batch, seen, heard, clipped, effective)
+
+    def _gathered(self) -> Gathered:
+        config = self.config
+        return gathered(
+            self.model, self.task, config.prompts, config.group_size,
+            SampleConfig(most_tokens=config.most_tokens, temperature=config.temperature),
+            self._problems, self._draws, self.grade, self.reward, version=self._steps,
+        )  # fmt: skip
+
+    def _values(self, rollouts: Rollouts) -> Float[Array, "B T1"] | None:
+        if self.method.value_weight == 0.0:
+            return None
+        said = in_parts(
+            self.model, rollouts, 1.0, self.config.learner.at_once, layout=self.config.layout,
+            value=self._learner.parameters,
+        )  # fmt: skip
+        return said.double().cpu().numpy()
 
     def save(self, folder: Path) -> None:
         """Replace the folder's state by this one; of several processes the first does."""
         if number() > 0:
             return
         arrays = {f"learner.{name}": a for name, a in self._learner.state().items()}
+        arrays |= {f"memory.{name}": a for name, a in self._memory.items()}
         said = {
             "steps": self._steps,
             "tokens": self._tokens,
@@ -172,7 +224,10 @@ class PolicyTrainer:
             return False
         arrays, said = found
         self._draws.set_state(torch.from_numpy(arrays.pop("draws").copy()))
-        self._learner.restore({n.removeprefix("learner."): a for n, a in arrays.items()})
+        self._memory = {n.removeprefix("memory."): a for n, a in arrays.items()
+                        if n.startswith("memory.")}  # fmt: skip
+        self._learner.restore({n.removeprefix("learner."): a for n, a in arrays.items()
+                               if n.startswith("learner.")})  # fmt: skip
         self._problems.bit_generator.state = said["problems"]
         self._steps, self._tokens = said["steps"], said["tokens"]
         return True
@@ -182,56 +237,65 @@ class PolicyTrainer:
         return f"{self.task!r}; {self.method!r}; {self.config!r}; from {given}"
 
     def _log_probs(self, model: LanguageModel, rollouts: Rollouts) -> Float[Array, "B T1"]:
-        return in_parts(model, rollouts, self.config.temperature, self.config.learner.at_once)
+        return in_parts(
+            model, rollouts, self.config.temperature, self.config.learner.at_once,
+            layout=self.config.layout,
+        )  # fmt: skip
 
     def _update(
         self,
         rollouts: Rollouts,
-        credit: Credit,
-        is_scored: Bool[Array, " B"],
+        heard: Heard,
         reference: Float[Array, "B T1"] | None,
     ) -> tuple[float, float]:
         """The optimiser's steps on one batch; shares of stopped tokens and of effective weight."""
-        config, method = self.config, self.method
-        # Whole groups to an update where shares are even: its advantages then sum to zero, as the
-        # baseline meant them to.
-        place = self._problems.permutation(config.prompts)[rollouts.prompt_of]
-        rows = np.argsort(place, kind="stable")
-        rows = rows[is_scored[rows]]
+        config, method, unit_of = self.config, self.method, heard.unit_of
+        rows = np.flatnonzero((unit_of >= 0).any(axis=1))
         if not len(rows):
             return 0.0, math.nan
-        own = np.arange(len(rollouts))[:, None]
-        unit_of = np.where(rollouts.is_drawn & is_scored[:, None], own, -1)
         start, correction, effective = None, None, math.nan
-        if config.updates > 1 or method.most_weight is not None:
+        if config.updates * config.epochs > 1 or method.most_weight is not None:
             start = self._log_probs(self.model, rollouts)
         if start is not None and method.most_weight is not None:
             correction = importance_weight(start, rollouts.log_prob, method.most_weight)
             effective = _effective_share(correction.cpu().numpy()[unit_of >= 0])
         stopped = []
-        parts = np.array_split(rows, min(config.updates, len(rows)))
-        for turn, part in enumerate(map(np.sort, parts)):
+        for turn, part in enumerate(self._shares(rollouts, rows)):
             scale = np.zeros(unit_of.shape)
             scale[part] = method.token_scale(unit_of[part], rollouts.prompt_of[part])
             objective = PolicyObjective(
                 model=self._given, rollouts=rollouts, unit_of=unit_of, scale=scale,
-                advantage=to_tokens(credit.advantage, unit_of), surrogate=method.surrogate,
+                advantage=heard.advantage, surrogate=method.surrogate,
                 temperature=config.temperature, old=start if turn else None,
                 correction=correction, reference=reference, anchor=method.anchor,
+                low_rank=config.low_rank, target=heard.target, value_weight=method.value_weight,
+                layout=config.layout, most_tokens=config.tokens_at_once,
             )  # fmt: skip
             if turn:
                 stopped.append(self._stopped_share(objective, part))
             self._learner.objective = objective
-            self._learner.step(self._heard(part, credit), config.learning_rate)
+            self._learner.step(self._heard(part, heard), config.learning_rate)
         return float(np.mean(stopped)) if stopped else 0.0, effective
 
-    def _heard(self, part: Int[Array, " C"], credit: Credit) -> Int[Array, " _"]:
+    def _shares(self, rollouts: Rollouts, rows: Int[Array, " C"]) -> list[Int[Array, " _"]]:
+        """The rows of each optimiser step, epoch after epoch."""
+        found: list[Int[Array, " _"]] = []
+        for _ in range(self.config.epochs):
+            # Whole groups to an update where shares are even: its advantages then sum to zero, as
+            # the baseline meant them to.
+            place = self._problems.permutation(self.config.prompts)[rollouts.prompt_of]
+            order = rows[np.argsort(place[rows], kind="stable")]
+            parts = np.array_split(order, min(self.config.updates, len(order)))
+            found += [np.sort(part) for part in parts]
+        return found
+
+    def _heard(self, part: Int[Array, " C"], heard: Heard) -> Int[Array, " _"]:
         """The rows that have a gradient: those without credit count in the normaliser, which is
-        made, and are not read, unless an anchor in the loss holds them too."""
+        made, and are not read, unless an anchor in the loss holds them or a value learns there."""
         anchor = self.method.anchor
-        if anchor is not None and anchor.place == "loss":
+        if heard.target is not None or (anchor is not None and anchor.place == "loss"):
             return part
-        return part[credit.advantage[part] != 0.0]
+        return part[(heard.advantage[part] != 0.0).any(axis=1)]
 
     def _stopped_share(self, objective: PolicyObjective, part: Int[Array, " C"]) -> float:
         """Of the part's tokens, those whose ratio the bounds stop before its update."""
@@ -246,29 +310,30 @@ class PolicyTrainer:
         return float(found[unit_of >= 0].mean())
 
     def _report(
-        self,
-        rollouts: Rollouts,
-        grades: Grades,
-        is_scored: Bool[Array, " B"],
-        apart: Float[Array, " B"] | None,
-        clipped: float,
-        effective: float,
+        self, batch: Gathered, seen: Seen, heard: Heard, clipped: float, effective: float
     ) -> StepReport:
-        reward = grades.reward[is_scored]
+        rollouts, is_scored = batch.rollouts, seen.is_scored
+        reward, drawn = seen.reward[is_scored], rollouts.is_drawn
         groups = np.unique(rollouts.prompt_of[is_scored])
         group = np.where(is_scored, rollouts.prompt_of, -1)
-        alive = np.unique(group[~is_degenerate(grades.reward, group, is_scored)])
+        alive = np.unique(group[~is_degenerate(seen.reward, group, is_scored)])
+        apart = seen.log_ratio
+        missed = math.nan
+        if heard.target is not None and seen.value is not None:
+            missed = float(((heard.target - seen.value)[heard.unit_of >= 0] ** 2).mean())
         return StepReport(
             step=self._steps,
             reward=float(reward.mean()) if len(reward) else math.nan,
-            components=grades.means(),
-            failed=grades.failed,
+            components=batch.grades.means(),
+            failed=batch.grades.failed,
             length=float(rollouts.lengths.mean()),
             ended=float(rollouts.has_ended.mean()),
             degenerate=1.0 - len(alive) / len(groups) if len(groups) else math.nan,
-            divergence=math.nan if apart is None else float(apart.mean()),
+            divergence=math.nan if apart is None else float(apart.sum(axis=1).mean()),
+            entropy=float(rollouts.entropy.cpu().numpy()[drawn].mean()),
             clipped=clipped,
             effective=effective,
+            value_error=missed,
             tokens=self._tokens,
         )
 
@@ -298,10 +363,10 @@ class _Nothing:
         return 0.0
 
 
-def _log_ratios(rollouts: Rollouts, reference: Float[Array, "B T1"]) -> Float[Array, " B"]:
-    """log pi - log pi_reference of each response, as it was drawn."""
-    apart = (rollouts.log_prob - reference).cpu().numpy()
-    return np.where(rollouts.is_drawn, apart, 0.0).sum(axis=1)
+def _log_ratios(rollouts: Rollouts, reference: Float[Array, "B T1"]) -> Float[Array, "B T1"]:
+    """log pi - log pi_reference of each token, as it was drawn."""
+    apart = (rollouts.log_prob - reference).double().cpu().numpy()
+    return np.where(rollouts.is_drawn, apart, 0.0)
 
 
 def _effective_share(weights: Float[Array, " N"]) -> float:

@@ -52,6 +52,11 @@ class DoorWorld:
         )  # fmt: skip
 
     @property
+    def difficulty(self) -> int:
+        """Steps that one needs who knows the map."""
+        return abs(self.start - self.key_at) + abs(self.key_at - self.door_at) + 2
+
+    @property
     def seen(self) -> str:
         """The colour of the room and whether the key is held; what lies here."""
         colour = "abcdefghijklmnopqrstuvwxyz"[self._room % self.colours]
@@ -82,3 +87,24 @@ class DoorWorld:
         if self._room != goal:
             return "r" if goal > self._room else "l"
         return "o" if self._has_key else "t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenDoor:
+    """The task: worlds of this many rooms, colours and steps."""
+
+    rooms: int = 6
+    colours: int = 3
+    horizon: int = 20
+
+    def __post_init__(self) -> None:
+        if self.rooms < 2 or self.colours < 1 or self.horizon < 1:
+            raise ConfigError(
+                f"got rooms={self.rooms}, colours={self.colours}, horizon={self.horizon}; expected "
+                "two rooms for key and door, a colour and a step, or more."
+            )
+
+    def draw_world(self, generator: np.random.Generator) -> DoorWorld:
+        return DoorWorld.drawn(
+            generator, rooms=self.rooms, colours=self.colours, horizon=self.horizon
+        )

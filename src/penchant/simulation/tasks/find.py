@@ -76,6 +76,15 @@ class LookUp:
     def __post_init__(self) -> None:
         self.prompt = "?" + self.problem.prompt.rpartition("?")[2]
 
+    @property
+    def difficulty(self) -> int:
+        return self.problem.difficulty
+
+    def best_action(self) -> str:
+        """Look along the way, then say the digit."""
+        path, answer = followed(self.problem.prompt)
+        return f"look {path[self._turns]}" if self._turns < len(path) else f"#{answer}"
+
     def step(self, action: str) -> Turn:
         if self._is_over:
             raise ConfigError("this world is over; expected a new one for every rollout.")
@@ -89,6 +98,19 @@ class LookUp:
             said, reward = f"{letter}={facts[letter]}" if letter in facts else "?", 0.0
         self._is_over = answer is not None or self._turns >= self.most_turns
         return Turn(text=said, reward=reward, is_over=self._is_over)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindByLooking:
+    """The task: the same problems, each fact behind a look."""
+
+    hops: int = 2
+    facts: int = 8
+    most_turns: int = 6
+
+    def draw_world(self, generator: np.random.Generator) -> LookUp:
+        (problem,) = Find(hops=self.hops, facts=self.facts).draw(1, generator)
+        return LookUp(problem=problem, most_turns=self.most_turns)
 
 
 def facts_of(prompt: str) -> dict[str, str]:

@@ -24,6 +24,8 @@ class TalkWorld:
     most_turns: int = 5
     prompt: str = field(default="hello", init=False)
     _turns: int = field(default=0, init=False)
+    _refused: tuple[str, ...] = field(default=(), init=False)
+    _wanted: str | None = field(default=None, init=False)
     _is_over: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -33,6 +35,18 @@ class TalkWorld:
     @classmethod
     def drawn(cls, generator: np.random.Generator, cost: float = 0.1) -> "TalkWorld":
         return cls(cares_for=str(generator.choice(TOPICS)), cost=cost)
+
+    @property
+    def difficulty(self) -> int:
+        """One: partners are equally hard to read."""
+        return 1
+
+    def best_action(self) -> str:
+        """Ask in turn until one is wanted or one is left, and offer that."""
+        left = [topic for topic in TOPICS if topic not in self._refused]
+        if self._wanted is not None or len(left) == 1:
+            return f"offer {self._wanted or left[0]}"
+        return f"ask {left[0]}"
 
     def step(self, action: str) -> Turn:
         if self._is_over:
@@ -46,6 +60,20 @@ class TalkWorld:
             return Turn(text="", reward=reward, is_over=True)
         if verb == "ask" and topic in TOPICS:
             said = "yes" if topic == self.cares_for else "no"
+            if said == "yes":
+                self._wanted = topic
+            else:
+                self._refused = (*self._refused, topic)
         else:
             said = "what"
         return Turn(text=said, reward=-self.cost, is_over=self._is_over)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindWish:
+    """The task: partners who each care for one topic."""
+
+    cost: float = 0.1
+
+    def draw_world(self, generator: np.random.Generator) -> TalkWorld:
+        return TalkWorld.drawn(generator, cost=self.cost)

@@ -44,12 +44,38 @@ class Turn:
 
 @runtime_checkable
 class TextWorld(Protocol):
-    """Several turns: the policy writes a line, the world answers. One is used once."""
+    """Several turns: the policy writes a line, the world answers. One is used once. difficulty: as
+    of a problem."""
 
     prompt: str
 
+    @property
+    def difficulty(self) -> int: ...
+
     def step(self, action: str) -> Turn:
         """What comes of an action. Raises `ConfigError` after the end."""
+
+    def best_action(self) -> str:
+        """What a demonstration does next."""
+
+
+@runtime_checkable
+class WorldTask(Protocol):
+    """Worlds of one kind."""
+
+    def draw_world(self, generator: np.random.Generator) -> TextWorld:
+        """A new one."""
+
+
+def demonstrated(world: TextWorld) -> list[tuple[str, str]]:
+    """A world played as shown, to its end: what was read before each turn and what was done."""
+    read, told, is_over = world.prompt, [], False
+    while not is_over:
+        action = world.best_action()
+        told.append((read, action))
+        turn = world.step(action)
+        read, is_over = turn.text, turn.is_over
+    return told
 
 
 def after_mark(response: str, mark: str = "#") -> str | None:

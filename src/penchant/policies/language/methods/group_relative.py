@@ -4,7 +4,6 @@ Legend: B rows (one rollout and one credit unit each), T1 tokens after those bef
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,34 +12,14 @@ from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import Mean, token_scale
 from penchant.policies.language.credit import Credit, Scale, advantage
-from penchant.policies.language.divergence import Estimator
-from penchant.policies.language.loss import Surrogate
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Anchor:
-    """A divergence from a frozen reference. strength: units of reward a nat of divergence.
-
-    place: "reward", the summed log-ratio (k1) off each response's reward, whose gradient is that of
-    the divergence; or "loss", `estimator` token by token ("k2" or "k3"; None is k3, GRPO's; see
-    `divergence.py` for what that is).
-    """
-
-    strength: float
-    place: Literal["reward", "loss"]
-    estimator: Estimator | None = None
-
-    def __post_init__(self) -> None:
-        if self.strength < 0.0:
-            raise ConfigError(
-                f"got strength={self.strength}; expected 0 or more, or the policy would be driven "
-                "away from its reference."
-            )
-        if self.estimator not in ((None, "k1") if self.place == "reward" else (None, "k2", "k3")):
-            raise ConfigError(
-                f"got estimator={self.estimator!r} in the {self.place}; expected k1 in a reward, "
-                "and k2 or k3 in a loss, where the gradient of k1 is zero on average."
-            )
+from penchant.policies.language.loss import Surrogate, to_tokens
+from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.methods.method import (
+    Heard,
+    Seen,
+    rows_as_units,
+    summed_log_ratio,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +44,20 @@ class GroupRelative:
             raise ConfigError(
                 "got mean='constant' without a length; expected the most tokens of a response."
             )
+
+    @property
+    def smallest_group(self) -> int:
+        """A mean with oneself in it leaves nothing of a group of one."""
+        return 1 if self.leave_one_out else 2
+
+    @property
+    def value_weight(self) -> float:
+        return 0.0
+
+    def heard(self, seen: Seen) -> Heard:
+        unit_of, group = rows_as_units(seen), seen.rollouts.prompt_of
+        credit = self.credit(seen.reward, group, seen.is_scored, summed_log_ratio(seen))
+        return Heard(unit_of=unit_of, advantage=to_tokens(credit.advantage, unit_of))
 
     def credit(
         self,

@@ -1,0 +1,254 @@
+"""`penchant align`: a language model, a method, and preferences or a task; a policy comes out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from penchant.cli import options, shell
+from penchant.cli.align_methods import METHODS, AlignOptions, offered
+from penchant.cli.align_tasks import TASKS, known_task
+from penchant.errors import ConfigError
+
+_NAMES = ", ".join(METHODS)
+_OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "layout",
+              "reward")  # fmt: skip
+_OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "held_out")
+_OF_SCRATCH = ("width", "layers", "window", "demonstrations", "passes")
+
+
+@shell.guarded
+def align(
+    call: options.Invocation,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|TASK",
+            help="Preferences in TRL's formats (prompt, chosen, rejected; or prompt, completion, "
+            f"label), or a task: {', '.join(TASKS)}, with settings as in CHAIN:most=2.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help=f"One of {_NAMES}. `--methods` tells of each.")
+    ] = "ours",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            show_default=False,
+            help="Folder for the policy, report.html, report.json and what a broken-off run goes "
+            "on from.",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Folder of a causal model in transformers' form, or of a policy made here; "
+            "without it a small decoder is taught from scratch.",
+            show_default=False,
+        ),
+    ] = "",
+    steps: Annotated[
+        int, typer.Option(min=1, help="Rewards: rounds of drawing and updating.")
+    ] = 100,
+    prompts: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Problems of a step; of a task's pairs, in all.",
+            show_default="16; 300 in all",
+        ),
+    ] = None,
+    group_size: Annotated[int, typer.Option(min=1, help="Responses to each problem.")] = 8,
+    most_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a response; in a world of several turns, of a turn.",
+            show_default="what the task needs",
+        ),
+    ] = None,
+    updates: Annotated[
+        int, typer.Option(min=1, help="Rewards: optimiser steps on each batch of responses.")
+    ] = 1,
+    temperature: Annotated[float, typer.Option(help="Rewards: of what is drawn.")] = 1.0,
+    anchor: Annotated[
+        float,
+        typer.Option(min=0.0, help="Rewards: units of reward a nat of divergence from the start."),
+    ] = 0.0,
+    reward: Annotated[
+        str,
+        typer.Option(
+            help="Rewards: FILE.py with a function reward(prompt, response, demonstration) in "
+            "place of the task's own; it runs in a process of its own, without network and "
+            "files.",
+            show_default=False,
+        ),
+    ] = "",
+    layout: Annotated[
+        str,
+        typer.Option(help="Rewards: shared (a prompt is read once for its group) or padded."),
+    ] = "shared",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Data: passes over them.", show_default="3"),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Data: people or answers of a step.")] = 32,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="Data: beta, utility a nat of log-ratio.", show_default="0.1"),
+    ] = None,
+    kinds: Annotated[
+        int,
+        typer.Option(min=1, help="dpo: kinds of people, each an adapter on one base (--rank)."),
+    ] = 1,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            help="dpo with --kinds: a column; who is of which kind may depend on it, and change "
+            "with it.",
+            show_default=False,
+        ),
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Data: share that is only looked at.")
+    ] = 0.1,
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Low-rank adapters of this rank in place of the whole model.",
+            show_default=False,
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of Adam.", show_default="0.0003; 0.003 for adapters, 0.001 for sft"),
+    ] = None,
+    width: Annotated[int, typer.Option(min=8, help="From scratch: numbers of a state.")] = 96,
+    layers: Annotated[int, typer.Option(min=1, help="From scratch: layers.")] = 3,
+    window: Annotated[int, typer.Option(min=8, help="From scratch: tokens read at most.")] = 256,
+    demonstrations: Annotated[
+        int, typer.Option(min=0, help="From scratch: of the task, taught first.")
+    ] = 1_500,
+    passes: Annotated[int, typer.Option(min=1, help="From scratch: over what is taught.")] = 4,
+    trial: Annotated[
+        int, typer.Option(min=2, help="Problems on which policy and start are compared.")
+    ] = 300,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="List the methods and tasks, and stop.")
+    ] = False,
+    on_bad_rows: options.OnBadRows = "error",
+    description: options.DescriptionFile = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a language model on preferences or a task, and tell what it gained.
+
+    Broken off, the same command goes on where it stood.
+    """
+    if methods:
+        _list(json)
+        return
+    if what is None or out is None:
+        missing = "FILE or TASK" if what is None else "--out"
+        raise ConfigError(
+            f"{missing} is missing; expected, say, `penchant align CHAIN --method grpo --out "
+            "policy`. `penchant align --methods` lists methods and tasks."
+        )
+    chosen, is_task = offered(method), known_task(what) is not None
+    _check(call, what, method, is_task, bool(model))
+    wanted = AlignOptions(
+        steps=steps, prompts=prompts, group_size=group_size, most_tokens=most_tokens,
+        updates=updates, temperature=temperature, learning_rate=learning_rate, anchor=anchor,
+        rank=rank, strength=strength, epochs=epochs, batch=batch, kinds=kinds, context=context,
+        held_out=held_out, trial=trial, layout=_layout(layout), model=model, width=width,
+        layers=layers, window=window, demonstrations=demonstrations, passes=passes,
+        reward=reward, seed=seed,
+    )  # fmt: skip
+    from penchant.policies.language.trainer import need_torch
+
+    need_torch()
+    if chosen.way == "reward":
+        from penchant.cli.align_reward import align_to_reward
+
+        document = align_to_reward(what, method, wanted, out, quiet=json)
+    else:
+        from penchant.cli.align_data import align_to_data
+
+        document = align_to_data(
+            what, method, wanted, out, on_bad_rows=on_bad_rows, description=description,
+            quiet=json,
+        )  # fmt: skip
+    if json:
+        shell.print_json(document)
+        return
+    for sentence in document["lead"]:
+        shell.output().print(sentence)
+    shell.note(f"Written to {out}: policy, report.html, report.json.")
+
+
+def _check(
+    call: options.Invocation, what: str, method: str, is_task: bool, has_model: bool
+) -> None:
+    """Raise ConfigError for what does not go together, or would change nothing."""
+    way = METHODS[method].way
+    if not is_task and not Path(what).exists():
+        raise ConfigError(
+            f"there is no file {what!r}, and no task of that name; expected a file of preferences, "
+            f"or one of {', '.join(TASKS)} (with settings: CHAIN:most=2)."
+        )
+    if way == "reward" and not is_task:
+        raise ConfigError(
+            f"--method {method} learns from rewards of its own answers, which {what} does not "
+            f"give; expected a task ({', '.join(TASKS)}), or a method for data: "
+            f"{', '.join(n for n, o in METHODS.items() if o.way != 'reward')}."
+        )
+    ignored = options.given(call, among=_ignored(way, is_task, has_model))
+    if method not in ("dpo", "dpo-nll"):
+        ignored += options.given(call, among=("kinds", "context"))
+    ignored += options.given(call, among=("strength",)) if way == "shown" else []
+    if ignored:
+        raise ConfigError(
+            f"{', '.join(dict.fromkeys(ignored))} would change nothing for --method {method} on "
+            f"{what}{' with --model' if has_model else ''}. Leave that out."
+        )
+
+
+def _ignored(way: str, is_task: bool, has_model: bool) -> tuple[str, ...]:
+    found: tuple[str, ...] = _OF_SCRATCH if has_model else ()
+    if way == "reward":
+        return (*found, *_OF_DATA, "on_bad_rows", "description")
+    drawn = ("group_size", "prompts") if is_task and way in ("pairs", "answers") else ()
+    found += tuple(name for name in _OF_REWARD if name not in (*drawn, "temperature"))
+    if not is_task:
+        return (*found, "trial", "most_tokens", "temperature")
+    return (*found, "context", "held_out", "on_bad_rows", "description", "temperature")
+
+
+def _layout(text: str) -> Literal["shared", "padded"]:
+    if text == "shared":
+        return "shared"
+    if text == "padded":
+        return "padded"
+    raise ConfigError(f"--layout got {text!r}; expected shared or padded.")
+
+
+def _list(json: bool) -> None:
+    told = {name: {"learns from": o.way, "what": o.told} for name, o in METHODS.items()}
+    tasks = {name: known.told for name, known in TASKS.items()}
+    if json:
+        shell.print_json({"methods": told, "tasks": tasks})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in ("method", "learns from", "what it is"):
+        table.add_column(head)
+    for name, one in told.items():
+        table.add_row(name, one["learns from"], one["what"])
+    shell.output().print(table)
+    shell.output().print("\nTasks: " + "; ".join(f"{n}: {t}" for n, t in tasks.items()) + ".")

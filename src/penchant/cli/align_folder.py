@@ -1,0 +1,142 @@
+"""The folder of `penchant align`: what the run is, where it began, what came out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penchant.cli import shell
+from penchant.errors import BeliefError, ConfigError
+
+if TYPE_CHECKING:
+    from penchant.cli.align_methods import AlignOptions
+    from penchant.evaluation.align_page import AlignPage
+    from penchant.lm.language_model import LanguageModel
+
+# What may change between a run and its continuation.
+_FREE = ("steps", "trial")
+_RUN, _START, _STEPS, _STATE = "run.json", "start", "steps.jsonl", "state"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """run.json says what the run is; start/ holds the model it began as; state/ and steps.jsonl
+    are what a broken-off run goes on from."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path / _STATE
+
+    @property
+    def start(self) -> Path:
+        return self.path / _START
+
+    def claim(self, what: str, method: str, options: "AlignOptions") -> None:
+        """Make the folder this run's. Raises `ConfigError` where it holds what another run made."""
+        if self.path.is_file():
+            raise ConfigError(f"--out is {self.path}, which is a file; expected a folder.")
+        settings = {name: value for name, value in asdict(options).items() if name not in _FREE}
+        said = {"what": what, "method": method, **settings}
+        file = self.path / _RUN
+        # A run that was refused before it began has left nothing to mix up with this one.
+        if file.is_file() and (self.start.is_dir() or self.state.is_dir()):
+            found = _read(file)
+            other = [n for n in said if n not in found or found[n] != said[n]]
+            if other:
+                raise ConfigError(
+                    f"{self.path} holds a run with {other[0]} {found.get(other[0])!r}; this one "
+                    f"has {said[other[0]]!r}. Name another folder, or delete this one."
+                )
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write(file, json.dumps(said, indent=1) + "\n")
+
+    def keep_start(self, model: "LanguageModel") -> None:
+        """The model as it began, whole or not at all."""
+        from shutil import rmtree
+
+        from penchant.lm.folder import save_language_model
+
+        partial = self.path / f"{_START}.part"
+        rmtree(partial, ignore_errors=True)
+        save_language_model(model, partial)
+        rmtree(self.start, ignore_errors=True)
+        partial.rename(self.start)
+
+    def keep_steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """All steps so far."""
+        from penchant.serving.plain_json import finite
+
+        lines = "".join(json.dumps(finite(dict(step))) + "\n" for step in steps)
+        _write(self.path / _STEPS, lines)
+
+    def steps(self, num: int) -> list[dict[str, Any]]:
+        """The first `num` steps that were kept. Raises `BeliefError` where they are not there."""
+        file = self.path / _STEPS
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        try:
+            found = [json.loads(line) for line in lines[:num]]
+        except ValueError as error:
+            raise _damaged(file, str(error)) from error
+        if len(found) < num:
+            raise _damaged(file, f"{len(found)} steps of {num}")
+        return found
+
+    def keep_people(self, people: Mapping[str, Any]) -> None:
+        """people.json: who is of which kind."""
+        _write(self.path / "people.json", shell.json_text(people) + "\n")
+
+    def finish(
+        self, policies: Mapping[str, "LanguageModel"], page: "AlignPage", facts: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Policies with their cards, the page and its numbers; returns the numbers."""
+        from penchant.evaluation.align_page import render_align
+        from penchant.lm.folder import save_language_model
+
+        for name, policy in policies.items():
+            save_language_model(policy, self.path / name, card=card(page, facts))
+        _write(self.path / "report.html", render_align(page))
+        document = {"policies": [str(self.path / name) for name in policies], **page.plain()}
+        _write(self.path / "report.json", shell.json_text(document) + "\n")
+        return document
+
+
+def card(page: "AlignPage", facts: Mapping[str, str]) -> str:
+    """The README.md of a policy's folder, as a model card."""
+    told = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    gained = "".join(f"{sentence}\n" for sentence in page.lead)
+    warned = "".join(f"- {sentence}\n" for sentence in page.warnings)
+    kept = f"\n## What to keep in mind\n\n{warned}" if warned else ""
+    return (
+        "---\nlibrary_name: transformers\ntags:\n- penchant\n- preference-optimisation\n---\n\n"
+        f"# {page.title}\n\n{page.subtitle}\n\n## What it gained\n\n{gained}\n"
+        f"## How it was made\n\n{told}{kept}\n"
+        "Load it with `AutoModelForCausalLM.from_pretrained` or `penchant align --model`.\n"
+    )
+
+
+def _damaged(file: Path, found: str) -> BeliefError:
+    return BeliefError(
+        f"{file} cannot be read as what `penchant align` kept ({found}); delete its folder to "
+        "start again."
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(file, str(error)) from error
+    if not isinstance(said, dict):
+        raise _damaged(file, "no settings")
+    return said
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all."""
+    partial = file.with_name(f"{file.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)

@@ -1,0 +1,182 @@
+"""`penchant align TASK`: a policy learns from rewards of its own answers."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from penchant.cli import shell
+from penchant.cli.align_folder import RunFolder
+from penchant.cli.align_methods import METHODS, AlignOptions, low_rank_of
+from penchant.cli.align_start import started, taught_by
+from penchant.cli.align_tasks import known_task, read_task
+
+if TYPE_CHECKING:
+    from penchant.policies.language.trainer import PolicyTrainer
+
+# Of the time between two, what keeping the state may take.
+_SHARE_FOR_KEEPING = 0.05
+_SAMPLES = 8
+
+
+def align_to_reward(
+    what: str, method: str, options: AlignOptions, out: Path, *, quiet: bool
+) -> dict[str, Any]:
+    """Train, write and return what `--json` prints."""
+    from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
+
+    known, task = known_task(what), read_task(what)
+    assert known is not None, "the command asked before"
+    most = options.most_tokens or known.most_tokens
+    made = METHODS[method].made(options, most)
+    config = TrainerConfig(
+        prompts=options.prompts or 16, group_size=options.group_size, most_tokens=most,
+        temperature=options.temperature, updates=options.updates, layout=options.layout,
+        learning_rate=rate(options, 3e-4), low_rank=low_rank_of(options), seed=options.seed,
+    )  # fmt: skip
+    folder = RunFolder(out)
+    folder.claim(what, method, options)
+    steps = shell.Steps(quiet, total=options.steps, plain=True, every=5.0)
+    with steps.shown():
+        steps.say("Teaching a decoder by demonstrations" if not options.model else "Reading", 0)
+        start = started(folder, options, taught_by(task, options))
+        trainer = PolicyTrainer(start, task, made, config)
+        done = _go_on(trainer, folder, quiet)
+        _train(trainer, folder, done, options.steps, steps)
+        steps.say("Comparing policy and start", options.steps)
+        page = _page(what, method, options, trainer, start, done)
+    return folder.finish({"policy": trainer.model}, page, dict(page.facts))
+
+
+def rate(options: AlignOptions, whole: float) -> float:
+    """The learning rate asked for, else one that suits what is trained."""
+    return options.learning_rate or (3e-3 if options.rank is not None else whole)
+
+
+def _go_on(trainer: "PolicyTrainer", folder: RunFolder, quiet: bool) -> list[dict[str, Any]]:
+    """Steps that an earlier run of the same command left, the trainer as it was then."""
+    if not trainer.restore(folder.state):
+        return []
+    shell.note(f"Taken up after {trainer.steps} steps.", quiet)
+    return folder.steps(trainer.steps)
+
+
+def _train(
+    trainer: "PolicyTrainer",
+    folder: RunFolder,
+    done: list[dict[str, Any]],
+    num_steps: int,
+    steps: shell.Steps,
+) -> None:
+    def keep() -> float:
+        began = time.perf_counter()
+        folder.keep_steps(done)
+        trainer.save(folder.state)
+        return time.perf_counter() - began
+
+    kept_at, cost = time.perf_counter(), 0.0
+    try:
+        while trainer.steps < num_steps:
+            report = trainer.step()
+            done.append(_plain(asdict(report)))
+            steps.say(f"Step {report.step}: reward {report.reward:.3f}", report.step)
+            now = time.perf_counter()
+            if cost <= _SHARE_FOR_KEEPING * (now - kept_at):
+                cost, kept_at = keep(), now
+        keep()
+    except (KeyboardInterrupt, SystemError) as error:
+        if not shell.is_interruption(error):
+            raise
+        # What stands half done in memory is no state to go on from; the last one kept is.
+        shell.note(
+            f"\nInterrupted. Kept in {folder.path}: what was done up to a moment ago. The same "
+            "command goes on from there."
+        )
+        raise typer.Exit(shell.INTERRUPTED) from None
+
+
+def _plain(report: dict[str, Any]) -> dict[str, Any]:
+    components = report.pop("components")
+    return {**report, **{f"component {name}": value for name, value in components.items()}}
+
+
+def _page(
+    what: str, method: str, options: AlignOptions, trainer: "PolicyTrainer", start: Any,
+    done: list[dict[str, Any]],
+) -> Any:  # fmt: skip
+    from penchant.evaluation.align_page import AlignPage, gain_words
+    from penchant.evaluation.policy_trial import overall, scores, tried
+    from penchant.lm.language_model import num_parameters
+    from penchant.lm.sample import SampleConfig
+
+    sampling = SampleConfig(most_tokens=trainer.config.most_tokens, temperature=options.temperature)
+    before, after = (
+        tried(model, trainer.task, options.trial, sampling, trainer.grade, trainer.reward,
+              options.seed)
+        for model in (start, trainer.model)
+    )  # fmt: skip
+    pairs = before.grades.reward, after.grades.reward
+    whole = overall(*pairs)
+    difficulty = [str(problem.difficulty) for problem in before.problems]
+    steps = {name: [_number(step.get(name)) for step in done] for name in done[-1]} if done else {}
+    tokens = int(done[-1]["tokens"]) if done else 0
+    rollouts = before.rollouts, after.rollouts
+    return AlignPage(
+        title=f"A policy for {what.partition(':')[0]}",
+        subtitle=f"{METHODS[method].told[0].upper()}{METHODS[method].told[1:]}.",
+        lead=(gain_words(whole, "reward"),),
+        unit="reward", over="steps", steps=steps, at=[float(step["step"]) for step in done],
+        scores=scores(*pairs, difficulty, group="difficulty"), whole=whole,
+        facts=(
+            ("task", what), ("method", method), ("steps", f"{trainer.steps:,}"),
+            ("tokens drawn", f"{tokens:,}"),
+            ("parameters", f"{num_parameters(start.parameters):,}"),
+            ("adapters of rank", str(options.rank or "none: the whole model")),
+            ("seed", str(options.seed)),
+        ),
+        warnings=warnings(done),
+        samples=tuple(
+            (problem.prompt, first, second)
+            for problem, first, second in zip(
+                before.problems[:_SAMPLES], rollouts[0].responses, rollouts[1].responses
+            )
+        ),
+    )  # fmt: skip
+
+
+def warnings(done: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What a reader of the page should not overlook, of the last fifth of the steps."""
+    late = done[-max(1, len(done) // 5) :]
+    if not late:
+        return ()
+
+    def mean(name: str) -> float:
+        return sum(_number(step.get(name)) for step in late) / len(late)
+
+    found = []
+    if mean("degenerate") > 0.5:
+        found.append(
+            f"In {mean('degenerate'):.0%} of groups all responses earned the same at the end: most "
+            "of what was drawn taught nothing. Teach the start more or less, take problems that "
+            "are neither solved nor hopeless, or draw larger groups."
+        )
+    if mean("entropy") < 0.02:
+        found.append(
+            f"Entropy is {mean('entropy'):.3f} nats a token at the end: the policy says one thing "
+            "to each prompt. A lower --learning-rate or an --anchor keeps it varied."
+        )
+    failed = sum(int(step.get("failed") or 0) for step in done)
+    if failed:
+        found.append(f"{failed} gradings failed; their responses have no reward and took no part.")
+    if mean("ended") < 0.5:
+        found.append(
+            f"{1 - mean('ended'):.0%} of responses ran out of room at the end; --most-tokens "
+            "gives more."
+        )
+    return tuple(found)
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,96 @@
+"""What a language policy has gained: before and after on what it was not trained on, by context.
+
+Legend: N answers or pairs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.sample import SampleConfig
+from penchant.metrics.intervals import clustered_mean
+from penchant.numerics.arrays import Array
+from penchant.policies.language.gathering import Gathered, gathered
+from penchant.policies.language.grading import Grader, Reward
+from penchant.simulation.tasks.task import TextTask, WorldTask
+
+# Problems of a trial are drawn from here on, away from those of any training.
+_FAR = 1_000_003
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Of one context: how many were tried, the mean before and after with 95 % intervals, and what
+    was gained on the very same problems. group: what kind of context."""
+
+    label: str
+    num: int
+    before: float
+    before_low: float
+    before_high: float
+    after: float
+    after_low: float
+    after_high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    group: str = ""
+
+
+def tried(
+    model: LanguageModel,
+    task: TextTask | WorldTask,
+    num: int,
+    config: SampleConfig,
+    grade: Grader,
+    reward: Reward,
+    seed: int,
+) -> Gathered:
+    """One answer to each of `num` problems: the same problems for the same seed."""
+    import torch
+
+    device = next(iter(model.parameters.values())).device
+    return gathered(
+        model, task, num, 1, config, np.random.default_rng((seed, _FAR)),
+        torch.Generator(device=device).manual_seed(seed), grade, reward,
+    )  # fmt: skip
+
+
+def scores(
+    before: Float[Array, " N"],
+    after: Float[Array, " N"],
+    context: Sequence[str],
+    group: str = "",
+    most: int = 12,
+) -> tuple[Score, ...]:
+    """Of each context, the largest first where there are more than `most`; what is NaN on either
+    side is left out."""
+    known = np.isfinite(before) & np.isfinite(after)
+    names = np.array([str(name) for name in context])
+    labels, count = np.unique(names[known], return_counts=True)
+    kept = np.sort(labels[np.argsort(-count, kind="stable")[:most]])
+    return tuple(
+        _score(before[mine], after[mine], str(label), group)
+        for label in kept
+        for mine in [known & (names == label)]
+    )
+
+
+def overall(before: Float[Array, " N"], after: Float[Array, " N"]) -> Score:
+    """Of all together."""
+    known = np.isfinite(before) & np.isfinite(after)
+    return _score(before[known], after[known], "all", "")
+
+
+def _score(before: Float[Array, " N"], after: Float[Array, " N"], label: str, group: str) -> Score:
+    each = np.arange(len(before))
+    b, a, g = (clustered_mean(values, each) for values in (before, after, after - before))
+    return Score(
+        label=label, group=group, num=len(before),
+        before=b.estimate, before_low=b.low, before_high=b.high,
+        after=a.estimate, after_low=a.low, after_high=a.high,
+        gain=g.estimate, gain_low=g.low, gain_high=g.high,
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Rollouts of several turns: the policy writes a line, a world answers, until it is over.
+
+A row is the prompt, what the policy wrote, what the world said, and so on; nothing is made into
+text and back. Only what the policy wrote is trained, observations are read.
+
+Legend: B rows (one a world), N turns, T1 tokens after those before them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.errors import DataError
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.sample import SampleConfig, sample
+from penchant.lm.tokens import padded
+from penchant.numerics.arrays import Array
+from penchant.policies.language.rollouts import Rollouts, check_support, prompt_ids
+from penchant.simulation.tasks.task import TextWorld
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Episodes:
+    """rollouts: with the policy's turns in `turn_of`. turn_reward: 0 after the last turn. observed:
+    what the policy read before each turn, the empty text after the last. is_solved: whether the
+    last turn earned 1 or more."""
+
+    rollouts: Rollouts
+    turn_reward: Float[Array, "B N"]
+    observed: tuple[tuple[str, ...], ...]
+    is_solved: Bool[Array, " B"]
+
+
+@dataclass
+class _Line:
+    """One row while it grows."""
+
+    world: TextWorld
+    ids: list[int]
+    turn_of: list[int]
+    log_prob: list[float]
+    entropy: list[float]
+    observed: list[str]
+    rewards: list[float] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    is_open: bool = True
+    is_over: bool = False
+
+    def grow(self, ids: list[int], turn: int, log_prob: list[float], entropy: list[float]) -> None:
+        self.ids += ids
+        self.turn_of += [turn] * len(ids)
+        self.log_prob += log_prob
+        self.entropy += entropy
+
+
+def play(
+    model: LanguageModel,
+    worlds: Sequence[TextWorld],
+    world_of: Int[Array, " B"],
+    config: SampleConfig,
+    generator: Any,
+    *,
+    version: int = 0,
+) -> Episodes:
+    """Play each world once, with at most `config.most_tokens` a turn; `generator` is torch's.
+
+    world_of: which worlds are copies of one another. A row ends where the world is over or the
+    window has no room for a turn. Raises `DataError` for a prompt that leaves room for none.
+    """
+    check_support(config)
+    window, tokenizer = model.network.window, model.tokenizer
+    lines = []
+    for world in worlds:
+        begun = prompt_ids(tokenizer, world.prompt)
+        if window and len(begun) + config.most_tokens > window:
+            raise DataError(
+                f"a world begins with {len(begun)} tokens and a turn may have "
+                f"{config.most_tokens}; expected {window} in all, the model's window. Lower "
+                "`most_tokens`, or use a model with a larger window."
+            )
+        none = [0.0] * len(begun)
+        lines.append(_Line(world, begun, [-1] * len(begun), list(none), none, [world.prompt]))
+    starts = np.array([len(line.ids) for line in lines])
+    while going := [line for line in lines if line.is_open]:
+        drawn = sample(model, [line.ids for line in going], config, generator)
+        for row, line in enumerate(going):
+            real = drawn.is_text[row]
+            said = drawn.ids[row][real].tolist()
+            line.grow(said, len(line.rewards), drawn.log_prob[row][real].tolist(),
+                      drawn.entropy[row][real].tolist())  # fmt: skip
+            _answered(line, tokenizer.decode(said), tokenizer, window, config.most_tokens)
+    return _episodes(model, lines, starts, world_of, version)
+
+
+def _answered(line: _Line, action: str, tokenizer: Any, window: int | None, most: int) -> None:
+    turn = line.world.step(action)
+    line.said.append(action)
+    line.rewards.append(turn.reward)
+    line.is_open, line.is_over = not turn.is_over, turn.is_over
+    if line.is_open:
+        heard = tokenizer.encode(turn.text)
+        if window and len(line.ids) + len(heard) + most > window:
+            line.is_open = False
+            return
+        line.grow(heard, -1, [0.0] * len(heard), [0.0] * len(heard))
+        line.observed.append(turn.text)
+
+
+def _episodes(
+    model: LanguageModel,
+    lines: Sequence[_Line],
+    starts: Int[Array, " B"],
+    world_of: Int[Array, " B"],
+    version: int,
+) -> Episodes:
+    device = next(iter(model.parameters.values())).device
+    tokens = padded([line.ids for line in lines], model.tokenizer.pad).to(device)
+    shape = (len(lines), tokens.ids.shape[1])
+    turn_of = np.full(shape, -1)
+    log_prob, entropy = np.zeros(shape), np.zeros(shape)
+    most = max(len(line.rewards) for line in lines)
+    rewards = np.zeros((len(lines), most))
+    for row, line in enumerate(lines):
+        size = len(line.ids)
+        turn_of[row, :size] = line.turn_of
+        log_prob[row, :size], entropy[row, :size] = line.log_prob, line.entropy
+        rewards[row, : len(line.rewards)] = line.rewards
+    like = next(iter(model.parameters.values()))
+    rollouts = Rollouts(
+        tokens=tokens,
+        is_drawn=turn_of[:, 1:] >= 0,
+        log_prob=like.new_tensor(log_prob[:, 1:]),
+        entropy=like.new_tensor(entropy[:, 1:]),
+        start=starts,
+        turn_of=turn_of[:, 1:],
+        prompt_of=np.asarray(world_of),
+        responses=tuple(" / ".join(line.said) for line in lines),
+        has_ended=np.array([line.is_over for line in lines]),
+        version=version,
+    )
+    return Episodes(
+        rollouts=rollouts,
+        turn_reward=rewards,
+        observed=tuple((*line.observed, *[""] * (most - len(line.observed))) for line in lines),
+        is_solved=np.array([line.rewards[-1] >= 1.0 for line in lines]),
+    )

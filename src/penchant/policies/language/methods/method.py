@@ -1,0 +1,92 @@
+"""What the trainer asks of a method: who gets how much credit for what was drawn.
+
+Legend: B rows (one rollout each), N turns, T1 tokens after those before them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.numerics.arrays import Array
+from penchant.policies.language.loss import Surrogate
+from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.rollouts import Rollouts
+from penchant.simulation.tasks.task import Problem
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """A batch before its update. problems: of each row. reward: NaN where there is none;
+    components: what it is made of. turn_reward: of each turn, 0 after the last. log_ratio: log pi -
+    log pi_reference of each drawn token, None without an anchor. value: expected from each drawn
+    token on, None without one. observed: what was read before each turn, of worlds. memory: what
+    the method kept from the batch before, empty at first.
+    """
+
+    rollouts: Rollouts
+    problems: Sequence[Problem]
+    reward: Float[Array, " B"]
+    components: Mapping[str, Float[Array, " B"]]
+    turn_reward: Float[Array, "B N"]
+    log_ratio: Float[Array, "B T1"] | None = None
+    value: Float[Array, "B T1"] | None = None
+    observed: Sequence[Sequence[str]] = ()
+    memory: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_scored(self) -> Bool[Array, " B"]:
+        return np.isfinite(self.reward)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heard:
+    """What the update listens to. unit_of: the credit unit of a token, -1 where it is not trained.
+    advantage: of each token, a constant. target: what a value should have said there, None without
+    one. memory: to be kept with the run."""
+
+    unit_of: Int[Array, "B T1"]
+    advantage: Float[Array, "B T1"]
+    target: Float[Array, "B T1"] | None = None
+    memory: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@runtime_checkable
+class PolicyMethod(Protocol):
+    """surrogate: what of the ratio counts. most_weight: bound on the sampler's correction, None
+    without. anchor: a divergence from the start. smallest_group: responses to a prompt that it
+    needs. value_weight: of a value's squared error beside the gain, 0 without a value."""
+
+    @property
+    def surrogate(self) -> Surrogate: ...
+    @property
+    def most_weight(self) -> float | None: ...
+    @property
+    def anchor(self) -> Anchor | None: ...
+    @property
+    def smallest_group(self) -> int: ...
+    @property
+    def value_weight(self) -> float: ...
+
+    def heard(self, seen: Seen) -> Heard:
+        """Credit for a batch."""
+        ...
+
+    def token_scale(
+        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
+    ) -> Float[Array, "B T1"]:
+        """Each token's weight, of a whole mini-batch."""
+        ...
+
+
+def rows_as_units(seen: Seen) -> Int[Array, "B T1"]:
+    """A whole rollout is one unit; those without a reward are none."""
+    own = np.arange(len(seen.rollouts))[:, None]
+    return np.where(seen.rollouts.is_drawn & seen.is_scored[:, None], own, -1)
+
+
+def summed_log_ratio(seen: Seen) -> Float[Array, " B"] | None:
+    """log pi - log pi_reference of each response."""
+    return None if seen.log_ratio is None else seen.log_ratio.sum(axis=1)

@@ -1,0 +1,86 @@
+"""What comes before any reward: demonstrations as rows of tokens, and a decoder taught by them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+from penchant.fitting.next_token import fit_next_token
+from penchant.fitting.sgd import TrainConfig, Training
+from penchant.lm.byte_tokenizer import ByteTokenizer
+from penchant.lm.decoder import Decoder, DecoderConfig, fresh_parameters
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.tokens import Tokenizer
+from penchant.numerics.arrays import Array
+from penchant.policies.language.rollouts import demonstration_ids
+from penchant.simulation.tasks.task import TextTask, WorldTask, demonstrated
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lessons:
+    """Rows of tokens, and of each the place from which on it is learnt."""
+
+    rows: Sequence[Sequence[int]]
+    from_place: Int[Array, " N"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Teaching:
+    """num: demonstrations. training: passes over them."""
+
+    num: int = 1_500
+    training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            batch_size=64, max_epochs=4, learning_rate=3e-3, patience=None
+        )
+    )
+    seed: int = 0
+
+
+def fresh_decoder(shape: DecoderConfig, seed: int = 0) -> LanguageModel:
+    """A decoder of bytes that knows nothing."""
+    import torch
+
+    return LanguageModel(
+        network=Decoder(config=shape),
+        parameters=fresh_parameters(shape, torch.Generator().manual_seed(seed)),
+        tokenizer=ByteTokenizer(), name=f"decoder of {shape.layers} layers of {shape.width}",
+    )  # fmt: skip
+
+
+def lessons_of(
+    task: TextTask | WorldTask, num: int, generator: np.random.Generator, tokenizer: Tokenizer
+) -> Lessons:
+    """So many problems with their right answers; of worlds, games played as shown, in which what
+    the world says is learnt too."""
+    if isinstance(task, WorldTask):
+        told = [_shown(task, generator, tokenizer) for _ in range(num)]
+    else:
+        told = [
+            demonstration_ids(tokenizer, problem.prompt, problem.demonstration)
+            for problem in task.draw(num, generator)
+        ]
+    rows, places = zip(*told, strict=True)
+    return Lessons(rows=rows, from_place=np.array(places))
+
+
+def taught(
+    model: LanguageModel, task: TextTask | WorldTask, teaching: Teaching
+) -> tuple[LanguageModel, Training]:
+    """The model after demonstrations of the task."""
+    lessons = lessons_of(
+        task, teaching.num, np.random.default_rng((teaching.seed, 1)), model.tokenizer
+    )
+    return fit_next_token(model, lessons.rows, teaching.training, from_place=lessons.from_place)
+
+
+def _shown(
+    task: WorldTask, generator: np.random.Generator, tokenizer: Tokenizer
+) -> tuple[list[int], int]:
+    turns = demonstrated(task.draw_world(generator))
+    row, place = demonstration_ids(tokenizer, *turns[0])
+    end = [] if tokenizer.end is None else [tokenizer.end]
+    for read, action in turns[1:]:
+        row += [*tokenizer.encode(read), *tokenizer.encode(action), *end]
+    return row, place

@@ -1,0 +1,240 @@
+"""`penchant align`: policies from tasks and from preferences, whole runs and broken ones."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from penchant.cli.align_methods import METHODS
+from penchant.cli.align_tasks import TASKS
+from penchant.cli.main import app
+
+torch = pytest.importorskip("torch")
+
+SHAPE = ("--width", "16", "--layers", "1", "--passes", "1")
+TINY = (*SHAPE, "--demonstrations", "40", "--trial", "12")
+FEW = ("--steps", "2", "--prompts", "2", "--group-size", "2")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["align", *map(str, arguments)])
+
+
+def done(*arguments):
+    found = run(*arguments)
+    assert found.exit_code == 0, found.output
+    return found
+
+
+def refused(*arguments, code=2):
+    found = run(*arguments)
+    assert found.exit_code == code, found.output
+    return " ".join(found.output.replace("│", " ").split())
+
+
+def pairs_file(folder, num=40):
+    """Ann likes "yes", bob likes "no"."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for row in range(num):
+        chosen, rejected = ("yes", "no") if row % 2 else ("no", "yes")
+        rows.append({"prompt": f"{row % 13}?", "chosen": chosen, "rejected": rejected,
+                     "person": "ann" if row % 2 else "bob",
+                     "place": "home" if rng.random() < 0.5 else "work"})  # fmt: skip
+    return write(folder / "pairs.jsonl", rows)
+
+
+def write(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def weights(folder):
+    from penchant.lm.folder import load_language_model
+
+    return load_language_model(folder).parameters
+
+
+@pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way == "reward"])
+def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
+    out = tmp_path / "out"
+    found = json.loads(done("TOOL", "-m", method, "-o", out, *TINY, *FEW, "--json").stdout)
+    assert found["at"] == [1.0, 2.0]
+    for name in ("reward", "entropy", "length", "degenerate", "clipped", "effective"):
+        assert len(found["steps"][name]) == 2
+    assert found["whole"]["num"] == 12
+    assert {one["group"] for one in found["scores"]} == {"difficulty"}
+    page = (out / "report.html").read_text()
+    assert "Entropy" in page
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert METHODS[method].told[1:20] in (out / "policy" / "README.md").read_text()
+    start, policy = weights(out / "start"), weights(out / "policy")
+    assert start.keys() == policy.keys()
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_every_task_is_played_and_graded(task, tmp_path):
+    most = ("--most-tokens", "3")
+    found = done(
+        task, "-o", tmp_path / "o", *TINY, "--steps", "1", "--prompts", "2", *most, "--json"
+    )
+    assert json.loads(found.stdout)["whole"]["num"] == 12
+
+
+@pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way != "reward"])
+def test_a_method_of_data_learns_from_a_file(method, tmp_path):
+    file, out = pairs_file(tmp_path), tmp_path / "out"
+    found = json.loads(done(file, "-m", method, "-o", out, *_shape(method), "--json").stdout)
+    assert found["whole"]["num"] >= 2
+    moved = [float((weights(out / "policy")[n] - v).abs().max())
+             for n, v in weights(out / "start").items()]  # fmt: skip
+    assert max(moved) > 1e-5
+    assert (out / "report.html").is_file()
+
+
+def _shape(method):
+    return SHAPE[:4] if METHODS[method].way == "shown" else SHAPE
+
+
+def test_a_policys_folder_is_one_of_transformers(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    out = tmp_path / "out"
+    done("TOOL", "-o", out, *TINY, *FEW, "--rank", "2")
+    model = transformers.AutoModelForCausalLM.from_pretrained(out / "policy")
+    ours = weights(out / "policy")["embed_tokens.weight"]
+    assert torch.equal(model.get_input_embeddings().weight.detach(), ours)
+
+
+def test_a_run_that_was_broken_off_ends_as_the_unbroken_one(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = ("CHAIN:most=1", "-m", "ppo", *TINY, *FEW[2:], "--anchor", "0.1")
+    one = json.loads(done(*command, "-o", whole, "--steps", "4", "--json").stdout)
+    done(*command, "-o", parts, "--steps", "2")
+    other = json.loads(done(*command, "-o", parts, "--steps", "4", "--json").stdout)
+    for name in ("steps", "whole", "scores", "samples"):
+        assert other[name] == one[name]
+    for name, value in weights(whole / "policy").items():
+        assert torch.equal(weights(parts / "policy")[name], value)
+    message = refused(*command, "-o", parts, "--steps", "4", "--seed", "3")
+    assert "holds a run with seed 0; this one has 3" in message
+
+
+def test_ctrl_c_in_a_rollout_keeps_what_was_done(tmp_path, monkeypatch):
+    from penchant.policies.language import gathering
+
+    real, calls = gathering.draw_rollouts, []
+
+    def pressed(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    command = ("TOOL", *TINY, *FEW[2:], "--steps", "4")
+    unbroken = json.loads(done(*command, "-o", tmp_path / "a", "--json").stdout)
+    monkeypatch.setattr(gathering, "draw_rollouts", pressed)
+    found = run(*command, "-o", tmp_path / "b")
+    assert found.exit_code == 130
+    assert "goes on from there" in found.output
+    monkeypatch.setattr(gathering, "draw_rollouts", real)
+    resumed = json.loads(done(*command, "-o", tmp_path / "b", "--json").stdout)
+    assert resumed["steps"] == unbroken["steps"]
+
+
+def test_halves_of_what_was_kept_are_refused_with_what_to_do(tmp_path):
+    command = ("TOOL", *TINY, *FEW, "-o", tmp_path)
+    done(*command)
+    for name in ("state/trainer.safetensors", "steps.jsonl", "run.json"):
+        file = tmp_path / name
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        message = refused(*command, code=3)
+        assert "cannot be read" in message
+        assert "start again" in message
+        file.write_bytes(content)
+    policy = tmp_path / "policy" / "model.safetensors"
+    policy.write_bytes(policy.read_bytes()[:100])
+    message = refused("TOOL", "-o", tmp_path / "new", "--model", tmp_path / "policy", *FEW)
+    assert "cannot be read as a decoder" in message
+
+
+def test_kinds_of_people_are_told_apart_and_written_one_by_one(tmp_path):
+    file, out = pairs_file(tmp_path, 80), tmp_path / "out"
+    done(file, "-m", "dpo", "-o", out, *SHAPE, "--kinds", "2", "--rank", "4", "--strength", "1",
+         "--epochs", "60", "--learning-rate", "0.02", "--held-out", "0")  # fmt: skip
+    people = json.loads((out / "people.json").read_text())
+    ann, bob = people["ann"]["policy-1"], people["bob"]["policy-1"]
+    assert abs(ann - bob) > 0.9
+    assert weights(out / "policy-1").keys() == weights(out / "policy-2").keys()
+
+
+def test_tastes_that_change_with_the_context_are_found(tmp_path):
+    rows = []
+    for row in range(80):
+        place = ("home", "work")[row % 2]
+        chosen, rejected = ("yes", "no") if place == "home" else ("no", "yes")
+        rows.append({"prompt": f"{row % 7}?", "chosen": chosen, "rejected": rejected,
+                     "person": f"p{row % 8 // 2}", "place": place})  # fmt: skip
+    out = tmp_path / "out"
+    found = done(write(tmp_path / "p.jsonl", rows), "-m", "dpo", "-o", out, *SHAPE, "--kinds", "2",
+                 "--rank", "4", "--strength", "1", "--epochs", "60", "--learning-rate", "0.02",
+                 "--context", "place", "--held-out", "0", "--json")  # fmt: skip
+    shares = json.loads((out / "people.json").read_text())
+    at = {place: [v["policy-1"] for n, v in shares.items() if n.endswith(place)]
+          for place in ("home", "work")}  # fmt: skip
+    assert abs(np.mean(at["home"]) - np.mean(at["work"])) > 0.9
+    by_place = [one for one in json.loads(found.stdout)["scores"] if one["group"] == "place"]
+    assert [one["after"] for one in by_place] == [1.0, 1.0]
+
+
+def test_what_does_not_go_together_is_refused(tmp_path):
+    file, out = pairs_file(tmp_path), tmp_path / "out"
+    assert "Did you mean 'grpo'" in refused("CHAIN", "-m", "grpoo", "-o", out)
+    assert "expected a task" in refused(file, "-m", "grpo", "-o", out)
+    assert "--out is missing" in refused("CHAIN")
+    assert "no task of that name" in refused("CHAINS", "-o", out)
+    assert "fewest, most, scratch" in refused("CHAIN:hops=2", "-o", out)
+    assert "type int" in refused("CHAIN:most=two", "-o", out)
+    assert "--strength would change nothing" in refused("CHAIN", "-o", out, "--strength", "2")
+    assert "--steps would change nothing" in refused(file, "-m", "dpo", "-o", out, "--steps", "2")
+    assert "--kinds would change" in refused(file, "-m", "ipo", "-o", out, "--kinds", "2")
+    assert "adapters" in refused(file, "-m", "dpo", "-o", out, "--kinds", "2", *SHAPE)
+    assert "shared or padded" in refused("CHAIN", "-o", out, "--layout", "packed")
+    one = ("--group-size", "1", "--demonstrations", "0")
+    assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", tmp_path / "one", *SHAPE, *one)
+    assert "which is a file" in refused("CHAIN", "-o", file, *TINY)
+
+
+def test_data_that_cannot_be_learnt_from_are_refused(tmp_path):
+    out = tmp_path / "out"
+    holes = [{"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "rejected": "c"}]
+    assert "chosen" in refused(
+        write(tmp_path / "holes.jsonl", holes), "-m", "dpo", "-o", out, code=3
+    )
+    long = [{"prompt": "a" * 90, "chosen": "b", "rejected": "c"}] * 12
+    message = refused(write(tmp_path / "long.jsonl", long), "-m", "dpo", "-o", tmp_path / "l",
+                      *SHAPE, "--window", "40", code=3)  # fmt: skip
+    assert "40 at most, the model's window" in message
+    good = [{"prompt": f"{n}", "completion": "b", "label": True} for n in range(12)]
+    message = refused(write(tmp_path / "good.jsonl", good), "-m", "kto", "-o", tmp_path / "g",
+                      *SHAPE, code=3)  # fmt: skip
+    assert "12 of 12 answers are desired" in message
+    message = refused("CHAIN", "-o", tmp_path / "w", *TINY, *FEW, "--window", "20", code=3)
+    assert "the model's window" in message
+
+
+def test_an_empty_completion_is_an_answer_that_ends_at_once(tmp_path):
+    rows = [{"prompt": f"{n % 7}", "chosen": "", "rejected": "word"} for n in range(24)]
+    found = done(write(tmp_path / "e.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE,
+                 "--epochs", "5", "--learning-rate", "0.01", "--json")  # fmt: skip
+    assert json.loads(found.stdout)["whole"]["after"] == 1.0
+
+
+def test_methods_and_tasks_are_listed():
+    found = json.loads(done("--methods", "--json").stdout)
+    assert found["methods"].keys() == METHODS.keys()
+    assert found["tasks"].keys() == TASKS.keys()
+    told = done("--methods").output
+    assert all(name in told for name in METHODS)

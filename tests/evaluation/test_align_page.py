@@ -1,0 +1,67 @@
+"""The page of a trained policy: gains with their doubt, curves with gaps, nothing from outside."""
+
+import math
+
+import numpy as np
+import pytest
+
+from penchant.evaluation.align_page import AlignPage, gain_words, render_align
+from penchant.evaluation.line_charts import Line, lines_picture
+from penchant.evaluation.policy_trial import overall, scores
+
+
+def page(**others):
+    before, after = np.array([0.0, 0.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0, 1.0])
+    given = {
+        "title": "A policy", "subtitle": "Made.", "lead": ("Better.",), "unit": "reward",
+        "over": "steps", "steps": {"reward": [0.1, 0.2], "divergence": [math.nan, math.nan]},
+        "at": [1.0, 2.0], "scores": scores(before, after, ["1", "1", "2", "2"], "difficulty"),
+        "whole": overall(before, after), "facts": (("seed", "0"),),
+        "samples": (("1+1=", "<3>", "2"),),
+    }  # fmt: skip
+    return AlignPage(**{**given, **others})
+
+
+def test_gains_are_of_the_same_problems_and_what_is_missing_is_left_out():
+    before = np.array([0.0, 1.0, np.nan, 0.0, 1.0])
+    after = np.array([1.0, 1.0, 1.0, 1.0, np.nan])
+    whole = overall(before, after)
+    assert whole.num == 3
+    assert whole.gain == pytest.approx(2 / 3)
+    assert (whole.before, whole.after) == (pytest.approx(1 / 3), 1.0)
+    assert whole.gain_low < whole.gain < whole.gain_high
+    told = scores(before, after, list("abaab"), "kind", most=1)
+    assert [(one.label, one.num, one.gain) for one in told] == [("a", 2, 1.0)]
+
+
+def test_the_first_sentence_says_better_worse_or_neither():
+    rng = np.random.default_rng(0)
+    low, high = rng.normal(0, 0.1, 50), rng.normal(1, 0.1, 50)
+    assert gain_words(overall(low, high), "reward").startswith("Better")
+    assert gain_words(overall(high, low), "reward").startswith("Worse")
+    same = gain_words(overall(low, rng.permutation(low)), "reward")
+    assert "cannot be told apart" in same
+
+
+def test_a_page_shows_the_curves_that_there_are_and_escapes_what_policies_say():
+    html = render_align(page())
+    assert "Reward" in html
+    assert "Divergence from the start" not in html
+    assert "&lt;3&gt;" in html
+    assert "difficulty 2" in html
+    assert "What to keep in mind" not in html
+    assert "<script" not in html
+    told = render_align(page(warnings=("Mind the gap.",), scores=(), whole=None))
+    assert "Mind the gap." in told
+    assert "What it gained" not in told
+
+
+def test_a_line_has_a_gap_where_a_value_is_missing():
+    line = Line(name="a & b", x=[1, 2, 3, 4, 5], y=[1.0, 2.0, math.nan, 4.0, 5.0])
+    drawn = lines_picture([line], unit="u", over="steps", title="t")
+    assert drawn.count("<polyline") == 2
+    assert "NaN" not in drawn
+    both = lines_picture(
+        [line, Line(name="c", x=[1, 2], y=[3.0, 4.0])], unit="u", over="s", title="t"
+    )
+    assert "a &amp; b</text>" in both

@@ -1,0 +1,132 @@
+"""Layouts: a prompt read once for its group says what one read for every row says, exactly."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import ConfigError
+from penchant.lm.sample import SampleConfig, sample
+from penchant.policies.language.layout import check_shared, groups_within, read_drawn
+from penchant.policies.language.rollouts import draw_rollouts
+
+torch = pytest.importorskip("torch")
+
+from lm.tiny_models import tiny  # noqa: E402  # it needs torch
+
+
+def drawn(model, prompts, group_size=3, seed=0, most=6):
+    generator = torch.Generator().manual_seed(seed)
+    return draw_rollouts(model, prompts, group_size, SampleConfig(most_tokens=most), generator)
+
+
+def theirs():
+    transformers = pytest.importorskip("transformers")
+    from penchant.lm.byte_tokenizer import ByteTokenizer
+    from penchant.lm.pretrained import from_module
+
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=259, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64,
+    )  # fmt: skip
+    module = transformers.LlamaForCausalLM(config).double().eval()
+    return from_module(module, ByteTokenizer(), "their llama")
+
+
+def told(model, rollouts, layout, rows=None):
+    """Log-probabilities, entropies and the gradient of a sum with unequal weights."""
+    part = rollouts if rows is None else rollouts.take(np.array(rows))
+    leaves = {n: v.clone().requires_grad_() for n, v in model.parameters.items()}
+    read = read_drawn(
+        model.with_parameters(leaves), part, layout=layout, temperature=0.8, has_entropy=True
+    )
+    weight = torch.linspace(0.3, 1.7, len(read.log_prob), dtype=read.log_prob.dtype)
+    loss = (weight * read.log_prob).sum() + 0.1 * read.entropy.sum()
+    gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return read, [g for g in gradient if g is not None]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=3),
+    group_size=st.integers(1, 4),
+    most=st.integers(1, 6),
+    seed=st.integers(0, 5),
+)
+def test_a_shared_prompt_says_what_one_for_each_row_says(sizes, group_size, most, seed):
+    model = tiny(seed)
+    rollouts = drawn(model, ["ab" * size for size in sizes], group_size, seed, most)
+    (one, one_gradient), (other, other_gradient) = (
+        told(model, rollouts, layout) for layout in ("padded", "shared")
+    )
+    for name in ("states", "log_prob", "entropy"):
+        np.testing.assert_allclose(
+            getattr(one, name).detach(), getattr(other, name).detach(), atol=1e-11
+        )
+    for a, b in zip(one_gradient, other_gradient, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10 * max(1.0, float(a.abs().max())))
+
+
+def test_so_do_models_of_transformers_and_rows_in_any_order():
+    model = theirs()
+    rollouts = drawn(model, ["abcdefg", "c"])
+    check_shared(model, rollouts, 1e-6)  # their norms are taken in single precision
+    for rows in ([4, 0, 5, 1], [2]):
+        (one, _), (other, _) = (told(model, rollouts, kind, rows) for kind in ("padded", "shared"))
+        np.testing.assert_allclose(one.log_prob.detach(), other.log_prob.detach(), atol=1e-6)
+
+
+def test_numbers_stand_where_their_tokens_do():
+    model, rollouts = tiny(), drawn(tiny(), ["abc", ""])
+    read = read_drawn(model, rollouts, has_entropy=True)
+    np.testing.assert_allclose(read.placed(read.log_prob, rollouts), rollouts.log_prob, atol=1e-11)
+    np.testing.assert_allclose(read.placed(read.entropy, rollouts), rollouts.entropy, atol=1e-11)
+
+
+def test_a_model_that_reads_a_shared_prompt_otherwise_is_refused_before_it_trains():
+    model = tiny()
+
+    class Forgetful(type(model.network)):
+        def memory_of(self, memory, rows):
+            return [(k[rows], 0.9 * v[rows]) for k, v in memory]
+
+    broken = type(model)(
+        network=Forgetful(config=model.network.config), parameters=model.parameters,
+        tokenizer=model.tokenizer,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match='layout="padded"'):
+        check_shared(broken, drawn(model, ["abc"]))
+
+
+def test_copies_of_a_prompt_are_drawn_as_if_each_had_been_read():
+    model, rows = tiny(), [[1, 70, 71, 72], [1, 80]]
+    found = []
+    for prompts, copies in ((rows, 3), ([row for row in rows for _ in range(3)], 1)):
+        generator = torch.Generator().manual_seed(4)
+        found.append(sample(model, prompts, SampleConfig(most_tokens=7), generator, copies=copies))
+    one, other = found
+    assert torch.equal(one.ids, other.ids)
+    np.testing.assert_allclose(one.log_prob, other.log_prob, atol=1e-12)
+    np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-12)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(1, 30), st.integers(1, 20)),
+        min_size=1, max_size=25,
+    ),
+    st.integers(10, 120),
+)  # fmt: skip
+def test_parts_hold_every_row_once_and_keep_to_the_budget(rows, budget):
+    prompt_of, start, length = (np.array(part) for part in zip(*rows, strict=True))
+    parts = groups_within(prompt_of, start, length, budget)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(rows)))
+    for part in parts:
+        prompts = len(np.unique(prompt_of[part])) * start[part].max()
+        assert len(part) == 1 or prompts + len(part) * length[part].max() <= budget
+    whole = groups_within(prompt_of, start, length, 10_000)
+    assert len(whole) == 1
+    # Rows of one prompt stand side by side.
+    met = prompt_of[whole[0]]
+    assert np.count_nonzero(met[1:] != met[:-1]) == len(np.unique(met)) - 1
