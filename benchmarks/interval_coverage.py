@@ -82,6 +82,39 @@ def mixed(rng: np.random.Generator) -> Found:
     return _found(model.belief_, np.concatenate([mean, spread]))
 
 
+def mixed_rankings(rng: np.random.Generator) -> Found:
+    """300 people x 6 rankings of 4 options; two of three tastes vary, correlated, 500 draws."""
+    from penchant.models.mixed_logit import MixedLogit
+
+    tastes, truth = _correlated_tastes(rng, 300)
+    blocks = [_answers("ranking", tastes, rng, menus=6)]
+    model = MixedLogit(random=("x0", "x1"), correlated=True, random_state=int(rng.integers(2**31)))
+    return _found(model.fit(_batch(blocks, 300)).belief_, truth)
+
+
+def mixed_ratings(rng: np.random.Generator) -> Found:
+    """300 people rate 4 options on 4 levels 5 times; two of three tastes vary, 500 draws."""
+    from penchant.models.mixed_logit import MixedLogit
+
+    tastes, truth = _correlated_tastes(rng, 300)
+    blocks = [_answers("rating", tastes, rng, menus=5)]
+    model = MixedLogit(random=("x0", "x1"), correlated=True, random_state=int(rng.integers(2**31)))
+    return _found(model.fit(_batch(blocks, 300)).belief_, np.concatenate([truth, _OWN["rating"]]))
+
+
+def mixed_answers(rng: np.random.Generator) -> Found:
+    """300 people, each 2 choices, 2 rankings, 2 menus of ratings, 2 of approvals and 3 pairs with
+    ties; two of three tastes vary, correlated, 500 draws."""
+    from penchant.models.mixed_logit import MixedLogit
+
+    tastes, truth = _correlated_tastes(rng, 300)
+    kinds = {"choice": 2, "ranking": 2, "rating": 2, "approval": 2, "pair": 3}
+    blocks = [_answers(kind, tastes, rng, menus) for kind, menus in kinds.items()]
+    model = MixedLogit(random=("x0", "x1"), correlated=True, random_state=int(rng.integers(2**31)))
+    own = np.concatenate([_OWN[kind] for kind in kinds])
+    return _found(model.fit(_batch(blocks, 300)).belief_, np.concatenate([truth, own]))
+
+
 def latent_classes(rng: np.random.Generator) -> Found:
     """500 people x 8 choices among 3 options, two classes, 65 and 35 %."""
     from penchant.models.latent_class_logit import LatentClassLogit
@@ -141,6 +174,9 @@ MODELS: dict[str, Callable[[np.random.Generator], Found]] = {
     "conditional": conditional,
     "nested": nested,
     "mixed": mixed,
+    "mixed_rankings": mixed_rankings,
+    "mixed_ratings": mixed_ratings,
+    "mixed_answers": mixed_answers,
     "latent_classes": latent_classes,
     "bradley_terry": bradley_terry,
     "ordinal": ordinal,
@@ -224,6 +260,71 @@ def _world(
     features = rng.standard_normal((len(person), options, tastes_PD.shape[1]))
     worth = np.einsum("bkd,bd->bk", features, tastes_PD[person])
     return World(features, (worth + rng.gumbel(size=worth.shape)).argmax(axis=1), person, {})
+
+
+# Own parameters of the likelihoods, as their channels hold them.
+_CUTS = np.array([-1.0, 0.2, 1.4])
+_OWN = {
+    "choice": [], "ranking": [], "rating": [_CUTS[0], *np.log(np.diff(_CUTS))],
+    "approval": [0.5], "pair": [math.log(0.6)],
+}  # fmt: skip
+
+
+def _correlated_tastes(rng: np.random.Generator, people: int) -> tuple[np.ndarray, np.ndarray]:
+    """Everybody's three tastes, and the parameters behind them."""
+    mean, root = np.array([-0.9, 0.7, 0.5]), np.array([[0.8, 0.0], [0.4, 0.5]])
+    tastes = np.broadcast_to(mean, (people, 3)).copy()
+    tastes[:, :2] += rng.standard_normal((people, 2)) @ root.T
+    return tastes, np.array([*mean, 0.8, 0.4, 0.5])
+
+
+def _answers(kind: str, tastes_PD: np.ndarray, rng: np.random.Generator, menus: int):
+    """So many answers of each person: on menus of four, or of two for pairs."""
+    from penchant.data.batch import Block
+
+    person, size = np.repeat(np.arange(len(tastes_PD)), menus), 2 if kind == "pair" else 4
+    features = rng.standard_normal((len(person), size, tastes_PD.shape[1]))
+    worth = np.einsum("bkd,bd->bk", features, tastes_PD[person])
+    noisy = worth + rng.gumbel(size=worth.shape)
+    if kind == "pair":
+        # Davidson (1970): a tie has the odds tie * sqrt(product of both strengths).
+        three = np.column_stack([worth, _OWN["pair"][0] + worth.mean(axis=1)])
+        answer = {"outcome": (three + rng.gumbel(size=three.shape)).argmax(axis=1)}
+    else:
+        felt = worth + rng.logistic(size=worth.shape)
+        answer = {
+            "choice": {"chosen": noisy.argmax(axis=1)},
+            "ranking": {"rank": (-noisy).argsort(axis=1).argsort(axis=1) + 1},
+            "rating": {"level": (felt[:, :, None] > _CUTS).sum(axis=2)},
+            "approval": {"approved": felt > _OWN["approval"][0]},
+        }[kind]
+    return Block(
+        kind=kind,
+        features=features,
+        offered=np.ones(worth.shape, dtype=bool),
+        option=np.tile(np.arange(size), (len(person), 1)),
+        row=np.arange(len(person)),
+        group=person,
+        weight=np.ones(len(person)),
+        answer=answer,
+    )
+
+
+def _batch(blocks: list, people: int):
+    """Blocks of the same people as one batch, rows numbered through."""
+    from dataclasses import replace
+
+    from penchant.data.batch import Batch
+
+    starts = np.cumsum([0, *(len(block) for block in blocks)])
+    return Batch(
+        blocks=tuple(replace(block, row=block.row + start) for block, start in zip(blocks, starts)),
+        feature_names=("x0", "x1", "x2"),
+        option_names=("a", "b", "c", "d"),
+        group_names=tuple(f"p{p}" for p in range(people)),
+        group_features=np.zeros((people, 0)),
+        num_rows=int(starts[-1]),
+    )
 
 
 def _records(**content):
