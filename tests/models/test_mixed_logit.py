@@ -5,6 +5,7 @@ import pytest
 
 from penchant import swissmetro
 from penchant.beliefs.belief import Belief
+from penchant.data.records import Records
 from penchant.errors import ConfigError
 from penchant.models.conditional_logit import ConditionalLogit
 from penchant.models.error_components import ErrorComponents
@@ -151,3 +152,30 @@ def _records(x, chosen, person):
     return Records(
         rows=rows, options=options, offsets=np.arange(len(chosen) + 1) * 3, roles={"x": "feature"}
     )
+
+
+def test_options_that_share_what_no_column_says_share_it_in_rankings_too():
+    rng = np.random.default_rng(4)
+    person = np.repeat([f"p{p}" for p in range(250)], 4)
+    liking = np.repeat(1.2 * rng.standard_normal(250), 4)
+    cost = rng.standard_normal((1000, 4)).round(3)
+    worth = -0.8 * cost + np.outer(liking, [1.0, 1.0, 0.0, 0.0])
+    noisy = worth + rng.gumbel(size=worth.shape)
+    ranked = Records.from_arrays(
+        options={
+            "option": np.tile(["tram", "train", "car", "bus"], (1000, 1)),
+            "cost": cost,
+            "rank": (-noisy).argsort(axis=1).argsort(axis=1) + 1,
+        },
+        rows={"person": person},
+        kind="ranking",
+    )
+    rail = {"rail": ("tram", "train")}
+    model = ErrorComponents("cost", components=rail, num_draws=200).fit(ranked)
+    belief = model.belief_
+    (place,) = (m for m, name in enumerate(belief.parameter_names) if name.startswith("sd("))
+    error = np.sqrt(belief.covariance[place, place])
+    assert abs(belief.theta[place] - 1.2) < 3 * error
+    assert error < 0.15
+    first = model.predict_proba(ranked, history=ranked)
+    assert first.reshape(-1, 4).sum(axis=1) == pytest.approx(np.ones(1000))
