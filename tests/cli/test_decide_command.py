@@ -6,6 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from penchant.cli.main import app
+from penchant.encoders.hashed import HashedMenu
+from penchant.feedback.channel_option import Outcome, Rating
+from penchant.policies.bandits.menu import MenuBanditConfig
+from penchant.policies.bandits.rules import Cautious
+from penchant.serving.deciding import DeciderConfig, load
 
 LINES = [
     {"event_id": "e1", "options": [{"id": "a", "features": {"x": 1}}, {"id": "b"}], "slots": 2},
@@ -109,6 +114,11 @@ def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt
         (["--answers", "pick,thumb"], "rating:LEVELS"),
         (["--parts", "everything"], "name*context"),
         (["--answers", "pick", "--silence", "0"], "leave silence"),
+        (["--budget", "3"], "both numbers"),
+        (["--horizon", "3"], "both numbers"),
+        (["--budget", "3", "--horizon", "9", "--slots", "2"], "one slot"),
+        (["--exposure", "2"], "exposure is 2"),
+        (["--rule", "cautious:0"], "above 0"),
     ],
 )
 def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expected):
@@ -119,6 +129,65 @@ def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expe
 
 def test_every_rule_and_answer_of_the_help_can_be_said(tmp_path):
     answers = "pick,ranking,pair,best_worst,rating:4,click,reward"
-    for rule in ("thompson:0.5", "ucb:2", "greedy", "epsilon:0.2", "softmax:0.3", "gap:10"):
+    for rule in ("thompson:0.5", "ucb:2", "greedy", "epsilon:0.2", "softmax:0.3", "gap:10",
+                 "cautious:0.2"):  # fmt: skip
         result = run(tmp_path / rule[:3], "--rule", rule, "--answers", answers, lines=LINES)
         assert result.exit_code == 0, result.output
+
+
+SAID = [
+    (["--rule", "cautious:0.3"], "rule", Cautious(share=0.3)),
+    (["--answers", "rating:4,reward"], "channels", (Rating(levels=4), Outcome(has_intercept=True))),
+    (["--floor", "0.3"], "floor", 0.3),
+    (["--exposure", "0.2"], "exposure", 0.2),
+    (["--slots", "2"], "slots", 2),
+    (["--silence", "0", "--patience", "7"], "silence", 0.0),
+    (["--patience", "7"], "patience", 7),
+    (["--seed", "9"], "seed", 9),
+    (["--budget", "4", "--horizon", "9"], "budget", 4.0),
+    (["--budget", "4", "--horizon", "9"], "horizon", 9),
+    (["--parts", "option,name"], "encoder", HashedMenu(num_features=128, parts=("option", "name"))),
+    (["--features", "64"], "encoder", HashedMenu(num_features=64)),
+    (["--sparse"], "bandit", MenuBanditConfig(is_sparse=True)),
+    (["--prior-scale", "3"], "bandit", MenuBanditConfig(prior_scale=3.0)),
+    (["--person-scale", "0.4"], "bandit", MenuBanditConfig(person_scale=0.4)),
+    (["--half-life", "30"], "bandit", MenuBanditConfig(half_life=30.0)),
+    (["--noise", "0.2"], "bandit", MenuBanditConfig(noise=0.2)),
+]
+
+
+@pytest.mark.parametrize(("arguments", "field", "value"), SAID, ids=lambda x: str(x)[:24])
+def test_every_option_reaches_what_is_kept(tmp_path, arguments, field, value):
+    assert run(tmp_path / "kept", *arguments, lines=[]).exit_code == 0
+    config = load(tmp_path / "kept").config
+    assert getattr(config, field) == value
+    assert getattr(DeciderConfig(), field) != value
+
+
+def test_no_option_of_the_command_is_left_out_of_that_test():
+    from penchant.cli import decide
+
+    settings = {f"--{name.replace('_', '-')}" for name in decide.decide.__annotations__}
+    rest = {"--call", "--folder", "--file", "--log", "--debug", "--return"}
+    assert settings - rest == {word for said, *_ in SAID for word in said if word[:2] == "--"}
+
+
+def test_a_budget_lasts_its_horizon_and_goes_on_where_it_stopped(tmp_path):
+    """The free option stands in where the other is not worth its price or cannot be paid."""
+    menu = [{"id": "free"}, {"id": "offer", "features": {"x": 1}, "cost": 2}]
+    lines = [{"event_id": f"e{k}", "options": menu} for k in range(40)]
+    setting = ["--budget", "11", "--horizon", "40", "--rule", "greedy", "--floor", "0.5"]
+    first = run(tmp_path / "kept", *setting, lines=lines[:20])
+    second = run(tmp_path / "kept", lines=lines[20:])
+    shown = [line["ranking"][0] for line in said(first) + said(second)]
+    assert shown.count("offer") == 5
+    pacing = load(tmp_path / "kept").pacing
+    assert (pacing.spent, pacing.num_decided) == (10.0, 40)
+    whole = run(tmp_path / "whole", *setting, lines=lines)
+    assert [line["ranking"][0] for line in said(whole)] == shown
+    judged = CliRunner().invoke(app, ["ope", "none.dsjson", "-p", f"bandit:{tmp_path / 'kept'}"])
+    assert judged.exit_code == 2
+    assert "without a budget" in " ".join(judged.output.replace("│", " ").split())
+    bad = run(tmp_path / "kept", lines=[{"options": [{"id": "a", "cost": "much"}]}])
+    assert bad.exit_code == 3
+    assert "costs 'much'" in bad.output

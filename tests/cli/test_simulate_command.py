@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from penchant.cli.main import app
+from penchant.errors import ConfigError
+from penchant.policies.bandits.rules import UpperConfidence
 
 FILE = ("--people", "6", "--runs", "2")
 FEW = (*FILE, "--tasks", "3")
@@ -83,3 +85,41 @@ def test_options_that_would_change_nothing_are_refused(tmp_path):
         done = run(*arguments, "-p", "greedy")
         assert done.exit_code == 2
         assert said in " ".join(done.output.replace("│", " ").split())
+
+
+def test_every_option_reaches_the_worlds_and_the_contenders(monkeypatch):
+    """What each changes is looked for in what would be played; nothing is."""
+    from penchant.evaluation import arrivals
+
+    met = {}
+
+    def keep(worlds, contenders, *, tick=None):
+        met["worlds"], met["contenders"] = worlds, contenders
+        raise ConfigError("seen")
+
+    monkeypatch.setattr(arrivals, "compare_arrivals", keep)
+
+    def of(*arguments):
+        run(*arguments)
+        return met["worlds"], met["contenders"]
+
+    plain, _ = of("--people", 9, "--seed", 4)
+    size = lambda worlds: worlds[0].features.shape  # noqa: E731
+    assert size(plain) == (90, 5, 6)
+    assert len(of("--runs", 3)[0]) == 3
+    assert len(of()[0]) == 5
+    assert size(of("--people", 9, "--tasks", 4)[0])[0] == 36
+    assert size(of("--menu", 3)[0])[1] == 3
+    assert size(of("--attributes", 2)[0])[2] == 2
+    again, other = of("--people", 9, "--seed", 4)[0], of("--people", 9, "--seed", 5)[0]
+    np.testing.assert_array_equal(plain[0].features, again[0].features)
+    assert not np.array_equal(plain[0].features, other[0].features)
+    # Without tastes every option is as likely; what sets people apart shows within one menu only.
+    even = of("--people", 9, "--taste-scale", 0, "--differences", 0)[0][0]
+    np.testing.assert_allclose(even.share, 0.2)
+    assert of("--people", 9, "--taste-scale", 0)[0][0].share.std() > 0.05
+    assert of("--people", 9, "--differences", 0)[0][0].share.std() > 0.05
+    _, contenders = of("-p", "ucb:3/click", "--person-scale", 0.7)
+    assert [one.told for one in contenders] == ["click"]
+    assert contenders[0].rule == UpperConfidence(width=3.0)
+    assert contenders[0].config.person_scale == 0.7

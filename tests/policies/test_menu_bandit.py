@@ -12,7 +12,7 @@ from penchant.feedback.channel_option import Binary, Outcome, Rating
 from penchant.feedback.channel_order import BestWorst, Ranking
 from penchant.feedback.channel_pair import Pair
 from penchant.policies.bandits.answers import answer_on
-from penchant.policies.bandits.joint import best_together, menu_probabilities
+from penchant.policies.bandits.joint import Grants, best_together, menu_probabilities
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig
 from penchant.policies.bandits.rules import Greedy, InverseGap, Softmax, Thompson, UpperConfidence
 
@@ -200,7 +200,9 @@ def test_a_wider_thompson_and_a_floor_show_more_of_what_seems_worse():
     for width in (0.5, 1.0, 2.0):
         p = menu_probabilities(Thompson(width=width), mean, covariance, 1)
         assert p[0] == pytest.approx(NormalDist().cdf(1.0 / (width * np.sqrt(0.5))))
-        floored = menu_probabilities(Thompson(width=width), mean, covariance, 1, floor=0.2)
+        floored = menu_probabilities(
+            Thompson(width=width), mean, covariance, 1, grants=Grants(floor=0.2)
+        )
         np.testing.assert_allclose(floored, 0.8 * p + 0.1)
 
 

@@ -7,7 +7,9 @@ import pytest
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.models.conditional_logit import ConditionalLogit
+from penchant.models.latent_class_logit import LatentClassLogit
 from penchant.policies.policy import (
+    Careful,
     Column,
     EpsilonGreedy,
     Greedy,
@@ -15,6 +17,7 @@ from penchant.policies.policy import (
     Softmax,
     Uniform,
     expected_worth,
+    worth_of_the_worst_off,
 )
 
 
@@ -100,3 +103,37 @@ def test_what_cannot_be_a_policy_is_refused(menus, belief):
     with pytest.raises(ConfigError, match="temperature is 0"):
         Softmax(belief, 0.0)
     assert np.isnan(Logged()(menus)).all()
+
+
+@pytest.fixture(scope="module")
+def opposed():
+    """Seven in ten people like x, the others the opposite; the middle is nobody's worst."""
+    rng = np.random.default_rng(3)
+    person = np.repeat(np.arange(120), 12)
+    sign = np.where(person % 10 < 7, 1.0, -1.0)
+    x = rng.normal(size=(len(person), 3))
+    felt = 2.0 * sign[:, None] * x + rng.gumbel(size=x.shape)
+    records = Records.from_arrays(
+        options={"option": np.tile(np.array(list("abc")), (len(person), 1)), "x": x},
+        rows={"person": person.astype(str), "chosen": felt.argmax(axis=1)},
+    )  # fmt: skip
+    return records, LatentClassLogit("x", num_classes=2, random_state=0).fit(records).belief_, x
+
+
+def test_who_minds_the_worst_off_takes_the_middle_and_who_minds_all_the_best(opposed):
+    records, belief, x = opposed
+    everybody = Careful(belief, 1.0)(records)
+    np.testing.assert_allclose(everybody, Greedy(belief)(records))
+    careful = Careful(belief, 0.0)(records).reshape(-1, 3)
+    far = np.abs(x - x.mean(axis=1, keepdims=True))
+    assert (careful.argmax(axis=1) == far.argmin(axis=1)).mean() > 0.9
+    np.testing.assert_allclose(careful.sum(axis=1), 1.0)
+
+
+def test_the_worst_off_are_never_worth_more_than_all(opposed):
+    records, belief, _ = opposed
+    few, half, all_ = (worth_of_the_worst_off(belief, records, s) for s in (0.0, 0.5, 1.0))
+    assert (few <= half + 1e-12).all()
+    assert (half <= all_ + 1e-12).all()
+    with pytest.raises(ConfigError, match="share of people"):
+        Careful(belief, 2.0)

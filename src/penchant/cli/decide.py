@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from penchant.policies.bandits.rules import Rule
     from penchant.serving.deciding import Decider
 
-RULES = "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA]"
+RULES = (
+    "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA], "
+    "cautious[:SHARE]"
+)
 _ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
 # Lines between two savings, which are what a crash, not an interruption, may cost; or this share
 # of the decisions that wait for answers, so that saving takes no longer than deciding.
@@ -47,6 +50,20 @@ def decide(
         float,
         typer.Option(help="Share of decisions that are any option, so that the log can be judged."),
     ] = 0.05,
+    exposure: Annotated[
+        float,
+        typer.Option(help="The least probability of each option of a menu to stand in front."),
+    ] = 0.0,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="What options with a `cost` may cost in all; needs --horizon.", show_default=False
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, help="Decisions that the budget is for.", show_default=False),
+    ] = None,
     slots: Annotated[int, typer.Option(min=1, help="Options shown, if a menu does not say.")] = 1,
     parts: Annotated[
         str,
@@ -86,10 +103,10 @@ def decide(
 ) -> None:
     """Decide line by line, and learn line by line.
 
-    A line with `options` ([{"id", "features"}]; perhaps `event_id`, `person`, `context`, `slots`)
-    is answered by `ranking` and `probabilities`; a line with `event_id`, `kind` and `value` says
-    what was answered, late and in whatever order. Settings are those of the first call; later calls
-    read them from FOLDER.
+    A line with `options` ([{"id", "features", "cost"}]; perhaps `event_id`, `person`, `context`,
+    `slots`) is answered by `ranking` and `probabilities`; a line with `event_id`, `kind` and
+    `value` says what was answered, late and in whatever order. Settings are those of the first
+    call; later calls read them from FOLDER.
     """
     from penchant.encoders.hashed import HashedMenu
     from penchant.policies.bandits.menu import MenuBanditConfig
@@ -114,7 +131,7 @@ def decide(
                 ),
                 encoder=HashedMenu(num_features=features, parts=tuple(_listed(parts))),
                 rule=read_rule(rule), channels=tuple(read_answers(answers)),
-                slots=slots, floor=floor,
+                slots=slots, floor=floor, exposure=exposure, budget=budget, horizon=horizon,
                 silence=None if silence == "missing" else _number(silence, "--silence"),
                 patience=patience, seed=seed,
             )
@@ -148,6 +165,7 @@ def read_rule(said: str) -> "Rule":
         "epsilon": (rules.EpsilonGreedy, "epsilon"),
         "softmax": (rules.Softmax, "temperature"),
         "gap": (rules.InverseGap, "gamma"),
+        "cautious": (rules.Cautious, "share"),
     }
     if name not in known or (setting and not known[name][1]):
         raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _POLICIES = (
     "uniform, logged, column:NAME (probabilities of each option), greedy:FOLDER, "
-    "softmax:FOLDER[:TEMPERATURE], epsilon:FOLDER[:EPSILON] (FOLDER as `penchant fit --out` "
+    "softmax:FOLDER[:TEMPERATURE], epsilon:FOLDER[:EPSILON], careful:FOLDER[:SHARE] (best for the "
+    "worst off SHARE of kinds of people) (FOLDER as `penchant fit --out` "
     "wrote it), bandit:FOLDER (as `penchant decide` keeps it)"
 )
 
@@ -164,7 +165,15 @@ def _policies(said: list[str]) -> tuple[dict[str, "Policy"], Path | None]:
 
 def _policy(spec: str) -> tuple["Policy", Path | None]:
     from penchant.beliefs.belief import Belief
-    from penchant.policies.policy import Column, EpsilonGreedy, Greedy, Logged, Softmax, Uniform
+    from penchant.policies.policy import (
+        Careful,
+        Column,
+        EpsilonGreedy,
+        Greedy,
+        Logged,
+        Softmax,
+        Uniform,
+    )
 
     kind, _, rest = spec.partition(":")
     if spec in ("uniform", "logged"):
@@ -175,7 +184,7 @@ def _policy(spec: str) -> tuple["Policy", Path | None]:
         from penchant.serving.deciding import load
 
         return load(Path(rest)).policy(), None
-    if kind not in ("greedy", "softmax", "epsilon") or not rest:
+    if kind not in ("greedy", "softmax", "epsilon", "careful") or not rest:
         raise ConfigError(f"--policy got {spec!r}; expected one of {_POLICIES}.")
     # A Windows path has a colon of its own, so only a number after the last one is a setting.
     folder, colon, setting = rest.rpartition(":")
@@ -187,9 +196,8 @@ def _policy(spec: str) -> tuple["Policy", Path | None]:
         if value is not None:
             raise ConfigError(f"--policy got {spec!r}; greedy has no setting. Leave {value} out.")
         return Greedy(belief), Path(folder)
-    if kind == "softmax":
-        return (Softmax(belief) if value is None else Softmax(belief, value)), Path(folder)
-    return (EpsilonGreedy(belief) if value is None else EpsilonGreedy(belief, value)), Path(folder)
+    makes: dict[str, Any] = {"softmax": Softmax, "epsilon": EpsilonGreedy, "careful": Careful}
+    return (makes[kind](belief) if value is None else makes[kind](belief, value)), Path(folder)
 
 
 def _number(text: str) -> float | None:

@@ -133,3 +133,24 @@ def policy_values(
 ) -> Float[Array, " N"]:
     """What a policy earns from each state on."""
     return successor_features(world, policy, rewards[:, :, None])[:, 0]
+
+
+def best_cycle_mean(following: Int[Array, "N A"], rewards: Float[Array, "N A"]) -> float:
+    """The largest reward a step of all cycles that can be reached from the first state.
+
+    max_s min_{k < n} (F_n(s) - F_k(s)) / (n - k), F_k(s) the most that k steps to s earn (Karp
+    1978): what a deterministic world pays on average in the long run, exactly. Takes N^2 A
+    operations and N^2 numbers.
+    """
+    num = len(following)
+    most = np.full((num + 1, num), -np.inf)
+    most[0, 0] = 0.0
+    target = following.ravel()
+    for k in range(num):
+        np.maximum.at(most[k + 1], target, (most[k][:, None] + rewards).ravel())
+    steps = np.arange(num, 0, -1)[:, None]
+    with np.errstate(invalid="ignore"):
+        # A state that k steps cannot reach puts no bound on what its cycles earn.
+        mean = np.where(np.isfinite(most[:-1]), (most[-1] - most[:-1]) / steps, np.inf)
+    worst = np.where(np.isfinite(most[-1]), mean.min(axis=0), -np.inf)
+    return float(worst.max())

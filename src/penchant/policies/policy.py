@@ -15,6 +15,7 @@ from penchant.data.columns import is_list, is_number, one_chunk, to_floats, to_i
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
+from penchant.policies.oneshot.risk import check_share, conditional_value_at_risk
 
 _SUM_TOLERANCE = 1e-3
 
@@ -80,11 +81,7 @@ class Greedy:
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
         refuse_what_was_shown_alone(records)
-        worth = expected_worth(self.belief, records)
-        best = np.maximum.reduceat(worth, records.offsets[:-1])
-        is_best = (worth == np.repeat(best, records.menu_sizes)).astype(np.float64)
-        ties = np.add.reduceat(is_best, records.offsets[:-1])
-        return is_best / np.repeat(ties, records.menu_sizes)
+        return _best(expected_worth(self.belief, records), records)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +119,30 @@ class Softmax:
         top = np.maximum.reduceat(worth, records.offsets[:-1])
         power = np.exp(worth - np.repeat(top, records.menu_sizes))
         return power / np.repeat(np.add.reduceat(power, records.offsets[:-1]), records.menu_sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Careful:
+    """The option that is best for the worst off `share` of kinds of people (conditional value at
+    risk, `policies/oneshot/risk.py`); 0 minds the worst off kind alone, 1 is `Greedy`. Equal ones
+    share the probability."""
+
+    belief: Belief
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+    def __call__(self, records: Records) -> Float[Array, " N"]:
+        refuse_what_was_shown_alone(records)
+        return _best(worth_of_the_worst_off(self.belief, records, self.share), records)
+
+
+def _best(worth: Float[Array, " N"], records: Records) -> Float[Array, " N"]:
+    best = np.maximum.reduceat(worth, records.offsets[:-1])
+    is_best = (worth == np.repeat(best, records.menu_sizes)).astype(np.float64)
+    ties = np.add.reduceat(is_best, records.offsets[:-1])
+    return is_best / np.repeat(ties, records.menu_sizes)
 
 
 def _of_each_option(records: Records, name: str) -> Float[Array, " N"]:
@@ -172,3 +193,21 @@ def expected_worth(belief: Belief, records: Records) -> Float[Array, " N"]:
         weights = np.exp(worths.log_weights)
         means[worths.block][worths.rows] = np.einsum("cks,cs->ck", worths.utilities, weights)
     return batch.flat(means)
+
+
+def worth_of_the_worst_off(belief: Belief, records: Records, share: float) -> Float[Array, " N"]:
+    """Of each option the mean worth over the `share` of kinds of people to whom it is worth least.
+
+    Worths are counted from the mean of each kind's menu: only differences within a menu matter.
+    """
+    batch = belief.encode(records)
+    found = [np.zeros(block.offered.shape) for block in batch.blocks]
+    for worths in belief.utilities(batch):
+        shown = batch.blocks[worths.block].offered[worths.rows][:, :, None]
+        level = np.where(shown, worths.utilities, 0.0).sum(axis=1, keepdims=True)
+        apart = np.where(shown, worths.utilities - level / shown.sum(axis=1, keepdims=True), 0.0)
+        weights = np.exp(worths.log_weights)[:, None, :]
+        found[worths.block][worths.rows] = conditional_value_at_risk(
+            apart, np.broadcast_to(weights, apart.shape), share
+        )
+    return batch.flat(found)

@@ -15,8 +15,10 @@ from penchant.encoders.hashed import HashedMenu
 from penchant.errors import BeliefError, ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
+from penchant.policies.bandits.joint import Grants
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig, MenuDecision
 from penchant.policies.bandits.menu_policy import MenuPolicy
+from penchant.policies.bandits.pacing import Pacing
 from penchant.policies.bandits.rules import Rule, Thompson
 
 # Decisions that wait for further answers; beyond them the oldest is let go.
@@ -25,17 +27,21 @@ _MOST_OPEN = 100_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeciderConfig:
-    """bandit, encoder, rule, channels, floor: of the `MenuBandit`. slots: how many options are
-    shown where a line does not say. silence: the reward that a decision without any answer
-    earned after `patience` further decisions; None: silence is missing and teaches nothing.
-    seed: of chance, which each decision has its own of: however often the work is broken off, the
-    same lines are answered in the same way."""
+    """bandit, encoder, rule, channels, floor, exposure: of the `MenuBandit`. budget, horizon: what
+    options with a `cost` may cost in all, over so many decisions; None: nothing is paid. slots: how
+    many options are shown where a line does not say. silence: the reward that a decision without
+    any answer earned after `patience` further decisions; None: silence is missing and teaches
+    nothing. seed: of chance, which each decision has its own of: however often the work is broken
+    off, the same lines are answered in the same way."""
 
     bandit: MenuBanditConfig = field(default_factory=MenuBanditConfig)
     encoder: HashedMenu = field(default_factory=HashedMenu)
     rule: Rule = field(default_factory=Thompson)
     channels: tuple[Channel, ...] = (Choice(),)
     floor: float = 0.05
+    exposure: float = 0.0
+    budget: float | None = None
+    horizon: int | None = None
     slots: int = 1
     silence: float | None = None
     patience: int = 1000
@@ -53,6 +59,14 @@ class DeciderConfig:
                 f"silence is a reward of {self.silence}, but rewards are clicks; expected 0 or 1. "
                 "Add rewards to the answers for other numbers."
             )
+        if (self.budget is None) != (self.horizon is None) or (
+            self.budget is not None and self.slots != 1
+        ):
+            raise ConfigError(
+                f"budget is {self.budget} for a horizon of {self.horizon} decisions of "
+                f"{self.slots} slots; expected both numbers and one slot, or neither."
+            )
+        Grants(floor=self.floor, exposure=self.exposure)
         if self.slots < 1 or self.patience < 1:
             raise ConfigError(
                 f"slots is {self.slots} and patience {self.patience}; expected 1 or more."
@@ -74,19 +88,29 @@ class OpenDecision:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DeciderState:
-    """All that must be kept. early: answers to events that are not known yet, as JSON."""
+    """All that must be kept. pacing: what is left of a budget. early: answers to events that are
+    not known yet, as JSON."""
 
     config: DeciderConfig
     belief: OnlineWorths
+    pacing: Pacing | None = None
     num_decisions: int = 0
     open: Mapping[str, OpenDecision] = field(default_factory=dict)
     early: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def policy(self) -> MenuPolicy:
-        """What it would show now, learning no more."""
+        """What it would show now, learning no more. Raises `ConfigError` for one with a budget."""
+        if self.pacing is not None:
+            raise ConfigError(
+                "what is shown from a budget hangs on what is left of it and on costs that a log "
+                "does not hold; expected a folder without a budget. Judge the log's own policy "
+                "with `logged`."
+            )
+        config = self.config
         return MenuPolicy(
             belief=self.belief, encoder=self.config.encoder, rule=self.config.rule,
-            step=self.num_decisions + 1, floor=self.config.floor,
+            step=self.num_decisions + 1,
+            grants=Grants(floor=config.floor, exposure=config.exposure),
             learnt_from=frozenset(event for event, known in self.open.items() if known.seen),
         )  # fmt: skip
 
@@ -107,7 +131,7 @@ class Decider:
         config = state.config
         self._bandit = MenuBandit(
             config.encoder.num_features, rule=config.rule, belief=state.belief, floor=config.floor,
-            num_decisions=state.num_decisions,
+            exposure=config.exposure, pacing=state.pacing, num_decisions=state.num_decisions,
         )  # fmt: skip
         self.logged: list[str] = []
 
@@ -115,7 +139,10 @@ class Decider:
     def new(cls, config: DeciderConfig) -> "Decider":
         """Nothing learnt yet."""
         belief = config.bandit.prior(config.encoder.num_features, config.channels)
-        return cls(DeciderState(config=config, belief=belief))
+        pacing = None
+        if config.budget is not None and config.horizon is not None:
+            pacing = Pacing(budget=config.budget, num_rounds=config.horizon)
+        return cls(DeciderState(config=config, belief=belief, pacing=pacing))
 
     @property
     def num_open(self) -> int:
@@ -126,17 +153,19 @@ class Decider:
     def state(self) -> DeciderState:
         """What there is now, as a value."""
         return replace(
-            self._state, belief=self._bandit.belief_, num_decisions=self._num_decisions,
+            self._state, belief=self._bandit.belief_, pacing=self._bandit.pacing,
+            num_decisions=self._num_decisions,
             open=dict(self._open), early=dict(self._early),
         )  # fmt: skip
 
     def answer(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """What is said to one line. Raises `DataError` where it is neither a menu nor an answer.
 
-        A menu has `options` [{"id", "features"}], and may have `event_id`, `person`, `context` and
-        `slots`; an answer has `event_id`, `kind` and `value`, and may have `feedback_id` (the same
-        one twice is learnt once) and `time`. An answer before its menu is kept until that comes;
-        one that turns out not to fit it then is told under `refused`, and teaches nothing.
+        A menu has `options` [{"id", "features"}] (with a budget also "cost"), and may have
+        `event_id`, `person`, `context` and `slots`; an answer has `event_id`, `kind` and `value`,
+        and may have `feedback_id` (the same one twice is learnt once) and `time`. An answer before
+        its menu is kept until that comes; one that turns out not to fit it then is told under
+        `refused`, and teaches nothing.
         """
         if "options" in line:
             return self._decide(line)
@@ -158,7 +187,9 @@ class Decider:
         if not isinstance(slots, int) or isinstance(slots, bool):
             raise DataError(f"slots is {slots!r}; expected a whole number.")
         chance = np.random.default_rng((self._state.config.seed, self._num_decisions))
-        decision = self._bandit.decide(menu, person=person, slots=slots, generator=chance)
+        decision = self._bandit.decide(
+            menu, person=person, slots=slots, cost=self._cost(line), generator=chance
+        )
         self._num_decisions += 1
         made = OpenDecision(
             asked=json.dumps(dict(line)), order=decision.order,
@@ -221,6 +252,18 @@ class Decider:
         return {
             each["id"]: encode(each["id"], each.get("features") or {}, context) for each in options
         }
+
+    def _cost(self, line: Mapping[str, Any]) -> dict[str, float]:
+        """What options cost that say so; without a budget nothing is paid."""
+        if self._state.pacing is None:
+            return {}
+        said = {each["id"]: each["cost"] for each in line["options"] if "cost" in each}
+        for name, cost in said.items():
+            if isinstance(cost, bool) or not isinstance(cost, int | float):
+                raise DataError(
+                    f"option {name!r} costs {cost!r}; expected a number, in units of the budget."
+                )
+        return {name: float(cost) for name, cost in said.items()}
 
     def _edited(self, asked: Mapping[str, Any], value: Any) -> Any:
         if not isinstance(value, Mapping):

@@ -1,6 +1,6 @@
 """Arms whose truth is known: what each pays in a context, and what is paid when it is played.
 
-Legend: T rounds, A arms, D features.
+Legend: T rounds, A arms, D features, C classes.
 """
 
 from dataclasses import dataclass
@@ -77,3 +77,23 @@ def labelled_arms(
     paid = np.eye(num_arms)[label]
     contexts = np.concatenate([place, np.ones((num_rounds, 1))], axis=1)
     return ArmsWorld(contexts=contexts, expected=paid, paid=paid)
+
+
+def class_arms(
+    table: Float[Array, "C A"],
+    num_rounds: int,
+    rng: np.random.Generator,
+    *,
+    spread: float = 0.1,
+) -> ArmsWorld:
+    """Kinds of people, each with an arm of their own; pays 1 or 0, linear in the context.
+
+    Contexts lie around as many unit vectors as there are classes, all equally frequent, with normal
+    `spread`; arm a pays x' table[:, a] on average (0 to 1), which is table[c, a] in the middle of
+    class c.
+    """
+    label = rng.integers(len(table), size=num_rounds)
+    contexts = np.eye(len(table))[label] + spread * rng.normal(size=(num_rounds, len(table)))
+    expected = np.clip(contexts @ table, 0.0, 1.0)
+    paid = (rng.random(expected.shape) < expected).astype(np.float64)
+    return ArmsWorld(contexts=contexts, expected=expected, paid=paid)

@@ -4,17 +4,42 @@ Legend: K options, N points.
 """
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array, ndtr
 from penchant.numerics.draws import draw_uniforms
 from penchant.policies.bandits.linear import expected_share
 from penchant.policies.bandits.rules import Rule, Thompson
+from penchant.policies.oneshot.risk import with_least_exposure
 
 # So many points make a probability known to some 0.01.
 NUM_POINTS = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grants:
+    """What every option of a menu is granted, whatever the rule says of it.
+
+    floor: a share of decisions that are any option, all alike. exposure: the least probability of
+    each option to stand in front (an even share, where a menu has too many for that).
+    """
+
+    floor: float = 0.0
+    exposure: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "exposure"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; expected a share from 0 to 1, such as 0.05."
+                )
+
+
+NOTHING_GRANTED = Grants()
 
 
 def menu_probabilities(
@@ -23,15 +48,26 @@ def menu_probabilities(
     covariance: Float[Array, "K K"],
     step: int,
     bar: float | None = None,
-    floor: float = 0.0,
+    grants: Grants = NOTHING_GRANTED,
+    charge: Float[Array, " K"] | None = None,
 ) -> Float[Array, " K"]:
     """The rule's probability of each option of one menu.
 
     Thompson's rule reads all covariances; the others, as published, each option's own spread. bar:
     worths are log-odds of a yes above it; rules that count in units of reward are then given
-    expected shares. floor: so much is shared by all options alike.
+    expected shares. charge: what each option is to earn before it is worth anything, in what the
+    rule counts in (log-odds or units of reward); infinite for one that may not be shown.
     """
-    return (1.0 - floor) * _by_rule(rule, mean, covariance, step, bar) + floor / len(mean)
+    if charge is not None and not np.isfinite(charge).all():
+        kept = np.flatnonzero(np.isfinite(charge))
+        found = np.zeros(len(mean))
+        found[kept] = menu_probabilities(
+            rule, mean[kept], covariance[np.ix_(kept, kept)], step, bar, grants, charge[kept]
+        )
+        return found
+    found = _by_rule(rule, mean, covariance, step, bar, 0.0 if charge is None else charge)
+    found = (1.0 - grants.floor) * found + grants.floor / len(mean)
+    return with_least_exposure(found, grants.exposure) if grants.exposure > 0 else found
 
 
 def _by_rule(
@@ -40,14 +76,16 @@ def _by_rule(
     covariance: Float[Array, "K K"],
     step: int,
     bar: float | None,
+    charge: float | Float[Array, " K"],
 ) -> Float[Array, " K"]:
     if isinstance(rule, Thompson):
-        return best_together(mean, rule.width**2 * covariance)
+        return best_together(mean - charge, rule.width**2 * covariance)
     spread = np.sqrt(np.diag(covariance))
     if bar is not None and rule.in_reward:
         mean = expected_share(mean - bar, spread)
     everything = np.ones((1, len(mean)), dtype=bool)
-    return np.asarray(rule.probabilities(mean[None], spread[None], everything, step)[0])
+    found = rule.probabilities((mean - charge)[None], spread[None], everything, step)
+    return np.asarray(found[0])
 
 
 def best_together(mean: Float[Array, " K"], covariance: Float[Array, "K K"]) -> Float[Array, " K"]:

@@ -162,6 +162,16 @@ class LinearBandit:
             raise DataError(f"the context is {x}; expected finite numbers.")
         self._weights.learn(place, x, float(reward), float(weight))
 
+    def moments(self, context: Float[Array, " D"]) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
+        """Mean and standard deviation of each arm's expected reward (of its log-odds if binary).
+
+        Raises `DataError` for a context of another length.
+        """
+        mean, spread = np.empty(len(self._names)), np.empty(len(self._names))
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._weights.moments(self._checked(context), mean, spread)
+        return mean, self.noise * spread
+
     def _check_answer(self, arm: str, reward: float, weight: float) -> None:
         if not (-math.inf < reward < math.inf and 0.0 <= weight < math.inf):
             raise DataError(
@@ -194,10 +204,7 @@ class LinearBandit:
                 loops.PLACE[name], first, second, self._chance(), out,
             )  # fmt: skip
             return place
-        mean, spread = np.empty(len(out)), np.empty(len(out))
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._weights.moments(x, mean, spread)
-        spread *= self.noise
+        mean, spread = self.moments(x)
         if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
             out[:] = np.nan
             return 0

@@ -19,8 +19,9 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.online_answers import OnlineAnswers, nothing_known
 from penchant.numerics.arrays import Array
 from penchant.policies.bandits.answers import answer_on
-from penchant.policies.bandits.joint import menu_probabilities
+from penchant.policies.bandits.joint import Grants, menu_probabilities
 from penchant.policies.bandits.linear import pick
+from penchant.policies.bandits.pacing import Pacing
 from penchant.policies.bandits.rules import Rule, Thompson
 
 
@@ -95,9 +96,10 @@ class MenuBandit:
     (2010). channels: likelihoods of the kinds of feedback that may come, such as `Choice()` for
     picks, `Ranking()`, `Pair()`, `Rating(levels=5)`, `Binary()` for clicks, `Outcome()` for real
     rewards; all teach the same part-worths. floor: the share of decisions that are any option,
-    all alike: with it a log can judge other policies. To go on where another stopped: its
-    belief (in place of channels and config) and how many decisions it made, which some rules
-    look at.
+    all alike: with it a log can judge other policies. exposure: the least probability of each
+    option to stand in front. pacing: a budget that options with a cost are shown from. To go on
+    where another stopped: its belief (in place of channels and config) and how many decisions it
+    made, which some rules look at.
 
     Raises `ConfigError` for numbers out of range.
     """
@@ -111,13 +113,14 @@ class MenuBandit:
         config: MenuBanditConfig | None = None,
         belief: OnlineWorths | None = None,
         floor: float = 0.0,
+        exposure: float = 0.0,
+        pacing: Pacing | None = None,
         num_decisions: int = 0,
         random_state: int | np.random.Generator = 0,
     ) -> None:
         self.rule = rule or Thompson()
-        if not 0 <= floor <= 1:
-            raise ConfigError(f"floor is {floor}; expected a share from 0 to 1, such as 0.05.")
-        self.floor = floor
+        self.grants = Grants(floor=floor, exposure=exposure)
+        self.pacing = pacing
         if belief is None:
             belief = (config or MenuBanditConfig()).prior(num_features, channels)
         elif config is not None or belief.num_features != num_features:
@@ -146,23 +149,30 @@ class MenuBandit:
         *,
         person: str | None = None,
         slots: int = 1,
+        cost: Mapping[str, float] | None = None,
         generator: np.random.Generator | None = None,
     ) -> MenuDecision:
         """Show `slots` of a menu, names to features. The option in front is drawn from the rule's
         probabilities, each further one from what is left of them; where nothing is left, the
-        largest mean is next. generator: of chance, in place of the bandit's own.
+        largest mean is next. cost: of options, 0 where none is named; it is paid from the budget of
+        `pacing`, which shows one option a round. generator: of chance, in place of the bandit's
+        own.
 
-        Raises `DataError` for an empty menu, features of another number or that are not finite.
+        Raises `DataError` for an empty menu, features of another number or that are not finite,
+        costs without a budget or below 0, or a menu of which nothing can be paid.
         """
         names, features = tuple(menu), self._checked(menu)
         if not slots >= 1:
             raise DataError(f"slots is {slots}; expected 1 or more.")
         mean, covariance = self._learner.moments(features, person)
+        costs, charge = self._costs(names, cost or {}, slots)
         self._step += 1
         probabilities = menu_probabilities(
-            self.rule, mean, covariance, self._step, self._learner.bar, self.floor
+            self.rule, mean, covariance, self._step, self._learner.bar, self.grants, charge
         )
         order = _drawn(probabilities, mean, min(slots, len(names)), generator or self._generator)
+        if self.pacing is not None:
+            self.pacing = self.pacing.after(float(costs[order[0]]))
         return MenuDecision(names, features, probabilities, order, person)
 
     def update(
@@ -195,6 +205,31 @@ class MenuBandit:
     def save(self, folder: str | Path) -> None:
         """The belief, as `OnlineWorths.load` reads it; give it to a new bandit as `belief`."""
         self.belief_.save(folder)
+
+    def _costs(
+        self, names: tuple[str, ...], cost: Mapping[str, float], slots: int
+    ) -> tuple[Float[Array, " K"], Float[Array, " K"] | None]:
+        """What each option costs, and what it has to earn for it."""
+        costs = np.array([float(cost.get(name, 0.0)) for name in names])
+        if not (np.isfinite(costs) & (costs >= 0)).all() or set(cost) - set(names):
+            raise DataError(
+                f"costs are {dict(cost)} for the menu {list(names)}; expected a number of 0 or "
+                "more for some of its options."
+            )
+        if self.pacing is None:
+            if costs.any():
+                raise DataError(
+                    f"options cost {costs.tolist()}, and there is no budget; expected a `pacing` "
+                    "to pay them from (`--budget`). Name it, or leave costs out."
+                )
+            return costs, None
+        if slots != 1:
+            raise DataError(
+                f"{slots} options were to be shown from a budget; expected 1: which of several "
+                "shown is paid for is not known. Leave slots out."
+            )
+        charge = np.where(self.pacing.affordable(costs), self.pacing.price * costs, np.inf)
+        return costs, charge
 
     def _checked(self, menu: Mapping[str, Any]) -> Float[Array, "K D"]:
         if not menu:

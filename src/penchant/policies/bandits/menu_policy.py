@@ -14,7 +14,7 @@ from penchant.beliefs.online_worths import OnlineWorths
 from penchant.data.records import Records
 from penchant.encoders.hashed import HashedMenu
 from penchant.numerics.arrays import Array
-from penchant.policies.bandits.joint import menu_probabilities
+from penchant.policies.bandits.joint import NOTHING_GRANTED, Grants, menu_probabilities
 from penchant.policies.bandits.rules import Rule
 from penchant.policies.policy import refuse_what_was_shown_alone
 
@@ -26,15 +26,15 @@ class MenuPolicy:
     In records an option's name is its `id` where the log has one, else `option`; columns of
     options called option.NAME are its features, columns of rows called context.NAME the
     situation's, as `penchant decide` logs them. step: decisions so far, which some rules look
-    at. floor: as in `MenuBandit`. learnt_from: names of decisions whose answers taught it, as far
-    as they are still known; no value on a log that holds them can be trusted.
+    at. grants: what every option has. learnt_from: names of decisions whose answers taught it, as
+    far as they are still known; no value on a log that holds them can be trusted.
     """
 
     belief: OnlineWorths
     encoder: HashedMenu
     rule: Rule
     step: int = 1
-    floor: float = 0.0
+    grants: Grants = NOTHING_GRANTED
     learnt_from: frozenset[str] = frozenset()
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
@@ -51,7 +51,7 @@ class MenuPolicy:
             )
             moments = self.belief.moments(features, people[row])
             found[start:end] = menu_probabilities(
-                self.rule, *moments, self.step, self.belief.bar, self.floor
+                self.rule, *moments, self.step, self.belief.bar, self.grants
             )
         return found
 

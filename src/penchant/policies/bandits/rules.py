@@ -8,6 +8,7 @@ Legend: B decisions, K arms, N points.
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -170,6 +171,43 @@ class UpperConfidence:
     def in_loops(self, step: int) -> tuple[str, float, float] | None:
         """See `Rule`."""
         return "upper_confidence", self.width, self.floor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cautious:
+    """The arm with the best mean over the worst `share` of what it may be: conditional value at
+    risk of our doubt, mean - spread phi(Phi^-1(share)) / share for a normal law (Rockafellar and
+    Uryasev 2000). It never tries what it does not know: for decisions that must not go wrong, with
+    a floor where it shall learn."""
+
+    in_reward: ClassVar[bool] = False
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require("share", self.share, 0 < self.share <= 1, "above 0, at most 1")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """1 for the arm that is best where it goes badly."""
+        return best(mean - self.depth * spread, offered)
+
+    @property
+    def depth(self) -> float:
+        """How many standard deviations below its mean the worst `share` of an arm lies."""
+        if self.share == 1.0:
+            return 0.0
+        law = NormalDist()
+        return law.pdf(law.inv_cdf(self.share)) / self.share
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """The loops leave out arms by a bound on what they may be at best, which is no bound
+        here."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""Decisions over time: what to do now, with what is left for later."""
