@@ -8,7 +8,7 @@ from penchant.feedback.channel_option import Outcome
 from penchant.policies.bandits.joint import Grants, menu_probabilities
 from penchant.policies.bandits.menu import MenuBandit
 from penchant.policies.bandits.pacing import Pacing
-from penchant.policies.bandits.rules import Greedy, Thompson
+from penchant.policies.bandits.rules import Greedy, InverseGap, Thompson
 
 
 def earned(is_priced, num_rounds=1500, budget=300, seed=0):
@@ -85,6 +85,20 @@ def test_a_charge_on_all_alike_changes_nothing():
         plain = menu_probabilities(rule, mean, root @ root.T, 1)
         charged = menu_probabilities(rule, mean, root @ root.T, 1, charge=np.full(4, 0.7))
         np.testing.assert_allclose(plain, charged, atol=1e-9)
+
+
+def test_a_charge_is_worth_taken_from_what_is_charged():
+    rng = np.random.default_rng(2)
+    mean, root, charge = rng.normal(size=4), rng.normal(size=(4, 4)), np.array([0, 0.5, 2.0, 0.1])
+    for rule in (Greedy(), Thompson(), InverseGap()):
+        charged = menu_probabilities(rule, mean, root @ root.T, 1, charge=charge)
+        shifted = menu_probabilities(rule, mean - charge, root @ root.T, 1)
+        np.testing.assert_array_equal(charged, shifted)
+    # Yes or no: rules that count in reward are charged in shares of yes, not in log-odds.
+    found = menu_probabilities(
+        InverseGap(), np.zeros(2), np.zeros((2, 2)), 1, 0.0, charge=np.array([0.0, 0.3])
+    )
+    np.testing.assert_allclose(found[1], 1 / (2 + 30 * 0.3))
 
 
 def test_exposure_is_granted_in_every_menu():
