@@ -232,6 +232,53 @@ def test_an_empty_completion_is_an_answer_that_ends_at_once(tmp_path):
     assert json.loads(found.stdout)["whole"]["after"] == 1.0
 
 
+def program(folder, body):
+    file = folder / "reward.py"
+    file.write_text(f"import math, os, time\ndef reward(prompt, response, shown):\n    {body}\n")
+    return file
+
+
+def test_a_reward_of_ones_own_is_climbed_and_its_failures_are_counted(tmp_path):
+    body = "print('x'); return 1 / (sum(map(ord, response)) % 3)"
+    few = ("--steps", "2", "--prompts", "3", "--group-size", "4")
+    command = ("TOOL", *TINY, *few, "--reward", program(tmp_path, body))
+    found = json.loads(done(*command, "-o", tmp_path / "a", "--json").stdout)
+    assert all(0.5 <= reward <= 1.0 for reward in found["steps"]["reward"])
+    assert sum(found["steps"]["failed"]) > 0
+    assert any("gradings failed" in text for text in found["warnings"])
+    program(tmp_path, "return 0.0")
+    assert "holds a run with reward" in refused(*command, "-o", tmp_path / "a")
+    alike = json.loads(done(*command, "-o", tmp_path / "b", "--json").stdout)
+    assert alike["steps"]["degenerate"] == [1.0, 1.0]
+    start, policy = weights(tmp_path / "b" / "start"), weights(tmp_path / "b" / "policy")
+    assert all(torch.equal(policy[name], value) for name, value in start.items())
+
+
+BAD = {
+    "is no number": "return math.nan",
+    "is infinite": "return math.inf",
+    "raises": "raise ValueError",
+    "hangs": "time.sleep(60)",
+    "forks": "os.fork()",
+    "writes": "open('/tmp/penchant-mark', 'w')",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_reward_that_never_comes_ends_the_run_with_what_to_do(name, tmp_path):
+    message = refused("TOOL", *TINY, *FEW, "-o", tmp_path / "o", "--reward",
+                      program(tmp_path, BAD[name]), code=3)  # fmt: skip
+    assert "no response has a reward" in message
+    assert "Mend the reward function" in message
+
+
+def test_a_reward_of_ones_own_is_of_answers_not_of_worlds(tmp_path):
+    message = refused("TALK", *TINY, *FEW, "-o", tmp_path / "o", "--reward",
+                      program(tmp_path, "return 1.0"))  # fmt: skip
+    assert "whose turns earn their own" in message
+    assert "no program" in refused("TOOL", "-o", tmp_path / "p", "--reward", tmp_path / "absent.py")
+
+
 def test_methods_and_tasks_are_listed():
     found = json.loads(done("--methods", "--json").stdout)
     assert found["methods"].keys() == METHODS.keys()

@@ -82,8 +82,8 @@ def align(
         str,
         typer.Option(
             help="Rewards: FILE.py with a function reward(prompt, response, demonstration) in "
-            "place of the task's own; it runs in a process of its own, without network and "
-            "files.",
+            "place of the task's own, where an answer is one response; it runs in a process of "
+            "its own without network and files, two seconds a call.",
             show_default=False,
         ),
     ] = "",

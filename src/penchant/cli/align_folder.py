@@ -40,6 +40,8 @@ class RunFolder:
             raise ConfigError(f"--out is {self.path}, which is a file; expected a folder.")
         settings = {name: value for name, value in asdict(options).items() if name not in _FREE}
         said = {"what": what, "method": method, **settings}
+        if options.reward:
+            said["reward"] = _digest(Path(options.reward))
         file = self.path / _RUN
         # A run that was refused before it began has left nothing to mix up with this one.
         if file.is_file() and (self.start.is_dir() or self.state.is_dir()):
@@ -116,6 +118,13 @@ def card(page: "AlignPage", facts: Mapping[str, str]) -> str:
         f"## How it was made\n\n{told}{kept}\n"
         "Load it with `AutoModelForCausalLM.from_pretrained` or `penchant align --model`.\n"
     )
+
+
+def _digest(program: Path) -> str:
+    """Of a program's text: another one under the same name is another run."""
+    from hashlib import blake2b
+
+    return f"{program} {blake2b(program.read_bytes(), digest_size=8).hexdigest()}"
 
 
 def _damaged(file: Path, found: str) -> BeliefError:

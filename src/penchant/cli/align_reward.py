@@ -1,6 +1,9 @@
 """`penchant align TASK`: a policy learns from rewards of its own answers."""
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from penchant.cli.align_folder import RunFolder
 from penchant.cli.align_methods import METHODS, AlignOptions, low_rank_of
 from penchant.cli.align_start import started, taught_by
 from penchant.cli.align_tasks import known_task, read_task
+from penchant.errors import DataError
 
 if TYPE_CHECKING:
     from penchant.policies.language.trainer import PolicyTrainer
@@ -37,17 +41,40 @@ def align_to_reward(
         learning_rate=rate(options, 3e-4), low_rank=low_rank_of(options), seed=options.seed,
     )  # fmt: skip
     folder = RunFolder(out)
-    folder.claim(what, method, options)
     steps = shell.Steps(quiet, total=options.steps, plain=True, every=5.0)
-    with steps.shown():
+    with graders(options.reward, task) as own, steps.shown():
+        folder.claim(what, method, options)
         steps.say("Teaching a decoder by demonstrations" if not options.model else "Reading", 0)
         start = started(folder, options, taught_by(task, options))
-        trainer = PolicyTrainer(start, task, made, config)
+        trainer = PolicyTrainer(start, task, made, config, **own)
         done = _go_on(trainer, folder, quiet)
         _train(trainer, folder, done, options.steps, steps)
         steps.say("Comparing policy and start", options.steps)
         page = _page(what, method, options, trainer, start, done)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
+
+
+@contextmanager
+def graders(program: str, task: Any) -> Iterator[dict[str, Any]]:
+    """What the trainer grades by in place of the task's own: a program in a sandbox, beside the
+    task's components. Its failures are counted, and told at the end of a run."""
+    if not program:
+        yield {}
+        return
+    import logging
+
+    from penchant.agents.sandbox import Sandbox
+    from penchant.policies.language.gathering import grader_of
+
+    logging.getLogger("penchant.policies.language.grading").setLevel(logging.ERROR)
+    own = grader_of(task)
+    with Sandbox(Path(program)) as sandbox:
+
+        def grade(problem: Any, response: str) -> dict[str, Any]:
+            said = sandbox.call(problem.prompt, response, problem.demonstration)
+            return {**own(problem, response), "reward": said}
+
+        yield {"grade": grade, "reward": lambda components: components["reward"]}
 
 
 def rate(options: AlignOptions, whole: float) -> float:
@@ -80,6 +107,12 @@ def _train(
     try:
         while trainer.steps < num_steps:
             report = trainer.step()
+            if math.isnan(report.reward):
+                raise DataError(
+                    f"in step {report.step} no response has a reward ({report.failed} gradings "
+                    "raised or took too long, the others gave no finite number); expected a number "
+                    "for some at the least. Mend the reward function and give a new --out."
+                )
             done.append(_plain(asdict(report)))
             steps.say(f"Step {report.step}: reward {report.reward:.3f}", report.step)
             now = time.perf_counter()

@@ -1,0 +1,91 @@
+"""Programs of others: what they may return, and hostile ones that harm nobody."""
+
+import os
+import time
+
+import pytest
+
+from penchant.agents.sandbox import Sandbox, SandboxConfig
+from penchant.errors import ConfigError, DataError
+
+QUICK = SandboxConfig(seconds=1.0)
+
+
+def program(folder, body):
+    file = folder / "program.py"
+    file.write_text(body)
+    return file
+
+
+def test_what_a_function_returns_is_given_back_and_what_it_prints_is_not(tmp_path):
+    file = program(
+        tmp_path, "print('hello')\ndef reward(a, b):\n    print(a)\n    return len(a) + b"
+    )
+    with Sandbox(file, config=QUICK) as sandbox:
+        assert sandbox.call("abc", 2) == 5
+        assert sandbox.call("ä\n", 0.5) == 2.5
+
+
+HOSTILE = {
+    "raises": ("raise ValueError('no idea')", "no idea"),
+    "leaves": ("raise SystemExit(0)", "SystemExit"),
+    "writes a file": ("open('{mark}', 'w').write('x')", "not allowed"),
+    "writes by number": ("import os; os.open('{mark}', os.O_WRONLY | os.O_CREAT)", "not allowed"),
+    "reads a file": ("return open('/etc/passwd').read()", "not allowed"),
+    "lists a folder": ("import os; return os.listdir('/')", "not allowed"),
+    "forks": ("import os; os.fork()", "not allowed"),
+    "starts a program": ("import subprocess; subprocess.run(['touch', '{mark}'])", "not allowed"),
+    "asks a shell": ("import os; os.system('touch {mark}')", "not allowed"),
+    "calls home": ("import socket; socket.create_connection(('127.0.0.1', 9))", "not allowed"),
+    "takes all memory": ("return len(bytearray(10**11))", "MemoryError"),
+    "answers with what is no JSON": ("return object()", "TypeError"),
+    "dies": ("import os; os._exit(3)", "died"),
+    "aborts": ("import os; os.abort()", "died"),
+    "answers endlessly": ("return 'x' * 5_000_000", "more than"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_is_refused_and_the_next_call_is_answered(name, tmp_path):
+    body, said = HOSTILE[name]
+    mark = tmp_path / "mark"
+    text = (
+        f"def reward(is_bad):\n    if is_bad:\n        {body.replace('{mark}', str(mark))}\n"
+        "    return 1.0\n"
+    )
+    with Sandbox(program(tmp_path, text), config=QUICK) as sandbox:
+        with pytest.raises(DataError, match=said):
+            sandbox.call(True)
+        assert sandbox.call(False) == 1.0
+    assert not mark.exists()
+
+
+def test_one_that_hangs_is_stopped_and_after_a_few_times_not_called_any_more(tmp_path):
+    file = program(tmp_path, "def reward(n):\n    while n: pass\n    return 0.0")
+    with Sandbox(file, config=SandboxConfig(seconds=0.3, patience=2)) as sandbox:
+        for _ in range(2):
+            with pytest.raises(DataError, match=r"no answer in 0\.3 s"):
+                sandbox.call(1)
+        began = time.monotonic()
+        with pytest.raises(DataError, match="not called any more"):
+            sandbox.call(1)
+        assert time.monotonic() - began < 0.1
+
+
+def test_nothing_is_left_running(tmp_path):
+    file = program(tmp_path, "import time\ndef reward(n):\n    time.sleep(60)")
+    with Sandbox(file, config=SandboxConfig(seconds=0.2)) as sandbox:
+        sandbox._running()
+        number = sandbox._process.pid
+        with pytest.raises(DataError):
+            sandbox.call(1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_a_program_that_cannot_be_used_is_said_to_be_so(tmp_path):
+    with pytest.raises(ConfigError, match="no program"):
+        Sandbox(tmp_path / "absent.py")
+    for body, said in (("def other(): pass", "no function reward"), ("1 +", "SyntaxError")):
+        with pytest.raises(DataError, match=said), Sandbox(program(tmp_path, body)) as sandbox:
+            sandbox.call()
