@@ -46,24 +46,22 @@ def test_equal_rankings_and_a_weight_say_the_same():
     rankings = made(num=40)
     twice = rankings.take(np.repeat(np.arange(40), 3))
     weighted = replace(rankings, weight=np.full(40, 3.0))
-    for is_robust in (False, True):
-        one, two = (
-            ranked_covariance(fit_ranked(r), is_robust=is_robust) for r in (twice, weighted)
-        )
+    for trust in ("model", "rankings"):
+        one, two = (ranked_covariance(fit_ranked(r), trust) for r in (twice, weighted))
         np.testing.assert_allclose(one, two, atol=1e-8)
 
 
 def test_where_the_model_is_true_the_sandwich_is_the_curvature():
     fit = fit_ranked(made(num=3000))
     np.testing.assert_allclose(
-        np.diag(ranked_covariance(fit, is_robust=True)), np.diag(ranked_covariance(fit)), rtol=0.15
+        np.diag(ranked_covariance(fit, "rankings")), np.diag(ranked_covariance(fit)), rtol=0.15
     )
 
 
 def test_resamples_spread_as_the_sandwich_says_where_people_differ():
     fit = fit_ranked(made(num=250, has_ties=False, taste=2.0))
     draws = bootstrap_rankings(fit, 150, np.random.default_rng(0))
-    robust = np.sqrt(np.diag(ranked_covariance(fit, is_robust=True)))
+    robust = np.sqrt(np.diag(ranked_covariance(fit, "rankings")))
     assert np.median(draws.std(axis=0) / robust) == pytest.approx(1.0, abs=0.15)
     np.testing.assert_allclose(draws.mean(axis=1), 0.0, atol=1e-9)
 
@@ -74,7 +72,7 @@ def test_beside_an_unbeaten_item_errors_are_those_of_the_others():
     item = np.insert(strict.item.reshape(-1, 4), 0, 6, axis=1).ravel()
     tier = np.insert(strict.tier.reshape(-1, 4) + 1, 0, 0, axis=1).ravel()
     joined = replace(strict, items=(*strict.items, "best"), item=item, tier=tier, start=start)
-    for is_robust in (False, True):
-        before = ranked_covariance(fit_ranked(strict), is_robust=is_robust)
-        after = ranked_covariance(fit_ranked(joined), is_robust=is_robust)
+    for trust in ("model", "rankings"):
+        before = ranked_covariance(fit_ranked(strict), trust)
+        after = ranked_covariance(fit_ranked(joined), trust)
         np.testing.assert_allclose(np.diag(after)[:6], np.diag(before), rtol=0.02)

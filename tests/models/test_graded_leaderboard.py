@@ -8,7 +8,7 @@ import pytest
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError
 from penchant.feedback.thresholds import Symmetric
-from penchant.models import leaderboard
+from penchant.models import leaderboard_fits
 from penchant.models.leaderboard import Leaderboard
 from penchant.simulation.votes import VoteWorld, simulate_votes
 
@@ -150,7 +150,7 @@ def test_grades_that_nobody_gave_are_told_and_bound_nothing():
 
 
 def test_voters_drawn_anew_give_intervals_of_graded_votes(monkeypatch):
-    monkeypatch.setattr(leaderboard, "_RESAMPLES", 60)
+    monkeypatch.setattr(leaderboard_fits, "_RESAMPLES", 60)
     votes = world(1, num_items=5, num_votes=300, num_voters=30).votes
     # The outermost grade is so rare that some draws lack it.
     rare = replace(votes, grade=np.where(np.arange(300) == 5, 4, np.clip(votes.grade, 1, 3)))

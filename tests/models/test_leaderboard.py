@@ -14,7 +14,7 @@ from penchant.data.pair_counts import count_votes
 from penchant.data.rankings import Rankings
 from penchant.data.readers.read import read
 from penchant.data.votes import Votes
-from penchant.errors import ConfigError, NotFittedError
+from penchant.errors import ConfigError, DataError, NotFittedError
 from penchant.models.leaderboard import Leaderboard
 
 PAIRS = Description(layout="pairs", option_columns=("left", "right"), answer="winner")
@@ -145,8 +145,10 @@ def test_rankings_are_ranked_as_rankings():
     with pytest.raises(ConfigError, match="never broken into pairs"):
         Leaderboard(model="bradley_terry").fit(rankings)
     with pytest.raises(ConfigError, match="for pairs"):
-        Leaderboard(interval="profile").fit(rankings)
-    for kind in ("sandwich", "bootstrap"):
+        Leaderboard(has_drift=True).fit(rankings)
+    with pytest.raises(DataError, match="name no voters"):
+        Leaderboard(interval="voter").fit(rankings)
+    for kind in ("sandwich", "profile", "bootstrap"):
         other = Leaderboard(interval=kind).fit(rankings)
         np.testing.assert_allclose(other.bounds_.se, board.bounds_.se, rtol=0.25)
         assert other.bounds_.kind == kind

@@ -187,7 +187,7 @@ def echoing(num_voters=40, copies=6):
      {"voters": "reliability"}, {"has_drift": True}],
 )  # fmt: skip
 def test_intervals_by_voter_beside_every_model_know_that_echoes_tell_nothing(asked, monkeypatch):
-    monkeypatch.setattr("penchant.models.leaderboard._RESAMPLES", 20)
+    monkeypatch.setattr("penchant.models.leaderboard_fits._RESAMPLES", 20)
     votes = echoing()
     is_pooled = "covariates" in asked or "context" in asked
     kinds = ["wald", "voter_bootstrap"] + (["voter"] if is_pooled else [])

@@ -86,6 +86,13 @@ class PairCounts:
         """Votes that each item won, by weight; a tie is no win."""
         return self.totals_of_item[:, 0]
 
+    def halved(self) -> tuple[Float[Array, " Q"], Float[Array, " Q"]]:
+        """Wins of the first and of the second, a tie being half a win for either."""
+        if not self.totals_of_item[:, 2].any():
+            return self.first_wins, self.second_wins
+        half = 0.5 * self.ties
+        return self.first_wins + half, self.second_wins + half
+
     def merged(self, other: "PairCounts") -> "PairCounts":
         """The votes of both together; the items are this one's, then what the other adds."""
         items = tuple(dict.fromkeys((*self.items, *other.items)))
@@ -350,4 +357,16 @@ def check_amounts(name: str, amounts: Array, expected: int) -> None:
         raise DataError(
             f"`{name}` is {amounts[vote]} at vote {vote} ({int(bad.sum())} of {expected} are like "
             "this); expected finite numbers, 0 or more. Correct them or drop these votes."
+        )
+
+
+def check_labels(name: str, codes: Array | None, labels: tuple[str, ...], count: int) -> None:
+    """Raises DataError unless every vote has a place among the labels, or -1; None is no labels."""
+    if codes is None:
+        return
+    if len(codes) != count or (count and (codes.min() < -1 or codes.max() >= len(labels))):
+        raise DataError(
+            f"`{name}` has {len(codes)} entries for {count} votes, or entries outside -1 to "
+            f"{len(labels) - 1}; expected the place of each vote's {name} among `{name}s`, -1 if "
+            "unknown."
         )

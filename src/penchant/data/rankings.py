@@ -1,6 +1,6 @@
 """Rankings laid end to end: who was on each menu, and in which order, as far as it is known.
 
-Legend: R rankings, E entries over all menus, N items.
+Legend: R rankings, E entries over all menus, N items, V voters.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.columns import to_codes, to_floats, to_ints
-from penchant.data.pair_counts import check_amounts, check_items
+from penchant.data.pair_counts import check_amounts, check_items, check_labels
 from penchant.data.records import Records
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
@@ -22,7 +22,8 @@ class Rankings:
 
     The entries of ranking r are `start[r]:start[r + 1]`, the best first: `item` indexes `items`,
     and `tier` numbers groups of equal rank from 0. The last tier of a partial ranking holds what
-    was on the menu and not ranked: worse than all ranked, in unknown order.
+    was on the menu and not ranked: worse than all ranked, in unknown order. `voter` says whose each
+    ranking is, as a place in `voters` (-1: unknown).
     """
 
     items: tuple[str, ...]
@@ -30,10 +31,13 @@ class Rankings:
     tier: Int[Array, " E"]
     start: Int[Array, " R1"]
     weight: Float[Array, " R"]
+    voter: Int[Array, " R"] | None = None
+    voters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_items(self.items)
         check_amounts("weight", self.weight, len(self))
+        check_labels("voter", self.voter, self.voters, len(self))
         inside = self.tier[1:] - self.tier[:-1]
         begins = np.zeros(max(len(self.item) - 1, 0), dtype=bool)
         begins[self.start[1:-1] - 1] = True
@@ -88,7 +92,8 @@ class Rankings:
         entries = np.repeat(self.start[rows] - start[:-1], sizes) + np.arange(start[-1])
         return Rankings(
             items=self.items, item=self.item[entries], tier=self.tier[entries], start=start,
-            weight=self.weight[rows],
+            weight=self.weight[rows], voter=None if self.voter is None else self.voter[rows],
+            voters=self.voters,
         )  # fmt: skip
 
 
@@ -123,11 +128,22 @@ def rankings_from_records(records: Records) -> Rankings:
     keep = told[row]
     kept_rows = np.flatnonzero(told)
     sizes = np.bincount(row[keep], minlength=len(records))[kept_rows]
+    voter, voters = _voters(records)
     return Rankings(
         items=tuple(str(word) for word in words), item=item[keep].astype(np.int32),
         tier=tier[keep].astype(np.int32), start=np.concatenate([[0], np.cumsum(sizes)]),
         weight=to_floats(records.rows["weight"])[kept_rows],
+        voter=None if voter is None else voter[kept_rows], voters=voters,
     )  # fmt: skip
+
+
+def _voters(records: Records) -> tuple[Int[Array, " R"] | None, tuple[str, ...]]:
+    """Who ranked, where anybody is named."""
+    rows = records.rows
+    if "person" not in rows.column_names or rows["person"].null_count == len(records):
+        return None, ()
+    code, names = to_codes(rows["person"])
+    return code, tuple(map(str, names))
 
 
 def _ranks(records: Records) -> Int[Array, " E"]:

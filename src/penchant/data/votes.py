@@ -17,6 +17,7 @@ from penchant.data.pair_counts import (
     PairCounts,
     check_amounts,
     check_items,
+    check_labels,
     check_places,
     check_shares,
     count_votes,
@@ -81,8 +82,8 @@ class Votes:
                 )
             object.__setattr__(self, "covariates", np.zeros((count, 0)))
         _check_covariates(self.covariates, self.covariate_names, count)
-        _check_labels("voter", self.voter, self.voters, count)
-        _check_labels("context", self.context, self.contexts, count)
+        check_labels("voter", self.voter, self.voters, count)
+        check_labels("context", self.context, self.contexts, count)
         if self.time is not None and (len(self.time) != count or np.isnan(self.time).any()):
             raise DataError(
                 f"`time` has {len(self.time)} entries for {count} votes, or some are not numbers; "
@@ -188,6 +189,19 @@ class Votes:
             picked[name] = None if values is None else values[rows]
         return replace(self, **picked)
 
+    def added_up(self) -> "Votes":
+        """One vote for each pair as shown and answer, of the weight of all that are alike; voters,
+        contexts, covariates and times are left out."""
+        told = np.where(self.tie, -1.0, self.share if self.grade is None else self.grade)
+        levels, answer = np.unique(told, return_inverse=True)
+        pair = self.first.astype(np.int64) * self.num_items + self.second
+        _, place, number = np.unique(
+            pair * len(levels) + answer, return_index=True, return_inverse=True
+        )
+        weight = np.bincount(number, self.weight, len(place))
+        alone = replace(self.plain(), voter=None, voters=())
+        return replace(alone.take(place), weight=weight)
+
     def plain(self) -> "Votes":
         """Who won, by how much, and who said so; covariates, contexts and times are left out."""
         return replace(
@@ -266,17 +280,6 @@ def _check_covariates(covariates: Array, names: tuple[str, ...], count: int) -> 
             f"covariate {names[column]!r} is {covariates[vote, column]} at vote {vote} "
             f"({int(bad.any(axis=1).sum())} of {count} votes have such a gap); expected finite "
             "numbers. Fill the gaps, drop these votes or leave the covariate out."
-        )
-
-
-def _check_labels(name: str, codes: Array | None, labels: tuple[str, ...], count: int) -> None:
-    if codes is None:
-        return
-    if len(codes) != count or (count and (codes.min() < -1 or codes.max() >= len(labels))):
-        raise DataError(
-            f"`{name}` has {len(codes)} entries for {count} votes, or entries outside -1 to "
-            f"{len(labels) - 1}; expected the place of each vote's {name} among `{name}s`, -1 if "
-            "unknown."
         )
 
 

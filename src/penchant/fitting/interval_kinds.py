@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.paired_errors import (
@@ -124,8 +125,8 @@ def floored_by_voter(errors: StrengthErrors, plain: StrengthErrors, level: float
     return _never_surer(errors, plain, few, np.ones(len(few)), level, is_students=True)
 
 
-def has_repeating_voters(votes: Votes | None) -> bool:
-    """Whether two voters or more are named, and some voted more than once."""
+def has_repeating_voters(votes: Votes | Rankings | None) -> bool:
+    """Whether two voters or more are named, and some voted, or ranked, more than once."""
     if votes is None or votes.voter is None:
         return False
     known = np.bincount(votes.voter[votes.voter >= 0], minlength=1)

@@ -6,23 +6,27 @@ Legend: N items.
 import numpy as np
 from jaxtyping import Bool, Int
 
+from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
 from penchant.fitting.interval_kinds import FEW_VOTERS, IntervalConfig
 from penchant.fitting.paired_errors import StrengthErrors
 from penchant.numerics.arrays import Array
 
-WHY = {
-    "wald": "by the curvature of the likelihood, which trusts the model",
-    "sandwich": "by the scores of single votes, which trust only that votes are independent",
-    "voter": "by voter, trusting only that voters are independent",
-    "profile": "by the profile of the likelihood",
-    "bootstrap": "by resamples of votes",
-    "voter_bootstrap": "by resamples of whole voters",
-}
+
+def why(kind: str, what: str = "votes") -> str:
+    """What intervals of a kind trust; `what` was cast by voters."""
+    return {
+        "wald": "by the curvature of the likelihood, which trusts the model",
+        "sandwich": f"by the scores of single {what}, which trust only that {what} are independent",
+        "voter": "by voter, trusting only that voters are independent",
+        "profile": "by the profile of the likelihood",
+        "bootstrap": f"by resamples of {what}",
+        "voter_bootstrap": "by resamples of whole voters",
+    }[kind]
 
 
 def interval_remarks(
-    votes: Votes | None,
+    votes: Votes | Rankings | None,
     kind: str,
     config: IntervalConfig,
     errors: StrengthErrors,
@@ -31,11 +35,12 @@ def interval_remarks(
     above: Bool[Array, " N"],
 ) -> tuple[str, ...]:
     """How intervals were found, and what to mind; below, above: where the votes set a bound."""
-    notes = [f"{100 * config.level:.10g}% intervals {WHY[kind]}."]
+    what = "rankings" if isinstance(votes, Rankings) else "votes"
+    notes = [f"{100 * config.level:.10g}% intervals {why(kind, what)}."]
     if config.kind == "auto" and lopsided.any():
         notes.append(
-            f"{_items(lopsided)} with a lopsided likelihood, few votes or nearly all one way: ends "
-            "by its profile."
+            f"{_items(lopsided)} with a lopsided likelihood, few {what} or nearly all one way: "
+            "ends by its profile."
         )
     if kind in ("bootstrap", "voter_bootstrap") and lopsided.any():
         notes.append(
@@ -46,11 +51,11 @@ def interval_remarks(
     one_sided = below != above
     if one_sided.any():
         notes.append(
-            f"The votes bound {_items(one_sided)} on one side only; the other end is {far}."
+            f"The {what} bound {_items(one_sided)} on one side only; the other end is {far}."
         )
     unbounded = ~(below | above)
     if unbounded.any():
-        notes.append(f"The votes bound {_items(unbounded)} on neither side; both ends are {far}.")
+        notes.append(f"The {what} bound {_items(unbounded)} on neither side; both ends are {far}.")
     few = np.isfinite(errors.degrees_of_freedom) & (errors.degrees_of_freedom + 1 < FEW_VOTERS)
     if kind == "voter" and few.any():
         notes.append(
@@ -59,7 +64,7 @@ def interval_remarks(
         )
     if kind not in ("voter", "voter_bootstrap") and _has_busy_voter(votes):
         notes.append(
-            "Some voters cast many votes, which this kind of interval takes for independent: "
+            f"Some voters cast many {what}, which this kind of interval takes for independent: "
             'it is too narrow if voters differ. Use "voter" or "auto".'
         )
     if errors.accuracy > 0.021 and kind not in ("bootstrap", "voter_bootstrap"):
@@ -69,7 +74,7 @@ def interval_remarks(
     return tuple(notes)
 
 
-def _has_busy_voter(votes: Votes | None) -> bool:
+def _has_busy_voter(votes: Votes | Rankings | None) -> bool:
     if votes is None or votes.voter is None:
         return False
     known = np.bincount(votes.voter[votes.voter >= 0], minlength=1)

@@ -122,7 +122,7 @@ def fit_paired(
     """
     config = config or PairedConfig()
     model, warnings = _model_for(counts, config)
-    found = connectivity(counts.first, counts.second, *_points(counts), counts.num_items)
+    found = connectivity(counts.first, counts.second, *counts.halved(), counts.num_items)
     prior = prior_for(config.prior_scale, config.link, found)
     density = _Density(counts=counts, model=model, prior=prior, island=found.island)
     peak = climb(
@@ -239,13 +239,6 @@ def _start_strengths(
     won, lost, tied = counts.totals_of_item.T
     guess = strengths_from_wins(won + 0.5 * tied, lost + 0.5 * tied)
     return centred(guess if link == "logit" else guess / 1.7, found.island)
-
-
-def _points(counts: PairCounts) -> tuple[Array, Array]:
-    """Of either side; a tie is half a point for both."""
-    if not counts.totals_of_item[:, 2].any():
-        return counts.first_wins, counts.second_wins
-    return counts.first_wins + 0.5 * counts.ties, counts.second_wins + 0.5 * counts.ties
 
 
 def _start_tie(counts: PairCounts, model: PairModel, start: PairedFit | None) -> float:

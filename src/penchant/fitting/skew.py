@@ -101,17 +101,16 @@ def fit_skew(counts: PairCounts, config: SkewConfig | None = None) -> SkewFit:
 
 def score_matrix(counts: PairCounts, strengths: Float[Array, " N"]) -> Float[Array, "N N"]:
     """d log p / d c[i, j]: wins of i over j minus those that the strengths expect."""
-    wins, votes = _halved(counts)
-    expected = votes * sigmoid(strengths[counts.first] - strengths[counts.second])
+    wins, losses = counts.halved()
+    expected = (wins + losses) * sigmoid(strengths[counts.first] - strengths[counts.second])
     return comparison_matrix(counts.num_items, counts.first, counts.second, wins - expected)
 
 
 def noise_level(counts: PairCounts, strengths: Float[Array, " N"]) -> float:
     """2 max_i sqrt(sum_j n_ij p_ij (1 - p_ij)): about the largest singular value of the scores when
     the strengths are the whole truth (Bandeira and van Handel 2016, leading term)."""
-    _, votes = _halved(counts)
     p = sigmoid(strengths[counts.first] - strengths[counts.second])
-    spread = votes * p * (1 - p)
+    spread = sum(counts.halved()) * p * (1 - p)
     total = np.bincount(counts.first, spread, minlength=counts.num_items)
     total += np.bincount(counts.second, spread, minlength=counts.num_items)
     return 2.0 * float(np.sqrt(total.max(initial=0.0)))
@@ -125,7 +124,7 @@ def _climb(
     penalty: float,
 ) -> tuple[Float[Array, "N F"], bool]:
     shape = (counts.num_items, 1 + 2 * num_blocks)
-    wins, votes = _halved(counts)
+    wins, losses = counts.halved()
     precision = np.full(shape[1], penalty)
     precision[0] = config.strength_scale**-2
 
@@ -133,7 +132,7 @@ def _climb(
         theta = flat.reshape(shape)
         log_odds = _log_odds(counts, theta[:, 0], theta[:, 1:])
         value = _log_likelihood(counts, log_odds) - 0.5 * float((precision * theta**2).sum())
-        slope = (wins - votes * sigmoid(log_odds))[:, None]
+        slope = (wins - (wins + losses) * sigmoid(log_odds))[:, None]
         first, second = theta[counts.first, 1:], theta[counts.second, 1:]
         gradient = -precision * theta
         np.add.at(gradient[:, 0], counts.first, slope[:, 0])
@@ -166,15 +165,8 @@ def _log_odds(
 
 
 def _log_likelihood(counts: PairCounts, log_odds: Float[Array, " Q"]) -> float:
-    wins, votes = _halved(counts)
-    return float(wins @ log_sigmoid(log_odds) + (votes - wins) @ log_sigmoid(-log_odds))
-
-
-def _halved(counts: PairCounts) -> tuple[Float[Array, " Q"], Float[Array, " Q"]]:
-    """Wins of the first, a tie being half of one, and votes."""
-    return counts.first_wins + 0.5 * counts.ties, (
-        counts.first_wins + counts.second_wins + counts.ties
-    )
+    wins, losses = counts.halved()
+    return float(wins @ log_sigmoid(log_odds) + losses @ log_sigmoid(-log_odds))
 
 
 def _check(counts: PairCounts, config: SkewConfig) -> None:

@@ -96,14 +96,14 @@ class _Density:
         return theta[:size], np.exp(self.config.noise_spread * theta[size:]) / np.sqrt(2.0)
 
     def log_likelihood(self, mean: Float[Array, " N"], noise: Float[Array, " N"]) -> float:
-        wins, losses = self._halved()
+        wins, losses = self.counts.halved()
         gap, _ = self._gaps(mean, noise)
         return float(wins @ log_ndtr(gap) + losses @ log_ndtr(-gap))
 
     def slope(self, theta: Float[Array, " M"]) -> Slope:
         """The log posterior and its gradient."""
         mean, noise = self.unpack(theta)
-        wins, losses = self._halved()
+        wins, losses = self.counts.halved()
         gap, spread = self._gaps(mean, noise)
         slope = wins * inverse_mills(gap) - losses * inverse_mills(-gap)
         first, second, size = self.counts.first, self.counts.second, len(mean)
@@ -131,7 +131,3 @@ class _Density:
         first, second = self.counts.first, self.counts.second
         spread = np.sqrt(noise[first] ** 2 + noise[second] ** 2)
         return (mean[first] - mean[second]) / spread, spread
-
-    def _halved(self) -> tuple[Float[Array, " Q"], Float[Array, " Q"]]:
-        half = 0.5 * self.counts.ties
-        return self.counts.first_wins + half, self.counts.second_wins + half

@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.fitting.interval_kinds import IntervalConfig, IntervalKind, floored_by_voter
-from penchant.fitting.interval_remarks import WHY, interval_remarks
+from penchant.fitting.interval_remarks import interval_remarks, why
 from penchant.fitting.paired import PairedFit
 from penchant.fitting.paired_errors import StrengthErrors
-from penchant.fitting.paired_intervals import StrengthIntervals, ends_at
+from penchant.fitting.paired_intervals import ends_at
 from penchant.fitting.ranked import RankedFit
-from penchant.fitting.ranked_errors import bootstrap_rankings, ranked_covariance
+from penchant.fitting.ranked_intervals import ranked_ends_at
+from penchant.fitting.shaped_intervals import StrengthIntervals
 from penchant.fitting.votes_table import VotesFit
 from penchant.metrics.intervals import students_quantile
 from penchant.metrics.rank_intervals import (
@@ -34,11 +35,6 @@ ELO_MEAN = 1000.0
 LOGITS_PER_PROBIT = 1.702
 # All differences are compared up to here, in some seconds; beyond, intervals of single scores are.
 MOST_COMPARED = 400
-_WHY_RANKED = {
-    "wald": "by the curvature of the likelihood, which trusts the model",
-    "sandwich": "by the scores of single rankings, which trust only that rankings are independent",
-    "bootstrap": "by resamples of rankings",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,13 +83,27 @@ class Bounds:
 
 def paired_bounds(fit: PairedFit, intervals: StrengthIntervals, level: float) -> Bounds:
     """Of intervals for pairs."""
+    return _interval_bounds(intervals, level, lambda at: ends_at(fit, intervals, at))
+
+
+def ranked_bounds(fit: RankedFit, intervals: StrengthIntervals, level: float) -> Bounds:
+    """Of intervals for rankings."""
+    return _interval_bounds(intervals, level, lambda at: ranked_ends_at(fit, intervals, at))
+
+
+def _interval_bounds(
+    intervals: StrengthIntervals,
+    level: float,
+    ends: Callable[[float], tuple[Float[Array, " N"], Float[Array, " N"]]],
+) -> Bounds:
+    """`ends` at another level serve ranks where items are too many to compare every two."""
     errors, num_items = intervals.errors, len(intervals.se)
     covariance = errors.covariance
     if covariance is None and errors.draws is not None and len(errors.draws) > num_items:
         covariance = np.cov(errors.draws, rowvar=False)
     at_once = None
     if covariance is None or num_items > MOST_COMPARED:
-        at_once = ends_at(fit, intervals, sidak_level(level, num_items))
+        at_once = ends(sidak_level(level, num_items))
     return Bounds(
         se=intervals.se, low=intervals.low, high=intervals.high, covariance=covariance,
         level=level, kind=intervals.kind, degrees_of_freedom=errors.degrees_of_freedom,
@@ -121,7 +131,7 @@ def normal_bounds(
     return Bounds(
         se=se, low=low, high=high, covariance=covariance, level=level, kind=kind,
         degrees_of_freedom=degrees, shape=shape, at_once=at_once,
-        notes=(f"{100 * level:.10g}% intervals {WHY[kind]}.",),
+        notes=(f"{100 * level:.10g}% intervals {why(kind)}.",),
     )  # fmt: skip
 
 
@@ -174,36 +184,6 @@ def _symmetric(
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
     reach = students_quantile(degrees, level) * se
     return strengths - reach, strengths + reach
-
-
-def ranked_bounds(
-    fit: RankedFit,
-    level: float,
-    kind: IntervalKind = "wald",
-    *,
-    num_resamples: int = 200,
-    generator: np.random.Generator | None = None,
-    on_resample: Callable[[int, int], None] | None = None,
-) -> Bounds:
-    """Of rankings: "wald", by curvature; "sandwich", by the scores of single rankings; "bootstrap",
-    by resamples of these.
-
-    Raises DataError beyond some thousand items, where a matrix of all pairs has no room.
-    """
-    if kind == "bootstrap":
-        draws = bootstrap_rankings(
-            fit, num_resamples, generator or np.random.default_rng(0), on_resample=on_resample
-        )
-        bounds = resampled_bounds(fit.strengths, draws, level, ranked_covariance(fit))
-    else:
-        bounds = normal_bounds(
-            fit.strengths, ranked_covariance(fit, is_robust=kind == "sandwich"), level
-        )
-    why = f"{100 * level:.10g}% intervals {_WHY_RANKED[kind]}."
-    bounds = replace(bounds, kind=kind, notes=(why,))
-    if fit.prior is not None and not fit.prior.is_weak:
-        return bounds
-    return open_ends(bounds, *fit.bounded_sides())
 
 
 def open_ends(bounds: Bounds, below: Bool[Array, " N"], above: Bool[Array, " N"]) -> Bounds:
