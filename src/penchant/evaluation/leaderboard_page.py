@@ -19,6 +19,7 @@ from penchant.evaluation.cycle_charts import cycle_picture
 from penchant.evaluation.intransitivity import intransitivity
 from penchant.evaluation.leaderboard_contexts import ContextView, context_view
 from penchant.evaluation.leaderboard_grades import GradesView, grades_view
+from penchant.evaluation.leaderboard_losses import RulesView
 from penchant.evaluation.leaderboard_next import NextView
 from penchant.evaluation.leaderboard_voters import VoterLine, first_shown_sentence, voter_lines
 from penchant.evaluation.leaderboard_words import p_value_words
@@ -101,6 +102,7 @@ class LeaderboardPage:
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     next: NextView | None = None
+    rules: RulesView | None = None
 
 
 def leaderboard_page(
