@@ -317,3 +317,111 @@ def test_doubts_of_reading_and_next_votes_are_in_the_document_and_on_the_page(tm
     assert "taste is taken for the answer" in " ".join(plain.stderr.split())
     page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
     assert "What to compare next" not in page
+
+
+def plays(path: Path) -> Path:
+    """Five people rank three games; those of the north want what those of the south do not."""
+    orders = {"north": "abc", "south": "cba"}
+    lines = ["respondent_id,town,platform,rank"]
+    for person in range(5):
+        town = "north" if person < 3 else "south"
+        lines += [f"p{person},{town},{g},{r}" for r, g in enumerate(orders[town], start=1)]
+    return write(path / "plays.csv", "\n".join(lines) + "\n")
+
+
+def test_rules_say_who_would_lose_on_the_screen_in_the_document_and_on_the_page(tmp_path):
+    file = plays(tmp_path)
+    done = penchant("rank", file, "--rules", "all", "--groups", "town", "--json", "--out",
+                    tmp_path / "out")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rules = json.loads(done.stdout)["rules"]
+    assert list(rules["verdicts"]) == ["sum", "nash", "maximin", "borda", "minimax_winner"]
+    first = rules["verdicts"]["sum"]
+    assert first["ranks"] == {"a": 1, "b": 2, "c": 3}
+    losing = {loss["group"]: loss["losing"] for loss in first["losses"]}
+    assert losing == {"everybody": 0.4, "north": 0.0, "south": 1.0}
+    # Whoever is worst off is best served by the middle.
+    assert rules["verdicts"]["maximin"]["chooses"] == {"b": 1.0}
+    page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+    section = page.split("One decision for all")[1].split("</section>")[0]
+    assert section.count("<tr>") == 6
+    assert "south: 100\u202f%, by 0.50" in section
+    words = penchant("rank", file, "--rules", "borda,sum", "--groups", "town", "--against", "b")
+    assert "who would lose" in words.stdout
+    assert "worse off than with `b`" in " ".join(words.stdout.split())
+    assert "minimax" not in words.stdout
+
+
+def test_rules_that_cannot_be_asked_for_are_refused(arena, tmp_path):
+    file = plays(tmp_path)
+    for wrong, words in (
+        (["--rules", "plurality"], "expected all, or some of sum"),
+        (["--groups", "town"], "no rules are named"),
+        (["--rules", "sum", "--against", "z"], "no option 'z'"),
+        (["--rules", "sum", "--groups", "region"], "no column 'region'"),
+    ):
+        done = penchant("rank", file, *wrong)
+        assert done.returncode == 2, wrong
+        assert words in " ".join(done.stderr.replace("│", " ").split())
+    votes = penchant("rank", arena, "--rules", "all")
+    assert votes.returncode == 2
+    assert "--voters classes" in " ".join(votes.stderr.replace("│", " ").split())
+    classes = penchant("rank", arena, "--rules", "sum", "--voters", "classes", "--json")
+    assert len(json.loads(classes.stdout)["rules"]["verdicts"]["sum"]["losses"]) == 3
+
+
+def test_low_ratings_that_are_good_are_turned(tmp_path):
+    lines = ["person,item,grade"]
+    lines += [f"p{n},{s},{g}" for n in range(12) for s, g in (("maths", 1 + n % 2), ("art", 4))]
+    file = write(tmp_path / "grades.csv", "\n".join(lines) + "\n")
+    high = json.loads(penchant("rank", file, "--json").stdout)
+    low = json.loads(penchant("rank", file, "--low-is-good", "--json").stdout)
+    assert high["items"][0]["name"] == "art"
+    assert low["items"][0]["name"] == "maths"
+    assert "--low-is-good" in " ".join(high["warnings"])
+    assert "Low ratings are read as good" in " ".join(low["warnings"])
+    votes = write(tmp_path / "v.csv", "winner,loser\na,b\nb,a\n")
+    refused = penchant("rank", votes, "--low-is-good")
+    assert refused.returncode == 2
+    assert "low_is_good belongs to" in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_judges_side_by_side_are_voters(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["model_1,model_2,annotator_1,annotator_2,annotator_3"]
+    for _ in range(80):
+        i, j = rng.permutation(3)[:2]
+        answers = ["first" if (j - i) + rng.logistic() > 0 else "second" for _ in range(3)]
+        lines.append(f"m{i},m{j},{','.join(answers)}")
+    file = write(tmp_path / "judged.csv", "\n".join(lines) + "\n")
+    done = penchant("rank", file, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert sum(item["votes"] for item in found["items"]) == 2 * 240
+    assert "3 judges' answers" in " ".join(found["warnings"])
+    columns = ("--left", "model_1", "--right", "model_2")
+    two = penchant("rank", file, *columns, "--winner", "annotator_1,annotator_3", "--json")
+    assert sum(item["votes"] for item in json.loads(two.stdout)["items"]) == 2 * 160
+    one = penchant("rank", file, *columns, "--winner", "annotator_2", "--json")
+    assert sum(item["votes"] for item in json.loads(one.stdout)["items"]) == 2 * 80
+    both = penchant("rank", file, *columns, "--winner", "annotator_1,annotator_2", "--voter",
+                    "model_1")  # fmt: skip
+    assert both.returncode == 2
+    assert "one or the other" in " ".join(both.stderr.replace("│", " ").split())
+
+
+def test_rankings_of_named_people_have_errors_by_voter(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["voter,ranking"]
+    for vote in range(80):
+        order = np.argsort(-(np.arange(4) * -0.5 + rng.gumbel(size=4)))
+        lines.append(f"p{vote % 20},{' > '.join(f'o{o}' for o in order)}")
+    file = write(tmp_path / "tasks.csv", "\n".join(lines) + "\n")
+    widths = {}
+    for kind in ("auto", "wald", "voter", "profile", "voter_bootstrap"):
+        done = penchant("rank", file, "--interval", kind, "--json")
+        assert done.returncode == 0, done.stderr
+        best = json.loads(done.stdout)["items"][0]
+        widths[kind] = best["high"] - best["low"]
+    assert widths["auto"] == widths["voter"] != widths["wald"]
+    assert widths["profile"] == pytest.approx(widths["wald"], rel=0.1)

@@ -1,5 +1,7 @@
 """Files counted block by block: the same counts as read whole, the same lines refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -11,6 +13,7 @@ from penchant.data.guess import guess
 from penchant.data.readers import vote_stream
 from penchant.data.readers.votes import read_votes
 from penchant.errors import DataError
+from penchant.models.leaderboard import Leaderboard
 
 SAID = Description(layout="pairs", option_columns=("left", "right"), answer="winner")
 
@@ -58,7 +61,7 @@ def test_blocks_add_up_to_the_whole(tmp_path, small_blocks, ending, weight):
     seen = []
     found = vote_stream.count_file(path, said, on_block=lambda lines, part: seen.append(part))
     whole = by_name(read_votes(path, said).votes.counts())
-    streamed = by_name(found.counts)
+    streamed = by_name(found.data)
     assert streamed.keys() == whole.keys()
     for pair, amounts in whole.items():
         assert streamed[pair] == pytest.approx(amounts)
@@ -80,7 +83,7 @@ def test_a_bad_line_far_down_has_its_own_number(tmp_path, small_blocks):
     found = vote_stream.count_file(path, SAID, on_bad_rows="quarantine")
     assert found.num_bad == 1
     assert found.quarantined["row_number"].to_pylist() == [877]
-    assert found.counts.votes == 999
+    assert found.data.votes == 999
 
 
 def test_arena_files_are_known_by_their_columns(tmp_path, small_blocks):
@@ -89,7 +92,7 @@ def test_arena_files_are_known_by_their_columns(tmp_path, small_blocks):
     pyarrow.csv.write_csv(table, path)
     said = guess(vote_stream.head_of(path)).description
     assert said.layout == "arena"
-    assert vote_stream.count_file(path, said).counts.votes == 1000
+    assert vote_stream.count_file(path, said).data.votes == 1000
 
 
 def test_a_broken_line_is_said(tmp_path, small_blocks):
@@ -137,7 +140,7 @@ def test_names_that_look_like_numbers_stay_names(tmp_path, names, answer):
     assert set(votes.voters) == {"00", "01", "02"}
     expected = {"share": [0.75, 0.5]}.get(answer, [1.0, 0.0])
     assert votes.share.tolist() == [expected[i % 2] for i in range(20)]
-    streamed = vote_stream.count_file(path, said).counts
+    streamed = vote_stream.count_file(path, said).data
     assert by_name(streamed) == by_name(votes.counts())
 
 
@@ -153,3 +156,46 @@ def test_bad_lines_of_several_blocks_have_the_numbers_of_the_file(tmp_path, smal
     assert aside["row_number"].to_pylist() == [1, 412, 877]
     assert aside["reason"].to_pylist() == whole["reason"].to_pylist()
     assert aside["winner"].to_pylist() == ["nobody"] * 3
+
+
+def test_a_graded_file_read_in_blocks_is_the_file_read_whole(tmp_path, monkeypatch):
+    """Grades are added up pair by pair; a small limit makes the parts meet several times."""
+    monkeypatch.setattr(vote_stream, "_BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(vote_stream, "_MOST_APART", 50)
+    rng = np.random.default_rng(0)
+    grades = ("B>>A", "B>A", "A=B", "A>B", "A>>B")
+    lines = ["left,right,verdict,n"]
+    for _ in range(2000):
+        a, b = rng.choice(8, 2, replace=False)
+        grade = int(np.searchsorted([-2.0, -0.5, 0.5, 2.0], 0.4 * (b - a) + rng.logistic()))
+        lines.append(f"i{a},i{b},{grades[grade]},{rng.integers(1, 4)}")
+    path = tmp_path / "graded.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = Description(
+        layout="pairs", kind="graded", option_columns=("left", "right"), answer="verdict",
+        levels=grades, weight="n",
+    )  # fmt: skip
+    found = vote_stream.count_file(path, said)
+    whole = read_votes(path, said).votes
+    assert found.num_lines == 2000
+    assert len(found.data) < 300
+    assert found.data.weight.sum() == whole.weight.sum()
+    one, two = (Leaderboard().fit(votes) for votes in (found.data, whole))
+    for a, b in zip(one.standings_, two.standings_, strict=True):
+        assert a.name == b.name
+        np.testing.assert_allclose([a.strength, a.low], [b.strength, b.low], atol=1e-7)
+    np.testing.assert_allclose(one.grades_.thresholds, two.grades_.thresholds, atol=1e-7)
+    assert not vote_stream.knows_grades(replace(said, levels=()))
+
+
+def test_a_grade_outside_the_scale_is_named_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(vote_stream, "_BLOCK_BYTES", 200)
+    path = tmp_path / "graded.csv"
+    lines = ["left,right,verdict", *["a,b,good", "b,a,bad"] * 20, "a,b,goood"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = Description(
+        layout="pairs", kind="graded", option_columns=("left", "right"), answer="verdict",
+        levels=("bad", "good"),
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"row 41 \(line 42 of the file\): verdict is 'goood'"):
+        vote_stream.count_file(path, said)

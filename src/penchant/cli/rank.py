@@ -10,8 +10,10 @@ from penchant.cli import options, shell
 from penchant.cli.rank_details import detail_document
 from penchant.cli.rank_next import check_next, next_document, next_view, print_next
 from penchant.cli.rank_reading import describe_votes, observe
+from penchant.cli.rank_rules import check_rules, decided_by, print_rules
 
 if TYPE_CHECKING:
+    from penchant.evaluation.leaderboard_losses import RulesView
     from penchant.models.leaderboard import Leaderboard
 
 ITEM_FIELDS = ("name", "score", "elo", "se", "low", "high", "rank", "rank_low", "rank_high",
@@ -38,7 +40,7 @@ def rank(
         str,
         typer.Option(
             help="Column that says who won: an item's name, a side, tie, or the probability that "
-            "the first wins."
+            "the first wins. Several columns, commas between, are the answers of several judges."
         ),
     ] = "",
     grades: Annotated[
@@ -48,6 +50,12 @@ def rank(
             "between, from 'the second is best' to 'the first is', as in B>>A,B>A,A=B,A>B,A>>B."
         ),
     ] = "",
+    low_is_good: Annotated[
+        bool,
+        typer.Option(
+            "--low-is-good", help="Of ratings low ones are good, as of school grades or costs."
+        ),
+    ] = False,
     voter: Annotated[str, typer.Option(help="Column of who voted.")] = "",
     weight: Annotated[str, typer.Option(help="Column of how much a vote weighs.")] = "",
     context: Annotated[
@@ -91,6 +99,21 @@ def rank(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="How many items to print; 0 for all.")] = 30,
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Say what rules that decide for all would do, and who would lose: all, or some of "
+            "sum, nash, maximin, borda, minimax_winner. For ratings, rankings, and --voters "
+            "classes."
+        ),
+    ] = "",
+    groups: Annotated[
+        str, typer.Option(help="Column of the voters' groups, of whose losers --rules tells.")
+    ] = "",
+    against: Annotated[
+        str,
+        typer.Option(help="Option that losing is measured against; without it one drawn by lot."),
+    ] = "",
     ask: Annotated[
         int, typer.Option(help="Say which so many comparisons to make next; 0 for none.")
     ] = 0,
@@ -126,6 +149,7 @@ def rank(
     )  # fmt: skip
     board.check()
     check_next(ask, settle)
+    wanted = check_rules(rules, groups, against)
     columns = {
         "left": left,
         "right": right,
@@ -134,7 +158,7 @@ def rank(
         "weight": weight,
         "grades": grades,
     }
-    described = describe_votes(file, layout, columns, description)
+    described = describe_votes(file, layout, columns, description, low_is_good=low_is_good)
     for text in (described.opening, *described.assumed):
         if text:
             shell.note(text, json)
@@ -148,13 +172,19 @@ def rank(
         board.fit(found.data, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
     document = rank_document(board, reading)
     document |= next_document(board, ask, settle, seed)
+    decided = None
+    if wanted:
+        decided = decided_by(board, found.data, wanted, groups or None, against or None)
+        document |= decided.document
     if out is not None:
-        _write(out, board, document, found.data, file)
+        _write(out, board, document, found.data, file, None if decided is None else decided.view)
     if json:
         shell.print_json(document)
     else:
         shell.print_table(board.table(top or None), "text")
         print_next(document)
+        if decided is not None:
+            print_rules(decided)
         if out is not None:
             shell.note(f"Written to {out}: leaderboard.html, leaderboard.json, leaderboard.csv.")
     if not document["fit"]["converged"]:
@@ -181,7 +211,12 @@ def rank_document(board: "Leaderboard", reading: Sequence[str] = ()) -> dict[str
 
 
 def _write(
-    out: Path, board: "Leaderboard", document: dict[str, Any], observed: Any, file: Path
+    out: Path,
+    board: "Leaderboard",
+    document: dict[str, Any],
+    observed: Any,
+    file: Path,
+    rules: "RulesView | None",
 ) -> None:
     """The folder: JSON for machines, CSV for tables, a page for readers."""
     import csv
@@ -195,7 +230,7 @@ def _write(
     page = leaderboard_page(board, observed, title=f"Leaderboard: {file.stem}")
     # What was noticed in reading comes first: nothing below it holds if that is wrong.
     warnings = tuple(dict.fromkeys((*document["warnings"], *page.warnings)))
-    page = replace(page, next=next_view(document), warnings=warnings)
+    page = replace(page, next=next_view(document), rules=rules, warnings=warnings)
     write_leaderboard(page, out / "leaderboard.html")
 
     plain = shell.json_text(document)

@@ -35,7 +35,12 @@ class VotesFound:
 
 
 def describe_votes(
-    file: Path, layout: str, columns: dict[str, str], description: Path | None
+    file: Path,
+    layout: str,
+    columns: dict[str, str],
+    description: Path | None,
+    *,
+    low_is_good: bool = False,
 ) -> VotesDescribed:
     """Which column plays which role: as described, as named by options, or as guessed."""
     from penchant.cli.reading import find_description
@@ -58,7 +63,11 @@ def describe_votes(
     if found is not None:
         said = load(found)
     elif all(sides):
-        said = Description(layout="pairs", option_columns=(sides[0], sides[1]), answer=sides[2])
+        judges = tuple(name.strip() for name in sides[2].split(","))
+        said = Description(
+            layout="pairs", option_columns=(sides[0], sides[1]), answer=judges[0],
+            answer_columns=judges if len(judges) > 1 else (),
+        )  # fmt: skip
     elif any(sides):
         raise ConfigError(
             "some of --left, --right and --winner are named; expected all three, or none to let "
@@ -76,8 +85,9 @@ def describe_votes(
             f"{file}` makes a first one."
         )
     said = replace(
-        said, person=columns["voter"] or said.person, weight=columns["weight"] or said.weight
-    )
+        said, person=columns["voter"] or said.person, weight=columns["weight"] or said.weight,
+        low_is_good=low_is_good or said.low_is_good,
+    )  # fmt: skip
     return VotesDescribed(
         said=_with_grades(said, columns["grades"]), opening=opening, assumed=assumed
     )
@@ -114,12 +124,17 @@ def _guessed(file: Path) -> VotesDescribed:
     large = file.stat().st_size > _STREAM_FROM_BYTES and can_stream(file)
     data = head_of(file) if large else file
     found = guess(data)
+    found = found.by_judges or found
     said = found.description
     check_recognised(file, data, said)
     words = {"pairs": "pairs of items", "arena": "arena votes", "rankings": "rankings",
              "best_worst": "best and worst of a menu", "preflib": "PrefLib orders"}  # fmt: skip
     roles = [f"{', '.join(said.option_columns)} are the items"] if said.option_columns else []
-    roles += [f"{said.answer} is the answer"] if said.answer else []
+    judges = ", ".join(said.answer_columns)
+    if judges and said.layout in ("pairs", "arena"):
+        roles.append(f"{judges} are judges' answers")
+    elif said.answer:
+        roles.append(f"{said.answer} is the answer")
     roles += [f"{said.person} is the voter"] if said.person else []
     listed = f": {'; '.join(roles)}" if roles else ""
     kind = words.get(said.layout, said.layout + " data")
@@ -140,7 +155,7 @@ def observe(
     from penchant.data.readers.read import read
     from penchant.data.readers.table import write_table
     from penchant.data.readers.vote_parts import VoteColumns
-    from penchant.data.readers.vote_stream import can_stream
+    from penchant.data.readers.vote_stream import can_stream, knows_grades
     from penchant.data.readers.votes import read_votes
 
     aside_path = folder / f"{file.stem}.quarantined.csv"
@@ -148,8 +163,9 @@ def observe(
         result = read(file, said, on_bad_rows=on_bad_rows,
                       quarantine=aside_path if on_bad_rows == "quarantine" else None)  # fmt: skip
         return _noted(result.records, (*result.report.notes, *result.report.warnings), quiet)
-    can_count = not board.needs_votes and said.kind != "graded"
-    if can_count and can_stream(file) and file.stat().st_size > _STREAM_FROM_BYTES:
+    can_count = not board.needs_votes and not said.answer_columns
+    is_large = file.stat().st_size > _STREAM_FROM_BYTES
+    if can_count and is_large and can_stream(file) and knows_grades(said):
         return _stream(file, said, on_bad_rows, aside_path, quiet)
     columns = VoteColumns(context=board.context, covariates=board.covariates)
     with shell.waiting(f"Reading {file.name}", quiet):
@@ -183,7 +199,7 @@ def _stream(
             f"{file.name} is large and was counted as it was read: who voted was not kept, so that "
             "intervals trust votes to be independent."
         )
-    return _noted(found.counts, notes, quiet)
+    return _noted(found.data, notes, quiet)
 
 
 def _noted(data: Any, notes: Sequence[str], quiet: bool) -> VotesFound:

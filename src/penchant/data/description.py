@@ -38,8 +38,11 @@ The schema (every key is optional but `layout`):
     column = "choice"        # rankings: may hold each ranking as a list of names, best first
     worst = "choice_worst"   # best_worst: the other column
     action = "taken"         # decisions with whole menus: which option of the list was taken
-    columns = ["first", "second"]           # rankings: names of options, best first
+    columns = ["first", "second"]           # rankings: names of options, best first; pairs: the
+                             # answers of several judges, each a voter of its own
     levels = [1, 2, 3]       # ratings and graded pairs: the scale, lowest first
+    low_is_good = true       # ratings, approval, binary, outcome: 1 is the best, as of school
+                             # grades or costs; read from the other end
 
     [codes]                  # what the words of the answer mean: a value of the file -> an
     1 = "train"              # alternative (wide), "first", "second", "tie" (pairs), a column of
@@ -82,6 +85,9 @@ from penchant.errors import ConfigError, DataError
 
 LAYOUTS = ("long", "wide", "pairs", "arena", "trl", "preflib", "ratings", "rankings",
            "best_worst", "decisions", "vw", "dsjson")  # fmt: skip
+
+# Answers that are numbers whose low end may be the good one.
+_TURNABLE = ("rating", "approval", "binary", "outcome")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +142,7 @@ class Description:
     action: str | None = None
     answer_columns: tuple[str, ...] = ()
     levels: tuple[Any, ...] = ()
+    low_is_good: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)
     feature_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     available: Mapping[str, str] = field(default_factory=dict)
@@ -148,6 +155,18 @@ class Description:
             raise ConfigError(
                 f"there is no layout {self.layout!r}; expected one of {', '.join(LAYOUTS)}."
                 f"{_did_you_mean(self.layout, LAYOUTS)}"
+            )
+        if not isinstance(self.low_is_good, bool):
+            raise ConfigError(
+                f"low_is_good is {self.low_is_good!r}; expected true or false under [answer]."
+            )
+        can_turn = self.layout in ("ratings", "long") and self.kind in (None, *_TURNABLE)
+        if self.low_is_good and not can_turn:
+            raise ConfigError(
+                f'low_is_good belongs to layout "ratings" or "long" and answers of kind '
+                f"{', '.join(_TURNABLE)}; got layout {self.layout!r} and kind {self.kind!r}. Of "
+                "rankings 1 is the best, and grades of pairs are listed from the second's side to "
+                "the first's (`levels`)."
             )
 
     def named_columns(self) -> dict[str, str]:
@@ -220,11 +239,12 @@ _PLACES = {
     "answer.action": "action",
     "answer.columns": "answer_columns",
     "answer.levels": "levels",
+    "answer.low_is_good": "low_is_good",
 }
 _TABLES = {"codes": "codes", "features": "feature_columns",
            "available": "available", "labels": "labels"}  # fmt: skip
 _NOT_COLUMNS = ("encoding", "delimiter", "nulls", "alternatives", "kind", "levels",
-                "allow_missing", "outside_option")  # fmt: skip
+                "allow_missing", "outside_option", "low_is_good")  # fmt: skip
 _TUPLES = tuple(
     f.name for f in fields(Description) if str(f.type).startswith("tuple") and f.name not in
     ("drop", "replace")

@@ -21,7 +21,7 @@ from penchant.data.columns import (
 from penchant.data.description import Description
 from penchant.data.guess_doubts import doubts, other_answers
 from penchant.data.guess_grades import grade_scale
-from penchant.data.guess_pairs import guess_pairs, holds_shares
+from penchant.data.guess_pairs import guess_pairs, holds_shares, judges_beside
 from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_texts import guess_texts
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
@@ -51,6 +51,7 @@ class Guess:
     seen: Mapping[str, str]
     reasons: tuple[str, ...]
     assumed: tuple[str, ...] = ()  # those of the reasons that whoever knows the file should check
+    by_judges: "Guess | None" = None  # the same with the answers of all judges, where several are
 
     def to_toml(self) -> str:
         """The description with what was seen beside each column, as a file to be corrected."""
@@ -103,9 +104,16 @@ def guess(data: Any) -> Guess:
     if description.layout == "trl":
         own = tuple(name for name in description.context if name not in chat.OWN_COLUMNS)
         description = replace(description, context=own)
-    assumed = (*reasons, *doubts(columns, description))
-    return Guess(description=description, seen=columns.seen(), reasons=(*assumed, reason),
-                 assumed=assumed)  # fmt: skip
+    judges = judges_beside(columns, description)
+    by_judges = None
+    if judges:
+        by_judges = _guessed(columns, replace(description, answer_columns=judges), reasons, reason)
+    return replace(_guessed(columns, description, reasons, reason), by_judges=by_judges)
+
+
+def _guessed(columns: SeenColumns, said: Description, reasons: Sequence[str], reason: str) -> Guess:
+    assumed = (*reasons, *doubts(columns, said))
+    return Guess(description=said, seen=columns.seen(), reasons=(*assumed, reason), assumed=assumed)
 
 
 def guess_answered(data: Any) -> Guess:

@@ -73,6 +73,12 @@ def _of_pairs(columns: SeenColumns, said: Description) -> Iterator[str]:
     first, second = said.option_columns
     if said.answer in (first, second):
         return
+    if said.answer_columns:
+        yield (
+            f"{', '.join(said.answer_columns)} are read as {len(said.answer_columns)} judges' "
+            f"answers to the same pairs, each judge a voter. For one of them alone name it{_MEND}."
+        )
+        return
     if is_number(columns.table[said.answer].type) and not said.codes:
         yield (
             f"{said.answer} is read as the probability that {first} wins, not {second}: if it is "

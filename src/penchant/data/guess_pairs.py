@@ -165,6 +165,19 @@ def rival_answers(columns: SeenColumns, sides: tuple[str, str], answer: str) -> 
             ]  # fmt: skip
 
 
+def judges_beside(columns: SeenColumns, said: Description) -> tuple[str, ...]:
+    """The answer and its like by other judges (annotator_1, annotator_2), side by side; none where
+    it stands alone, or a column says whose it is."""
+    if said.layout not in ("pairs", "arena") or said.answer is None or said.person is not None:
+        return ()
+    stem = said.answer.rstrip("0123456789")
+    rivals = rival_answers(columns, (said.option_columns[0], said.option_columns[1]), said.answer)
+    alike = [n for n in rivals if n.rstrip("0123456789") == stem and len(n) > len(stem)]
+    if len(stem) == len(said.answer) or not alike or said.kind == "graded" or said.codes:
+        return ()
+    return tuple(n for n in columns.names if n == said.answer or n in alike)
+
+
 def is_called_an_answer(name: str) -> bool:
     """Whether a column's own name says that it holds answers."""
     return _rank_of_name(name) < 2

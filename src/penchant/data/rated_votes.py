@@ -6,21 +6,33 @@ Legend: E ratings, sorted by person; B votes.
 import numpy as np
 
 from penchant.data.columns import to_codes, to_floats
+from penchant.data.readers.source import TURNED
 from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import DataError
 
 # Which column of the options holds the answer to each.
-_ANSWERS = {"rating": "level", "approval": "approved", "binary": "success", "outcome": "value"}
-RATED_KINDS = frozenset(_ANSWERS)
-RATED_NOTE = (
+ANSWER_OF = {"rating": "level", "approval": "approved", "binary": "success", "outcome": "value"}
+RATED_KINDS = frozenset(ANSWER_OF)
+_HIGH_NOTE = (
     "High ratings are read as good. Where low ones are, as with school grades or ranks, the order "
-    "here is upside down: list them from worst to best (`levels` under [answer]), or turn the sign "
-    "of numbers. Of every two items that one person rated the one rated higher wins, equal ratings "
-    "are a tie; many votes of one person are one person's opinion."
+    "here is upside down: say so (`low_is_good = true` under [answer]; --low-is-good of `penchant "
+    "rank`)."
+)
+_LOW_NOTE = "Low ratings are read as good, as was asked for."
+_PAIRS_NOTE = (
+    "Of every two items that one person rated the one rated {better} wins, equal ratings are a "
+    "tie; many votes of one person are one person's opinion."
 )
 # 1.5 GB of votes; a few people who rated thousands of items make more than all others.
 _MOST_VOTES = 40_000_000
+
+
+def rated_notes(records: Records) -> tuple[str, ...]:
+    """What a reader of votes out of ratings must know: which end is good, and what a vote is."""
+    if any(note.startswith(TURNED) for note in records.notes):
+        return _LOW_NOTE, _PAIRS_NOTE.format(better="lower")
+    return _HIGH_NOTE, _PAIRS_NOTE.format(better="higher")
 
 
 def votes_from_ratings(records: Records) -> Votes:
@@ -43,7 +55,7 @@ def votes_from_ratings(records: Records) -> Votes:
             "these ratings do not say who gave them; expected a person for each, whose ratings are "
             "compared with one another. Name the column as `person` under [rows], or --voter."
         )
-    rating = to_floats(records.options[_ANSWERS[kinds.pop()]])
+    rating = to_floats(records.options[ANSWER_OF[kinds.pop()]])
     person, voters = to_codes(rows["person"])
     voter = person[records.row_of_option]
     item, items = to_codes(records.options["option"])

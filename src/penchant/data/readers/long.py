@@ -27,7 +27,13 @@ from penchant.data.columns import (
     to_floats,
     to_ints,
 )
-from penchant.data.readers.source import Source, code_lookup, option_name, rating_levels
+from penchant.data.readers.source import (
+    Source,
+    code_lookup,
+    option_name,
+    rating_levels,
+    turned_note,
+)
 from penchant.data.records import Records
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -225,8 +231,7 @@ def _answers(
             f"a long table cannot hold answers of kind {kind!r}; expected choice, edit, "
             f"best_worst, {', '.join(PER_OPTION)}. Pairs have a layout of their own."
         )
-    name, convert = PER_OPTION[kind]
-    return {}, {name: convert(source, said.answer)}
+    return {}, {PER_OPTION[kind][0]: answer_of(source, kind, said.answer)}
 
 
 def _ranks(source: Source, name: str) -> Any:
@@ -242,18 +247,21 @@ def _ranks(source: Source, name: str) -> Any:
 
 def _flags(source: Source, name: str) -> Any:
     missing = np.asarray(pc.is_null(one_chunk(source.table[name])))
-    return pa.array(source.flag(name), mask=missing)
+    return pa.array(source.flag(name) ^ source.description.low_is_good, mask=missing)
 
 
 def _successes(source: Source, name: str) -> Any:
     missing = np.asarray(pc.is_null(one_chunk(source.table[name])))
-    return pa.array(source.flag(name).astype(np.int64), mask=missing)
+    success = source.flag(name) ^ source.description.low_is_good
+    return pa.array(success.astype(np.int64), mask=missing)
 
 
 def _values(source: Source, name: str) -> Any:
     column = source.feature(name)
     values = to_floats(column)
     source.bad.add(np.isinf(values), name, column, "a finite number", "correct the value")
+    if source.description.low_is_good:
+        values = -values
     return pa.array(values, mask=np.isnan(values))
 
 
@@ -264,6 +272,13 @@ PER_OPTION: dict[str, tuple[str, Callable[[Source, str], Any]]] = {
     "binary": ("success", _successes),
     "outcome": ("value", _values),
 }
+
+
+def answer_of(source: Source, kind: str, name: str) -> Any:
+    """The column that answers each option, higher better."""
+    if source.description.low_is_good:
+        source.notes.append(turned_note(name))
+    return PER_OPTION[kind][1](source, name)
 
 
 def _marked(source: Source, name: str, menus: _Menus, option: Any) -> Array:

@@ -37,6 +37,12 @@ def to_records(source: Source) -> Records:
     and no answer is needed: whoever edits a text prefers the edited one.
     """
     said = source.description
+    if said.answer_columns:
+        raise ConfigError(
+            f"{', '.join(said.answer_columns)} are the answers of several judges, which only a "
+            "leaderboard reads side by side; expected one `column` under [answer]. Write a line a "
+            "judge to fit anything else."
+        )
     kind = said.kind or "pair"
     if kind not in ("pair", "graded", "choice", "edit"):
         raise ConfigError(

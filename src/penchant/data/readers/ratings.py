@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from penchant.data.columns import from_codes, is_number, to_dictionary
-from penchant.data.readers.long import PER_OPTION
+from penchant.data.readers.long import PER_OPTION, answer_of
 from penchant.data.readers.source import Source, option_name
 from penchant.data.records import Records
 from penchant.errors import ConfigError
@@ -28,7 +28,7 @@ def one_option_each(source: Source, kind: str) -> Records:
             f"one option at a time cannot be answered by a {kind}; expected rating, approval, "
             "binary or outcome. Set `kind` under [answer]."
         )
-    answer, convert = PER_OPTION[kind]
+    answer = PER_OPTION[kind][0]
     table: dict[str, Any] = {}
     if said.option is not None:
         option = source.column(said.option)
@@ -50,7 +50,7 @@ def one_option_each(source: Source, kind: str) -> Records:
         free = option_name(source, name, table)
         table[free], roles[free] = column, "feature"
     if said.answer is not None:
-        table[answer] = convert(source, said.answer)
+        table[answer] = answer_of(source, kind, said.answer)
     else:
         source.notes.append("no answer column: nobody has answered yet")
         table[answer] = pa.nulls(

@@ -344,6 +344,10 @@ def _is_numeral(value: Any) -> bool:
     return True
 
 
+# How the note of answers begins whose low end is the good one.
+TURNED = "low is good in"
+
+
 def rating_levels(source: Source, name: str) -> Any:
     """A column of ratings as levels 0 .. L-1 of the description's scale.
 
@@ -355,7 +359,8 @@ def rating_levels(source: Source, name: str) -> Any:
     codes, values = to_codes(column)
     scale = source.scale = scale_of(source, name)
     if not source.description.levels:
-        source.notes.append(f"the scale of {name} is taken to be {', '.join(scale)}, lowest first")
+        first = "worst" if source.description.low_is_good else "lowest"
+        source.notes.append(f"the scale of {name} is taken to be {', '.join(scale)}, {first} first")
     place = {level: i for i, level in enumerate(scale)}
     lookup = np.asarray([place.get(_plain(value), -2) for value in values] + [-1])
     levels = lookup[codes]
@@ -365,7 +370,7 @@ def rating_levels(source: Source, name: str) -> Any:
 
 
 def scale_of(source: Source, name: str) -> tuple[str, ...]:
-    """The levels of a column of ratings, lowest first, as `rating_levels` numbers them."""
+    """The levels of a column of ratings, worst first, as `rating_levels` numbers them."""
     values = source.description.levels or _guess_scale(to_codes(source.table[name])[1])
     if not values:
         raise DataError(
@@ -373,7 +378,14 @@ def scale_of(source: Source, name: str) -> tuple[str, ...]:
             "are words without an order; expected a scale. Write it as `levels = [...]`, "
             'lowest first, under [answer], or use kind = "outcome" for real numbers.'
         )
+    if source.description.low_is_good:
+        values = tuple(reversed(values))
     return tuple(_plain(value) for value in values)
+
+
+def turned_note(name: str) -> str:
+    """What is said of answers whose low end is the good one."""
+    return f"{TURNED} {name}: they are read from the other end, the best highest"
 
 
 def _guess_scale(values: Sequence[Any]) -> list[Any]:

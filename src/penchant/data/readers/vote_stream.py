@@ -14,15 +14,17 @@ import pyarrow as pa
 from penchant.data.columns import DICTIONARY
 from penchant.data.description import Description
 from penchant.data.pair_counts import PairCounts, Parts, sum_counts
-from penchant.data.readers.source import prepare
+from penchant.data.readers.source import Source, prepare
 from penchant.data.readers.table import CSV, PARQUET, Loaded
 from penchant.data.readers.vote_counts import counts_from_columns
 from penchant.data.readers.vote_parts import VoteColumns
 from penchant.data.readers.votes import (
     set_aside,
     vote_description,
+    votes_from_columns,
     word_columns,
 )
+from penchant.data.votes import Votes
 from penchant.errors import DataError
 
 # Bytes of a CSV, and lines of a Parquet file, read at a time. Arrow reads some blocks ahead.
@@ -37,9 +39,10 @@ _MOST_ASIDE = 100_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountsRead:
-    """Counts, how many lines were read, how many of them are bad, and those set aside."""
+    """Counts, or of graded votes one for each pair as shown and grade, weighed by how often; how
+    many lines were read, how many of them are bad, and those set aside."""
 
-    counts: PairCounts
+    data: PairCounts | Votes
     num_lines: int
     num_bad: int
     notes: tuple[str, ...]
@@ -51,6 +54,11 @@ def can_stream(path: str | Path) -> bool:
     return str(path).lower().endswith((*CSV, *PARQUET))
 
 
+def knows_grades(description: Description) -> bool:
+    """Whether a block can be read without the others: the scale of grades is not in every one."""
+    return description.kind != "graded" or bool(description.levels)
+
+
 def count_file(
     path: str | Path,
     description: Description,
@@ -58,7 +66,8 @@ def count_file(
     on_bad_rows: str = "error",
     on_block: Callable[[int, float], None] | None = None,
 ) -> CountsRead:
-    """Counts of a CSV or Parquet file of layout "pairs" or "arena", in little memory.
+    """Counts of a CSV or Parquet file of layout "pairs" or "arena", in little memory; votes added
+    up by pair and grade where they are graded and `levels` tell the scale.
 
     Only the columns of items, answer and weight are read. `on_block(lines, part)` is called after
     each block with the lines read so far and the part of the file behind. Raises DataError at the
@@ -70,12 +79,12 @@ def count_file(
     )
     said = replace(said, person=None, time=None, situation=(), context=(), person_features=(),
                    source=None, feature_columns={})  # fmt: skip
-    total = _Total()
+    total = _Total(_GradeSum() if said.kind == "graded" else _CountSum())
     for table, part in _blocks(file, said):
         header = 0 if file.name.lower().endswith(PARQUET) else 1
         source = prepare(table, said, file.name, on_bad_rows == "error", header)
         source.bad.begin = total.num_lines
-        total.add(counts_from_columns(source))
+        total.sums.add(source)
         aside = set_aside(Loaded(table=table, name=file.name), source)
         total.put_aside(aside)
         total.num_lines += table.num_rows
@@ -85,33 +94,63 @@ def count_file(
     return total.result()
 
 
-class _Total:
-    """What has been counted so far."""
+class _CountSum:
+    """Counts of pairs, block by block."""
 
     def __init__(self) -> None:
         self.place: dict[str, int] = {}
         self.parts: list[Parts] = []
         self.apart = 0
-        self.num_lines = 0
-        self.num_bad = 0
-        self.aside: list[pa.Table] = []
-        self.notes: dict[str, None] = {}
 
-    def add(self, counts: PairCounts) -> None:
+    def add(self, source: Source) -> None:
+        counts = counts_from_columns(source)
         here = [self.place.setdefault(name, len(self.place)) for name in counts.items]
         to = np.asarray(here, dtype=np.int32)
         self.parts.append((to[counts.first], to[counts.second], counts.first_wins,
                            counts.second_wins, counts.ties))  # fmt: skip
         self.apart += counts.num_pairs
         if self.apart > max(_MOST_APART, len(self.parts[0][0])):
-            self.merge()
+            self.merged()
 
-    def merge(self) -> PairCounts:
+    def merged(self) -> PairCounts:
         counts = sum_counts(tuple(self.place), self.parts)
         self.parts = [(counts.first, counts.second, counts.first_wins, counts.second_wins,
                        counts.ties)]  # fmt: skip
         self.apart = 0
         return counts
+
+
+class _GradeSum:
+    """Graded votes of pairs as shown, block by block."""
+
+    def __init__(self) -> None:
+        self.parts: list[Votes] = []
+        self.apart = 0
+
+    def add(self, source: Source) -> None:
+        votes = votes_from_columns(source, VoteColumns()).added_up()
+        self.parts.append(votes)
+        self.apart += len(votes)
+        if self.apart > max(_MOST_APART, len(self.parts[0])):
+            self.merged()
+
+    def merged(self) -> Votes:
+        whole = self.parts[0]
+        for part in self.parts[1:]:
+            whole = whole.merged(part)
+        self.parts, self.apart = [whole.added_up()], 0
+        return self.parts[0]
+
+
+class _Total:
+    """What has been read so far; `sums` adds the votes up."""
+
+    def __init__(self, sums: _CountSum | _GradeSum) -> None:
+        self.sums = sums
+        self.num_lines = 0
+        self.num_bad = 0
+        self.aside: list[pa.Table] = []
+        self.notes: dict[str, None] = {}
 
     def put_aside(self, table: pa.Table | None) -> None:
         if table is None:
@@ -124,11 +163,11 @@ class _Total:
         self.notes |= dict.fromkeys(notes) if len(self.notes) < 100 else {}
 
     def result(self) -> CountsRead:
-        if not self.parts:
+        if not self.sums.parts:
             raise DataError("the file has no lines; expected votes below its header.")
         aside = pa.concat_tables(self.aside, promote_options="permissive") if self.aside else None
         return CountsRead(
-            counts=self.merge(), num_lines=self.num_lines, num_bad=self.num_bad,
+            data=self.sums.merged(), num_lines=self.num_lines, num_bad=self.num_bad,
             notes=_summed(self.notes), quarantined=aside,
         )  # fmt: skip
 

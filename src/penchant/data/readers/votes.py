@@ -4,7 +4,7 @@ Legend: B lines or votes, C covariates.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,12 @@ def read_votes(
 ) -> VotesRead:
     """Votes from a path, a DataFrame, an Arrow table or a dataset of layout "pairs" or "arena".
 
-    Raises DataError at the first line that cannot be used, with its number, unless `on_bad_rows`
-    is "quarantine".
+    Several answer columns are those of several judges, each a voter of the column's name. Raises
+    DataError at the first line that cannot be used, with its number, unless `on_bad_rows` is
+    "quarantine", and ConfigError where judges have columns of their own and voters are named too.
     """
+    if description.answer_columns:
+        return _read_judges(data, description, columns, on_bad_rows)
     raises = on_bad_rows == "error"
     columns = columns or VoteColumns()
     loaded = load_table(data, description, raises, word_columns(description, columns))
@@ -73,6 +76,35 @@ def read_votes(
                      loaded.name, raises, loaded.header)  # fmt: skip
     votes = votes_from_columns(source, columns)
     return VotesRead(votes=votes, notes=tuple(source.notes), quarantined=set_aside(loaded, source))
+
+
+def _read_judges(
+    data: Any, description: Description, columns: VoteColumns | None, on_bad_rows: str
+) -> VotesRead:
+    """The votes of each judge in turn; a line that cannot be used is set aside once."""
+    if description.person is not None:
+        raise ConfigError(
+            f"{', '.join(description.answer_columns)} hold the answers of one judge each, and "
+            f"{description.person!r} is named as the voter; expected one or the other."
+        )
+    parts, aside = [], []
+    for name in description.answer_columns:
+        said = replace(description, answer=name, answer_columns=())
+        found = read_votes(data, said, columns, on_bad_rows=on_bad_rows)
+        judge = np.zeros(len(found.votes), dtype=np.int64)
+        parts.append(replace(found, votes=replace(found.votes, voter=judge, voters=(name,))))
+        if found.quarantined is not None:
+            aside.append(found.quarantined)
+    votes = parts[0].votes
+    for part in parts[1:]:
+        votes = votes.merged(part.votes)
+    quarantined = None
+    if aside:
+        lines = pa.concat_tables(aside)
+        _, first = np.unique(to_ints(lines["row_number"]), return_index=True)
+        quarantined = lines.take(pa.array(first))
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    return VotesRead(votes=votes, notes=tuple(notes), quarantined=quarantined)
 
 
 def word_columns(description: Description, columns: VoteColumns) -> tuple[str, ...]:
@@ -107,8 +139,6 @@ def vote_description(description: Description, present: Sequence[str]) -> Descri
             f'the layout is {description.layout!r}; expected "pairs" or "arena" for votes between '
             "two items. Rankings, ratings and menus are read by `penchant.data.readers.read`."
         )
-    from dataclasses import replace
-
     filled = arena_names(description)
     filled = replace(
         filled,

@@ -134,9 +134,17 @@ def _kind(records: Records) -> str:
 
 def _level_column(records: Records, said: Description, kind: str) -> Any:
     column = one_chunk(records.options[_PER_OPTION[kind]])
-    if kind != "rating" or not said.levels:
+    if kind == "rating" and said.levels:
+        levels = list(reversed(said.levels)) if said.low_is_good else list(said.levels)
+        return pa.array(levels).take(pc.cast(column, pa.int64()))
+    if not said.low_is_good:
         return column
-    return pa.array(list(said.levels)).take(pc.cast(column, pa.int64()))
+    # Back to the end that the file's own answers count from.
+    if kind == "outcome":
+        return pc.negate(column)
+    return pc.subtract(
+        len(records.scale) - 1 if kind == "rating" else 1, pc.cast(column, pa.int64())
+    )
 
 
 def _long(records: Records, said: Description) -> dict[str, Any]:
