@@ -20,13 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from measure import circumstances
+from penchant.data.rankings import Rankings
 from penchant.fitting.interval_kinds import IntervalConfig
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
 from penchant.fitting.paired_intervals import strength_intervals
 from penchant.fitting.paired_prior import in_gauge
+from penchant.fitting.ranked import RankedFit, fit_ranked
+from penchant.fitting.ranked_intervals import ranked_intervals
 from penchant.metrics.rank_intervals import ranks
 from penchant.models.leaderboard import Leaderboard
-from penchant.models.standings import Bounds, paired_bounds, rank_bounds
+from penchant.models.standings import Bounds, paired_bounds, rank_bounds, ranked_bounds
 from vote_worlds import WORLDS, VoteWorld
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rank_coverage.json"
@@ -116,7 +119,7 @@ def coverage(name: str, seeds: int, resampled: int, *, num_resamples: int = 199)
     for seed in range(seeds):
         rng = np.random.default_rng((20_261_121, seed))
         world = WORLDS[name](rng)
-        fit = fit_paired(world.votes.counts(), PairedConfig(ties=world.ties))
+        fit = fitted(world)
         one_sided += bool(fit.connectivity.is_separated)
         # Strengths are measured from the mean of the items that no weak prior holds.
         world = replace(world, truth=in_gauge(world.truth, fit.connectivity.island, fit.prior))
@@ -155,8 +158,18 @@ class Found:
     high: np.ndarray
 
 
+def fitted(world: VoteWorld) -> PairedFit | RankedFit:
+    if isinstance(world.votes, Rankings):
+        return fit_ranked(world.votes)
+    return fit_paired(world.votes.counts(), PairedConfig(ties=world.ties))
+
+
 def intervals_of(
-    world: VoteWorld, fit: PairedFit, kind: str, num_resamples: int, rng: np.random.Generator
+    world: VoteWorld,
+    fit: PairedFit | RankedFit,
+    kind: str,
+    num_resamples: int,
+    rng: np.random.Generator,
 ) -> Found:
     """As a leaderboard shows them; from the one fit of all kinds where counts will do."""
     if world.asked:
@@ -165,7 +178,10 @@ def intervals_of(
         places = [(rows[name].rank_low, rows[name].rank_high) for name in world.votes.items]
         return Found(board.bounds_, *np.array(places).T)
     config = IntervalConfig(kind=kind, num_resamples=num_resamples)
-    bounds = paired_bounds(fit, strength_intervals(fit, world.votes, config, rng), 0.95)
+    if isinstance(fit, RankedFit):
+        bounds = ranked_bounds(fit, ranked_intervals(fit, config, rng), 0.95)
+    else:
+        bounds = paired_bounds(fit, strength_intervals(fit, world.votes, config, rng), 0.95)
     if kind not in RANKED:
         return Found(bounds, None, None)
     place = rank_bounds(fit.strengths, bounds, fit.connectivity.island, rng)
@@ -191,14 +207,39 @@ def table(name: str, content: dict) -> str:
     return "\n".join(lines)
 
 
+def markdown(results: dict) -> str:
+    """The kept shares as the table of docs/leaderboards.md."""
+    kinds = (*PLAIN[:3], "voter", *RESAMPLED, "auto")
+    lines = [f"| world | {' | '.join(kinds)} | ranks at once | seeds |",
+             "|---" * (len(kinds) + 3) + "|"]  # fmt: skip
+    for name in WORLDS:
+        if name not in results:
+            continue
+        scores, ranks = results[name]["scores"], results[name]["ranks"]
+        cells = [_cell(scores[kind]) if kind in scores else "" for kind in kinds]
+        at_once = f"{100 * ranks['auto']['at_once']:.0f}" if "auto" in ranks else ""
+        seeds = scores["auto"]["seeds"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {at_once} | {seeds} |")
+    return "\n".join(lines)
+
+
+def _cell(part: dict) -> str:
+    text = f"{100 * part['pooled']:.0f} ± {100 * part['monte_carlo_error']:.0f}"
+    return text if part["verdict"] != "too narrow" else f"**{text}**"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=400)
     parser.add_argument("--resampled", type=int, default=200)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="print what is kept, as docs show it")
     arguments = parser.parse_args()
     results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    if arguments.table:
+        print(markdown(results))
+        return
     for name in arguments.only:
         content = coverage(name, arguments.seeds, arguments.resampled)
         print(table(name, content), flush=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
 
 
@@ -18,7 +19,7 @@ class VoteWorld:
     Where voters differ, that is what Bradley-Terry makes of the mean of all voters' odds, which is
     flatter than the mean of their strengths."""
 
-    votes: Votes
+    votes: Votes | Rankings
     ties: str
     truth: np.ndarray
     focus: np.ndarray  # the items that the world is about
@@ -148,6 +149,25 @@ def drift(rng: np.random.Generator) -> VoteWorld:
     return VoteWorld(votes, "half", path[-1], np.ones(8, dtype=bool), {"has_drift": True})
 
 
+def rankings(rng: np.random.Generator) -> VoteWorld:
+    """10 items, 150 rankings of menus of four, all alike."""
+    return _ranked(rng, np.linspace(-1.5, 1.5, 10), 150)
+
+
+def rankings_of_voters(rng: np.random.Generator) -> VoteWorld:
+    """10 items, 40 people with 150 rankings of menus of four, each recorded eight times over."""
+    return _ranked(rng, np.linspace(-1, 1, 10), 150, copies=8)
+
+
+def rankings_unbeaten(rng: np.random.Generator) -> VoteWorld:
+    """10 items, 120 rankings of menus of four; the best is in some eight and nearly always first,
+    the worst in as many and nearly always last."""
+    truth = np.concatenate([[-3.5], np.linspace(-1, 1, 8), [3.5]])
+    odds = np.ones(10)
+    odds[[0, 9]] = 0.15
+    return _ranked(rng, truth, 120, odds=odds, focus=odds < 1)
+
+
 WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "even": even,
     "ties": ties,
@@ -166,6 +186,9 @@ WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "covariates_unbeaten": covariates_unbeaten,
     "reliability": reliability,
     "drift": drift,
+    "rankings": rankings,
+    "rankings_of_voters": rankings_of_voters,
+    "rankings_unbeaten": rankings_unbeaten,
 }
 
 _TASTE = 0.8
@@ -207,6 +230,26 @@ def _echoed(rng, *, asked, spread=0.0, copies=4, best=0.0):
     rows = np.repeat(np.arange(len(voter)), copies)
     votes = _with_voters(votes.take(rows), voter[rows])
     return VoteWorld(votes, "half", truth, np.ones(N, dtype=bool), asked)
+
+
+def _ranked(rng, truth, num, *, copies=1, odds=None, focus=None, size=4):
+    N = len(truth)
+    odds = np.ones(N) if odds is None else odds
+    # Who is on a menu, and in which order, by the largest of noisy values (Gumbel's trick).
+    menu = np.argsort(-(np.log(odds) + rng.gumbel(size=(num, N))), axis=1)[:, :size]
+    order = np.argsort(-(truth[menu] + rng.gumbel(size=menu.shape)), axis=1)
+    item = np.take_along_axis(menu, order, axis=1)
+    single = Rankings(
+        items=_names(N), item=item.ravel().astype(np.int32), tier=np.tile(np.arange(size), num),
+        start=np.arange(num + 1) * size, weight=np.ones(num),
+    )  # fmt: skip
+    rows = np.repeat(np.arange(num), copies)
+    votes = single.take(rows)
+    if copies > 1:
+        voter = rng.integers(0, 40, num)[rows]
+        votes = replace(votes, voter=voter, voters=tuple(f"v{v}" for v in range(40)))
+    everyone = np.ones(N, dtype=bool)
+    return VoteWorld(votes, "half", truth - truth.mean(), everyone if focus is None else focus)
 
 
 _POPULATION: dict[str, np.ndarray] = {}

@@ -1,5 +1,6 @@
 """Ratings as votes: whatever a person makes of the scale, only their own order counts."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from penchant.data.description import Description
 from penchant.data.rated_votes import rated_notes, votes_from_ratings
 from penchant.data.readers.read import read
+from penchant.data.readers.write import to_table
 from penchant.errors import ConfigError, DataError
 from penchant.models.leaderboard import Leaderboard
 
@@ -82,3 +84,27 @@ def test_ratings_by_nobody_cannot_be_compared():
     found = read(pa.table({"what": ["a", "b"], "stars": [1.0, 2.0]}), said).records
     with pytest.raises(DataError, match="do not say who gave them"):
         votes_from_ratings(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "levels"),
+    [("outcome", [1.5, 2.0, 4.0, 3.0], ()), ("rating", [1, 2, 4, 3], (1, 2, 3, 4)),
+     ("rating", [1, 2, 4, 3], ()), ("binary", [1, 0, 0, 1], ()), ("approval", [1, 0, 0, 1], ())],
+)  # fmt: skip
+def test_where_low_is_good_votes_turn_round_and_writing_turns_them_back(kind, values, levels):
+    table = pa.table({"who": list("ppqq"), "what": list("abab"), "stars": values})
+    high = Description(layout="ratings", kind=kind, person="who", option="what", answer="stars",
+                       levels=levels)  # fmt: skip
+    low = replace(high, low_is_good=True)
+    turned = read(table, low).records
+    one, two = (votes_from_ratings(found) for found in (read(table, high).records, turned))
+    np.testing.assert_array_equal(one.share[~one.tie], 1.0 - two.share[~two.tie])
+    assert rated_notes(turned)[0].startswith("Low ratings are read as good")
+    back = read(to_table(turned, low), low).records
+    again = votes_from_ratings(back)
+    np.testing.assert_array_equal(again.share, two.share)
+
+
+def test_low_is_good_belongs_to_ratings():
+    with pytest.raises(ConfigError, match="Of rankings 1 is the best"):
+        replace(SAID, kind="ranking", layout="long", low_is_good=True)
