@@ -35,7 +35,17 @@ def test_ratings_count_as_they_stand_and_who_left_one_out_is_not_heard():
     order = np.argsort(found.options)
     np.testing.assert_allclose(found.utilities[:, order], [[3.0, 1.5], [0.0, 4.0]])
     assert [found.group_names[g] for g in found.group] == ["north", "south"]
-    assert "1 of 3 people did not judge every option" in found.notes[0]
+    assert "1 of 3 people did not judge every one" in found.notes[0]
+
+
+def test_where_nobody_judged_all_the_commonest_set_is_decided_about():
+    """Two samples that rated other things: the larger one."""
+    other = [("s", "v", 1.0, "east"), ("s", "w", 2.0, "east")]
+    found = utilities_of_records(rated([*LINES, *other]))
+    assert sorted(found.options) == ["x", "y"]
+    assert len(found.utilities) == 2
+    assert "Nobody judged all 4 options" in found.notes[0]
+    assert "2 of 4 people" in found.notes[1]
 
 
 def test_places_count_from_one_to_nothing_and_equals_share_the_mean():
@@ -79,7 +89,7 @@ def test_losing_is_against_the_option_that_is_named():
 
 
 def test_what_cannot_be_decided_is_refused_with_the_mend():
-    with pytest.raises(DataError, match="none of 2 people judged all 2 options"):
+    with pytest.raises(DataError, match="nobody among 2 people judged two of the 2 options"):
         utilities_of_records(rated([LINES[0], LINES[4]]))
     found = utilities_of_records(rated(LINES))
     with pytest.raises(ConfigError, match="no option 'z'"):

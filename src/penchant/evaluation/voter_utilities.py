@@ -54,9 +54,10 @@ def utilities_of_records(records: Records, groups: str | None = None) -> VoterUt
 
     A rating counts as it stands, the mean of several of the same option. A place in a ranking of K
     options counts (K - place) / (K - 1), from 1 for the first to 0 for the last, the mean place
-    for those that share one. Only who judged every option is heard; the others are counted.
+    for those that share one. Only who judged every option is heard, the others are counted; where
+    nobody did, the options are those of the commonest set that people judged.
 
-    Raises DataError for other data, and where nobody judged every option.
+    Raises DataError for other data, and where nobody judged two options.
     """
     kinds = {str(kind) for kind in records.kinds[np.unique(records.kind_codes)]}
     if len(kinds) == 1 and kinds <= RATED_KINDS:
@@ -133,19 +134,25 @@ def _mean_by(
 def _of_whole(
     records: Records, options: tuple[str, ...], judged: _Judged, unit: str, groups: str | None
 ) -> VoterUtilities:
-    whole = ~np.isnan(judged.value).any(axis=1) & (judged.weight > 0)
-    if not whole.any():
+    kept = _in_common(judged)
+    if len(kept) < 2:
         raise DataError(
-            f"none of {len(whole):,} people judged all {len(options)} options; expected some who "
-            "did, since rules compare what each option is to the same people. Rank votes with "
-            "classes of voters (--voters classes), or keep the options that people have in common."
+            f"nobody among {len(judged.weight):,} people judged two of the {len(options)} options; "
+            "expected some who did, since rules compare what options are to the same people. Rank "
+            "votes with classes of voters (--voters classes)."
         )
-    heard = np.flatnonzero(whole)
+    value = judged.value[:, kept]
+    heard = np.flatnonzero(~np.isnan(value).any(axis=1) & (judged.weight > 0))
     notes: tuple[str, ...] = ()
-    if len(heard) < len(whole):
+    if len(kept) < len(options):
         notes = (
-            f"{len(whole) - len(heard):,} of {len(whole):,} people did not judge every option and "
-            "are not heard by these rules.",
+            f"Nobody judged all {len(options)} options: the rules choose between the {len(kept)} "
+            "that most people have in common.",
+        )
+    if len(heard) < len(judged.weight):
+        notes += (
+            f"{len(judged.weight) - len(heard):,} of {len(judged.weight):,} people did not judge "
+            "every one of these options and are not heard.",
         )
     group: Int[Array, " V"] | None = None
     names: tuple[str, ...] = ()
@@ -153,9 +160,22 @@ def _of_whole(
         codes, names = _groups(records, groups, judged.names)
         group = codes[heard]
     return VoterUtilities(
-        options=options, utilities=judged.value[heard], weight=judged.weight[heard], unit=unit,
+        options=tuple(options[n] for n in kept), utilities=value[heard],
+        weight=judged.weight[heard], unit=unit,
         group=group, group_names=names, notes=notes,
     )  # fmt: skip
+
+
+def _in_common(judged: _Judged) -> Int[Array, " N"]:
+    """All options if anybody judged them all, else those of the commonest set of two or more."""
+    given = ~np.isnan(judged.value[judged.weight > 0])
+    sets, people = np.unique(given, axis=0, return_counts=True)
+    size = sets.sum(axis=1) if len(sets) else np.zeros(0, dtype=np.int64)
+    if not (size >= 2).any():
+        return np.zeros(0, dtype=np.int64)
+    whole = size == given.shape[1]
+    best = np.argmax(whole if whole.any() else np.where(size >= 2, people, 0))
+    return np.flatnonzero(sets[best])
 
 
 def _groups(
