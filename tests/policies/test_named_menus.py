@@ -77,6 +77,21 @@ def test_moments_are_those_of_the_normal_law_unknown_names_included(is_binary):
     unknown = noise**2 * 9.0 * (1 + menu.context["hour"] ** 2) / 2.0
     assert np.isclose(wider[0] ** 2, spread[0] ** 2 + unknown)
     assert np.allclose(wider[1:], spread[1:])
+    # The same name for every option, and one of the situation that nobody has met.
+    widest = tuple({**features, "new": 3.0} for features in menu.features)
+    found = belief.moments(Menu(menu.context, menu.ids, widest))[1]
+    assert np.allclose(found**2, spread**2 + unknown)
+    strange = belief.moments(Menu({**menu.context, "wind": 2.0}, menu.ids, menu.features))[1]
+    sizes = np.array([1 + f["p"] ** 2 + f["q"] ** 2 for f in menu.features])
+    assert np.allclose(strange**2, spread**2 + noise**2 * 4.0 * sizes / 2.0)
+
+
+def test_sums_over_the_situation_first_are_the_sums_over_columns():
+    belief, menu = learnt()[0].belief(), menu_of(np.random.default_rng(4))
+    sides = belief._coder.sides(menu)
+    assert belief._part(sides) is not None
+    for first, by_columns in zip(belief.moments(menu), belief._moments_by_columns(sides)):
+        assert np.allclose(first, by_columns, rtol=1e-12)
 
 
 def test_a_belief_does_not_change_when_more_is_learnt():

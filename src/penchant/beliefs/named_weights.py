@@ -1,6 +1,7 @@
 """What rewards told about the worth of named features: one normal law of weights for all options.
 
-Legend: D columns, K options, U columns in use.
+Legend: D columns, K options, M features of options and N of the situation, each with 1, U columns
+in use.
 """
 
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from penchant.encoders.named import Coded, Column, Menu, NamedColumns
+from penchant.encoders.named import Column, Menu, NamedColumns, Sides
 from penchant.numerics.arrays import Array
 
 
@@ -35,11 +36,26 @@ class NamedWeights:
 
     def moments(self, menu: Menu) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
         """Mean and standard deviation of each option's expected reward (log-odds if binary)."""
-        coded = self._coder.code(menu)
-        mean, covariance = self._part(coded)
-        x_KU = coded.values
-        variance = ((x_KU @ covariance) * x_KU).sum(axis=1) + coded.unknown / self.prior_precision
-        return x_KU @ mean, self.noise * np.sqrt(np.maximum(variance, 0.0))
+        sides = self._coder.sides(menu)
+        part = self._part(sides)
+        if part is None:
+            return self._moments_by_columns(sides)
+        # The situation first, which all options share: what is left is of the options' size.
+        x_KM, c_N = sides.features, sides.context
+        of_mean, of_covariance = part
+        covariance = (of_covariance @ np.outer(c_N, c_N).ravel()).reshape(2 * x_KM.shape[1:])
+        variance = np.einsum("km,km->k", x_KM @ covariance, x_KM)
+        if sides.beyond is not None:
+            variance += sides.beyond / self.prior_precision
+        return x_KM @ (of_mean @ c_N), self.noise * np.sqrt(np.maximum(variance, 0.0))
+
+    def _moments_by_columns(self, sides: Sides) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
+        """The same, entry by entry, where some pair of features has no column."""
+        coded = self._coder.coded(sides)
+        at, x_KU = coded.columns, coded.values
+        variance = ((x_KU @ self.covariance[np.ix_(at, at)]) * x_KU).sum(axis=1)
+        variance += coded.unknown / self.prior_precision
+        return x_KU @ self.mean[at], self.noise * np.sqrt(np.maximum(variance, 0.0))
 
     def contributions(self, menu: Menu, place: int) -> list[tuple[Column, float, float, float]]:
         """Why an option is worth what it is: of each column its entry, the weight and its standard
@@ -54,13 +70,17 @@ class NamedWeights:
             if entries[u] != 0.0
         ]
 
-    def _part(self, coded: Coded) -> tuple[Float[Array, " U"], Float[Array, "U U"]]:
-        """Of the columns in use; menus with the same names share it."""
-        part = self._parts.get(coded.key)
-        if part is None:
+    def _part(self, sides: Sides) -> tuple[Float[Array, "M N"], Float[Array, "M*M N*N"]] | None:
+        """Mean and covariance of the pairs of a menu's sides, laid out for sums over the situation;
+        menus with the same names share it. None where some pair has no column."""
+        if sides.key not in self._parts:
             if len(self._parts) >= 64:
                 self._parts.clear()
-            at = coded.columns
-            part = self.mean[at], np.ascontiguousarray(self.covariance[np.ix_(at, at)])
-            self._parts[coded.key] = part
-        return part
+            grid, part = self._coder.grid(sides), None
+            if grid is not None:
+                (M, N), at = grid.shape, grid.ravel()
+                covariance = self.covariance[np.ix_(at, at)].reshape(M, N, M, N)
+                covariance = covariance.transpose(0, 2, 1, 3).reshape(M * M, N * N)
+                part = self.mean[grid], np.ascontiguousarray(covariance)
+            self._parts[sides.key] = part
+        return self._parts[sides.key]

@@ -3,13 +3,15 @@
 A column is a pair of an option's feature and one of the situation's, either of which may be absent:
 so what matters about an option may depend on the situation.
 
-Legend: K options, M features of options, N features of the situation, U columns in use.
+Legend: K options, M features of options (of `Sides`: with 1), N features of the situation (with 1),
+U columns in use.
 """
 
+import struct
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,13 +35,24 @@ class Menu:
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
     """A menu as numbers. columns: the places in use; values: of each option there; unknown: the
-    sum of squares of each option's entries in columns that do not exist yet. key: what menus with
-    the same names have in common."""
+    sum of squares of each option's entries in columns that do not exist yet. key: as of `Sides`."""
 
     columns: Int[Array, " U"]
     values: Float[Array, "K U"]
     unknown: Float[Array, " K"]
     key: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """A menu before its two sides are multiplied, each with 1 in front. beyond: the sum of squares
+    of each option's products with what no column knows; None where there is nothing such. key: what
+    menus with the same names have in common."""
+
+    key: tuple[tuple[str, ...], tuple[str, ...]]
+    features: Float[Array, "K M"]
+    context: Float[Array, " N"]
+    beyond: Float[Array, " K"] | None
 
 
 class NamedColumns:
@@ -83,22 +96,44 @@ class NamedColumns:
             self._laid_out.cache_clear()
         return left_out
 
+    def sides(self, menu: Menu) -> Sides:
+        """The menu's two sides, of which each column takes an entry."""
+        option_names, numbers_KM, strange_K = _options(menu, self._features)
+        context_names, numbers, strange = _known(menu.context, self._about)
+        features_KM = np.empty((len(numbers_KM), numbers_KM.shape[1] + 1))
+        features_KM[:, 0] = 1.0
+        features_KM[:, 1:] = numbers_KM
+        context_N = np.array([1.0, *numbers])
+        beyond_K = None
+        if strange or strange_K is not None:
+            of_options = np.zeros(len(features_KM)) if strange_K is None else strange_K
+            beyond_K = of_options * (float(context_N @ context_N) + strange)
+            beyond_K += (features_KM**2).sum(axis=1) * strange
+        return Sides((option_names, context_names), features_KM, context_N, beyond_K)
+
     def code(self, menu: Menu) -> Coded:
         """The menu in the columns that there are."""
-        option_names, features_KM, strange_K = _options(menu, self._features)
-        context_names, numbers, strange = _known(menu.context, self._about)
-        features_KM = np.concatenate([np.ones((len(features_KM), 1)), features_KM], axis=1)
-        context_N = np.array([1.0, *numbers])
-        key = (option_names, context_names)
-        columns, feature, about = self._laid_out(*key)
+        return self.coded(self.sides(menu))
+
+    def coded(self, sides: Sides) -> Coded:
+        """The same of a menu whose sides are known."""
+        features_KM, context_N = sides.features, sides.context
+        columns, feature, about = self._laid_out(*sides.key)
         values_KU = features_KM[:, feature] * context_N[about]
-        within_K, of_context = (features_KM**2).sum(axis=1), float(context_N @ context_N)
         if len(columns) == features_KM.shape[1] * len(context_N):
             unknown = np.zeros(len(features_KM))
         else:
+            within_K, of_context = (features_KM**2).sum(axis=1), float(context_N @ context_N)
             unknown = np.maximum(within_K * of_context - (values_KU**2).sum(axis=1), 0.0)
-        unknown += strange_K * (of_context + strange) + within_K * strange
-        return Coded(columns, values_KU, unknown, key)
+        if sides.beyond is not None:
+            unknown += sides.beyond
+        return Coded(columns, values_KU, unknown, sides.key)
+
+    def grid(self, sides: Sides) -> Int[Array, "M N"] | None:
+        """The column of each pair of a menu's sides; None where some pair has none."""
+        columns, _, _ = self._laid_out(*sides.key)
+        shape = sides.features.shape[1], len(sides.context)
+        return columns.reshape(shape) if len(columns) == shape[0] * shape[1] else None
 
     def _lay_out(
         self, option_names: tuple[str, ...], context_names: tuple[str, ...]
@@ -137,24 +172,23 @@ def _known(named: Named, known: Set[str]) -> tuple[tuple[str, ...], list[float],
 
 def _options(
     menu: Menu, known: Set[str] | None = None
-) -> tuple[tuple[str, ...], Float[Array, "K M"], Float[Array, " K"]]:
+) -> tuple[tuple[str, ...], Float[Array, "K M"], Float[Array, " K"] | None]:
     """Names of the options' features, and each option's numbers, 0 where it has no such.
 
     known: where options differ in their names, only these, and of each option the sum of squares of
     its others. A thousand options with a hundred words of their own each would fill a gigabyte.
     """
-    first = tuple(menu.features[0])
-    if first and all(tuple(named) == first for named in menu.features):
-        # Any: words are told from numbers by what cannot be done with them.
-        rows: Any = [[*named.values()] for named in menu.features]
+    names = [*map(list, menu.features)]
+    first, K = names[0], len(names)
+    if first and names.count(first) == K:
+        numbers = [*chain.from_iterable([named.values() for named in menu.features])]
         try:
-            # Words cannot be added, also where NumPy would read numbers in them.
-            for row in rows:
-                sum(row)
-        except TypeError:
+            # A word is no number here, also where NumPy would read one in it.
+            packed = struct.pack(f"{len(numbers)}d", *numbers)
+        except struct.error:
             pass
         else:
-            return first, np.array(rows, dtype=np.float64), np.zeros(len(rows))
+            return tuple(first), np.frombuffer(packed).reshape(K, -1), None
     place: dict[str, int] = {}
     entries, strange_K = [], np.zeros(len(menu.ids))
     for k, (name, named) in enumerate(zip(menu.ids, menu.features)):
