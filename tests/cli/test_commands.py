@@ -281,3 +281,32 @@ def test_a_fit_whose_notes_nobody_reads_is_finished_all_the_same(folder: Path, t
     done = subprocess.run(["bash", "-o", "pipefail", "-c", script], check=False)
     assert done.returncode == 0
     assert (tmp_path / "out" / "fit.json").is_file()
+
+
+def test_roles_can_be_named_in_the_shell_alone(tmp_path: Path):
+    rng = np.random.default_rng(3)
+    lines = ["k,grp,alt,took,zz"]
+    for row in range(120):
+        price = rng.uniform(1, 9, 2)
+        best = int(np.argmax(-0.5 * price + rng.gumbel(size=2)))
+        lines += [f"{row},u{row // 6},{'pq'[k]},{int(k == best)},{price[k]:.3f}" for k in (0, 1)]
+    (tmp_path / "odd.csv").write_text("\n".join(lines) + "\n")
+    roles = ["layout=long", "rows.person=grp", "rows.situation=k", "options.option=alt",
+             "answer.kind=choice", "answer.column=took", "options.features=zz"]  # fmt: skip
+    typed = [word for role in roles for word in ("--role", role)]
+    done = penchant("fit", tmp_path / "odd.csv", *typed, "--out", tmp_path / "belief", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["fit"]["rows"], said["fit"]["people"]) == (120, 20)
+    worth = {each["name"]: each["estimate"] for each in said["coefficients"]}
+    assert worth["zz"] == pytest.approx(-0.5, abs=0.25)
+    # What was typed stays with the belief, and can be written down.
+    again = penchant("predict", tmp_path / "odd.csv", "-b", tmp_path / "belief", "--json")
+    assert again.returncode == 0, again.stderr
+    written = penchant("describe", tmp_path / "odd.csv", *typed, "--out", tmp_path / "odd.toml")
+    assert written.returncode == 0, written.stderr
+    of_file = penchant("fit", tmp_path / "odd.csv", "--json")
+    assert json.loads(of_file.stdout)["coefficients"] == said["coefficients"]
+    wrong = penchant("fit", tmp_path / "odd.csv", "--role", "took")
+    assert wrong.returncode == 2
+    assert "expected PLACE=COLUMN" in wrong.stderr

@@ -101,6 +101,7 @@ OF_TUNING = {
 OF_READING = {
     "file": ([], lambda said: said["file"].name, "trips.csv"),
     "description": (["-d", "other.toml"], lambda said: said["description"].name, "other.toml"),
+    "role": (["--role", "rows.person=age"], lambda said: said["roles"], ["rows.person=age"]),
     "outside_option": (["--outside-option", "none"], lambda said: said["outside_option"], "none"),
     "on_bad_rows": (["--on-bad-rows", "quarantine"], lambda s: s["on_bad_rows"], "quarantine"),
 }

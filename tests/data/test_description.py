@@ -165,3 +165,46 @@ def test_a_first_guess_says_what_it_saw_and_what_it_left(tmp_path):
     assert "is not UTF-8; cp1252" in text
     with pytest.raises(DataError, match="there is no file"):
         describe(tmp_path / "none.csv")
+
+
+def test_flags_replace_every_place_that_a_file_has():
+    said = Description(
+        layout="wide", person="id", context=("purpose",), answer="choice",
+        alternatives=("train", "car"), codes={"1": "train", "2": "car"},
+        available={"car": "car_av"}, feature_columns={"time": {"train": "t", "car": "c"}},
+        labels={"purpose": {"1": "commuter"}},
+    )  # fmt: skip
+    flags = {
+        "layout": "long", "rows.person": "respondent", "rows.situation": "task, wave",
+        "answer.column": "picked", "codes.3": "bus", "available.bus": "bus_av",
+        "features.time.bus": "bus_time", "labels.purpose.9": "other",
+    }  # fmt: skip
+    changed = with_overrides(said, flags)
+    assert (changed.layout, changed.person, changed.answer) == ("long", "respondent", "picked")
+    assert changed.situation == ("task", "wave")
+    assert changed.codes == {**said.codes, "3": "bus"}
+    assert changed.available == {**said.available, "bus": "bus_av"}
+    assert changed.feature_columns["time"] == {**said.feature_columns["time"], "bus": "bus_time"}
+    assert changed.labels["purpose"]["9"] == "other"
+    assert with_overrides(said, {"rows.person": None}) == said
+    graded = Description(layout="ratings", kind="rating", option="film", answer="stars")
+    assert with_overrides(graded, {"answer.low_is_good": "true"}).low_is_good is True
+
+
+def test_a_column_with_a_new_role_leaves_its_old_one():
+    said = Description(
+        layout="long", person="id", situation=("task",), answer="chosen",
+        features=("cost", "picked", "task"), context=("age",), weight="w",
+    )  # fmt: skip
+    changed = with_overrides(said, {"answer.column": "picked", "rows.person_features": "age"})
+    assert (changed.answer, changed.features) == ("picked", ("cost", "task"))
+    assert (changed.person_features, changed.context) == (("age",), ())
+    # What tells menus apart may be known of them as well.
+    assert with_overrides(said, {"rows.context": "task"}).situation == ("task",)
+    assert with_overrides(said, {"rows.person": "w"}).weight is None
+
+
+@pytest.mark.parametrize("key", ["features.time", "codes", "feature_columns", "rows.persn"])
+def test_a_flag_that_names_no_place_is_refused(key):
+    with pytest.raises(ConfigError, match="the flags"):
+        with_overrides(Description(layout="wide"), {key: "x"})

@@ -20,16 +20,23 @@ def describe(
             show_default=False,
         ),
     ] = None,
+    role: options.Role = None,
     debug: options.Debug = False,
 ) -> None:
     """Guess what the columns of FILE mean and write the guess as a TOML description.
 
     Correct what is wrong, then `penchant fit FILE --description guess.toml`.
     """
+    from dataclasses import replace
+
+    from penchant.cli.reading import parse_roles
+    from penchant.data.description import with_overrides
     from penchant.data.guess import guess
     from penchant.errors import ConfigError
 
-    text = guess(file).to_toml()
+    found = guess(file)
+    said = with_overrides(found.description, parse_roles(role or ()))
+    text = replace(found, description=said).to_toml()
     if out is None:
         shell.output().print(text, markup=False, end="")
         return

@@ -51,6 +51,7 @@ def effects(
         ),
     ] = False,
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     on_bad_rows: options.OnBadRows = "error",
     form: options.Form = "text",
     json: options.Json = False,
@@ -75,7 +76,7 @@ def effects(
             "--means compares with no level, so that --reference would change nothing. Leave one "
             "of the two out."
         )
-    records = read_file(file, description, on_bad_rows=on_bad_rows, quiet=json).records
+    records = read_file(file, description, on_bad_rows=on_bad_rows, quiet=json, roles=role).records
     names = tuple(attribute or ())
     column = None
     if by is not None:

@@ -56,6 +56,7 @@ def evaluate(
         ),
     ] = None,
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     outside_option: options.OutsideOption = None,
     formula: options.Formula = "",
     shrunk: options.Shrunk = "",
@@ -103,8 +104,9 @@ def evaluate(
     )  # fmt: skip
     wanted = each_model(said, model or ["pooled"])
     records = read_file(
-        file, description, on_bad_rows=on_bad_rows, quiet=json, outside_option=outside_option
-    ).records
+        file, description, on_bad_rows=on_bad_rows, quiet=json, outside_option=outside_option,
+        roles=role,
+    ).records  # fmt: skip
     check_groups(records, by or ())
     _check_answers(records, max(known, few_shot))
     models = _models(wanted, records, json)

@@ -35,6 +35,7 @@ def fit(
         ),
     ] = None,
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     outside_option: options.OutsideOption = None,
     formula: options.Formula = "",
     shrunk: options.Shrunk = "",
@@ -182,7 +183,7 @@ def fit(
         shell.check_form(form, json)
         fit_reward(
             file, of_texts, description=description, out=out, on_bad_rows=on_bad_rows, form=form,
-            json=json,
+            json=json, roles=role,
         )  # fmt: skip
         return
     if of_texts.given():
@@ -208,6 +209,7 @@ def fit(
         aside=out,
         quiet=json,
         outside_option=outside_option,
+        roles=role,
     )
     check_price(data.records, price)
     wanted, remarks = wanted.completed(data.records)

@@ -190,14 +190,14 @@ def cache_folder() -> Path:
 
 def fit_reward(
     file: Path, wanted: RewardOptions, *, description: Path | None, out: Path | None,
-    on_bad_rows: str, form: str, json: bool,
+    on_bad_rows: str, form: str, json: bool, roles: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Read, fit, save, and say what was found."""
     from penchant.cli.fit import fit_document
     from penchant.cli.reading import keep_description, read_file
     from penchant.encoders.text_embedding import told_shortly
 
-    data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json)
+    data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json, roles=roles)
     records = data.records
     if out is None and (wanted.tune or wanted.classifier):
         name = "--tune" if wanted.tune else "--classifier"

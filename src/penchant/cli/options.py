@@ -25,6 +25,17 @@ DescriptionFile = Annotated[
         show_default=False,
     ),
 ]
+Role = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role",
+        metavar="PLACE=COLUMN",
+        help="One place of the description, over what the file or the guess says, as in "
+        "rows.person=id, answer.column=picked, options.features=cost,time, features.time.car=c2 "
+        "or layout=long. May be given several times.",
+        show_default=False,
+    ),
+]
 OutsideOption = Annotated[
     str | None,
     typer.Option(

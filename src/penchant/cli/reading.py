@@ -46,6 +46,20 @@ def keep_description(data: FileRead, folder: Path) -> None:
         data.description.save(folder / DESCRIPTION_NAME)
 
 
+def parse_roles(words: Sequence[str]) -> dict[str, str]:
+    """`rows.person=id` as a mapping from places to what stands there."""
+    roles = {}
+    for word in words:
+        place, found, column = word.partition("=")
+        if not found or not place.strip() or not column.strip():
+            raise ConfigError(
+                f"--role got {word!r}; expected PLACE=COLUMN, as in --role rows.person=id or "
+                "--role answer.column=picked."
+            )
+        roles[place.strip()] = column.strip()
+    return roles
+
+
 def check_groups(records: "Records", by: Sequence[str]) -> None:
     """Raise ConfigError for a column by which nobody can be told apart: the rows lack it."""
     from penchant.encoders.formula import closest
@@ -81,11 +95,13 @@ def read_file(
     belief: Path | None = None,
     quiet: bool = False,
     outside_option: str | None = None,
+    roles: Sequence[str] | None = None,
 ) -> FileRead:
     """Read, and say on standard error what a person would want to know about it.
 
     Bad rows go to NAME.quarantined.csv in the folder `aside`, else beside the file. The outside
-    option is the one named, else the description's, else that of the belief.
+    option is the one named, else the description's, else that of the belief. `roles`: places of
+    the description that were typed, which go before it and before a guess.
     """
     from penchant.data.description import load, with_overrides
     from penchant.data.readers.read import read
@@ -96,7 +112,13 @@ def read_file(
         )
     from penchant.data.readers.native import is_nested
 
+    typed = parse_roles(roles or ())
     if description is None and is_nested(file):
+        if typed:
+            raise ConfigError(
+                f"got --role {next(iter(typed))}=..., but {file.name} holds records that penchant "
+                "kept, which say themselves what they are. Leave --role out."
+            )
         # Records that penchant kept: they say of themselves what they are.
         kept = read(file)
         for text in (*kept.report.notes, *kept.report.warnings):
@@ -107,17 +129,19 @@ def read_file(
         )  # fmt: skip
     found = find_description(file, description, belief)
     if found is None:
-        from penchant.data.guess import guess, guess_answered
+        from penchant.data.guess import check_answered, guess, guess_answered
 
         # With a belief there is something to say of rows that nobody has answered yet.
-        guessed = guess_answered(file) if belief is None else guess(file)
-        said, assumed = guessed.description, guessed.assumed
+        guessed = guess_answered(file) if belief is None and not typed else guess(file)
+        said, assumed = with_overrides(guessed.description, typed), guessed.assumed
+        if belief is None:
+            check_answered(said, tuple(guessed.seen))
         opening = (
             f"{file.name} has no description; its columns were guessed to be {said.layout} data. "
             f"Look at the guess with `penchant describe {file}`."
         )
     else:
-        said, opening, assumed = load(found), "", ()
+        said, opening, assumed = with_overrides(load(found), typed), "", ()
     learnt = None if belief is None else belief / DESCRIPTION_NAME
     if outside_option is None and said.outside_option is None and learnt and learnt.is_file():
         outside_option = load(learnt).outside_option

@@ -245,6 +245,11 @@ _TABLES = {"codes": "codes", "features": "feature_columns",
            "available": "available", "labels": "labels"}  # fmt: skip
 _NOT_COLUMNS = ("encoding", "delimiter", "nulls", "alternatives", "kind", "levels",
                 "allow_missing", "outside_option", "low_is_good")  # fmt: skip
+# Tables of tables: a feature's columns by alternative, a column's words by code.
+_DEEP = ("feature_columns", "labels")
+_NOT_PLAIN = (*_TABLES.values(), "drop", "replace")
+# Places that say what a column is; it is one of them at a time.
+_ROLES = {*_PLACES.values()} - {*_NOT_COLUMNS, "situation"}
 _TUPLES = tuple(
     f.name for f in fields(Description) if str(f.type).startswith("tuple") and f.name not in
     ("drop", "replace")
@@ -301,20 +306,59 @@ def parse(text: str, name: str = "the description") -> Description:
 def with_overrides(description: Description, overrides: Mapping[str, Any]) -> Description:
     """The description with some places replaced, as flags of the command line do it.
 
-    Keys are places in the TOML file ("rows.person", "answer.column", "layout") or field names;
-    a list may come as words with commas between them. None leaves a place as it is.
+    Keys are places in the TOML file ("rows.person", "answer.column", "codes.1",
+    "features.time.car", "layout") or field names; a list may come as words with commas between
+    them. None leaves a place as it is. A column that is given a role leaves the one it had, but for
+    `situation`: what tells menus apart may also be known of them.
     """
     changes: dict[str, Any] = {}
     names = [f.name for f in fields(Description)]
     for key, value in overrides.items():
+        heading, _, place = key.partition(".")
         if value is None:
             continue
-        attribute = key if key in names else _attribute(key, "the flags")
+        if heading in _TABLES and place:
+            attribute = _TABLES[heading]
+            table = changes.get(attribute, getattr(description, attribute))
+            changes[attribute] = _with_entry(table, place, value, attribute in _DEEP)
+            continue
+        attribute = key if key in names and key not in _NOT_PLAIN else _attribute(key, "the flags")
+        if attribute == "low_is_good" and value in ("true", "false"):
+            value = value == "true"
         if attribute in _TUPLES and isinstance(value, str):
             value = tuple(word.strip() for word in value.split(",") if word.strip())
         changes[attribute] = value
-    merged = {name: getattr(description, name) for name in names} | changes
-    return _build(merged)
+    merged = {name: getattr(description, name) for name in names}
+    return _build(_left(merged, changes) | changes)
+
+
+def _with_entry(table: Mapping[str, Any], place: str, value: Any, is_deep: bool) -> dict[str, Any]:
+    """The table with one entry replaced; `time.car` is an entry of an entry where it is deep."""
+    outer, found, inner = place.partition(".")
+    if not is_deep:
+        return {**table, place: value}
+    if not found:
+        raise ConfigError(
+            f"the flags name {place!r} alone; expected a feature and an alternative (or a column "
+            "and a code), as in features.time.car=car_time."
+        )
+    return {**table, outer: {**table.get(outer, {}), inner: value}}
+
+
+def _left(had: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields without the columns that other fields are given."""
+    taken: set[str] = set()
+    for name in _ROLES & changes.keys():
+        given = changes[name]
+        taken |= {given} if isinstance(given, str) else set(given)
+    left = dict(had)
+    for name in _ROLES:
+        value = had[name]
+        if isinstance(value, tuple):
+            left[name] = tuple(column for column in value if column not in taken)
+        elif value in taken:
+            left[name] = None
+    return left
 
 
 def _build(found: Mapping[str, Any]) -> Description:

@@ -122,16 +122,20 @@ def guess_answered(data: Any) -> Guess:
     Raises DataError where no column looks like an answer.
     """
     found = guess(data)
-    said = found.description
-    # These formats say themselves where the answer stands.
-    of_format = said.layout in ("trl", "preflib", "vw", "dsjson")
+    check_answered(found.description, tuple(found.seen))
+    return found
+
+
+def check_answered(said: Description, columns: Sequence[str]) -> None:
+    """Raises DataError where the description names no answer, and its format none by itself."""
+    of_format = said.layout in ("trl", "preflib", "vw", "dsjson") or said.kind == "edit"
     if said.answer is None and not said.answer_columns and not of_format:
         raise DataError(
-            f"no column looks like an answer (columns: {', '.join(list(found.seen)[:40])}); "
+            f"no column looks like an answer (columns: {', '.join(list(columns)[:40])}); "
             "expected a description that names it. Write one with `penchant describe FILE`, "
-            "correct it, and give it as `description`."
+            "correct it, and give it as `description` (in the shell, --role answer.column=NAME "
+            "names the column)."
         )
-    return found
 
 
 def _log_format(data: Any) -> str | None:
