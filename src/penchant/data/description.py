@@ -41,8 +41,8 @@ The schema (every key is optional but `layout`):
     columns = ["first", "second"]           # rankings: names of options, best first; pairs: the
                              # answers of several judges, each a voter of its own
     levels = [1, 2, 3]       # ratings and graded pairs: the scale, lowest first
-    low_is_good = true       # ratings, approval, binary, outcome: 1 is the best, as of school
-                             # grades or costs; read from the other end
+    low_is_good = false      # true of ratings, approval, binary, outcome where 1 is the best, as of
+                             # school grades or costs: read from the other end
 
     [codes]                  # what the words of the answer mean: a value of the file -> an
     1 = "train"              # alternative (wide), "first", "second", "tie" (pairs), a column of
