@@ -323,3 +323,15 @@ def test_records_that_are_all_graded_are_graded_votes():
     votes = votes_from_records(read(table(winner=["A>>B", None, "B>A"]), GRADED).records)
     assert votes.grade.tolist() == [4, 1]
     assert len(votes.grades) == 5
+
+
+@pytest.mark.parametrize("winner", ["winner", "loser", "other"])
+def test_blanks_around_a_name_lose_no_vote(winner):
+    """In the items' columns, in the answer's, or in both; two names may differ by nothing else."""
+    first, second = [" x", "y", "x ", " x"], ["y", " x", "y", "x "]
+    table = pa.table({"winner": first, "loser": second, "other": ["x", " y", "x ", " x"]})
+    said = Description(layout="pairs", option_columns=("winner", "loser"), answer=winner)
+    found = read_votes(table, said)
+    assert len(found.votes) == 4
+    sides = {"winner": [1, 1, 1, 1], "loser": [0, 0, 0, 0], "other": [1, 1, 1, 1]}[winner]
+    np.testing.assert_array_equal(found.votes.share, sides)

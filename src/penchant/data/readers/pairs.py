@@ -3,6 +3,7 @@
 Legend: B lines, K = 2 options.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -152,10 +153,7 @@ def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
     common = code_lookup(words, {}, _MEANINGS)
     outcome = np.where(meaning >= 0, meaning, common)[codes]
     # A winner may also be called by its own name.
-    named = code_lookup(values, {}, options.words)[codes]
-    first, second = options.codes.T
-    side = np.where(named == first, 0, np.where(named == second, 1, -1))
-    side[named < 0] = -1
+    side = _side_of_name(codes, values, options)
     answered = codes >= 0
     are_names = bool(
         not said.codes and (side >= 0)[answered].all() and (common[codes] < 0)[answered].any()
@@ -178,6 +176,29 @@ def outcome_of_words(source: Source, answer: str, options: Codes) -> Array:
         "say under [codes] which of first, second, tie, both_bad the value means",
     )  # fmt: skip
     return outcome
+
+
+def _side_of_name(codes: Array, values: Sequence[Any], options: Codes) -> Array:
+    """[B] which of the line's two options its answer names, 0 or 1, -1 for neither.
+
+    Blanks around a name do not matter, unless the two differ by nothing else.
+    """
+    place = {name: i for i, name in enumerate(options.words)}
+    exact = np.asarray([*(place.get(str(value), -2) for value in values), -1])[codes]
+    bare = list(dict.fromkeys(name.strip() for name in options.words))
+    known = {name: i for i, name in enumerate(bare)}
+    of_name = np.asarray([*(known[name.strip()] for name in options.words), -3])
+    side = _match(exact, options.codes)
+    return np.where(side >= 0, side, _match(code_lookup(values, {}, bare)[codes],
+                                            of_name[options.codes]))  # fmt: skip
+
+
+def _match(named: Array, pair: Array) -> Array:
+    """Which of two codes is the one named; -1 where none or both are."""
+    first, second = pair.T
+    side = np.where(named == first, 0, np.where(named == second, 1, -1))
+    side[(named < 0) | (first == second)] = -1
+    return side
 
 
 def _edited(source: Source) -> Array:
