@@ -59,7 +59,8 @@ def weights(folder):
 @pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way == "reward"])
 def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
     out = tmp_path / "out"
-    found = json.loads(done("TOOL", "-m", method, "-o", out, *TINY, *FEW, "--json").stdout)
+    task = {"rank-grpo": "RANK", "hgpo": "DOOR"}.get(method, "TOOL")
+    found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, "--json").stdout)
     assert found["at"] == [1.0, 2.0]
     for name in ("reward", "entropy", "length", "degenerate", "clipped", "effective"):
         assert len(found["steps"][name]) == 2
@@ -204,6 +205,8 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     assert "shared or padded" in refused("CHAIN", "-o", out, "--layout", "packed")
     one = ("--group-size", "1", "--demonstrations", "0")
     assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", tmp_path / "one", *SHAPE, *one)
+    assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", tmp_path / "r", *TINY)
+    assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", tmp_path / "h", *TINY)
     assert "which is a file" in refused("CHAIN", "-o", file, *TINY)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from penchant.cli import shell
 from penchant.cli.align_folder import RunFolder
-from penchant.cli.align_methods import METHODS, AlignOptions, low_rank_of
+from penchant.cli.align_methods import METHODS, AlignOptions, Setting, low_rank_of
 from penchant.cli.align_reward import rate
 from penchant.cli.align_start import started, taught_by, taught_rows
 from penchant.cli.align_tasks import known_task, read_task
@@ -55,7 +55,7 @@ def align_to_data(
         learning_rate=rate(options, 1e-3 if way == "shown" else 3e-4), seed=options.seed,
     )  # fmt: skip
     if way != "shown":
-        METHODS[method].made(options, 1)  # which refuses what does not go together
+        METHODS[method].made(options, Setting())  # which refuses what does not go together
     folder = RunFolder(out)
     if known_task(what) is None:
         from penchant.cli.reading import read_file
@@ -125,7 +125,7 @@ def _direct(
     from penchant.policies.language.direct import fit_direct
     from penchant.policies.language.pair_margins import pair_margins
 
-    config = METHODS[method].made(options, 0)
+    config = METHODS[method].made(options, Setting())
     kept, held = _parted([told.pairs.first[b][: told.pairs.place[b]]
                           for b in range(len(told.pairs))], options)  # fmt: skip
     fit = fit_direct(
@@ -183,7 +183,7 @@ def _unpaired(
     from penchant.policies.language.unpaired import answer_log_ratios, fit_unpaired, some_answers
 
     kept, held = _parted([row[:place] for row, place in zip(judged.rows, judged.place)], options)
-    config = METHODS[method].made(options, 0)
+    config = METHODS[method].made(options, Setting())
     policy, done = fit_unpaired(
         start, some_answers(judged, kept), training, config, checkpoint=folder.state
     )
@@ -293,7 +293,7 @@ def _from_own(
         torch.Generator(device=device).manual_seed(options.seed),
         grader_of(task), correct,
     )  # fmt: skip
-    config = METHODS[method].made(options, most)
+    config = METHODS[method].made(options, Setting())
     answers = ("own answers", f"{len(drawn.rollouts):,}")
     if METHODS[method].way == "answers":
         judged = judged_answers(drawn.rollouts, drawn.grades.reward)

@@ -46,13 +46,21 @@ class AlignOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a method may depend on beside the options; task and tokenizer None of data."""
+
+    most_tokens: int = 1
+    task: Any = None
+    tokenizer: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Offered:
-    """way: what it learns from. told: one line for the list. made: the composition, by options and
-    the most tokens of a response."""
+    """way: what it learns from. told: one line for the list. made: the composition."""
 
     way: Way
     told: str
-    made: Callable[[AlignOptions, int], Any]
+    made: Callable[[AlignOptions, Setting], Any]
 
 
 def _anchor(options: AlignOptions, place: Literal["reward", "loss"]) -> "Anchor | None":
@@ -61,38 +69,80 @@ def _anchor(options: AlignOptions, place: Literal["reward", "loss"]) -> "Anchor 
     return Anchor(strength=options.anchor, place=place) if options.anchor > 0.0 else None
 
 
-def _ours(options: AlignOptions, most: int) -> Any:
+def _ours(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.group_relative import GroupRelative
 
     return GroupRelative(anchor=_anchor(options, "reward"))
 
 
-def _grpo(options: AlignOptions, most: int) -> Any:
+def _grpo(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.group_relative import grpo
 
     return grpo(_anchor(options, "loss"))
 
 
-def _rloo(options: AlignOptions, most: int) -> Any:
+def _rloo(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.group_relative import rloo
 
-    return rloo(most, _anchor(options, "reward"))
+    return rloo(setting.most_tokens, _anchor(options, "reward"))
 
 
-def _dr_grpo(options: AlignOptions, most: int) -> Any:
+def _dr_grpo(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.group_relative import dr_grpo
 
-    return dr_grpo(most, _anchor(options, "loss"))
+    return dr_grpo(setting.most_tokens, _anchor(options, "loss"))
 
 
-def _ppo(options: AlignOptions, most: int) -> Any:
+def _ppo(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.proximal import Proximal
 
     return Proximal(anchor=_anchor(options, "reward"))
 
 
+def _rank(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.ranked import RankRelative
+
+    hits = getattr(setting.task, "hits", None)
+    if hits is None:
+        raise ConfigError(
+            "--method rank-grpo compares lists rank by rank; expected the task RANK, whose answers "
+            "are lists."
+        )
+    return RankRelative(
+        hits=hits, separators=frozenset(setting.tokenizer.encode("\n")),
+        anchor=_anchor(options, "loss"),
+    )  # fmt: skip
+
+
+def _turns(likeness: Literal["turn", "history"]) -> Any:
+    def made(options: AlignOptions, setting: Setting) -> Any:
+        from penchant.policies.language.methods.turnwise import TurnWise
+
+        if likeness == "history" and not hasattr(setting.task, "draw_world"):
+            raise ConfigError(
+                "--method hgpo compares turns that saw the same; expected a task of several "
+                "turns: DOOR, LOOK or TALK."
+            )
+        return TurnWise(likeness=likeness, anchor=_anchor(options, "reward"))
+
+    return made
+
+
+def _concise(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.concise import Concise
+    from penchant.policies.language.methods.group_relative import grpo
+
+    return Concise(base=grpo(_anchor(options, "loss")))
+
+
+def _conflict(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.conflict import ConflictAware
+
+    return ConflictAware(anchor=_anchor(options, "loss"))
+
+
 def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) -> Any:
-    def made(options: AlignOptions, most: int) -> Any:
+    def made(options: AlignOptions, setting: Setting) -> Any:
         from penchant.policies.language.direct import DirectConfig
 
         return DirectConfig(
@@ -103,7 +153,7 @@ def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) 
     return made
 
 
-def _kto(options: AlignOptions, most: int) -> Any:
+def _kto(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.unpaired import UnpairedConfig
 
     return UnpairedConfig(
@@ -129,6 +179,16 @@ METHODS: Mapping[str, Offered] = {
                        "al. 2025)"),
     "ppo": Offered(way="reward", made=_ppo, told="a learnt value of every token, generalised "
                    "advantages (Schulman et al. 2017)"),
+    "turns": Offered(way="reward", made=_turns("turn"), told="what a turn earns from there on, "
+                     "less the other episodes' at that turn"),
+    "hgpo": Offered(way="reward", made=_turns("history"), told="the same among turns that saw the "
+                    "same, in nested groups (HGPO 2026)"),
+    "rank-grpo": Offered(way="reward", made=_rank, told="ranks of a list as credit units "
+                         "(Rank-GRPO 2025)"),
+    "hapo": Offered(way="reward", made=_concise, told="GRPO with a bonus for answers shorter than "
+                    "the shortest right one so far (HAPO 2025)"),
+    "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
+                    "unlearnt with the bad (GTPO 2025)"),
     "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
                    "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "
@@ -139,8 +199,8 @@ METHODS: Mapping[str, Offered] = {
                        "answer's likelihood (IRPO, Pang et al. 2024)"),
     "kto": Offered(way="answers", made=_kto, told="answers found good or bad one by one "
                    "(Ethayarajh et al. 2024)"),
-    "sft": Offered(way="shown", made=lambda options, most: None, told="supervised fine-tuning on "
-                   "demonstrations, or on what was chosen"),
+    "sft": Offered(way="shown", made=lambda options, setting: None, told="supervised fine-tuning "
+                   "on demonstrations, or on what was chosen"),
 }  # fmt: skip
 
 

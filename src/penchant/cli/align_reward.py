@@ -12,7 +12,7 @@ import typer
 
 from penchant.cli import shell
 from penchant.cli.align_folder import RunFolder
-from penchant.cli.align_methods import METHODS, AlignOptions, low_rank_of
+from penchant.cli.align_methods import METHODS, AlignOptions, Setting, low_rank_of
 from penchant.cli.align_start import started, taught_by
 from penchant.cli.align_tasks import known_task, read_task
 from penchant.errors import DataError
@@ -34,7 +34,6 @@ def align_to_reward(
     known, task = known_task(what), read_task(what)
     assert known is not None, "the command asked before"
     most = options.most_tokens or known.most_tokens
-    made = METHODS[method].made(options, most)
     config = TrainerConfig(
         prompts=options.prompts or 16, group_size=options.group_size, most_tokens=most,
         temperature=options.temperature, updates=options.updates, layout=options.layout,
@@ -46,6 +45,8 @@ def align_to_reward(
         folder.claim(what, method, options)
         steps.say("Teaching a decoder by demonstrations" if not options.model else "Reading", 0)
         start = started(folder, options, taught_by(task, options))
+        setting = Setting(most_tokens=most, task=task, tokenizer=start.tokenizer)
+        made = METHODS[method].made(options, setting)
         trainer = PolicyTrainer(start, task, made, config, **own)
         done = _go_on(trainer, folder, quiet)
         _train(trainer, folder, done, options.steps, steps)

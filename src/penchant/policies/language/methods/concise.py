@@ -1,0 +1,108 @@
+"""Short right answers: a bonus for brevity against the shortest right answer ever seen to a prompt.
+
+Legend: B rows, P prompts met so far.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+from penchant.policies.language.loss import Surrogate
+from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.trackers import ShortestAnswers
+from penchant.utilities.response_rewards import brevity_by_history, brevity_in_group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concise:
+    """HAPO (2025): reward + weight cos(pi/2 min(length / shortest, 2)), the shortest right answer
+    to that prompt so far being the measure; then `base`'s credit, GRPO's as in the paper.
+
+    is_of_group: instead of history the group's own shortest and longest (Kimi k1.5, 2025), for
+    comparison. right_from: the reward from which on an answer is right.
+    """
+
+    weight: float = 1.0
+    right_from: float = 0.5
+    is_of_group: bool = False
+    base: GroupRelative = field(default_factory=grpo)
+
+    def __post_init__(self) -> None:
+        if self.weight < 0.0:
+            raise ConfigError(f"got weight={self.weight}; expected 0 or more: long answers do not "
+                              "earn.")  # fmt: skip
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return self.base.surrogate
+
+    @property
+    def most_weight(self) -> float | None:
+        return self.base.most_weight
+
+    @property
+    def anchor(self) -> Anchor | None:
+        return self.base.anchor
+
+    @property
+    def smallest_group(self) -> int:
+        return self.base.smallest_group
+
+    @property
+    def value_weight(self) -> float:
+        return 0.0
+
+    def heard(self, seen: Seen) -> Heard:
+        length = seen.rollouts.lengths.astype(float)
+        is_right = seen.is_scored & (seen.reward >= self.right_from)
+        prompts, shortest = _recalled(seen.memory)
+        place = {text: at for at, text in enumerate(prompts)}
+        for problem in seen.problems:
+            place.setdefault(problem.prompt, len(place))
+        of_row = np.array([place[problem.prompt] for problem in seen.problems])
+        known = np.full(len(place), np.inf)
+        known[: len(shortest)] = shortest
+        bonus = self._bonus(seen, length, known[of_row], is_right)
+        told = replace(seen, reward=seen.reward + self.weight * bonus)
+        after = ShortestAnswers(length=known).updated(of_row, length, is_right)
+        return replace(self.base.heard(told), memory=_kept(list(place), after.length))
+
+    def _bonus(
+        self,
+        seen: Seen,
+        length: Float[Array, " B"],
+        shortest: Float[Array, " B"],
+        is_right: Bool[Array, " B"],
+    ) -> Float[Array, " B"]:
+        if not self.is_of_group:
+            return brevity_by_history(length, shortest, is_right)
+        found = np.zeros(len(length))
+        for prompt in np.unique(seen.rollouts.prompt_of):
+            mine = seen.rollouts.prompt_of == prompt
+            found[mine] = brevity_in_group(length[mine], is_right[mine])
+        return found
+
+    def token_scale(
+        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
+    ) -> Float[Array, "B T1"]:
+        """Each token's weight, of a whole mini-batch."""
+        return self.base.token_scale(unit_of, group)
+
+
+def _recalled(memory: Mapping[str, np.ndarray]) -> tuple[list[str], np.ndarray]:
+    if not memory:
+        return [], np.zeros(0)
+    text = memory["prompts"].tobytes().decode()
+    return text.split("\0")[:-1], memory["shortest"]
+
+
+def _kept(prompts: list[str], shortest: Float[Array, " P"]) -> dict[str, np.ndarray]:
+    """Texts as bytes, each with a zero behind it: what is kept with a run are arrays."""
+    text = "".join(f"{prompt}\0" for prompt in prompts).encode()
+    return {"prompts": np.frombuffer(text, dtype=np.uint8).copy(), "shortest": shortest}
