@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from penchant.simulation.decisions import DecisionWorld
+from penchant.simulation.slates import SlateWorld
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
 DESCRIPTION = """layout = "decisions"
@@ -164,3 +165,50 @@ def test_what_cannot_be_done_is_said_with_the_mend(log, arguments, code, words):
     done = penchant("ope", log, *arguments)
     assert done.returncode == code, done.stderr
     assert words in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def slates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two places of five items drawn one by one, clicks, whole menus, a line an option."""
+    records = SlateWorld(reading="cascade").draw(4000, np.random.default_rng((0, 8)))
+    table = records.options.append_column("round", pa.array(np.repeat(np.arange(4000), 5)))
+    folder = tmp_path_factory.mktemp("slates")
+    pq.write_table(table, folder / "slates.parquet")
+    (folder / "slates.toml").write_text(
+        'layout = "long"\n[rows]\nsituation = ["round"]\n[options]\noption = "option"\n'
+        'position = "position"\npropensity = "propensity"\nfeatures = []\n'
+        '[answer]\ncolumn = "success"\nkind = "binary"\n'
+    )
+    return folder / "slates.parquet"
+
+
+def test_a_log_of_slates_is_judged_place_by_place(slates, tmp_path):
+    done = penchant("ope", slates, "-p", "new=column:target", "-p", "uniform", "--json",
+                    "--out", tmp_path / "out")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    new = document["policies"][0]
+    assert [e["estimator"] for e in new["estimates"]] == [
+        "slate ips", "cascade ips", "independent ips"
+    ]  # fmt: skip
+    assert new["quoted"] == "cascade ips"
+    assert new["low"] < SlateWorld(reading="cascade").true_value() < new["high"]
+    assert document["choice"]["best"] == "new"
+    assert "cascade ips" in (tmp_path / "out" / "ope.html").read_text(encoding="utf-8")
+    told = penchant("ope", slates, "-p", "column:target", "--level", "0.5", "--json")
+    half = json.loads(told.stdout)["policies"][0]
+    assert half["high"] - half["low"] < 0.4 * (new["high"] - new["low"])
+
+
+def test_options_that_slates_have_no_use_for_are_refused(slates, log):
+    done = penchant("ope", slates, "-p", "uniform", "--formula", "none", "--interval", "anytime")
+    assert done.returncode == 2
+    assert "--formula, --interval would change nothing" in done.stderr
+    done = penchant("ope", slates, "-p", "column:target", "--places", "each")
+    assert done.returncode == 0, done.stderr
+    done = penchant("ope", slates, "-p", "uniform", "--places", "both")
+    assert done.returncode == 2
+    assert "drawn or each" in done.stderr
+    done = penchant("ope", log, "-p", "uniform", "--places", "each")
+    assert done.returncode == 2
+    assert "--places would change nothing" in done.stderr

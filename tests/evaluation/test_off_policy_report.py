@@ -302,7 +302,7 @@ def test_a_policy_learnt_from_the_log_that_judges_it_is_told():
     assert {f.name: f.verdict for f in other.findings}["learning"] == "fine"
     # Rounds without a reward were there to be fitted, though they do not judge.
     part = replace(log, records=records.take(np.arange(299)), log=records)
-    assert finding_of_learning(part, policies["greedy"])[0].verdict == "wrong"
+    assert finding_of_learning(part.records, policies["greedy"], part.log)[0].verdict == "wrong"
 
 
 def test_poor_overlap_is_told_and_good_overlap_is_not():

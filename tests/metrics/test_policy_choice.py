@@ -74,3 +74,18 @@ def test_the_joint_covariance_has_the_clustered_errors_on_its_diagonal():
         assert np.isclose(mean[m], one.estimate)
         assert np.isclose(ratio, stdtrit(29, 0.95) / stdtrit(29, 0.75))
         assert np.isclose(wide.high - mean[m], stdtrit(29, 0.95) * np.sqrt(covariance[m, m]))
+
+
+def test_a_policy_named_twice_or_the_log_among_policies_hides_no_difference():
+    """Differences of nothing but rounding have no error; what is sure without them stays so."""
+    rng = np.random.default_rng(4)
+    terms, logged = worlds(3, 2000, rng)
+    terms[1] += 0.4
+    plain = choose_policy(terms, logged, np.arange(2000), rng)
+    more = np.vstack([terms, terms[1] * (1 + 1e-15), logged])
+    found = choose_policy(more, logged, np.arange(2000), rng)
+    np.testing.assert_array_equal(found.beats_logged[:3], plain.beats_logged)
+    np.testing.assert_array_equal(found.may_be_best[:3], plain.may_be_best)
+    assert found.beats_logged[[1, 3]].all()
+    assert found.may_be_best[[1, 3]].all()
+    assert not found.beats_logged[4]

@@ -23,9 +23,13 @@ _POLICIES = (
     "wrote it), bandit:FOLDER (as `penchant decide` keeps it)"
 )
 
+# What says nothing of rounds that show several options.
+_OF_ONE = ("formula", "interval", "tightest_at", "folds", "propensity_formula", "embedding", "menu")
+
 
 @shell.guarded
 def ope(
+    call: options.Invocation,
     log: Annotated[
         Path,
         typer.Argument(
@@ -88,6 +92,14 @@ def ope(
             "offer; seen:COLUMN: within each value of a column of rows."
         ),
     ] = "logged",
+    places: Annotated[
+        str,
+        typer.Option(
+            help="Of rounds that show several options: drawn, probabilities are of standing in "
+            "front and further places are drawn from what is left (as `penchant decide` does); "
+            "each, they are of what was shown at its own place."
+        ),
+    ] = "drawn",
     description: options.DescriptionFile = None,
     out: Annotated[
         Path | None,
@@ -101,25 +113,33 @@ def ope(
     """Tell what policies would have earned, with intervals, and whether the log can say so.
 
     Every estimator that the log allows: direct, inverse propensities (plain, clipped,
-    self-normalised), doubly robust (plain, switched, shrunk). Findings say in words what holds and
-    what does not.
+    self-normalised), doubly robust (plain, switched, shrunk). Where rounds show several options
+    (rewards of each place, picks, rankings, comparisons): by slate, cascade and place, or how often
+    a policy's options are preferred to those shown. Findings say in words what holds and what does
+    not.
     """
     from penchant.data.decisions import decisions_of
+    from penchant.data.slates import shows_several
     from penchant.evaluation.off_policy import OffPolicyConfig, evaluate_policies
 
-    policies, folder = _policies(policy)
+    policies, folder = _policies(policy, is_law=places == "drawn")
     records = _read(log, description, on_bad_rows, folder, json)
-    # Whether a policy was learnt from this log is told by the log as it stands in the file.
-    decisions = replace(decisions_of(_completed(records, menu)), log=records)
-    config = OffPolicyConfig(
-        formula=_formula(formula, decisions, json), num_folds=folds,
-        interval=interval, level=level,  # type: ignore[arg-type]  # the config refuses other words
-        propensity_formula=propensity_formula, embedding=tuple(embedding or ()), seed=seed,
-        tightest_at=tightest_at,
-    )  # fmt: skip
-    with shell.waiting(f"Judging {len(policies)} policies on {len(decisions):,} rounds", json):
-        report = evaluate_policies(decisions, policies, config)
-    document = as_document(report, config.formula)
+    if shows_several(records):
+        _refuse(options.given(call, among=_OF_ONE), "rounds of this log show several options")
+        document, report = _of_slates(records, policies, places, level, seed, json)
+    else:
+        _refuse(options.given(call, among=("places",)), "each round of this log has one reward")
+        # Whether a policy was learnt from this log is told by the log as it stands in the file.
+        decisions = replace(decisions_of(_completed(records, menu)), log=records)
+        config = OffPolicyConfig(
+            formula=_formula(formula, decisions, json), num_folds=folds,
+            interval=interval, level=level,  # type: ignore[arg-type]  # the config refuses others
+            propensity_formula=propensity_formula, embedding=tuple(embedding or ()), seed=seed,
+            tightest_at=tightest_at,
+        )  # fmt: skip
+        with shell.waiting(f"Judging {len(policies)} policies on {len(decisions):,} rounds", json):
+            report = evaluate_policies(decisions, policies, config)
+        document = as_document(report, config.formula)
     if out is not None:
         _write(document, report, out, log.name)
         shell.note(f"ope.json and ope.html written to {out}.", json)
@@ -127,6 +147,25 @@ def ope(
         shell.print_json(document)
     else:
         _print(report)
+
+
+def _of_slates(
+    records: "Records", policies: "dict[str, Policy]", places: str, level: float, seed: int,
+    quiet: bool,
+) -> "tuple[dict[str, Any], OffPolicyReport]":  # fmt: skip
+    from penchant.data.slates import slates_of
+    from penchant.evaluation.off_policy_slates import SlatesConfig, evaluate_slates
+
+    slates = slates_of(records)
+    config = SlatesConfig(places=places, level=level, seed=seed)  # type: ignore[arg-type]  # as above
+    with shell.waiting(f"Judging {len(policies)} policies on {len(slates):,} rounds", quiet):
+        report = evaluate_slates(slates, policies, config)
+    return as_document(report, ""), report
+
+
+def _refuse(ignored: list[str], why: str) -> None:
+    if ignored:
+        raise ConfigError(f"{', '.join(ignored)} would change nothing: {why}. Leave that out.")
 
 
 def _read(
@@ -148,7 +187,7 @@ def _completed(records: "Records", menu: str) -> "Records":
     return with_whole_menus(records, column or None)
 
 
-def _policies(said: list[str]) -> tuple[dict[str, "Policy"], Path | None]:
+def _policies(said: list[str], *, is_law: bool) -> tuple[dict[str, "Policy"], Path | None]:
     """The policies by name, and the first model folder among them."""
     found: dict[str, Policy] = {}
     first: Path | None = None
@@ -158,12 +197,12 @@ def _policies(said: list[str]) -> tuple[dict[str, "Policy"], Path | None]:
             name, spec = text, text
         if name in found:
             raise ConfigError(f"two policies are called {name!r}; name one: NAME={spec}.")
-        found[name], folder = _policy(spec)
+        found[name], folder = _policy(spec, is_law=is_law)
         first = first or folder
     return found, first
 
 
-def _policy(spec: str) -> tuple["Policy", Path | None]:
+def _policy(spec: str, *, is_law: bool) -> tuple["Policy", Path | None]:
     from penchant.beliefs.belief import Belief
     from penchant.policies.policy import (
         Careful,
@@ -179,7 +218,7 @@ def _policy(spec: str) -> tuple["Policy", Path | None]:
     if spec in ("uniform", "logged"):
         return (Uniform() if spec == "uniform" else Logged()), None
     if kind == "column" and rest:
-        return Column(rest), None
+        return Column(rest, is_law), None
     if kind == "bandit" and rest:
         from penchant.serving.deciding import load
 

@@ -98,8 +98,8 @@ def decisions_of(records: Records) -> Decisions:
     if len(kinds) != 1 or kinds[0] not in _ANSWER:
         raise DataError(
             f"the log holds feedback of kind {', '.join(kinds) or 'none'}; expected the rewards of "
-            "decisions (binary or outcome). Of picks, rankings and comparisons, "
-            "`penchant.metrics.off_policy_preferences` tells what another policy would be worth."
+            "decisions (binary or outcome). Picks, rankings and comparisons among what was shown "
+            "are judged by `evaluate_slates(slates_of(records), ...)`, as `penchant ope` does."
         )
     answer = to_floats(records.options[_ANSWER[kinds[0]]])
     given = ~np.isnan(answer)
@@ -109,7 +109,8 @@ def decisions_of(records: Records) -> Decisions:
         raise DataError(
             f"round {row} has {int(count[row])} rewards ({int((count > 1).sum())} of "
             f"{len(records)} are like this); expected one action a round. Slates with a reward for "
-            "each place are evaluated by `penchant.metrics.off_policy_slates`."
+            "each place are judged by `evaluate_slates(slates_of(records), ...)`, as `penchant "
+            "ope` does."
         )
     if not count.any():
         raise DataError(
@@ -126,7 +127,7 @@ def decisions_of(records: Records) -> Decisions:
     taken = np.flatnonzero(given)
     return Decisions(
         records=records, taken=taken, reward=answer[taken],
-        propensities=_propensities(records), cluster=_clusters(records),
+        propensities=propensities_of(records), cluster=clusters_of(records),
         weight=to_floats(records.rows["weight"]), notes=tuple(notes), log=log,
     )  # fmt: skip
 
@@ -180,7 +181,8 @@ def _where(keep: Bool[Array, " N"], column: Any, blank: Any) -> Any:
     return pc.if_else(pa.array(keep), column, blank)
 
 
-def _propensities(records: Records) -> Float[Array, " N"]:
+def propensities_of(records: Records) -> Float[Array, " N"]:
+    """As logged, NaN where not. Raises DataError for one that is no probability."""
     if "propensity" not in records.options.column_names:
         return np.full(records.options.num_rows, np.nan)
     found = to_floats(records.options["propensity"])
@@ -195,7 +197,8 @@ def _propensities(records: Records) -> Float[Array, " N"]:
     return found
 
 
-def _clusters(records: Records) -> Int[Array, " B"]:
+def clusters_of(records: Records) -> Int[Array, " B"]:
+    """Whose round it is, from 0; each its own where nobody is named."""
     codes, values = to_codes(records.rows["person"])
     alone = codes < 0
     codes = codes.astype(np.int64, copy=True)

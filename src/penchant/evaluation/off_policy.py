@@ -166,7 +166,13 @@ def evaluate_policies(
         for m, (name, target) in enumerate(targets.items())
     )
     found = tuple(
-        replace(one, findings=(*one.findings, *finding_of_learning(decisions, policy)))
+        replace(
+            one,
+            findings=(
+                *one.findings,
+                *finding_of_learning(decisions.records, policy, decisions.log),
+            ),
+        )
         for one, policy in zip(found, policies.values())
     )
     rng = np.random.default_rng(config.seed)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from penchant.data.columns import to_codes, to_floats
 from penchant.data.decisions import Decisions
+from penchant.data.records import Records
 from penchant.metrics.importance import Overlap, drift_p_value, errors_from, propensity_test
 from penchant.numerics.arrays import Array
 from penchant.policies.bandits.menu_policy import MenuPolicy
@@ -67,6 +68,14 @@ def findings_of_policy(
     predicted: Float[Array, " N"] | None,
 ) -> tuple[Finding, ...]:
     """Overlap, support, E[w] = 1, balance of the weights, and the reward model's own mistakes."""
+    found = list(findings_of_overlap(overlap))
+    if predicted is not None:
+        found += _balance(decisions, weight, target, predicted)
+    return tuple(found)
+
+
+def findings_of_overlap(overlap: Overlap) -> tuple[Finding, ...]:
+    """What the weights alone say: are there enough, do they cover the policy, do they average 1?"""
     found = [_effective(overlap), _support(overlap), _mean_weight(overlap)]
     if overlap.heaviest > _HEAVY:
         found.append(
@@ -78,8 +87,6 @@ def findings_of_policy(
                 "intervals by weights alone may be too narrow.",
             )
         )
-    if predicted is not None:
-        found += _balance(decisions, weight, target, predicted)
     return tuple(found)
 
 
@@ -105,21 +112,22 @@ def finding_of_interval(interval: str, tightest_at: float) -> tuple[Finding, ...
     return ()
 
 
-def finding_of_learning(decisions: Decisions, policy: Policy) -> tuple[Finding, ...]:
+def finding_of_learning(
+    records: Records, policy: Policy, log: Records | None = None
+) -> tuple[Finding, ...]:
     """Whether the model behind a policy has seen the rounds that now judge it.
 
     By the fingerprint of the data that a model keeps: the same file read in the same way; of a
     bandit, by the names of the decisions whose answers taught it. Policies without a model, or with
-    one that keeps neither, say nothing.
+    one that keeps neither, say nothing. log: the records as they stand in the file.
     """
     if isinstance(policy, MenuPolicy):
-        return _finding_of_decisions(decisions, policy)
+        return _finding_of_decisions(records, policy)
     belief = getattr(policy, "belief", None)
     seen = str(getattr(belief, "fingerprint", "")).partition(",")[0]
     if not seen:
         return ()
-    log = decisions.records if decisions.log is None else decisions.log
-    if seen in (log.fingerprint, decisions.records.fingerprint):
+    if seen in ((records if log is None else log).fingerprint, records.fingerprint):
         return (
             Finding(
                 "learning", "wrong",
@@ -137,8 +145,8 @@ def finding_of_learning(decisions: Decisions, policy: Policy) -> tuple[Finding, 
     )  # fmt: skip
 
 
-def _finding_of_decisions(decisions: Decisions, policy: MenuPolicy) -> tuple[Finding, ...]:
-    rows = decisions.records.rows
+def _finding_of_decisions(records: Records, policy: MenuPolicy) -> tuple[Finding, ...]:
+    rows = records.rows
     if "situation" not in rows.column_names or not policy.learnt_from:
         return ()
     names = rows["situation"].to_pylist()

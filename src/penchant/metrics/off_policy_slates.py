@@ -10,7 +10,7 @@ that fill places independently it is the weight of the place alone.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
@@ -107,3 +107,40 @@ def uniform_second_moment(places: int, items: int) -> Float[Array, "LK LK"]:
     other = (place[:, None] != place) & (item[:, None] != item)
     gamma = np.where(other, 1.0 / max(items * (items - 1), 1), 0.0)
     return gamma + np.eye(places * items) / items
+
+
+def in_turn(law: Float[Array, "B K"], item: Int[Array, "B L"]) -> Float[Array, "B L"]:
+    """P(the item at each place, given those above), where places are drawn one by one from what is
+    left of `law`: p_l / (1 - sum_{m<l} p_m), Plackett 1975. item: -1 beyond the last place, whose
+    chance is 1. NaN where nothing was left to draw from."""
+    p = np.where(item >= 0, np.take_along_axis(law, np.maximum(item, 0), axis=1), 0.0)
+    left = 1.0 - np.cumsum(p, axis=1) + p
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chance = np.where(left > 1e-12, p / left, np.nan)
+    return np.where(item >= 0, chance, 1.0)
+
+
+def of_place(law: Float[Array, "B K"], num_places: int) -> Float[Array, "B L K"]:
+    """P(item k stands at place l), whoever stands above it, drawn one by one as in `in_turn`.
+
+    Sums over all that may stand above, for up to three places. Raises DataError for more.
+    """
+    if num_places > 3:
+        raise DataError(
+            f"slates have {num_places} places; expected at most 3, as the chances of a place alone "
+            "are sums over everything that may stand above it. Judge by cascade or slate weights."
+        )
+    found = [law]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        odds = law / (1.0 - law)
+        if num_places > 1:
+            found.append(law * (odds.sum(axis=1, keepdims=True) - odds))
+        if num_places > 2:
+            left = 1.0 - law[:, :, None] - law[:, None, :]
+            # Two items that are all there is leave no third; rounding must not make one up.
+            both = np.where(left > 1e-12, odds[:, :, None] * law[:, None, :] / left, np.nan)
+            both = np.where(np.eye(law.shape[1], dtype=bool) | (law[:, None, :] == 0), 0.0, both)
+            both = np.where(law[:, :, None] == 0, 0.0, both)
+            whole = both.sum(axis=(1, 2))[:, None]
+            found.append(law * (whole - both.sum(axis=1) - both.sum(axis=2)))
+    return np.stack(found[:num_places], axis=1)

@@ -65,19 +65,44 @@ def choose_policy(
     with np.errstate(invalid="ignore", divide="ignore"):
         largest = np.nan_to_num(np.abs(drawn) / errors).max(axis=1)
     reach = float(np.quantile(largest, level)) * errors
-    student = np.full(len(value), float(degrees))
-    places = simultaneous_ranks(
-        value[:-1], covariance[:-1, :-1], generator, level=level, degrees_of_freedom=student[:-1]
-    )
-    against = simultaneous_ranks(
-        value, covariance, generator, level=level, degrees_of_freedom=student
-    )
-    assert against.above is not None
+    above_policies = _above(value[:-1], covariance[:-1, :-1], degrees, generator, level)
+    above = _above(value, covariance, degrees, generator, level)
     return PolicyChoice(
         value=value[:-1], low=value[:-1] - reach, high=value[:-1] + reach,
-        may_be_best=places.low == 1, beats_logged=against.above[:-1, -1],
+        may_be_best=~above_policies.any(axis=0), beats_logged=above[:-1, -1],
         best=int(np.argmax(value[:-1])),
     )  # fmt: skip
+
+
+def _above(
+    value: Float[Array, " M"],
+    covariance: Float[Array, "M M"],
+    degrees: int,
+    generator: np.random.Generator,
+    level: float,
+) -> Bool[Array, "M M"]:
+    """Which surely beat which, all pairs together. Those that are one and the same on every round
+    (a policy named twice, the log judged by itself) are compared as one: the rounding between them
+    has no error to be measured by, and would hide all other differences."""
+    first = _same_as(value, covariance)
+    kept, place = np.unique(first, return_inverse=True)
+    found = simultaneous_ranks(
+        value[kept], covariance[np.ix_(kept, kept)], generator, level=level,
+        degrees_of_freedom=np.full(len(kept), float(degrees)),
+    )  # fmt: skip
+    assert found.above is not None
+    return np.asarray(found.above[np.ix_(place, place)])
+
+
+def _same_as(value: Float[Array, " M"], covariance: Float[Array, "M M"]) -> Int[Array, " M"]:
+    """Of each the first that it cannot be told from but for rounding."""
+    variance = np.diag(covariance)
+    size = np.sqrt(variance[:, None] + variance) + 1e-300
+    apart = np.sqrt(np.maximum(variance[:, None] + variance - 2.0 * covariance, 0.0))
+    # A variance of a difference is known to some 1e-16 of its parts, its root to 1e-8.
+    is_same = (apart <= 1e-7 * size) & (np.abs(value[:, None] - value) <= 1e-7 * size)
+    np.fill_diagonal(is_same, True)
+    return is_same.argmax(axis=0)
 
 
 def _nothing_known(value: Float[Array, " M"]) -> PolicyChoice:

@@ -52,23 +52,28 @@ class Logged:
 @dataclass(frozen=True)
 class Column:
     """Probabilities that stand in a column: of the options, whatever its role; of rows that hold a
-    list, one number an option, or a number where every round shows one option."""
+    list, one number an option, or a number where every round shows one option.
+
+    is_law: they add up to 1 over each menu; not so where each is of its own place in a slate.
+    """
 
     name: str
+    is_law: bool = True
 
     def __call__(self, records: Records) -> Float[Array, " N"]:
         found = _of_each_option(records, self.name)
         total = np.add.reduceat(found, records.offsets[:-1])
         bad = ~((found >= 0) & (found <= 1 + _SUM_TOLERANCE))
         # One option a round says nothing of the others, so that nothing need add up.
-        whole = records.menu_sizes > 1
+        whole = (records.menu_sizes > 1) & self.is_law
         off = whole & (np.abs(total - 1.0) > _SUM_TOLERANCE)
         if bad.any() or off.any():
             row = int(np.argmax(off)) if off.any() else int(records.row_of_option[np.argmax(bad)])
             raise DataError(
                 f"column {self.name!r} gives round {row} probabilities that add up to "
                 f"{total[row]:.6g} ({int(off.sum()) or int(bad.sum())} are like this); expected "
-                "numbers from 0 to 1 that add up to 1 over each menu."
+                "numbers from 0 to 1"
+                + (" that add up to 1 over each menu." if self.is_law else ".")
             )
         return found
 

@@ -1,0 +1,264 @@
+"""What another policy would have earned where rounds show several options: slates, picks,
+rankings, comparisons.
+
+Legend: B rounds, L places from the top, K options of a menu, N options over all menus, M policies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from penchant.data.slates import Slates
+from penchant.errors import ConfigError, DataError
+from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue, ValueEstimate
+from penchant.evaluation.off_policy_words import (
+    SURPRISING_Z,
+    Finding,
+    finding_of_learning,
+    findings_of_overlap,
+)
+from penchant.metrics import off_policy_slates
+from penchant.metrics.importance import errors_from, overlap, unsupported_mass
+from penchant.metrics.intervals import clustered_mean
+from penchant.metrics.off_policy_preferences import preferred_to_shown, win_shares
+from penchant.metrics.policy_choice import PolicyChoice, choose_policy
+from penchant.numerics.arrays import Array
+from penchant.policies.policy import Policy
+
+Places = Literal["drawn", "each"]
+# What each assumes of a place's reward, the least first; an estimate by more must agree with it.
+ASSUMES = {
+    "slate ips": "nothing",
+    "cascade ips": "that people read from the top: a place's reward hangs on it and those above",
+    "independent ips": "that each place is taken or left whatever stands around it",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlatesConfig:
+    """places: "drawn" where probabilities are those of standing in front, and further places are
+    drawn from what is left of them (as `penchant decide` does); "each" where they are those of what
+    was shown at its own place, given what stands above. level: how often an interval holds."""
+
+    places: Places = "drawn"
+    level: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.places not in ("drawn", "each"):
+            raise ConfigError(f"places is {self.places!r}; expected drawn or each.")
+        if not 0 < self.level < 1:
+            raise ConfigError(f"the level is {self.level}; expected a share such as 0.95.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Chances:
+    """Of what stands at each place: given those above it, and of the place alone (None where
+    slates have too many places for that)."""
+
+    in_turn: Float[Array, "B L"]
+    alone: Float[Array, "B L"] | None
+
+
+def evaluate_slates(
+    slates: Slates, policies: Mapping[str, Policy], config: SlatesConfig | None = None
+) -> OffPolicyReport:
+    """Every policy by every estimator of slates that the log allows.
+
+    Of rewards: what the places of a round earn together, by `slate_ips`, `cascade_ips` (quoted) and
+    `independent_ips`. Of picks, rankings and comparisons: how often what the policy puts at a place
+    is preferred to what the log shows beside it (`preferred_to_shown`); the log's own value is the
+    same of itself. Raises DataError for propensities that are not there or do not add up.
+    """
+    config = config or SlatesConfig()
+    if not policies:
+        raise ConfigError("no policy was given; expected at least one, such as Uniform().")
+    logged = _chances(slates, slates.propensities, "the log", config)
+    if not ((logged.in_turn > 0) & (logged.in_turn <= 1 + 1e-6)).all():
+        row = int(np.argmax(~(logged.in_turn > 0).all(axis=1)))
+        raise DataError(
+            f"in round {row} something was shown that the log's propensities give no chance, or "
+            "none is logged; expected a propensity above 0 for all that was shown. Mend the log, "
+            "or say with `places` (--places) whether they are of standing in front or of each "
+            "place."
+        )
+    own = _logged_terms(slates)
+    found = tuple(
+        _value(slates, name, policy, logged, own, config) for name, policy in policies.items()
+    )
+    return OffPolicyReport(
+        rounds=len(slates), clusters=slates.num_clusters, interval="normal",
+        logged=clustered_mean(own, slates.cluster, slates.weight, config.level),
+        policies=found, choice=_choice(slates, found, own, config), findings=(), notes=slates.notes,
+    )  # fmt: skip
+
+
+def _chances(slates: Slates, law: Float[Array, " N"], name: str, config: SlatesConfig) -> _Chances:
+    at_place = slates.at_places(law, 1.0)
+    if np.isnan(at_place).any():
+        raise DataError(
+            f"{name!r} has no probability of something that was shown "
+            f"({int(np.isnan(at_place).sum()):,} places are like this); expected one for each. "
+            "Name its column, or take a policy that says it."
+        )
+    if config.places == "each":
+        return _Chances(at_place, at_place)
+    records = slates.records
+    total = np.add.reduceat(law, records.offsets[:-1])
+    if not np.allclose(total, 1.0, atol=1e-3):
+        row = int(np.argmax(~np.isclose(total, 1.0, atol=1e-3)))
+        raise DataError(
+            f"the probabilities of {name!r} add up to {total[row]:.6g} in round {row}; expected 1 "
+            "over all that might have stood in front. Where they are those of each place that was "
+            "shown, say so: places 'each' (`--places each`)."
+        )
+    width = int(records.menu_sizes.max(initial=1))
+    within = np.arange(len(law)) - records.offsets[:-1][records.row_of_option]
+    padded = np.zeros((len(slates), width))
+    # Digits that a log left out must not be drawn from once all else is.
+    padded[records.row_of_option, within] = law / total[records.row_of_option]
+    item = np.where(slates.shown, within[np.maximum(slates.line, 0)], -1)
+    turn = off_policy_slates.in_turn(padded, item)
+    if np.isnan(turn).any():
+        row = int(np.argmax(np.isnan(turn).any(axis=1)))
+        raise DataError(
+            f"{name!r} has nothing left to show at further places of round {row} "
+            f"({int(np.isnan(turn).any(axis=1).sum()):,} are like this); expected a policy that "
+            "gives as many options a chance as there are places. Take softmax or epsilon."
+        )
+    if item.shape[1] > 3:
+        return _Chances(turn, None)
+    of_place = off_policy_slates.of_place(padded, item.shape[1])
+    alone = np.take_along_axis(of_place, np.maximum(item, 0)[:, :, None], axis=2)[:, :, 0]
+    return _Chances(turn, np.where(item >= 0, alone, 1.0))
+
+
+def _logged_terms(slates: Slates) -> Float[Array, " B"]:
+    if slates.feedback == "rewards":
+        return slates.reward.sum(axis=1)
+    return _mean_share(slates, np.ones(slates.line.shape))
+
+
+def _mean_share(slates: Slates, weight: Float[Array, "B L"]) -> Float[Array, " B"]:
+    several = slates.shown.sum(axis=1) > 1
+    if not several.all():
+        raise DataError(
+            f"{int((~several).sum()):,} of {len(slates):,} rounds showed one option alone; "
+            "expected two or more, as what was shown beside it is what it is compared with. Give "
+            "what was shown a `position`, and what was not none."
+        )
+    return preferred_to_shown(weight, win_shares(slates.rank, slates.shown), slates.shown)
+
+
+def _value(
+    slates: Slates,
+    name: str,
+    policy: Policy,
+    logged: _Chances,
+    own: Float[Array, " B"],
+    config: SlatesConfig,
+) -> PolicyValue:
+    law = policy(slates.records)
+    target = _chances(slates, law, name, config)
+    turn = target.in_turn / logged.in_turn
+    alone = None
+    if target.alone is not None and logged.alone is not None:
+        alone = target.alone / logged.alone
+    terms = _terms(slates, turn, alone)
+    quoted = "cascade ips" if slates.feedback == "rewards" else next(iter(terms))
+    estimates = tuple(_estimate(slates, key, each, config) for key, each in terms.items())
+    weight = turn.prod(axis=1)
+    if slates.feedback == "preferences":
+        used = turn if alone is None else alone
+        weight = np.where(slates.shown, used, 0.0).sum(axis=1) / slates.shown.sum(axis=1)
+    unsupported = np.nan
+    if config.places == "drawn":
+        unsupported = unsupported_mass(law, slates.propensities, slates.records.row_of_option)
+    overlaps = overlap(weight, slates.cluster, unsupported)
+    return PolicyValue(
+        policy=name, estimates=estimates, quoted=quoted,
+        gain=clustered_mean(terms[quoted] - own, slates.cluster, slates.weight, config.level),
+        overlap=overlaps,
+        findings=(
+            *findings_of_overlap(overlaps), *_assumptions(slates, terms, alone is None),
+            *finding_of_learning(slates.records, policy, slates.log),
+        ),
+    )  # fmt: skip
+
+
+def _terms(
+    slates: Slates, turn: Float[Array, "B L"], alone: Float[Array, "B L"] | None
+) -> dict[str, Float[Array, " B"]]:
+    if slates.feedback == "preferences":
+        if alone is None:
+            raise DataError(
+                f"slates have {slates.line.shape[1]} places; expected at most 3 for picks and "
+                "rankings with places that are drawn one from another. Log the chance of each "
+                "place alone, and say `--places each`."
+            )
+        plain = _mean_share(slates, alone)
+        mean = np.where(slates.shown, alone, 0.0).sum(axis=1) / slates.shown.sum(axis=1)
+        level = float(np.average(plain, weights=slates.weight))
+        whole = float(np.average(mean, weights=slates.weight))
+        # Weights should average 1; counting them out is biased by 1 / B and spreads less.
+        self_normalised = level / whole + (plain - level / whole * mean) / whole
+        return {"preferred to shown": plain, "self-normalised": self_normalised}
+    found = {
+        "slate ips": off_policy_slates.slate_ips(turn, slates.reward),
+        "cascade ips": off_policy_slates.cascade_ips(turn, slates.reward),
+    }
+    if alone is not None:
+        found["independent ips"] = off_policy_slates.independent_ips(alone, slates.reward)
+    return found
+
+
+def _estimate(
+    slates: Slates, name: str, terms: Float[Array, " B"], config: SlatesConfig
+) -> ValueEstimate:
+    found = clustered_mean(terms, slates.cluster, slates.weight, config.level)
+    one = clustered_mean(terms, slates.cluster, slates.weight, 0.6826894921370859)
+    return ValueEstimate(
+        estimator=name, value=found.estimate, low=found.low, high=found.high,
+        error=(one.high - one.low) / 2, setting=np.nan, terms=terms,
+    )  # fmt: skip
+
+
+def _assumptions(
+    slates: Slates, terms: Mapping[str, Float[Array, " B"]], is_left_out: bool
+) -> list[Finding]:
+    """Each estimate beside the one that assumes less: they are of one number if both are right."""
+    found = []
+    if is_left_out:
+        found.append(Finding(
+            "places", "care",
+            "Slates have more than three places: estimates by each place alone are left out.",
+        ))  # fmt: skip
+    for less, more in pairwise(key for key in ASSUMES if key in terms):
+        z = errors_from(terms[more] - terms[less], 0.0, slates.cluster, slates.weight)
+        if abs(z) >= SURPRISING_Z:
+            found.append(Finding(
+                more, "wrong",
+                f"{more} assumes {ASSUMES[more]}; it is {abs(z):.1f} standard errors "
+                f"{'above' if z > 0 else 'below'} {less}, which assumes less. Quote that.",
+            ))  # fmt: skip
+        else:
+            found.append(Finding(more, "fine", f"{more} agrees with {less}, which assumes less."))
+    return found
+
+
+def _choice(
+    slates: Slates,
+    found: Sequence[PolicyValue],
+    own: Float[Array, " B"],
+    config: SlatesConfig,
+) -> PolicyChoice | None:
+    if len(found) < 2:
+        return None
+    return choose_policy(
+        np.stack([one.best.terms for one in found]), own, slates.cluster,
+        np.random.default_rng(config.seed), weight=slates.weight, level=config.level,
+    )  # fmt: skip
