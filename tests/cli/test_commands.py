@@ -235,6 +235,23 @@ def test_a_report_is_one_page_that_names_every_coefficient(folder: Path, belief:
         assert words in page
 
 
+def test_a_report_names_a_taste_that_follows_the_context_and_claims_no_more(
+    folder: Path, tmp_path: Path
+):
+    said = ("--formula", "option + time + cost + cost:purpose")
+    fitted = penchant("fit", folder / "trips.csv", *said, "--out", tmp_path / "belief")
+    assert fitted.returncode == 0, fitted.stderr
+    page = tmp_path / "report.html"
+    drawn = penchant(
+        "report", folder / "trips.csv", "-b", tmp_path / "belief", "--price", "cost", "--out", page
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    text = page.read_text()
+    assert "The coefficients: taste by context" in text
+    assert "Grey bars: what the model expects of each person in their situations" in text
+    assert "from their answers" not in text
+
+
 def test_help_and_version_do_not_load_the_library():
     code = (
         "import sys; sys.argv = ['penchant', '--help']\n"

@@ -112,7 +112,7 @@ def report_data(
             worths.append(worth)
             distribution = taste_of(belief, records, feature, price, unit)
             tastes += [distribution] if distribution else []
-    given = answered_rows(belief, records)
+    given, name = answered_rows(belief, records), name_of(belief, records)
     silent = len(records) - len(given)
     judged = foretold(belief, records.take(given)) if len(given) else None
     # A number that came back is near or far, never right: of those there is no probability.
@@ -132,8 +132,8 @@ def report_data(
         f"{records.num_people:,} people.{said if is_drawn else ''}",
         willingness_to_pay=tuple(worths),
         tastes=tuple(tastes),
-        calibration=calibration_of(name_of(belief), judged) if judged and is_drawn else None,
-        tables=(coefficient_table(belief),),
+        calibration=calibration_of(name, judged) if judged and is_drawn else None,
+        tables=(coefficient_table(belief, name),),
         warnings=tuple(dict.fromkeys((*_remarks(belief), *not_judged, *notes))),
     )
 
@@ -197,6 +197,7 @@ def taste_of(
     from penchant.evaluation.report_words import percent
     from penchant.metrics.density import density_curve
     from penchant.models.willingness import personal_willingness, population_willingness
+    from penchant.populations.pooled import Pooled
 
     own = scale * personal_willingness(belief, records, feature, price, history=records)
     own = own[np.isfinite(own)]
@@ -223,6 +224,7 @@ def taste_of(
         personal=tuple(float(value) for value in own),
         curve=tuple(curve),
         note=note,
+        knows_answers=not isinstance(belief.population, Pooled),
     )
 
 
@@ -269,9 +271,16 @@ def answers_word(belief: "Belief") -> str:
     return "choices" if plain else "answers"
 
 
-def name_of(belief: "Belief") -> str:
-    """The model in plain words."""
-    kind = type(belief.population).__name__
+def name_of(belief: "Belief", records: "Records | None" = None) -> str:
+    """The model in plain words; with records it is known whether a taste follows their context."""
+    from penchant.encoders.table import TableEncoder
+    from penchant.models.personal_logit import own_tastes
+
+    kind, encoder = type(belief.population).__name__, belief.encoder
+    if kind == "Pooled" and records is not None and isinstance(encoder, TableEncoder):
+        names = encoder.feature_names
+        if len(own_tastes(records, names)) < len(names):
+            return "taste by context"
     return POPULATIONS.get(kind, kind)
 
 

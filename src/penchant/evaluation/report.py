@@ -93,6 +93,7 @@ class TasteDistribution:
 
     `personal` holds each person's own best guess (posterior mean); `curve` the population's
     density as (value, density) pairs. Personal guesses are shrunk, so they spread less.
+    `knows_answers`: whether the guess is by their answers, or by their situations alone.
     """
 
     name: str
@@ -100,6 +101,7 @@ class TasteDistribution:
     personal: tuple[float, ...]
     curve: tuple[tuple[float, float], ...] = ()
     note: str = ""
+    knows_answers: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
