@@ -45,9 +45,10 @@ def describe_votes(
     """Which column plays which role: as described, as named by options, or as guessed."""
     from penchant.cli.reading import find_description
     from penchant.data.description import LAYOUTS, Description, load
+    from penchant.data.readers.potato import is_potato
     from penchant.errors import ConfigError, DataError
 
-    if not file.is_file():
+    if not file.is_file() and not is_potato(file):
         raise DataError(
             f"there is no file {file}; expected a Parquet, CSV, JSONL or PrefLib file. Check the "
             "path."
@@ -128,7 +129,9 @@ def _guessed(file: Path) -> VotesDescribed:
     said = found.description
     check_recognised(file, data, said)
     words = {"pairs": "pairs of items", "arena": "arena votes", "rankings": "rankings",
-             "best_worst": "best and worst of a menu", "preflib": "PrefLib orders"}  # fmt: skip
+             "best_worst": "best and worst of a menu", "preflib": "PrefLib orders",
+             "label_studio": "an export of Label Studio",
+             "potato": "a project of Potato"}  # fmt: skip
     roles = [f"{', '.join(said.option_columns)} are the items"] if said.option_columns else []
     judges = ", ".join(said.answer_columns)
     if judges and said.layout in ("pairs", "arena"):

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from penchant.data.seen_columns import SeenColumns
 
 # Layouts whose lines are votes, rankings, or ratings that become votes.
-_RANKED = ("pairs", "arena", "rankings", "best_worst", "preflib", "ratings")
+_RANKED = ("pairs", "arena", "rankings", "best_worst", "preflib", "ratings",
+           "label_studio", "potato")  # fmt: skip
 _MOST_COLUMNS = 12
 
 

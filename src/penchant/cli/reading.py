@@ -104,9 +104,10 @@ def read_file(
     the description that were typed, which go before it and before a guess.
     """
     from penchant.data.description import load, with_overrides
+    from penchant.data.readers.potato import is_potato
     from penchant.data.readers.read import read
 
-    if not file.is_file():
+    if not file.is_file() and not is_potato(file):
         raise DataError(
             f"there is no file {file}; expected a Parquet, CSV or JSONL file. Check the path."
         )

@@ -3,7 +3,7 @@
 The schema (every key is optional but `layout`):
 
     layout = "wide"          # long, wide, pairs, arena, trl, preflib, ratings, rankings,
-                             # best_worst, decisions, vw or dsjson
+                             # best_worst, decisions, vw, dsjson, label_studio or potato
     [file]
     encoding = "utf-8"       # of CSV and JSONL
     delimiter = ","
@@ -84,7 +84,9 @@ from penchant.data.toml_text import assignment, key_text, value_text
 from penchant.errors import ConfigError, DataError
 
 LAYOUTS = ("long", "wide", "pairs", "arena", "trl", "preflib", "ratings", "rankings",
-           "best_worst", "decisions", "vw", "dsjson")  # fmt: skip
+           "best_worst", "decisions", "vw", "dsjson", "label_studio", "potato")  # fmt: skip
+# Formats that say themselves what each part means.
+OF_FORMAT = ("preflib", "vw", "dsjson", "label_studio", "potato")
 
 # Answers that are numbers whose low end may be the good one.
 _TURNABLE = ("rating", "approval", "binary", "outcome")

@@ -18,14 +18,14 @@ from penchant.data.columns import (
     one_chunk,
     to_floats,
 )
-from penchant.data.description import Description
+from penchant.data.description import OF_FORMAT, Description
 from penchant.data.guess_doubts import doubts, other_answers
 from penchant.data.guess_grades import grade_scale
 from penchant.data.guess_pairs import guess_pairs, holds_shares, judges_beside
 from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_texts import guess_texts
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
-from penchant.data.readers import chat, dsjson, vw
+from penchant.data.readers import chat, dsjson, label_studio, potato, vw
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
 from penchant.data.seen_columns import SeenColumns
@@ -39,6 +39,10 @@ _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "
          "movie", "movie_id", "song", "track", "track_id", "place", "place_id", "profile",
          "brand", "platform", "module", "style", "arm", "action", "candidate",
          "statement")  # fmt: skip
+_FORMATS = {
+    "vw": "a log of decisions", "dsjson": "a log of decisions",
+    "label_studio": "an export of Label Studio", "potato": "a project of Potato",
+}  # fmt: skip
 # How much of a CSV is looked at to find its encoding; a later letter is found on reading.
 _HEAD_BYTES = 1 << 26
 
@@ -78,7 +82,7 @@ def guess(data: Any) -> Guess:
     if log is not None:
         return Guess(
             description=Description(layout=log), seen={},
-            reasons=("This is a log of decisions, whose format says what each part means.",),
+            reasons=(f"This is {_FORMATS[log]}, whose format says what each part means.",),
         )  # fmt: skip
     file, reasons = _file_settings(data)
     table = load_table(data, file).table
@@ -128,7 +132,7 @@ def guess_answered(data: Any) -> Guess:
 
 def check_answered(said: Description, columns: Sequence[str]) -> None:
     """Raises DataError where the description names no answer, and its format none by itself."""
-    of_format = said.layout in ("trl", "preflib", "vw", "dsjson") or said.kind == "edit"
+    of_format = said.layout in ("trl", *OF_FORMAT) or said.kind == "edit"
     if said.answer is None and not said.answer_columns and not of_format:
         raise DataError(
             f"no column looks like an answer (columns: {', '.join(list(columns)[:40])}); "
@@ -139,12 +143,17 @@ def check_answered(said: Description, columns: Sequence[str]) -> None:
 
 
 def _log_format(data: Any) -> str | None:
-    """Vowpal Wabbit's text by its ending, decision-service JSON also by its first line."""
+    """Vowpal Wabbit's text by its ending, decision-service JSON also by its first line, Label
+    Studio's export by its list of tasks, Potato's by its files."""
     if not isinstance(data, str | Path):
         return None
     ending = Path(data).suffix.lower()
     if ending in vw.ENDINGS:
         return "vw"
+    if ending == ".json" and label_studio.is_label_studio(data):
+        return "label_studio"
+    if potato.is_potato(data):
+        return "potato"
     is_json = ending in (".json", ".jsonl", ".ndjson") and dsjson.is_dsjson(data)
     return "dsjson" if is_json or ending in dsjson.ENDINGS else None
 

@@ -58,6 +58,29 @@ class LoggedEvents:
     lines: pa.Table
 
 
+def parse_each(
+    texts: Sequence[str], line: Sequence[int], parse: Callable[[str], Any], name: str, raises: bool
+) -> tuple[list[Any], BadLines]:
+    """What `parse` makes of each text, and the bad ones; it raises `Problem` for one that cannot be
+    used."""
+    bad = BadLines(name=name, line=np.asarray(line, dtype=np.int64), raises=raises)
+    parsed: list[Any] = []
+    problems: dict[tuple[str, str, str], dict[int, str]] = {}
+    for at, text in enumerate(texts):
+        try:
+            parsed.append(parse(text))
+        except Problem as problem:
+            found = "missing" if problem.found is None else str(problem.found)
+            key = (problem.what, problem.expected, problem.mend)
+            problems.setdefault(key, {})[at] = found
+    for (what, expected, mend), places in problems.items():
+        mask = np.zeros(len(texts), dtype=bool)
+        mask[list(places)] = True
+        values = pa.array([places.get(at) for at in range(len(texts))], pa.string())
+        bad.add(mask, what, values, expected, mend)
+    return parsed, bad
+
+
 def parse_events(
     texts: Sequence[str],
     line: Sequence[int],
@@ -70,25 +93,15 @@ def parse_events(
 
     A cost is a loss: the records' value is minus the cost, a success where all are 0 or 1.
     """
-    bad = BadLines(name=name, line=np.asarray(line, dtype=np.int64), raises=raises)
-    events: list[Event] = []
-    problems: dict[tuple[str, str, str], dict[int, str]] = {}
-    for at, text in enumerate(texts):
-        try:
-            event = parse(text)
-            # Looked at here, so that a feature that is no number is told with its line.
-            for part in (event.shared, *event.actions):
-                features(part)
-            events.append(event)
-        except Problem as problem:
-            found = "missing" if problem.found is None else str(problem.found)
-            key = (problem.what, problem.expected, problem.mend)
-            problems.setdefault(key, {})[at] = found
-    for (what, expected, mend), places in problems.items():
-        mask = np.zeros(len(texts), dtype=bool)
-        mask[list(places)] = True
-        values = pa.array([places.get(at) for at in range(len(texts))], pa.string())
-        bad.add(mask, what, values, expected, mend)
+
+    def checked(text: str) -> Event:
+        event = parse(text)
+        # Looked at here, so that a feature that is no number is told with its line.
+        for part in (event.shared, *event.actions):
+            features(part)
+        return event
+
+    events, bad = parse_each(texts, line, checked, name, raises)
     return LoggedEvents(
         records=to_records(events, features),
         bad=bad,

@@ -17,9 +17,11 @@ from penchant.data.readers import (
     chat,
     decision_log,
     dsjson,
+    label_studio,
     long,
     menus,
     pairs,
+    potato,
     preflib,
     ratings,
     vw,
@@ -48,6 +50,8 @@ _LAYOUTS: Mapping[str, Callable[[Source], Records]] = {
 _LOGS: Mapping[str, Callable[[str | Path, bool], LoggedEvents]] = {
     "vw": vw.read_vw,
     "dsjson": dsjson.read_dsjson,
+    "label_studio": label_studio.read_label_studio,
+    "potato": potato.read_potato,
 }
 # Whose bad lines are numbered with all lines of the file, not from the first below a header.
 _WHOLE_FILES = ("preflib", *_LOGS)
@@ -170,7 +174,7 @@ def _read_preflib(data: Any, raises: bool, quarantine: str | Path | None) -> Rea
 def _read_log(data: Any, layout: str, raises: bool, quarantine: str | Path | None) -> ReadResult:
     if not isinstance(data, str | Path):
         raise DataError(
-            f"a {type(data).__name__} is no log in the format {layout}; expected a file's path."
+            f"a {type(data).__name__} has not the format {layout}; expected a file's path."
         )
     found = _LOGS[layout](data, raises)
     allowed = words_may_be_missing(found.records)

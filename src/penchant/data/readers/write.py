@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penchant.data.columns import one_chunk, to_codes, to_floats, to_ints
-from penchant.data.description import Description
+from penchant.data.description import OF_FORMAT, Description
 from penchant.data.outside import without_outside_option
 from penchant.data.readers.dsjson import write_dsjson
+from penchant.data.readers.label_studio import write_label_studio
 from penchant.data.readers.pairs import SIDES, arena_names
+from penchant.data.readers.potato import write_potato
 from penchant.data.readers.preflib import ENDINGS, write_orders
 from penchant.data.readers.table import write_table
 from penchant.data.readers.vw import write_vw
@@ -32,6 +34,7 @@ def write(records: Records, path: str | Path, description: Description) -> Path:
     """The records as a file in the layout of the description: reading it again gives them back.
 
     The ending names the format: .parquet, .csv, .tsv, .jsonl, or PrefLib's .soc, .soi, .toc, .toi.
+    Potato's layout makes a folder.
     """
     if description.layout == "preflib" or Path(path).suffix in ENDINGS:
         return write_orders(records, path)
@@ -39,6 +42,10 @@ def write(records: Records, path: str | Path, description: Description) -> Path:
         return write_vw(records, path)
     if description.layout == "dsjson":
         return write_dsjson(records, path)
+    if description.layout == "label_studio":
+        return write_label_studio(records, path)
+    if description.layout == "potato":
+        return write_potato(records, path)
     write_table(to_table(records, description), path)
     return Path(path)
 
@@ -53,7 +60,7 @@ def to_table(records: Records, description: Description) -> pa.Table:
         "long": _long, "wide": _wide, "pairs": _pairs, "arena": _pairs, "trl": _chat,
         "ratings": _single, "decisions": _single, "best_worst": _menus, "rankings": _menus,
     }  # fmt: skip
-    if description.layout in ("preflib", "vw", "dsjson"):
+    if description.layout in OF_FORMAT:
         raise DataError(
             f"the layout {description.layout} is no table; expected another one. `write` makes a "
             "file of it."
