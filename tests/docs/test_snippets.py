@@ -127,6 +127,9 @@ def write_files(folder):
         names = f"{votes.items[i]},{votes.items[j]}"
         lines.append(f"{names},{winner},j{b % 20},{('en', 'de')[b % 2]}")
     (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    shown = {"c": {"_multi": [{"id": "a"}, {"id": "b"}]}, "a": [1, 2], "p": [0.5, 0.5]}
+    shown |= {"_label_cost": -1.0, "_label_probability": 0.5, "_labelIndex": 0}
+    (folder / "decisions.dsjson").write_text(json.dumps(shown) + "\n")
     words = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
     graded = [f"{votes.items[i]},{votes.items[j]},{words[(b + i) % 5]}"
               for b, (i, j) in enumerate(zip(votes.first, votes.second))]  # fmt: skip

@@ -15,6 +15,7 @@ from penchant.cli.effects import effects
 from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
 from penchant.cli.fit import fit
+from penchant.cli.import_log import import_log
 from penchant.cli.keys import keys
 from penchant.cli.ope import ope
 from penchant.cli.predict import predict
@@ -63,6 +64,7 @@ app.command()(report)
 app.command()(score)
 app.command()(align)
 app.command()(serve)
+app.command("import")(import_log)
 app.add_typer(keys, name="keys")
 
 

@@ -16,8 +16,10 @@ from penchant.data.readers.logged_events import (
     Event,
     Features,
     LoggedEvents,
+    ParsedEvents,
     Problem,
     parse_events,
+    parsed_events,
 )
 from penchant.data.readers.vw import answers
 from penchant.data.records import Records
@@ -30,6 +32,16 @@ _READ = (*_LABELS, "a", "p", "c", "EventId", "Timestamp")
 
 def read_dsjson(path: str | Path, raises: bool = True) -> LoggedEvents:
     """Records of a log: EventId is the situation, Timestamp the time, other keys are extras."""
+    texts, numbers = _lines_of(path)
+    return parse_events(texts, numbers, _event, features, Path(path).name, raises)
+
+
+def dsjson_events(path: str | Path, raises: bool = True) -> ParsedEvents:
+    """The same, event by event, as they stood."""
+    return parsed_events(*_lines_of(path), _event, Path(path).name, raises)
+
+
+def _lines_of(path: str | Path) -> tuple[list[str], list[int]]:
     name = Path(path).name
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -41,8 +53,7 @@ def read_dsjson(path: str | Path, raises: bool = True) -> LoggedEvents:
     # Not splitlines: JSON may hold U+2028, which is a line's end to Python alone.
     lines = text.replace("\r\n", "\n").split("\n")
     numbers = [at + 1 for at, line in enumerate(lines) if line.strip()]
-    texts = [lines[at - 1] for at in numbers]
-    return parse_events(texts, numbers, _event, features, name, raises)
+    return [lines[at - 1] for at in numbers], numbers
 
 
 def is_dsjson(path: str | Path) -> bool:

@@ -58,6 +58,31 @@ class LoggedEvents:
     lines: pa.Table
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParsedEvents:
+    """Events of a log with the number and the text of each, and its bad ones."""
+
+    events: Sequence[Event]
+    lines: Sequence[int]
+    texts: Sequence[str]
+    bad: BadLines
+
+
+def parsed_events(
+    texts: Sequence[str],
+    line: Sequence[int],
+    parse: Callable[[str], Event],
+    name: str,
+    raises: bool,
+) -> ParsedEvents:
+    """Events as they stood; `parse` raises `Problem` for one that cannot be used."""
+    events, bad = parse_each(texts, line, parse, name, raises)
+    sound = np.flatnonzero(~bad.bad).tolist()
+    return ParsedEvents(
+        events=events, lines=[line[at] for at in sound], texts=[texts[at] for at in sound], bad=bad
+    )
+
+
 def parse_each(
     texts: Sequence[str], line: Sequence[int], parse: Callable[[str], Any], name: str, raises: bool
 ) -> tuple[list[Any], BadLines]:

@@ -8,6 +8,8 @@ action that was taken.
 
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,10 @@ from penchant.data.readers.logged_events import (
     Event,
     Features,
     LoggedEvents,
+    ParsedEvents,
     Problem,
     parse_events,
+    parsed_events,
 )
 from penchant.data.records import Records
 from penchant.errors import DataError
@@ -32,6 +36,26 @@ _LABEL = "`action:cost:probability` with three numbers, the probability above 0 
 
 def read_vw(path: str | Path, raises: bool = True) -> LoggedEvents:
     """Records of a log; which of the two forms it has, its blank lines and `shared` tell."""
+    found = _events_in(path)
+    return parse_events(
+        found.texts, found.lines, found.parse, features, Path(path).name, raises
+    )  # fmt: skip
+
+
+def vw_events(path: str | Path, raises: bool = True) -> ParsedEvents:
+    """The same, event by event, as they stood."""
+    found = _events_in(path)
+    return parsed_events(found.texts, found.lines, found.parse, Path(path).name, raises)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    texts: list[str]
+    lines: list[int]
+    parse: Callable[[str], Event]
+
+
+def _events_in(path: str | Path) -> _Found:
     name = Path(path).name
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -44,17 +68,14 @@ def read_vw(path: str | Path, raises: bool = True) -> LoggedEvents:
     lines = text.replace("\r\n", "\n").split("\n")
     blank = [not line.strip() for line in lines]
     if any(blank[: _last(blank)]) or any(line.startswith("shared") for line in lines):
-        texts, numbers = _joined(lines)
-        return parse_events(texts, numbers, _adf_event, features, name, raises)
+        return _Found(*_joined(lines), _adf_event)
     numbers = [at + 1 for at, is_blank in enumerate(blank) if not is_blank]
     texts = [lines[at - 1] for at in numbers]
     # The file does not say how many actions there are: as many as the largest that it names.
     words = (word for text in texts for word in text.partition("|")[0].split())
     numbered = (re.match(r"\d+(?=:|$)", word) for word in words)
     most = max((int(found[0]) for found in numbered if found), default=1)
-    return parse_events(
-        texts, numbers, lambda line: _plain_event(line, most), features, name, raises
-    )
+    return _Found(texts, numbers, lambda line: _plain_event(line, most))
 
 
 def _last(blank: list[bool]) -> int:
