@@ -530,3 +530,54 @@ def test_whatever_is_sent_wherever_the_service_answers_and_lives(tmp_path):
     assert runner.run(call("POST", "/v1/rank", {"event_id": "last", **MENU}))[0] == 200
     runner.run(alive.__aexit__(None, None, None))
     runner.close()
+
+
+@with_app
+async def test_people_have_weights_of_their_own_where_a_model_says_so(call):
+    model = {"personal_spread": 1.0, "rule": "greedy", "floor": 0.0}
+    assert (await call("PUT", "/v1/models/own", model))[0] == 200
+    await call("POST", "/v1/models/own/promote")
+    # Ann likes the first, bob the second, ten others have no taste at all.
+    for at in range(72):
+        person = ("ann", "bob", *(f"p{k}" for k in range(10)))[at % 12]
+        _, said = await call("POST", "/v1/rank", {"event_id": f"{at}", "person": person, **MENU})
+        first = said["ranking"][0]
+        likes = {"ann": first == "a", "bob": first != "a"}.get(person, 0.5)
+        await call("POST", "/v1/feedback",
+                   {"event_id": f"{at}", "kind": "reward", "value": float(likes)})  # fmt: skip
+    learn(call)
+    shown = {}
+    for person in ("ann", "bob"):
+        _, said = await call("POST", "/v1/rank", {"event_id": person, "person": person, **MENU})
+        shown[person] = said["ranking"][0]
+    assert shown == {"ann": "a", "bob": "ü/b?"}
+    _, told = await call("GET", "/v1/people/ann")
+    own = [each["own"] for each in told["last"]["options"]]
+    assert own[0] > 0.1 > own[1]
+    # What ann had erased counts no more: she is anybody again, at once.
+    await call("DELETE", "/v1/people/ann")
+    _, said = await call("POST", "/v1/rank", {"event_id": "new", "person": "ann", **MENU})
+    _, nobody = await call("POST", "/v1/rank", {"event_id": "x", "person": "nobody", **MENU})
+    assert said["probabilities"] == nobody["probabilities"]
+    odd = {"personal_spread": 1.0, "learning": {"is_binary": True}}
+    status, refused = await call("PUT", "/v1/models/odd", odd)
+    assert status == 400
+    assert "is_binary" in refused["error"]
+    assert (await call("PUT", "/v1/models/odd", {"personal_spread": -1.0}))[0] == 400
+
+
+@with_app
+async def test_a_report_tells_what_weights_of_people_would_have_earned(call):
+    await call("PUT", "/v1/models/own", {"personal_spread": 1.0})
+    chance = np.random.default_rng(0)
+    for at in range(400):
+        person = f"p{at % 10}"
+        _, said = await call("POST", "/v1/rank", {"event_id": f"{at}", "person": person, **MENU})
+        likes = (said["ranking"][0] == "a") == (at % 2 == 0)
+        value = float(chance.random() < (0.9 if likes else 0.1))
+        await call("POST", "/v1/feedback", {"event_id": f"{at}", "kind": "reward", "value": value})
+    _, told = await call("GET", "/v1/report")
+    values = {each["policy"]: each for each in told["policies"]}
+    # Pooled, half of the people get what they dislike: 0.5; each what they like: 0.9 in the end.
+    assert values["own"]["low"] > 0.6
+    assert values["own"]["value"] > values["default"]["value"] + 0.1

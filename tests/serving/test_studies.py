@@ -83,6 +83,8 @@ async def test_questions_are_drawn_as_they_say_and_logged_so(call):
     store = EventStore(call.app.database, for_reading=True)
     rows = store.fetch("SELECT answer FROM entries WHERE kind = 'question'")
     store.close()
+    # Either side is as likely to be shown first, and the log says so.
+    assert all(set(kept_question(each).probabilities.values()) == {0.5} for (each,) in rows)
     logged = [kept_question(answer).question.probability for (answer,) in rows]
     assert sorted(logged) == sorted(p for each in told.values() for p in each)
 

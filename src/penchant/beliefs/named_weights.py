@@ -57,6 +57,13 @@ class NamedWeights:
         variance += coded.unknown / self.prior_precision
         return x_KU @ self.mean[at], self.noise * np.sqrt(np.maximum(variance, 0.0))
 
+    def entries(self, menu: Menu) -> Float[Array, "K D"]:
+        """Each option's entries in all columns; what has none is left out."""
+        coded = self._coder.code(menu)
+        x_KD = np.zeros((len(menu.ids), len(self.columns)))
+        x_KD[:, coded.columns] = coded.values
+        return x_KD
+
     def contributions(self, menu: Menu, place: int) -> list[tuple[Column, float, float, float]]:
         """Why an option is worth what it is: of each column its entry, the weight and its standard
         deviation, those that move the worth most first."""

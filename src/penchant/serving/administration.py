@@ -117,7 +117,8 @@ class Administration:
         models = models_of(self._store, tenant)
         found = published(belief_file(self._folder, tenant, models.live))
         learnt = found.learnt if found else Student.beginner(models.configs[models.live]).learnt
-        document = person_document(self._store, tenant, names[0], learnt.belief())
+        config = models.configs[models.live]
+        document = person_document(self._store, tenant, names[0], learnt.belief(), config)
         if document is None:
             return _nobody(names[0])
         return Said(200, {**document, "model": models.live})

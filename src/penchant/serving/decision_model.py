@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from penchant.beliefs.named_person import Earned, PersonalWeights
+from penchant.beliefs.named_weights import NamedWeights
 from penchant.errors import ConfigError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy
@@ -36,7 +39,9 @@ _BETWEEN = {"prior_precision": (1e-6, 1e6), "noise": (1e-6, 1e6), "forgetting": 
 class ModelConfig:
     """rule: how it decides, one of `policies/bandits/rules.py`; parameters: of the rule. floor:
     probability shared by all options. is_apprentice: the caller's first option is shown but for
-    the floor, while the model learns. learning: how it learns.
+    the floor, while the model learns. learning: how it learns. personal_spread: standard deviation
+    of what a person's weights add to everybody's, in units of reward a unit of feature; 0: nobody
+    has any of their own.
     """
 
     rule: str = "thompson"
@@ -44,6 +49,7 @@ class ModelConfig:
     floor: float = 0.02
     is_apprentice: bool = False
     learning: OnlineNamedConfig = field(default_factory=OnlineNamedConfig)
+    personal_spread: float = 0.0
 
     def __post_init__(self) -> None:
         # All that can be wrong is told when a model is made, not when it first decides.
@@ -57,6 +63,15 @@ class ModelConfig:
             given = getattr(self.learning, name)
             if not low <= given <= high:
                 raise ConfigError(f"{name} is {given}; expected {low:g} to {high:g}.")
+        if not (self.personal_spread == 0 or 1e-6 <= self.personal_spread <= 1e6):
+            raise ConfigError(
+                f"personal_spread is {self.personal_spread}; expected 0, or 1e-06 to 1e+06."
+            )
+        if self.personal_spread and self.learning.is_binary:
+            raise ConfigError(
+                "personal_spread is for rewards that are numbers, and is_binary is true; expected "
+                "one of both (shares of yes are learnt as numbers, too)."
+            )
         OnlineNamed.empty(self.learning)
 
     def policy(self) -> NamedPolicy | FirstPolicy:
@@ -81,6 +96,15 @@ class ModelConfig:
             if not (given == 0 or 1e-9 <= given <= 1e9):
                 raise ConfigError(f"{name} is {given}; expected 0, or 1e-9 to 1e9.")
         return kind(**self.parameters)
+
+    def belief_about(
+        self, everybody: NamedWeights, earned: Sequence[Earned]
+    ) -> NamedWeights | PersonalWeights:
+        """What is believed of somebody who earned this; of everybody where persons have no weights
+        of their own."""
+        if not self.personal_spread:
+            return everybody
+        return PersonalWeights(everybody, earned, self.personal_spread)
 
     def as_json(self) -> str:
         """What `model_config` reads."""

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from penchant.beliefs.named_person import Earned
 from penchant.beliefs.named_weights import NamedWeights
 from penchant.data.columns import numbers_with_nulls
 from penchant.data.decisions import decisions_of
@@ -22,7 +23,7 @@ from penchant.numerics.arrays import Array
 from penchant.policies.policy import Column, Policy, Uniform
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
-from penchant.serving.lessons import Taught, taught
+from penchant.serving.lessons import MOST_EARNED, Taught, earned_of, taught
 from penchant.serving.models import Models, models_of
 
 # Rounds that are judged, the latest, and numbers of the log that are read for them.
@@ -63,6 +64,7 @@ def report_of(rounds: Iterable[Taught], models: Models) -> dict[str, Any]:
 def _judged(rounds: Iterable[Taught], students: Mapping[str, Student]) -> list[_Round]:
     judged: dict[str, _Round] = {}
     beliefs: dict[str, NamedWeights] = {}
+    history: dict[str | None, list[Taught]] = {}
     for at, each in enumerate(rounds):
         if at % _COPY_EVERY == 0:
             beliefs = {name: student.learnt.belief() for name, student in students.items()}
@@ -70,12 +72,16 @@ def _judged(rounds: Iterable[Taught], students: Mapping[str, Student]) -> list[_
         if reward is not None:
             event = each.answer.event_id
             if event not in judged:
-                judged[event] = _round(each, students, beliefs)
+                earned = earned_of(history.get(each.person, ()))
+                judged[event] = _round(each, students, beliefs, earned)
             judged[event].reward += reward
             if len(judged) > MOST_ROUNDS:
                 del judged[next(iter(judged))]
         for student in students.values():
             student.learn(each)
+        if each.person is not None:
+            # Of one person no more than their weights are learnt from.
+            history[each.person] = [*history.get(each.person, ()), each][-MOST_EARNED:]
     return list(judged.values())
 
 
@@ -92,7 +98,10 @@ def reward_of_first(each: Taught) -> float | None:
 
 
 def _round(
-    each: Taught, students: Mapping[str, Student], beliefs: Mapping[str, NamedWeights]
+    each: Taught,
+    students: Mapping[str, Student],
+    beliefs: Mapping[str, NamedWeights],
+    earned: Sequence[Earned],
 ) -> _Round:
     menu, answer = each.menu, each.answer
     return _Round(
@@ -101,7 +110,9 @@ def _round(
         propensity=tuple(answer.probabilities[name] for name in menu.ids),
         person=each.person,
         probabilities={
-            name: student.config.policy().probabilities(beliefs[name], menu)
+            name: student.config.policy().probabilities(
+                student.config.belief_about(beliefs[name], earned), menu
+            )
             for name, student in students.items()
         },
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penchant.beliefs.named_person import PersonalWeights
 from penchant.beliefs.named_weights import NamedWeights
 from penchant.encoders.named import Menu
 from penchant.errors import BeliefError, PenchantError
@@ -22,7 +23,9 @@ from penchant.serving.event_store import RANK, Entry, EventStore, Receipt
 from penchant.serving.group_commit import GroupCommit
 from penchant.serving.keys import DEFAULT_TENANT, Keyring
 from penchant.serving.learner import last_read
+from penchant.serving.lessons import MOST_EARNED, earned_of, readable
 from penchant.serving.models import models_of
+from penchant.serving.people import said_of
 from penchant.serving.publication import belief_file, belief_folder, published
 from penchant.serving.wire import (
     FeedbackAnswer,
@@ -69,6 +72,7 @@ class DecisionService:
         self._loop = asyncio.get_running_loop()
         self._commit = GroupCommit(lambda: EventStore(database), deliver=self._deliver)
         self._control = EventStore(database, for_reading=True)
+        self._people = EventStore(database, for_reading=True)
         self._live: dict[str, _Live] = {}
         self._refreshing = threading.Lock()
         self.keys = Keyring(self._control)
@@ -120,7 +124,8 @@ class DecisionService:
         first time. Raises `DataError`, `ConflictError`, `BusyError`, `sqlite3.Error`."""
         asked = rank_request(body, self.limits)
         menu, live = menu_of(asked), self._live[tenant]
-        probabilities = live.policy.probabilities(live.belief, menu)
+        belief = self._belief_about(tenant, asked.person, live)
+        probabilities = live.policy.probabilities(belief, menu)
         places = drawn(probabilities, asked.slots, self._generator)
         assert asked.event_id is not None
         answer = encode(RankAnswer(
@@ -140,6 +145,16 @@ class DecisionService:
                 "new event_id for a new question."
             )
         return receipt.answer
+
+    def _belief_about(
+        self, tenant: str, person: str | None, live: _Live
+    ) -> NamedWeights | PersonalWeights:
+        if person is None or not live.config.personal_spread:
+            return live.belief
+        # From the log, not from the learner: what somebody said a moment ago counts at once, and
+        # what they had erased counts no more.
+        said = said_of(self._people, tenant, person, MOST_EARNED)
+        return live.config.belief_about(live.belief, earned_of(readable(said)))
 
     async def feedback(self, tenant: str, body: bytes) -> bytes:
         """The answer to a feedback, once it is durable. Raises as `rank` does."""
@@ -190,6 +205,7 @@ class DecisionService:
         """Writes what came, then ends."""
         self._commit.close()
         self._control.close()
+        self._people.close()
 
 
 def _each(calls: list[Callable[[], None]]) -> None:

@@ -1,16 +1,21 @@
 """What a feedback teaches: which options of a menu were worth how much."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from penchant.beliefs.named_person import Earned
 from penchant.encoders.named import Menu
-from penchant.errors import DataError
+from penchant.errors import DataError, PenchantError
 from penchant.metrics.edit_distance import kept_share
 from penchant.serving.event_store import Joined
 from penchant.serving.studies import Asked, QuestionAnswer, kept_question
 from penchant.serving.wire import kept_rank
+
+# Of one person; a decision that weighs them takes some 60 microseconds for each.
+MOST_EARNED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,23 @@ class Taught:
     person: str | None
     lessons: tuple[Lesson, ...]
     teaches: bool = True
+
+
+def readable(said: Iterable[Joined]) -> Iterator[Taught]:
+    """What each feedback teaches, without those that this version cannot read."""
+    for joined in said:
+        try:
+            yield taught(joined)
+        except (msgspec.MsgspecError, PenchantError):
+            continue
+
+
+def earned_of(rounds: Iterable[Taught], most: int = MOST_EARNED) -> list[Earned]:
+    """The latest lessons, which is what weights of a person are learnt from."""
+    found = [
+        Earned(each.menu, lesson.place, lesson.reward) for each in rounds for lesson in each.lessons
+    ]
+    return found[-most:]
 
 
 def taught(joined: Joined) -> Taught:

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from penchant.beliefs.named_person import PersonalWeights
 from penchant.beliefs.named_weights import NamedWeights
 from penchant.encoders.named import Menu
 from penchant.numerics.arrays import sigmoid
+from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import EventStore, Joined
-from penchant.serving.lessons import taught
+from penchant.serving.lessons import earned_of, readable, taught
 from penchant.serving.wire import kept_answer, kept_rank
 
 # Of somebody's feedback, the latest: what is told in words, and what is told one by one.
@@ -25,10 +27,11 @@ WHERE e.tenant = ? AND e.person = ? AND e.entry_id = '' ORDER BY f.seq DESC LIMI
 
 
 def person_document(
-    store: EventStore, tenant: str, person: str, belief: NamedWeights
+    store: EventStore, tenant: str, person: str, belief: NamedWeights, config: ModelConfig
 ) -> dict[str, Any] | None:
     """Decisions and feedback of a person, how far their rewards are from what is expected of
-    everybody, and why the options of their last menu are worth what they are. None of nobody."""
+    everybody, and why the options of their last menu are worth what they are: `own` is what their
+    own weights add to everybody's, which `because` tells. None of nobody."""
     of = "FROM entries WHERE tenant = ? AND person = ? AND entry_id = ''"
     ((decisions,),) = store.fetch(f"SELECT count(*) {of}", tenant, person)
     if not decisions:
@@ -36,13 +39,13 @@ def person_document(
     ((event_id, body, answer),) = store.fetch(
         f"SELECT event_id, body, answer {of} ORDER BY seq DESC LIMIT 1", tenant, person
     )
-    rows = store.fetch(_OF_PERSON, tenant, person, _MOST_READ)
-    said = [Joined(*row[1:]) for row in reversed(rows)]
+    said = said_of(store, tenant, person, _MOST_READ)
+    about = config.belief_about(belief, earned_of(readable(said)))
     return {
         "person": person, "decisions": decisions, "feedback": len(said),
         "beside_everybody": _beside_everybody(said, belief),
         "last": {"event_id": event_id, "shown": kept_answer(answer).ranking,
-                 "options": _worths(kept_rank(body), belief)},
+                 "options": _worths(kept_rank(body), belief, about)},
         "history": [
             {"event_id": each.event_id, "feedback_id": each.entry_id,
              **msgspec.json.decode(each.feedback), "shown": kept_answer(each.answered).ranking}
@@ -67,10 +70,19 @@ def _beside_everybody(said: list[Joined], belief: NamedWeights) -> dict[str, Any
     return {"difference": float(np.mean(gaps)), "error": error, "rewards": len(gaps)}
 
 
-def _worths(menu: Menu, belief: NamedWeights) -> list[dict[str, Any]]:
-    mean, spread = belief.moments(menu)
+def said_of(store: EventStore, tenant: str, person: str, most: int) -> list[Joined]:
+    """The latest feedback to decisions about a person, the earliest first."""
+    rows = store.fetch(_OF_PERSON, tenant, person, most)
+    return [Joined(*row[1:]) for row in reversed(rows)]
+
+
+def _worths(
+    menu: Menu, belief: NamedWeights, about: NamedWeights | PersonalWeights
+) -> list[dict[str, Any]]:
+    mean, spread = about.moments(menu)
+    own = about.own(menu) if isinstance(about, PersonalWeights) else np.zeros(len(mean))
     return [
-        {"id": name, "worth": float(mean[k]), "error": float(spread[k]),
+        {"id": name, "worth": float(mean[k]), "error": float(spread[k]), "own": float(own[k]),
          "unit": "log-odds" if belief.is_binary else "reward",
          "because": [
              {"feature": feature, "in_context": about, "entry": entry, "weight": weight,
