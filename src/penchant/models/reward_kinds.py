@@ -23,11 +23,12 @@ from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import groups_of
 from penchant.encoders.reward import SHOWN_FIRST, TIE
-from penchant.errors import ConfigError, DataError
+from penchant.errors import DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_mixture import fit_head_mixture
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.latent_classes import fit_latent_classes
+from penchant.fitting.pooled import fit_pooled
 from penchant.models.reward_head import Lessons, RewardHead
 from penchant.numerics.arrays import Array
 from penchant.populations.prototypes import Prototypes
@@ -143,17 +144,26 @@ def _heads(
 
 
 def fit_kinds(
-    choices: Batch, people: People, num_kinds: int, *, encoder: Encoder, seed: int
+    choices: Batch, people: People, tastes: TasteDirections, *, encoder: Encoder, seed: int
 ) -> Belief:
-    """The second stage where judges are of kinds, or mixes of them."""
-    rng = np.random.default_rng(seed)
-    if people == "classes":
-        return fit_latent_classes(
-            choices, num_kinds, rng=rng, encoder=encoder, prior_scale=_CLASS_SCALE
-        )
+    """The second stage where judges are of kinds, or mixes of them. Classes begin where the heads
+    of the mixture are: its many starts have been made."""
+    rng, num_kinds = np.random.default_rng(seed), len(tastes.places)
     if people == "prototypes":
         return _fit_mixes(choices, num_kinds, encoder, rng)
-    raise ConfigError(f"got people={people!r}; expected {', '.join(map(repr, PEOPLE))}.")
+    assert people == "classes", people
+    return fit_latent_classes(
+        choices, num_kinds, rng=rng, encoder=encoder, prior_scale=_CLASS_SCALE,
+        start=_class_start(choices, tastes),
+    )  # fmt: skip
+
+
+def _class_start(choices: Batch, tastes: TasteDirections) -> Float[Array, " M"]:
+    """One taste for all, but for the places of the heads along the directions; their shares."""
+    told = [place for place, name in enumerate(choices.feature_names) if name.startswith("taste ")]
+    weights = np.tile(fit_pooled(choices).theta, (len(tastes.places), 1))
+    weights[:, told] = tastes.places
+    return np.concatenate([weights.ravel(), np.log(tastes.shares[1:] / tastes.shares[0])])
 
 
 def _fit_mixes(

@@ -154,9 +154,9 @@ class RewardModel(Estimator):
         whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
-        if places and self.people != "normal":
+        if places and tastes is not None and self.people != "normal":
             belief = fit_kinds(
-                choices, self.people, self.kinds, encoder=whole.encoder, seed=self.random_state
+                choices, self.people, tastes, encoder=whole.encoder, seed=self.random_state
             )
         elif places:
             population = Normal(
