@@ -1,13 +1,15 @@
 """What is told apart in judges of arguments, and what it is worth: a ladder on one embedding.
 
-    python benchmarks/reward_ladder.py [--out FILE]
+    python benchmarks/reward_ladder.py [--kinds] [--out FILE]
 
 `convincing_arguments` is bundled. Nats a judgement over (first, second, equal), 95 % intervals over
 judges, and each model's difference from the rung before. "later": each judge's first 60 % of
 judgements (in the file's order) are revealed, the rest of whoever judged six pairs or more is
 foretold. "new debates": two debates of 16 at a time are left out whole and foretold for whoever
 judged three pairs or more of others. "new judges": a fifth of the judges at a time are foretold of
-whom nothing is known, so that rungs differ only in what is known of people at large.
+whom nothing is known, so that rungs differ only in what is known of people at large. With --kinds
+judges are told apart by what arguments say, on "later" alone, each against their habits; results in
+`reward_ladder_kinds.json`.
 """
 
 import argparse
@@ -35,17 +37,29 @@ RUNGS = {
     "and their own taste for each": RewardModel(attributes=FORM, correlated=False),
 }
 SHORT = dict(list(RUNGS.items())[:3])
+KINDS = {
+    "judges' reliability, tie rate, favour for the first": RewardModel(personal=HABITS),
+    "a latent taste in what arguments say": RewardModel(kinds=2),
+    "two classes": RewardModel(kinds=2, people="classes"),
+    "mixes of two prototypes": RewardModel(kinds=2, people="prototypes"),
+}
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results" / "reward_ladder.json"
-    )
-    out = words.parse_args().out
+    words.add_argument("--kinds", action="store_true", help="judges by what arguments say")
+    words.add_argument("--out", type=Path)
+    given = words.parse_args()
+    name = "reward_ladder_kinds.json" if given.kinds else "reward_ladder.json"
+    out = given.out or Path(__file__).parent / "results" / name
     records = convincing_arguments()
     debate = [name.rsplit("_", 1)[0] for name in records.rows["debate"].to_pylist()]
     records = records.with_columns(rows={"topic": debate})
+    if given.kinds:
+        rows = list(ladder("later", records, later_answers(records), KINDS, against_first=True))
+        document = {**circumstances(out.parent), "rows": rows}
+        out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        return
     rows = [
         row
         for what, parts in (
@@ -85,7 +99,7 @@ def judges(records):
     return [(part != k, part == k, False) for k in range(5)]
 
 
-def ladder(what, records, parts, rungs):
+def ladder(what, records, parts, rungs, against_first=False):
     person = groups_of(records).of_row
     judged = np.concatenate([np.flatnonzero(asked) for _, asked, _ in parts])
     told = np.asarray(records.rows["outcome"])
@@ -104,8 +118,12 @@ def ladder(what, records, parts, rungs):
                "cpu_seconds": round(time.process_time() - began, 2)}  # fmt: skip
         if before is not None and not name.startswith("average"):
             gain = clustered_mean(loss - before, person[judged])
-            row["against_rung_before"] = [gain.estimate, gain.low, gain.high]
-        before = loss
+            row["against_first" if against_first else "against_rung_before"] = [
+                gain.estimate,
+                gain.low,
+                gain.high,
+            ]
+        before = before if against_first and before is not None else loss
         print(json.dumps(row), flush=True)
         yield row
 
