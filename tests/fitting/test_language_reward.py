@@ -28,6 +28,7 @@ from penchant.fitting.language_reward import (  # noqa: E402
     fresh_head,
 )
 from penchant.fitting.next_token import NextToken, fit_next_token  # noqa: E402
+from penchant.lm.language_model import moved_to  # noqa: E402
 from penchant.lm.log_probs import log_probs  # noqa: E402
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged  # noqa: E402
 from penchant.lm.states import read_states  # noqa: E402
@@ -61,6 +62,23 @@ def test_one_step_of_eight_is_eight_steps_of_one_added_up(trained, width):
         parts = rewards_of(trained, width, at_once=at_once)
         np.testing.assert_allclose(parts, whole, rtol=1e-8, atol=1e-10)
     assert np.ptp(whole) > 1e-3
+
+
+@pytest.mark.parametrize("trained", ["low_rank", "whole"])
+def test_products_in_half_precision_learn_the_same_and_parameters_stay_single(trained):
+    texts, batch = mixed_rows()
+    model = moved_to(tiny(), dtype=torch.float32)
+    single, half = (
+        fit_language_reward(
+            model, texts, batch, SHORT, config=replace(config(trained), is_half=is_half)
+        )[0]
+        for is_half in (False, True)
+    )
+    assert {value.dtype for value in half.model.parameters.values()} == {torch.float32}
+    one, other = single.rewards(texts), half.rewards(texts)
+    # Not the same digits, or nothing was in half precision; the same order and size.
+    assert 0 < np.abs(one - other).max() < 0.1 * np.ptp(one)
+    assert np.corrcoef(one, other)[0, 1] > 0.99
 
 
 def test_a_head_on_frozen_states_is_the_one_that_newton_finds():

@@ -38,13 +38,16 @@ _HEAD, _BODY, _THIN = "head.", "body.", "thin."
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageRewardConfig:
     """trained: "head" (the model stays as it is), "low_rank" (adapters beside it) or "whole".
-    width: hidden units of the head; 0 is a linear one. seed: of what is drawn at the start."""
+    width: hidden units of the head; 0 is a linear one. seed: of what is drawn at the start.
+    is_half: whether the model's products are taken in bfloat16 while it is trained; parameters,
+    their averages, head and likelihood stay in single precision."""
 
     trained: str = "low_rank"
     width: int = 0
     low_rank: LowRankConfig = field(default_factory=LowRankConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     seed: int = 0
+    is_half: bool = False
 
     def __post_init__(self) -> None:
         if self.trained not in TRAINED:
@@ -193,8 +196,15 @@ class _Objective:
     def _states(self, parameters: Parameters, met: Int[Array, " T"]) -> Float[Array, "T H"]:
         if self.states is not None:
             return self.states[met]
+        import torch
+
         texts = [self.texts[place] for place in met.tolist()]
-        return text_states(self.model, self.body(parameters), texts)
+        body = self.body(parameters)
+        kept = next(iter(body.values()))
+        with torch.autocast(kept.device.type, torch.bfloat16, enabled=self.config.is_half):
+            states = text_states(self.model, body, texts)
+        # What texts are worth differs in digits that a half does not have.
+        return states.to(kept.dtype)
 
 
 def _check(batch: Batch, num_texts: int) -> None:
