@@ -162,7 +162,9 @@ class Description:
             raise ConfigError(
                 f"low_is_good is {self.low_is_good!r}; expected true or false under [answer]."
             )
-        can_turn = self.layout in ("ratings", "long") and self.kind in (None, *_TURNABLE)
+        # A long table without a kind holds choices.
+        kind = "rating" if self.layout == "ratings" and self.kind is None else self.kind
+        can_turn = self.layout in ("ratings", "long") and kind in _TURNABLE
         if self.low_is_good and not can_turn:
             raise ConfigError(
                 f'low_is_good belongs to layout "ratings" or "long" and answers of kind '
