@@ -11,7 +11,6 @@ from penchant.beliefs import personal
 from penchant.beliefs.belief import Belief
 from penchant.beliefs.personal import (
     TastePosterior,
-    TastePrior,
     personal_modes,
     personal_tastes,
     posterior_draws,
@@ -19,6 +18,7 @@ from penchant.beliefs.personal import (
     quasi_normal,
     taste_prior,
 )
+from penchant.beliefs.taste_posterior import TastePrior
 from penchant.errors import BeliefError
 from penchant.populations.classes import Classes
 from penchant.populations.normal import Normal

@@ -122,9 +122,7 @@ class Belief:
         if self.posterior == "laplace":
             from penchant.beliefs.personal import personal_tastes
 
-            found = personal_tastes(self, batch, known)
-            if found is not None:
-                return found
+            return personal_tastes(self, batch, known)
         likelihood = np.zeros((batch.num_groups, prior.values.shape[1]))
         for worths in self._worths(known, prior):
             block = known.blocks[worths.block].take(worths.rows)

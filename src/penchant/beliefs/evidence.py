@@ -7,12 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief
-from penchant.beliefs.personal import (
-    personal_answers,
-    personal_modes,
-    posterior_draws,
-    quasi_normal,
-)
+from penchant.beliefs.personal import personal_answers, quasi_normal
 from penchant.beliefs.posterior import group_log_likelihood
 from penchant.data.batch import Batch
 from penchant.numerics.arrays import Array, log_sum_exp
@@ -30,12 +25,9 @@ def log_evidence(belief: Belief, batch: Batch) -> Float[Array, " G"]:
     """
     population = belief.population
     if isinstance(population, Normal) and belief.posterior == "laplace":
-        answers = personal_answers(belief, batch)
-        if answers is not None:
-            noise = quasi_normal(NUM_DRAWS, len(answers.prior.random), 0)
-            modes = personal_modes(answers.flat, answers.prior)
-            drawn = posterior_draws(answers.flat, answers.prior, modes, noise)
-            return drawn.log_evidence + answers.log_factor
+        mine = personal_answers(belief, batch)
+        noise = quasi_normal(NUM_DRAWS, len(mine.prior.random), 0)
+        return mine.draws(mine.modes(), noise).log_evidence
     tastes = population.tastes(belief.population_theta, batch.group_features)
     total = np.zeros((batch.num_groups, tastes.values.shape[1]))
     for worths in belief.utilities(batch):

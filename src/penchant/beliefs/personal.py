@@ -6,102 +6,31 @@ beta = mean + root z.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.beliefs.belief import Belief
+from penchant.beliefs.personal_kinds import AnswersOfKinds, climb, weigh_kinds
+from penchant.beliefs.taste_posterior import PersonalDraws, PersonalModes, TastePrior
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import BeliefError
-from penchant.feedback.as_choices import as_choices
+from penchant.feedback.as_choices import AnswersAsChoices, as_choices
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_pair import Pair
-from penchant.numerics.arrays import Array, log_sum_exp
+from penchant.numerics.arrays import Array
 from penchant.numerics.draws import draw_uniforms
 from penchant.populations.normal import Normal
 from penchant.populations.population import Tastes
 
-# Share of the answers' information that the draws' proposal believes.
-WIDENING = 0.4
 NUM_DRAWS = 256
+# Plain choices, for the fused loops, or each kind of answer by its own likelihood.
+Answers = FlatChoices | AnswersOfKinds
 # Floats that the draws of people taken together may hold: 32 MB, half the time of 400 MB. More
 # people are taken in parts; how many draws a person has depends on nobody else.
 DRAW_FLOATS = 4_000_000
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TastePrior:
-    """Tastes of the population: normal, mean `mean`; those in `random` vary between people with
-    covariance root root', root lower triangular. Units: utility per unit of the feature."""
-
-    mean: Float[Array, " D"]
-    random: Int[Array, " R"]
-    root: Float[Array, "R R"]
-
-    def tastes(self, z: Float[Array, "G S R"]) -> Float[Array, "G S D"]:
-        """beta = mean + root z for the random ones, the mean for the others."""
-        values = np.broadcast_to(self.mean, (*z.shape[:2], len(self.mean))).copy()
-        values[:, :, self.random] += z @ self.root.T
-        return values
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PersonalModes:
-    """Laplace's approximation for each person: z ~ N(mode, (lower lower')^-1).
-
-    log_joint: log p(answers | mode) - |mode|^2 / 2; log_evidence: log p(answers) to the same
-    approximation. decrement: nats that one more Newton step would gain.
-    """
-
-    mode: Float[Array, "G R"]
-    lower: Float[Array, "G R R"]
-    log_joint: Float[Array, " G"]
-    decrement: Float[Array, " G"]
-
-    @property
-    def log_evidence(self) -> Float[Array, " G"]:
-        """log_joint - log det(lower) (Tierney and Kadane 1986)."""
-        diagonal = np.diagonal(self.lower, axis1=1, axis2=2)
-        return self.log_joint - np.log(diagonal).sum(axis=1)
-
-    def widened(self) -> Float[Array, "G R R"]:
-        """Root of the precision of the draws' proposal, I + 0.4 (H - I) with H the curvature.
-
-        A choice bounds a taste on one side only: on the other the posterior falls off as slowly as
-        the prior, and Laplace's own curvature would leave draws there with huge weights. Measured
-        over 2 to 60 answers and 2 to 10 tastes, 0.4 gives the least error per draw within a factor
-        of 1.5 everywhere; 1 has two to five times as much.
-        """
-        identity = np.eye(self.mode.shape[1])
-        curvature = self.lower @ np.swapaxes(self.lower, 1, 2)
-        return np.linalg.cholesky(identity + WIDENING * (curvature - identity))
-
-    def covariance(self) -> Float[Array, "G R R"]:
-        """(lower lower')^-1 of each person, in standard units."""
-        inverse = np.linalg.inv(self.lower)
-        return np.swapaxes(inverse, 1, 2) @ inverse
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PersonalDraws:
-    """Draws around each person's mode and their exact posterior weights.
-
-    log_ratio: log p(answers, z) - log proposal(z); its log-mean over draws is log p(answers)."""
-
-    z: Float[Array, "G S R"]
-    log_ratio: Float[Array, "G S"]
-
-    @property
-    def log_weights(self) -> Float[Array, "G S"]:
-        """Posterior log-probability of each draw, summing to one over S."""
-        return self.log_ratio - log_sum_exp(self.log_ratio, axis=1)[:, None]
-
-    @property
-    def log_evidence(self) -> Float[Array, " G"]:
-        """log p(answers of g), by importance sampling."""
-        return log_sum_exp(self.log_ratio, axis=1) - np.log(self.log_ratio.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,71 +43,105 @@ class TastePosterior:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PersonalAnswers:
-    """People's answers as plain choices, and the population that they come from.
+    """People's answers, as plain choices where they can be taken apart into them, and the
+    population that they come from.
 
-    Bars and thresholds of answers that are no choice count as tastes that nobody differs in:
+    Bars and thresholds of answers that are made of choices count as tastes that nobody differs in:
     `prior` has them after the `num_tastes` tastes. log_factor: what the log-probability of each
     person's answers has besides, whatever their taste.
     """
 
-    flat: FlatChoices
+    answers: Answers
     prior: TastePrior
     num_tastes: int
     log_factor: Float[Array, " G"]
 
+    @classmethod
+    def of_choices(cls, flat: FlatChoices, prior: TastePrior) -> "PersonalAnswers":
+        """Choices as they are, which have no parameters of their own."""
+        nothing = np.zeros(len(flat.group_start) - 1)
+        return cls(answers=flat, prior=prior, num_tastes=len(prior.mean), log_factor=nothing)
 
-def personal_answers(belief: Belief, history: Batch) -> PersonalAnswers | None:
-    """Answers of any kind, for a posterior per person; None where one of them cannot be taken apart
-    into choices (see `feedback.as_choices`).
+    @classmethod
+    def made_of_choices(
+        cls,
+        flat: FlatChoices,
+        made: AnswersAsChoices,
+        prior: TastePrior,
+        own: Float[Array, " Q"],
+    ) -> "PersonalAnswers":
+        """The choices that `as_choices` made of them, `flat`, at own parameters `own`."""
+        mean = np.concatenate([prior.mean, made.columns.coefficients(own)])
+        return cls(
+            answers=flat,
+            prior=TastePrior(mean=mean, random=prior.random, root=prior.root),
+            num_tastes=len(prior.mean),
+            log_factor=made.columns.gap_term(own).value,
+        )
+
+    @classmethod
+    def of_kinds(cls, answers: AnswersOfKinds, prior: TastePrior) -> "PersonalAnswers":
+        """Each kind of answer by its channel."""
+        nothing = np.zeros(answers.batch.num_groups)
+        return cls(answers=answers, prior=prior, num_tastes=len(prior.mean), log_factor=nothing)
+
+    def modes(
+        self, start: Float[Array, "G R"] | None = None, tolerance: float = 1e-14
+    ) -> PersonalModes:
+        """Of everybody; see `personal_modes`."""
+        return personal_modes(self.answers, self.prior, start=start, tolerance=tolerance)
+
+    def draws(self, modes: PersonalModes, noise: Float[Array, "C S R"]) -> PersonalDraws:
+        """Around everybody's mode; see `posterior_draws`. The evidence knows of the factor."""
+        drawn = posterior_draws(self.answers, self.prior, modes, noise)
+        return replace(drawn, log_ratio=drawn.log_ratio + self.log_factor[:, None])
+
+
+def personal_answers(belief: Belief, history: Batch) -> PersonalAnswers:
+    """Answers of any kind, for a posterior per person.
 
     Raises `BeliefError` where the population is not normal, `DataError` for an answer of a kind
     that the belief knows nothing of.
     """
-    prior, nothing = taste_prior(belief), np.zeros(history.num_groups)
+    prior = taste_prior(belief)
     known = {channel.kind for channel in belief.channels}
     is_plain = all(channel in (Choice(), Pair()) for channel in belief.channels)
     if is_plain or not {block.kind for block in history.blocks} <= known:
-        flat = history.flat_choices()
-        return PersonalAnswers(
-            flat=flat, prior=prior, num_tastes=len(prior.mean), log_factor=nothing
-        )
+        return PersonalAnswers.of_choices(history.flat_choices(), prior)
     made = as_choices(history, belief.channels)
-    if made is None:
-        return None
-    own = belief.theta[len(belief.population_theta) :]
-    mean = np.concatenate([prior.mean, made.columns.coefficients(own)])
-    return PersonalAnswers(
-        flat=made.choices.flat_choices(),
-        prior=TastePrior(mean=mean, random=prior.random, root=prior.root),
-        num_tastes=len(prior.mean),
-        log_factor=made.columns.gap_term(own).value,
+    if made is not None:
+        own = belief.theta[len(belief.population_theta) :]
+        flat = made.choices.flat_choices()
+        return PersonalAnswers.made_of_choices(flat, made, prior, own)
+    own_of = tuple(
+        channel.transfer(belief.channel_theta(index), belief.group_names, history)
+        for index, channel in enumerate(belief.channels)
     )
+    answers = AnswersOfKinds(batch=history, channels=belief.channels, own=own_of)
+    return PersonalAnswers.of_kinds(answers, prior)
 
 
 def personal_tastes(
     belief: Belief, batch: Batch, history: Batch, *, num_draws: int = NUM_DRAWS, seed: int = 0
-) -> Tastes | None:
-    """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups;
-    None where the history holds answers that cannot be taken apart into choices.
+) -> Tastes:
+    """Each person's posterior as weighted draws, given a history numbered as `batch`'s groups.
 
     Draws come from Laplace's approximation around each person's mode and are weighted by exact
     posterior over approximation: with more draws this becomes the exact posterior, and with few
     it is already close, where reweighting the population's own draws would leave a handful of them
-    (Geweke 1989). People without history get the population's draws with equal weights.
+    (Geweke 1989). People without history get the population's draws with equal weights. Answers may
+    be of every kind that the belief has a likelihood for.
 
     Raises `BeliefError` where the population is not normal.
     """
-    answers = personal_answers(belief, history)
-    if answers is None:
-        return None
-    flat, prior = answers.flat, answers.prior
-    blocks = quasi_normal(num_draws, len(prior.random), seed)
+    mine = personal_answers(belief, history)
+    blocks = quasi_normal(num_draws, len(mine.prior.random), seed)
     # By name, so that a person's prediction does not depend on who else is asked about.
     block = [zlib.crc32(name.encode()) % len(blocks) for name in batch.group_names]
     noise = blocks[np.array(block, dtype=np.int64)]
-    draws = posterior_draws(flat, prior, personal_modes(flat, prior), noise)
-    values = prior.tastes(draws.z)
-    return Tastes(values=values[:, :, : answers.num_tastes], log_weights=draws.log_weights)
+    draws = mine.draws(mine.modes(), noise)
+    values = mine.prior.tastes(draws.z)
+    return Tastes(values=values[:, :, : mine.num_tastes], log_weights=draws.log_weights)
 
 
 def people_at_once(num_features: int) -> int:
@@ -199,7 +162,7 @@ def taste_prior(belief: Belief) -> TastePrior:
 
 
 def personal_modes(
-    flat: FlatChoices,
+    answers: Answers,
     prior: TastePrior,
     *,
     start: Float[Array, "G R"] | None = None,
@@ -208,12 +171,16 @@ def personal_modes(
 ) -> PersonalModes:
     """The mode of every person's posterior by damped Newton, and the curvature there.
 
-    max over z of sum_b w_b log p(y_b | mean + root z) - z'z / 2. It is concave, so that the climb
-    cannot fail; in standard units its curvature is at least the identity, so that a covariance
-    without full rank does no harm. tolerance: nats that a further step would gain.
+    max over z of sum_b w_b log p(y_b | mean + root z) - z'z / 2. It is concave (but for ties in
+    rankings, far out), so that the climb cannot fail; in standard units its curvature is at least
+    the identity, so that a covariance without full rank does no harm. tolerance: nats that a
+    further step would gain.
     """
+    if isinstance(answers, AnswersOfKinds):
+        return climb(answers, prior, start, max_steps, tolerance)
     if start is None:
-        start = np.zeros((len(flat.group_start) - 1, len(prior.random)))
+        start = np.zeros((len(answers.group_start) - 1, len(prior.random)))
+    flat = answers
     try:
         from penchant.beliefs.personal_fused import laplace as fused
     except ImportError:
@@ -225,10 +192,13 @@ def personal_modes(
 
 
 def posterior_draws(
-    flat: FlatChoices, prior: TastePrior, modes: PersonalModes, noise: Float[Array, "C S R"]
+    answers: Answers, prior: TastePrior, modes: PersonalModes, noise: Float[Array, "C S R"]
 ) -> PersonalDraws:
     """Draws around each person's mode, with log joint density over (widened) proposal density."""
     lower = modes.widened()
+    if isinstance(answers, AnswersOfKinds):
+        return weigh_kinds(answers, prior, modes.mode, lower, noise)
+    flat = answers
     try:
         from penchant.beliefs.personal_fused import weigh as fused
     except ImportError:

@@ -236,8 +236,9 @@ def _winner(block: Block) -> Int[Array, " B"]:
         f"{' with ties' if block.kind == 'pair' else ''}; expected single choices. Either keep the "
         "choices only, or use an estimator made for this kind (PlackettLuce, OrdinalRatings, "
         "BestWorst, BradleyTerry), or one that takes them all: one taste (ConditionalLogit; "
-        "--model pooled or context), a few kinds of people (LatentClassLogit; --model classes) or "
-        "random coefficients (MixedLogit; --model mixed)."
+        "--model pooled or context), a few kinds of people (LatentClassLogit; --model classes), "
+        "random coefficients (MixedLogit; --model mixed) or a taste for each person "
+        "(PersonalLogit, HierarchicalLogit; --model personal or hierarchical)."
     )
 
 

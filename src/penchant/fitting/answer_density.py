@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.data.batch import Batch
-from penchant.errors import ConfigError
 from penchant.feedback.as_choices import as_choices
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.own_columns import OwnColumns
@@ -27,7 +26,7 @@ from penchant.fitting.panel_logit_density import (
     SimulatedValue,
     at_zero_with_spreads,
 )
-from penchant.fitting.pooled_density import PooledDensity, serving_channel
+from penchant.fitting.pooled_density import PooledDensity, check_common
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 from penchant.utilities.linear import Linear
@@ -65,16 +64,7 @@ class AnswerDensity:
         Raises `DataError` where a person's rows have different weights or no channel serves an
         answer, `ConfigError` for channels with parameters of single people.
         """
-        for block in batch.blocks:
-            serving_channel(channels, block.kind)
-        for channel in channels:
-            channel.validate(batch)
-            if np.any(channel.prior_precision(batch)):
-                raise ConfigError(
-                    f"{channel} has parameters of single people, which random coefficients cannot "
-                    "tell from their tastes; expected parameters common to all. Leave `by_person` "
-                    "out, or fit one taste for all with it (OrdinalRatings, fit_pooled)."
-                )
+        check_common(batch, channels, "random coefficients cannot tell from their tastes")
         sizes = tuple(channel.num_parameters(batch) for channel in channels)
         # A price multiplies tastes, and no threshold: the compiled loops know tastes only.
         is_plain = population.price is None or not sum(sizes)

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch
-from penchant.errors import ConfigError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_pair import Pair
@@ -19,7 +18,7 @@ from penchant.fitting.class_answers import AnswerPanel
 from penchant.fitting.class_channels import ChannelPanel
 from penchant.fitting.class_choices import ChoicePanel, counted_people
 from penchant.fitting.class_panel import ClassPanel, ClassPass
-from penchant.fitting.pooled_density import serving_channel
+from penchant.fitting.pooled_density import check_common
 from penchant.numerics.arrays import Array, log_sum_exp
 from penchant.populations.classes import Classes, router_log_weights
 
@@ -66,16 +65,7 @@ class ClassDensity:
     ) -> "ClassDensity":
         """Without a prior. Raises `DataError` where the batch holds an answer of a kind that no
         channel serves, `ConfigError` for channels with parameters of single people."""
-        for block in batch.blocks:
-            serving_channel(channels, block.kind)
-        for channel in channels:
-            channel.validate(batch)
-            if np.any(channel.prior_precision(batch)):
-                raise ConfigError(
-                    f"{channel} has parameters of single people, which latent classes cannot tell "
-                    "from the classes; expected parameters common to all. Leave `by_person` out, "
-                    "or fit one taste for all with it (OrdinalRatings, fit_pooled)."
-                )
+        check_common(batch, channels, "latent classes cannot tell from the classes")
         panel: ClassPanel
         if all(channel in _PLAIN for channel in channels):
             flat, group_weight = counted_people(batch.flat_choices())

@@ -1,8 +1,8 @@
 """Hierarchical Bayes for random coefficients: draws of the population and of everybody's taste.
 
-Legend: N options over all menus, B observations, G groups (people), D tastes, R random ones,
-P parameters of spread, M = D + P, C chains, T draws kept of each. z are random tastes in standard
-units: the tastes of person g are mean + root z[g].
+Legend: G groups (people), D tastes, R random ones, P parameters of spread, Q own parameters of
+likelihoods, M = D + P + Q, C chains, T draws kept of each. z are random tastes in standard units:
+the tastes of person g are mean + root z[g].
 """
 
 import time
@@ -13,14 +13,12 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.belief import Belief, Encoder
-from penchant.beliefs.personal import (
-    TastePrior,
-    personal_modes,
-    posterior_draws,
-    quasi_normal,
-)
+from penchant.beliefs.personal import quasi_normal
 from penchant.beliefs.report import FitReport
+from penchant.beliefs.taste_posterior import TastePrior
 from penchant.data.batch import Batch
+from penchant.feedback.channel_choice import Choice
+from penchant.feedback.channel_contract import Channel
 from penchant.fitting.chains import ChainDiagnostics, diagnose
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.hierarchical_sweep import HierarchicalConfig, HierarchicalModel
@@ -31,6 +29,7 @@ from penchant.utilities.linear import Linear
 OnSweep = Callable[[int, int], None]
 # Above this the chains are said not to have met (Vehtari et al. 2021).
 R_HAT_LIMIT = 1.01
+_PRIOR = "normal means, half-t spreads, uniform correlations"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,11 +51,12 @@ def fit_hierarchical(
     is_correlated: bool = True,
     seed: int = 0,
     config: HierarchicalConfig | None = None,
+    channels: tuple[Channel, ...] = (Choice(),),
     encoder: Encoder | None = None,
     on_sweep: OnSweep | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> HierarchicalFit:
-    """Draw from the posterior of means, spreads and everybody's taste given the choices.
+    """Draw from the posterior of means, spreads and everybody's taste given the answers.
 
     Each sweep (Gibbs, as in Allenby and Rossi 1999, Train 2009 chapter 12, but without random
     walks): everybody's taste by a Metropolis step whose proposal is the widened Laplace
@@ -65,13 +65,15 @@ def fit_hierarchical(
     given everybody's tastes, in closed form under the prior of Huang and Wand (2013). Of the two
     the one moves where the other barely does (interweaving, Yu and Meng 2011).
 
-    random: places of the tastes that differ. on_sweep(chain, sweep) hears of every sweep.
+    random: places of the tastes that differ. channels: a likelihood for each kind of answer, its
+    own parameters common to all people. on_sweep(chain, sweep) hears of every sweep.
     checkpoint keeps every finished chain.
-    Raises `DataError` for a batch without choices, `ConfigError` for features that are not there.
+    Raises `DataError` for a batch without answers or with a kind that no channel serves,
+    `ConfigError` for features that are not there or channels with parameters of single people.
     """
     began = time.perf_counter()
     config = config or HierarchicalConfig()
-    model = HierarchicalModel.build(batch, random, is_correlated, seed, config)
+    model = HierarchicalModel.build(batch, random, is_correlated, seed, config, channels)
     checkpoint = checkpoint or Checkpoint()
     chains = []
     for chain in range(config.num_chains):
@@ -83,7 +85,7 @@ def fit_hierarchical(
 
         chains.append(checkpoint.once(f"chain {chain + 1} of {config.num_chains}", run))
     stacked = np.stack([kept["draws"] for kept in chains])
-    belief = _belief(batch, model, stacked, encoder, began)
+    belief = _belief(batch, model, channels, stacked, encoder, began)
     return HierarchicalFit(
         belief=belief,
         diagnostics=diagnose(stacked),
@@ -104,11 +106,11 @@ def _run_chain(
     accepted = 0.0
     for sweep in range(config.num_warmup + config.num_draws):
         state, taken = model.draw_people(state, rng)
-        state = model.draw_shape(state, rng)
+        state = model.draw_shape(state, rng, is_settling=sweep < config.num_warmup // 3)
         state = model.draw_population(state, rng)
         if sweep >= config.num_warmup:
             spreads = state.root[model.rows, model.columns]
-            kept[sweep - config.num_warmup] = np.concatenate([state.mean, spreads])
+            kept[sweep - config.num_warmup] = np.concatenate([state.mean, spreads, state.own])
             accepted += float(taken.mean())
         if on_sweep is not None:
             on_sweep(chain, sweep)
@@ -118,6 +120,7 @@ def _run_chain(
 def _belief(
     batch: Batch,
     model: HierarchicalModel,
+    channels: tuple[Channel, ...],
     chains: Float[Array, "C T M"],
     encoder: Encoder | None,
     began: float,
@@ -125,6 +128,7 @@ def _belief(
     draws = chains.reshape(-1, chains.shape[2])
     theta, judged = draws.mean(axis=0), diagnose(chains)
     names = model.population.parameter_names(batch.feature_names, batch.group_feature_names)
+    names += tuple(name for channel in channels for name in channel.parameter_names(batch))
     worst = float(np.max(judged.r_hat))
     notes: tuple[str, ...] = ()
     if worst > R_HAT_LIMIT:
@@ -135,17 +139,19 @@ def _belief(
             f"{f' and {len(astray) - 6} more' if len(astray) > 6 else ''}. Raise num_draws "
             "and num_warmup (--draws raises both), or give fewer random tastes.",
         )
-    mean, root = model.population.split(theta)
+    cut = len(theta) - len(model.answers.initial)
+    mean, root = model.population.split(theta[:cut])
     prior = TastePrior(mean=mean, random=model.places, root=root)
-    modes = personal_modes(model.flat, prior)
+    people = model.answers.of_people(prior, theta[cut:])
     noise = quasi_normal(512, len(model.places), 0)
-    evidence = posterior_draws(model.flat, prior, modes, noise).log_evidence
-    sizes = np.diff(model.flat.menu_start)
+    evidence = people.draws(people.modes(), noise).log_evidence
     return Belief(
         theta=theta,
         parameter_names=names,
         utility=Linear(),
         population=model.population,
+        channels=channels,
+        channel_sizes=tuple(channel.num_parameters(batch) for channel in channels),
         encoder=encoder,
         covariance=np.atleast_2d(np.cov(draws.T)),
         draws=draws,
@@ -153,9 +159,9 @@ def _belief(
         fingerprint=batch.fingerprint,
         report=FitReport(
             log_likelihood=float(evidence.sum()),
-            null_log_likelihood=-float(model.flat.weight @ np.log(sizes)),
+            null_log_likelihood=model.answers.log_likelihood_alike(),
             rows=batch.num_observations,
-            people=int(np.count_nonzero(np.diff(model.flat.group_start))),
+            people=int(np.count_nonzero(model.answers.answered)),
             parameters=len(theta),
             converged=worst <= R_HAT_LIMIT,
             iterations=chains.shape[1],
@@ -164,7 +170,7 @@ def _belief(
                 f"hierarchical Bayes, {chains.shape[0]} chains of {chains.shape[1]} draws, "
                 f"R-hat {worst:.3f} at most, effective draws {judged.bulk_ess.min():.0f} at least"
             ),
-            prior="normal means, half-t spreads, uniform correlations",
+            prior=_PRIOR + ("" if cut == len(theta) else ", normal thresholds and other own terms"),
             warnings=batch.notes + notes,
         ),
     )

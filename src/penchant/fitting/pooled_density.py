@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch, Block
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.lbfgs import Slope
 from penchant.fitting.newton import Evaluation
@@ -177,3 +177,21 @@ def serving_channel(channels: tuple[Channel, ...], kind: str) -> int:
         f"the data hold feedback of kind {kind!r}, which this model has no likelihood for; "
         f"expected {served}. Keep only these rows, or give the model a channel for {kind!r}."
     )
+
+
+def check_common(batch: Batch, channels: tuple[Channel, ...], why: str) -> None:
+    """Whether channels whose own parameters all people share serve every answer of a batch.
+
+    Raises `DataError` for an answer of a kind that no channel serves, or that one holds impossible,
+    `ConfigError` for a channel with parameters of single people: `why` says what is wrong then.
+    """
+    for block in batch.blocks:
+        serving_channel(channels, block.kind)
+    for channel in channels:
+        channel.validate(batch)
+        if np.any(channel.prior_precision(batch)):
+            raise ConfigError(
+                f"{channel} has parameters of single people, which {why}; expected parameters "
+                "common to all. Leave `by_person` out, or fit one taste for all with it "
+                "(OrdinalRatings, fit_pooled)."
+            )

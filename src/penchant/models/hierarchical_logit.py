@@ -9,6 +9,7 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError
+from penchant.feedback.channel import default_channels
 from penchant.fitting.chains import ChainDiagnostics, diagnose
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.hierarchical import fit_hierarchical
@@ -23,6 +24,9 @@ from penchant.numerics.arrays import Array
 class HierarchicalLogit(Estimator):
     """beta_person ~ N(mean, Sigma), all drawn from their posterior (Allenby and Rossi 1999).
 
+    Answers that are no choice (pairs with ties, rankings, ratings, clicks, numbers), alone or
+    beside choices, are told from the same tastes, each kind by its default likelihood, whose own
+    parameters (thresholds, strength of ties) are drawn too, common to all people.
     The estimates are posterior means; `belief_.draws` holds all draws, so that `doubt_draws` and
     `belief_.sample` average over our doubt without a normal approximation. formula, random,
     correlated: as in PersonalLogit. num_chains, num_warmup, num_draws: chains, sweeps thrown away
@@ -66,6 +70,7 @@ class HierarchicalLogit(Estimator):
             tuple(sorted(places)),
             is_correlated=self.correlated,
             seed=self.random_state,
+            channels=default_channels(batch),
             config=HierarchicalConfig(
                 num_chains=self.num_chains,
                 num_warmup=self.num_warmup,

@@ -28,6 +28,9 @@ from penchant.populations.normal import Normal
 class PersonalLogit(Estimator):
     """beta_person ~ N(mean, L L'), the population found from all, each person from their answers.
 
+    Answers that are no choice (pairs with ties, rankings, ratings, clicks, numbers), alone or
+    beside choices, are told from the same tastes, each kind by its default likelihood, whose own
+    parameters (thresholds, strength of ties) are common to all people.
     Empirical Bayes: the population is the panel mixed logit of highest likelihood; predictions
     with `history` use the posterior of each person given those answers (Laplace's approximation
     around their mode, its draws weighted exactly), and the population for people without any.
