@@ -186,6 +186,13 @@ def test_rows_of_weight_nothing_say_nothing():
         assert one.value == pytest.approx(other.value)
 
 
+def test_a_step_too_far_has_no_value_and_says_nothing_aloud():
+    density, theta = density_of((Outcome(), Rating(levels=4)), POPULATIONS["normal"])
+    for far in (-800.0, 800.0):
+        there = np.where(np.arange(len(theta)) >= len(theta) - density.num_own, far, theta)
+        assert not density.evaluate(there).value > density.evaluate(theta).value
+
+
 def test_nests_are_asked_as_they_are():
     density, _ = density_of((Nested(nests=(0, 0, 1, 1)),), POPULATIONS["normal"])
     assert isinstance(density.inner.choices, PanelAnswers)

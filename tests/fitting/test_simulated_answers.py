@@ -177,6 +177,26 @@ def test_other_distributions_are_found_from_ratings(shape):
     assert np.abs(apart / np.sqrt(np.diag(belief.covariance))[[0, 3]]).max() < 3.5
 
 
+def test_a_column_of_ones_tells_how_much_people_differ_in_generosity():
+    rng = np.random.default_rng(1)
+    batch = of_kind("rating", np.random.default_rng(0), num_people=200).batch
+    generous, blocks = 1.5 * rng.standard_normal(200), []
+    for block in batch.blocks:
+        ones = np.ones((*block.features.shape[:2], 1))
+        wide = replace(block, features=np.concatenate([block.features, ones], axis=2))
+        tastes = np.column_stack([np.tile([1.0, -1.0, 0.5], (200, 1)), generous])
+        blocks.append(answered_block(wide, "rating", tastes, rng))
+    names = (*batch.feature_names, "one")
+    batch = replace(batch, blocks=tuple(blocks), feature_names=names)
+    population = Normal(random=(3,), distributions=("normal",), num_draws=200)
+    belief = fit_simulated(batch, population)
+    error = np.sqrt(belief.covariance[4, 4])
+    assert abs(belief.theta[4] - np.sqrt(np.mean(generous**2))) < 3 * error
+    assert error < 0.15
+    (said,) = belief.report.warnings
+    assert "cannot tell `one`, `threshold 0|1` apart" in said
+
+
 def test_the_same_seed_gives_the_same_bits_and_a_checkpoint_ends_the_same(tmp_path):
     batch = mixed(0, num_people=80)
     one, other = fit_simulated(batch, POPULATION), fit_simulated(batch, POPULATION)

@@ -155,6 +155,9 @@ class AnswerDensity:
         """The same density with each person's draws around their taste, as it looks from theta."""
         return replace(self, inner=self.inner.adapted(self._inside(theta)))
 
+    # A step too far may overflow (thresholds and spreads are exponentials); its value is then not
+    # finite, and the climb shortens it.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def evaluate(self, theta: Float[Array, " M"]) -> SimulatedValue:
         """Value, gradient and people's scores."""
         own = self._own(theta)
