@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from feedback.blocks_of_kinds import OPTIONS, PEOPLE, batch_of, block_of
@@ -43,6 +43,8 @@ CHANNELS = {
 @pytest.mark.parametrize("name", CHANNELS)
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.05, 3.0))
+@example(seed=726, size=3.0)  # thresholds so far apart that exp(gap) overflows
+@example(seed=1577, size=3.0)  # and ones that cost digits
 def test_the_choices_that_an_answer_is_made_of_have_its_density(name, seed, size):
     rng, channel = np.random.default_rng(seed), CHANNELS[name]
     blocks = [block_of(channel.kind, rng), block_of("choice", rng)]
@@ -67,7 +69,8 @@ def test_the_choices_that_an_answer_is_made_of_have_its_density(name, seed, size
     pull = plain.slope(inner).gradient[3:]
     information[3:, 3:] -= made.columns.bend(own, pull)
     information[3:, 3:] += made.columns.gap_information(own, np.ones(PEOPLE))
-    np.testing.assert_allclose(information, direct.information(theta), rtol=1e-8, atol=1e-8)
+    # Thresholds a million apart leave the ordered likelihood seven digits of its bend.
+    np.testing.assert_allclose(information, direct.information(theta), rtol=1e-6, atol=1e-6)
 
 
 def test_an_answer_in_the_middle_is_two_choices_and_a_gap_worked_by_hand():

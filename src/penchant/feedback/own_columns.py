@@ -102,7 +102,7 @@ class OwnColumns:
         counts, gap, jacobian = self._gaps(own)
         return GapTerm(
             value=counts @ log1m_exp(gap),
-            score=(counts / np.expm1(gap)) @ jacobian,
+            score=(counts * _slope(gap)) @ jacobian,
         )
 
     def gap_information(
@@ -111,10 +111,10 @@ class OwnColumns:
         """Minus the second derivatives of sum_g weight_g gap_term(g)."""
         counts, gap, jacobian = self._gaps(own)
         count, lower = weight @ counts, self.lower[self._given]
-        bent = jacobian * (count / (4.0 * np.sinh(0.5 * gap) ** 2))[:, None]
+        bent = jacobian * (count * np.exp(-gap) / np.expm1(-gap) ** 2)[:, None]
         pull = np.zeros(self.num_columns)
-        np.add.at(pull, lower + 1, count / np.expm1(gap))
-        np.add.at(pull, lower, -count / np.expm1(gap))
+        np.add.at(pull, lower + 1, count * _slope(gap))
+        np.add.at(pull, lower, -count * _slope(gap))
         return jacobian.T @ bent - self.bend(own, pull)
 
     @property
@@ -140,3 +140,8 @@ class OwnColumns:
             (part, slice(int(start), int(stop)))
             for part, start, stop in zip(self.parts, starts[:-1], starts[1:])
         ]
+
+
+def _slope(gap: Float[Array, " J"]) -> Float[Array, " J"]:
+    """d log(1 - exp(-gap)) / d gap = 1 / (exp(gap) - 1), which no gap overflows."""
+    return -np.exp(-gap) / np.expm1(-gap)
