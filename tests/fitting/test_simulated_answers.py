@@ -253,6 +253,9 @@ def test_twice_the_weight_is_twice_the_people():
         0.5 * once.covariance / np.outer(size, size),
         atol=6e-3,
     )
+    # Who stands for two is one witness still: robust errors are those of before.
+    size = np.sqrt(np.diag(once.robust_covariance))
+    np.testing.assert_allclose(np.sqrt(np.diag(twice.robust_covariance)), size, rtol=0.02)
 
 
 def test_a_level_that_nobody_gave_and_a_column_that_never_varies_are_bounded_and_said():
