@@ -76,7 +76,7 @@ def test_estimates_lie_about_the_truth_as_far_as_they_say(world, right):
 def test_an_assumption_that_does_not_hold_is_told_and_one_that_does_is_not():
     alone = verdicts(judged(SlateWorld(), 20_000))
     assert (alone["cascade ips"], alone["independent ips"]) == ("fine", "fine")
-    assert verdicts(judged(SlateWorld(reading="cascade"), 20_000))["independent ips"] == "wrong"
+    assert verdicts(judged(SlateWorld(reading="cascade"), 20_000))["independent ips"] == "care"
     assert verdicts(judged(SlateWorld(reading="whole"), 20_000))["cascade ips"] == "wrong"
 
 
