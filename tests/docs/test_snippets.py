@@ -166,6 +166,7 @@ def write_files(folder):
     page = ROOT / "docs" / "off_policy.md"
     for ending in ("csv", "toml"):
         (folder / f"rounds.{ending}").write_text(blocks(page, ending)[0])
+        (folder / f"slates.{ending}").write_text(blocks(page, ending)[1])
     profiles = samples.conjoint()
     profiles = profiles.with_columns(rows={"age": 20 + np.arange(len(profiles)) // 5 % 50})
     write(profiles, folder / "profiles.csv", as_lines(*profiles.columns("feature")))
