@@ -5,7 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from penchant.cli.main import app
 from penchant.data.description import Description
 from penchant.data.guess import guess
 from penchant.data.readers.judgements import Judgement, from_records, to_records
@@ -206,3 +208,21 @@ def test_what_a_tool_has_no_form_for_is_refused(tmp_path):
     with pytest.raises(DataError, match="folder"):
         write(to_records(away), tmp_path / "p", POTATO)
     assert not (tmp_path / "x").exists()
+
+
+def test_the_shell_ranks_both_alike(tmp_path):
+    said = [
+        Judgement(kind="pair", options=pair, texts=pair, value=value, person=f"p{at % 4}",
+                  situation=f"s{at}-{value}-{pair[0]}", question="q")
+        for at in range(6)
+        for pair, value in ((("a", "b"), 0), (("b", "c"), 0), (("c", "a"), 1), (("b", "a"), 0))
+    ]  # fmt: skip
+    found = []
+    for name, description in (("tasks.json", STUDIO), ("project", POTATO)):
+        write(to_records(said), tmp_path / name, description)
+        told = CliRunner().invoke(app, ["rank", str(tmp_path / name), "--json",
+                                        "--out", str(tmp_path / f"board {name}")])  # fmt: skip
+        assert told.exit_code == 0, told.output
+        found.append(json.loads(told.stdout)["items"])
+    assert found[0] == found[1]
+    assert {each["name"] for each in found[0]} == {"a", "b", "c"}
