@@ -20,14 +20,13 @@ import numpy as np
 
 from penchant.evaluation.claims import no_worse
 from penchant.evaluation.recipes import over_seeds, results, run_recipe
-from penchant.fitting.next_token import fit_next_token
 from penchant.fitting.sgd import TrainConfig
-from penchant.lm.byte_tokenizer import ByteTokenizer
-from penchant.lm.decoder import Decoder, DecoderConfig, fresh_parameters
+from penchant.lm.decoder import DecoderConfig
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.policies.language.methods.group_relative import GroupRelative, dr_grpo, grpo, rloo
-from penchant.policies.language.rollouts import demonstration_ids, draw_rollouts
+from penchant.policies.language.rollouts import draw_rollouts
+from penchant.policies.language.teaching import Teaching, fresh_decoder, taught
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, need_torch
 from penchant.simulation.tasks.chain import Chain
 
@@ -59,7 +58,7 @@ def main(config: Config) -> dict[str, Any]:
     task, starts = Chain(fewest=1, most=1), []
     gains: dict[str, list[float]] = {name: [] for name in METHODS}
     for index in range(config.num_seeds):
-        start = taught(task, config, seed=config.seed + index)
+        start = started(task, config, config.seed + index)
         starts.append(accuracy(start, task, config))
         for name, method in METHODS.items():
             trainer = PolicyTrainer(start, task, method, TrainerConfig(
@@ -83,22 +82,13 @@ def main(config: Config) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def taught(task: Chain, config: Config, *, seed: int) -> LanguageModel:
+def started(task: Chain, config: Config, seed: int) -> LanguageModel:
     """A decoder that has seen demonstrations."""
-    import torch
-
-    shape = DecoderConfig(width=96, layers=3, heads=4, window=64)
-    fresh = fresh_parameters(shape, torch.Generator().manual_seed(seed))
-    model = LanguageModel(network=Decoder(config=shape), parameters=fresh,
-                          tokenizer=ByteTokenizer())  # fmt: skip
-    problems = task.draw(config.demonstrations, np.random.default_rng((seed, 1)))
-    rows, places = zip(
-        *(demonstration_ids(model.tokenizer, p.prompt, p.demonstration) for p in problems),
-        strict=True,
-    )
     training = TrainConfig(batch_size=64, max_epochs=config.epochs, learning_rate=3e-3,
                            patience=None, seed=seed)  # fmt: skip
-    return fit_next_token(model, rows, training, from_place=np.array(places))[0]
+    teaching = Teaching(num=config.demonstrations, training=training, seed=seed)
+    shape = DecoderConfig(width=96, layers=3, heads=4, window=64)
+    return taught(fresh_decoder(shape, seed), task, teaching)[0]
 
 
 def accuracy(model: LanguageModel, task: Chain, config: Config) -> float:
