@@ -327,3 +327,6 @@ def test_roles_can_be_named_in_the_shell_alone(tmp_path: Path):
     wrong = penchant("fit", tmp_path / "odd.csv", "--role", "took")
     assert wrong.returncode == 2
     assert "expected PLACE=COLUMN" in wrong.stderr
+    twice = penchant("fit", tmp_path / "odd.csv", "--role", "rows.time=k", "--role", "rows.time=zz")
+    assert twice.returncode == 2
+    assert "names rows.time twice" in " ".join(twice.stderr.replace("│", " ").split())

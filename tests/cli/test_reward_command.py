@@ -87,6 +87,38 @@ def test_records_that_penchant_kept_are_fitted_and_topics_left_out(folder, tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "rare"], "no subgroup by rare has 10 people, the largest has 1"),
+        (["--by", "nothing"], "--by names 'nothing'"),
+        (["--topic", "nothing"], "--topic names 'nothing'"),
+        (["--topic", "same"], "one value only"),
+        (["--topic", "rare", "--folds", "0"], "--topic is of the report, and with --folds 0"),
+    ],
+)
+def test_what_a_report_cannot_tell_apart_is_said_before_anything_is_fitted(
+    folder, tmp_path, options, said
+):
+    rows = [
+        {**row, "rare": f"r{place}", "same": "s", "judge": f"j{place}"}
+        for place, row in enumerate(lines((folder / "pairs.jsonl").read_text()))
+    ]
+    (tmp_path / "rare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = penchant(
+        "fit", tmp_path / "rare.jsonl", "--model", "reward", "--out", tmp_path / "m", *options
+    )
+    assert done.returncode in (2, 3), done.stderr
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "m" / "belief.json").exists()
+
+
+def test_options_of_the_report_are_refused_where_none_is_written(folder):
+    done = penchant("fit", folder / "pairs.jsonl", "--model", "reward", "--by", "prompt")
+    assert done.returncode == 2
+    assert "with no --out there is none" in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_pairs_come_back_labelled_for_a_trainer(folder):
     out = folder / "labelled.jsonl"
     done = penchant("score", folder / "pairs.jsonl", "--belief", folder / "m", "--out", out)

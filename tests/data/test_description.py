@@ -79,7 +79,7 @@ def test_flags_override_a_description():
     )
     assert (changed.person, changed.features, changed.kind) == ("q", ("x", "y"), "choice")
     assert told.person == "p"
-    with pytest.raises(ConfigError, match=r"the flags has a key 'rows\.persom'"):
+    with pytest.raises(ConfigError, match=r"what was typed has a key 'rows\.persom'"):
         with_overrides(told, {"rows.persom": "q"})
 
 
@@ -206,5 +206,5 @@ def test_a_column_with_a_new_role_leaves_its_old_one():
 
 @pytest.mark.parametrize("key", ["features.time", "codes", "feature_columns", "rows.persn"])
 def test_a_flag_that_names_no_place_is_refused(key):
-    with pytest.raises(ConfigError, match="the flags"):
+    with pytest.raises(ConfigError, match="what was typed"):
         with_overrides(Description(layout="wide"), {key: "x"})

@@ -60,6 +60,25 @@ def test_a_gap_or_two_is_a_fault_and_many_are_meant():
     assert unnamed.description.option is None
 
 
+def test_who_names_the_answer_has_the_rest_guessed_from_it():
+    rng = np.random.default_rng(0)
+    table = pa.table({
+        "resp": np.repeat([f"r{k}" for k in range(5)], 12), "task": np.repeat(np.arange(20), 3),
+        "alt": ["a", "b", "c"] * 20, "cost": rng.uniform(1, 9, 60), "time": rng.uniform(1, 9, 60),
+        "took": [1, 0, 0] * 20,
+    })  # fmt: skip
+    assert guess(table).description.answer is None
+    said = guess(table, "took").description
+    assert (said.layout, said.kind, said.answer, said.option) == ("long", "choice", "took", "alt")
+    assert (said.features, said.time) == (("cost", "time"), None)
+    stars = pa.table({"user": ["u", "v"] * 3, "film": ["f", "g", "h"] * 2, "liking": [1, 2, 5] * 2})
+    assert guess(stars).description.answer is None
+    said = guess(stars, "liking").description
+    assert (said.layout, said.option, said.levels) == ("ratings", "film", (1, 2, 3, 4, 5))
+    named = guess(stars.append_column("rating", [[3] * 6]), "liking").description
+    assert named.answer == "liking"
+
+
 def test_a_table_that_an_export_doubled_is_guessed_as_if_it_were_not():
     frame = swissmetro().take(np.arange(60)).to_long_pandas()
     doubled = pa.table({name: np.tile(frame[name].to_numpy(), 2) for name in frame.columns})

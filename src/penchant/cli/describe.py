@@ -34,8 +34,9 @@ def describe(
     from penchant.data.guess import guess
     from penchant.errors import ConfigError
 
-    found = guess(file)
-    said = with_overrides(found.description, parse_roles(role or ()))
+    typed = parse_roles(role or ())
+    found = guess(file, typed.get("answer.column"))
+    said = with_overrides(found.description, typed)
     text = replace(found, description=said).to_toml()
     if out is None:
         shell.output().print(text, markup=False, end="")

@@ -238,7 +238,7 @@ def fit(
             shell.print_table(_chains_table(document["chains"]), form)
         if model == "neural":
             shell.print_table(_slopes_table(document["slopes"]), form)
-        _print(worths, out, form)
+        _print(worths, file, out, form)
     shell.note(
         f"{shell.seconds_so_far():.2f} s from the shell to the table, "
         f"{document['fit']['seconds']:.3f} s of them the fit.",
@@ -347,7 +347,7 @@ def _slopes_table(slopes: list[dict[str, Any]]) -> Any:
     )
 
 
-def _print(worths: list[Any], out: Path | None, form: str) -> None:
+def _print(worths: list[Any], file: Path, out: Path | None, form: str) -> None:
     if worths:
         from penchant.models.table import Table
 
@@ -363,4 +363,7 @@ def _print(worths: list[Any], out: Path | None, form: str) -> None:
             form,
         )
     if out is not None:
-        shell.note(f"Written to {out}: belief, fit.json, fit.txt.")
+        shell.note(
+            f"Written to {out}: belief, fit.json, fit.txt. Next: penchant report {file} "
+            f"--belief {out}"
+        )

@@ -197,11 +197,13 @@ def fit_reward(
     from penchant.cli.reading import keep_description, read_file
     from penchant.encoders.text_embedding import told_shortly
 
+    _check_report(wanted, out)
     data = read_file(file, description, on_bad_rows=on_bad_rows, aside=out, quiet=json, roles=roles)
     records = data.records
     if out is None and (wanted.tune or wanted.classifier):
         name = "--tune" if wanted.tune else "--classifier"
         raise ConfigError(f"got {name} without --out; expected a folder for what it writes.")
+    _check_groups(records, wanted)
     remarks: tuple[str, ...] = ()
     if wanted.tune and out is not None:
         wanted, records, remarks = _tuned(wanted, records, out, json)
@@ -241,6 +243,40 @@ def fit_reward(
             "The fit did not converge: rewards are where it stopped, errors may be wrong.", json
         )
         raise typer.Exit(shell.NOT_CONVERGED)
+
+
+def _check_report(wanted: RewardOptions, out: Path | None) -> None:
+    """Raise ConfigError for an option of the report where none is written."""
+    of_report = {"--by": wanted.by, "--topic": wanted.topic, "--folds": wanted.folds}
+    given = [name for name, value in of_report.items() if value]
+    if given and (out is None or wanted.folds == 0):
+        why = "no --out" if out is None else "--folds 0"
+        raise ConfigError(
+            f"{given[0]} is of the report, and with {why} there is none; it would change nothing. "
+            f"{'Add --out DIR' if out is None else 'Leave --folds out'}, or leave {given[0]} out."
+        )
+
+
+def _check_groups(records: "Records", wanted: RewardOptions) -> None:
+    """Raise for groups and topics that the report could not tell apart, before anything is fitted.
+
+    Raises ConfigError for --by and --topic that name no column or groups of a few judges,
+    DataError for a column of one topic.
+    """
+    import numpy as np
+
+    from penchant.cli.reading import check_groups
+    from penchant.data.batch_builder import groups_of
+    from penchant.evaluation.reward_trial import parts_by_column
+    from penchant.evaluation.subgroups import large_subgroups
+
+    check_groups(records, wanted.by)
+    if wanted.by:
+        judges = groups_of(records, "person").of_row
+        large_subgroups(records, wanted.by, np.arange(len(records)), judges)
+    if wanted.topic:
+        check_groups(records, (wanted.topic,), "--topic")
+        parts_by_column(records, wanted.topic, 2, wanted.seed)
 
 
 def _tuned(

@@ -47,27 +47,35 @@ def keep_description(data: FileRead, folder: Path) -> None:
 
 
 def parse_roles(words: Sequence[str]) -> dict[str, str]:
-    """`rows.person=id` as a mapping from places to what stands there."""
+    """`rows.person=id` as a mapping from places to what stands there.
+
+    Raises ConfigError for words of another form, and for a place that is named twice.
+    """
     roles = {}
     for word in words:
-        place, found, column = word.partition("=")
-        if not found or not place.strip() or not column.strip():
+        place, _, column = word.partition("=")
+        if not (place.strip() and column.strip()):
             raise ConfigError(
                 f"--role got {word!r}; expected PLACE=COLUMN, as in --role rows.person=id or "
                 "--role answer.column=picked."
+            )
+        if place.strip() in roles:
+            raise ConfigError(
+                f"--role names {place.strip()} twice; expected once, with commas between several "
+                "columns, as in --role options.features=cost,time."
             )
         roles[place.strip()] = column.strip()
     return roles
 
 
-def check_groups(records: "Records", by: Sequence[str]) -> None:
+def check_groups(records: "Records", by: Sequence[str], option: str = "--by") -> None:
     """Raise ConfigError for a column by which nobody can be told apart: the rows lack it."""
     from penchant.encoders.formula import closest
 
     for column in by:
         if column not in records.rows.column_names:
             raise ConfigError(
-                f"--by names {column!r}, and the rows have no such column. "
+                f"{option} names {column!r}, and the rows have no such column. "
                 f"{closest(column, records.rows.column_names)}"
             )
 
@@ -133,7 +141,8 @@ def read_file(
         from penchant.data.guess import check_answered, guess, guess_answered
 
         # With a belief there is something to say of rows that nobody has answered yet.
-        guessed = guess_answered(file) if belief is None and not typed else guess(file)
+        is_plain = belief is None and not typed
+        guessed = guess_answered(file) if is_plain else guess(file, typed.get("answer.column"))
         said, assumed = with_overrides(guessed.description, typed), guessed.assumed
         if belief is None:
             check_answered(said, tuple(guessed.seen))

@@ -326,7 +326,9 @@ def with_overrides(description: Description, overrides: Mapping[str, Any]) -> De
             table = changes.get(attribute, getattr(description, attribute))
             changes[attribute] = _with_entry(table, place, value, attribute in _DEEP)
             continue
-        attribute = key if key in names and key not in _NOT_PLAIN else _attribute(key, "the flags")
+        attribute = (
+            key if key in names and key not in _NOT_PLAIN else _attribute(key, "what was typed")
+        )
         if attribute == "low_is_good" and value in ("true", "false"):
             value = value == "true"
         if attribute in _TUPLES and isinstance(value, str):
@@ -343,8 +345,8 @@ def _with_entry(table: Mapping[str, Any], place: str, value: Any, is_deep: bool)
         return {**table, place: value}
     if not found:
         raise ConfigError(
-            f"the flags name {place!r} alone; expected a feature and an alternative (or a column "
-            "and a code), as in features.time.car=car_time."
+            f"what was typed names {place!r} alone; expected a feature and an alternative (or a "
+            "column and a code), as in features.time.car=car_time."
         )
     return {**table, outer: {**table.get(outer, {}), inner: value}}
 

@@ -37,8 +37,8 @@ _PROPENSITY = ("propensity", "action_prob", "pscore", "probability", "prob", "p_
 _REWARD = ("click", "reward", "clicked", "converted", "conversion", "purchase", "outcome", "cost")
 _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "product_id",
          "movie", "movie_id", "song", "track", "track_id", "place", "place_id", "profile",
-         "brand", "platform", "module", "style", "arm", "action", "candidate",
-         "statement")  # fmt: skip
+         "brand", "platform", "module", "style", "arm", "action", "candidate", "statement", "film",
+         "book", "recipe", "restaurant", "hotel", "game")  # fmt: skip
 _FORMATS = {
     "vw": "a log of decisions", "dsjson": "a log of decisions",
     "label_studio": "an export of Label Studio", "potato": "a project of Potato",
@@ -71,8 +71,11 @@ class Guess:
         return "\n".join([*head, body.rstrip(), *tail]) + "\n"
 
 
-def guess(data: Any) -> Guess:
-    """A first guess for a file, a DataFrame, an Arrow table or a dataset."""
+def guess(data: Any, answer: str | None = None) -> Guess:
+    """A first guess for a file, a DataFrame, an Arrow table or a dataset.
+
+    answer: the column that whoever knows the file calls the answer, whatever its name says.
+    """
     if isinstance(data, str | Path) and Path(data).suffix.lower() in ENDINGS:
         return Guess(
             description=Description(layout="preflib"), seen={},
@@ -95,7 +98,8 @@ def guess(data: Any) -> Guess:
     found = (
         _chat(columns) or _arena(columns) or guess_pairs(columns) or _best_worst(columns)
         or guess_rankings(columns) or _whole_menus(columns) or _decisions(columns)
-        or _long(columns) or _ratings(columns) or guess_texts(columns) or guess_wide(columns)
+        or _long(columns, answer) or _ratings(columns, answer) or guess_texts(columns)
+        or guess_wide(columns)
     )  # fmt: skip
     if found is None:
         found = (
@@ -306,14 +310,16 @@ def _decisions(columns: SeenColumns) -> tuple[Description, str] | None:
     )
 
 
-def _long(columns: SeenColumns) -> tuple[Description, str] | None:
+def _long(columns: SeenColumns, answer: str | None = None) -> tuple[Description, str] | None:
     person, task = columns.person(), columns.situation()
     keys = [name for name in (person, task) if name is not None]
     rank = columns.first(("rank", "ranking"))
-    if rank is not None and keys and is_number(columns.table[rank].type):
+    is_ranks = rank is not None and answer in (None, rank) and is_number(columns.table[rank].type)
+    if rank is not None and is_ranks and keys:
         return _long_description(columns, keys, rank, "ranking", person, task)
     for name in columns.names:
-        if name.lower() not in ANSWERS or not columns.is_flag(name) or not keys:
+        is_answer = name.lower() in ANSWERS if answer is None else name == answer
+        if not is_answer or not columns.is_flag(name) or not keys:
             continue
         code = columns.codes(columns.key_of(keys))[0]
         marked = np.asarray([str(v).lower() in ("1", "1.0", "true", "yes")
@@ -372,10 +378,11 @@ def _meant_gaps(
     return tuple(meant)
 
 
-def _ratings(columns: SeenColumns) -> tuple[Description, str] | None:
+def _ratings(columns: SeenColumns, answer: str | None = None) -> tuple[Description, str] | None:
     numbers = [name for name in columns.names if is_number(columns.table[name].type)]
     known = {name.lower(): name for name in numbers}
-    rating = next((known[word] for word in _RATING if word in known), None)
+    said_so = _RATING if answer is None else (answer.lower(),)
+    rating = next((known[word] for word in said_so if word in known), None)
     item = columns.first(_ITEM)
     if rating is None or item is None:
         return None

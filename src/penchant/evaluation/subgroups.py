@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from penchant.data.columns import is_number, to_codes, to_dictionary, to_floats
 from penchant.data.records import Records
@@ -45,10 +45,34 @@ def losses_by_subgroup(
 
     Raises ConfigError if the records have no such column, or no subgroup is left.
     """
-    found = [_members(records, column, predictions.row) for column in columns]
+    found = large_subgroups(records, columns, predictions.row, predictions.person, min_people)
+    return by_subgroup(
+        predictions.losses,
+        found.member,
+        found.names,
+        predictions.person,
+        generator,
+        predictions.weight,
+        level,
+    )
+
+
+def large_subgroups(
+    records: Records,
+    columns: Sequence[str],
+    rows: Int[Array, " B"],
+    person: Int[Array, " B"],
+    min_people: int = 10,
+) -> Membership:
+    """Which of these rows are in which subgroup of at least so many people.
+
+    Raises ConfigError as `losses_by_subgroup` does, which needs predictions: this can be asked
+    before anything was fitted.
+    """
+    found = [_members(records, column, rows) for column in columns]
     names = [name for each in found for name in each.names]
     member = np.concatenate([each.member for each in found], axis=1)
-    codes, _ = dense_codes(predictions.person)
+    codes, _ = dense_codes(person)
     people = np.array([len(np.unique(codes[column])) for column in member.T])
     kept = np.flatnonzero(people >= min_people)
     if not len(kept):
@@ -57,15 +81,7 @@ def losses_by_subgroup(
             f"{people.max(initial=0)}; expected at least one. Name columns that more people share "
             "(in Python `min_people` asks for fewer)."
         )
-    return by_subgroup(
-        predictions.losses,
-        member[:, kept],
-        tuple(names[z] for z in kept),
-        predictions.person,
-        generator,
-        predictions.weight,
-        level,
-    )
+    return Membership(tuple(names[z] for z in kept), member[:, kept])
 
 
 def _members(records: Records, column: str, rows: Array) -> Membership:
