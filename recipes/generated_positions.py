@@ -2,13 +2,13 @@
 Leme, Wang, Zuo (2025), Position auctions in AI-generated content.
 
 Theirs: with clicks by a multinomial logit the best placement is a linear program whose solutions
-are whole, and there are payments under which nobody gains by a lie; a small simulation (100
-instances of 6 advertisers, 4 places, at most 3 of them) found 100 whole, and that placing each by
-what it would get alone reaches 0.86 of the best on average, 0.41 at worst. Ours: values uniform,
-utilities of links normal with standard deviation 1.5 (theirs are not recorded; the least of a
-hundred hangs on it); our row of matchings beside that program; lies on a grid of eleven bids, for
-welfare with Clarke's and for revenue with Myerson's payments. Not met: 0.41 at worst, which takes
-more extreme links. Tiny: 5 instances. 60 s on one core.
+are whole, and there are payments under which nobody gains by a lie; a small simulation, not in the
+paper (100 instances of 6 advertisers, 4 places, at most 3 of them) found 100 whole, and that
+placing each by what it would get alone reaches 0.86 of the best on average, 0.41 at worst. Ours:
+values uniform, utilities of links normal with standard deviation 1.5 (theirs are not recorded; the
+least of a hundred hangs on it); our row of matchings beside that program; lies on a grid of eleven
+bids, for welfare with Clarke's and for revenue with Myerson's payments. Not met: 0.41 at worst,
+which takes more extreme links. Tiny: 5 instances. 60 s on one core.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from penchant.policies.oneshot.auction import (
     revenue_best,
 )
 
-PAPER, SIMULATION = "theorem", "simulation of the paper's setting"
+PAPER, SIMULATION = "theorem", "simulation of the setting, not the paper's"
 
 
 @dataclass(frozen=True, kw_only=True)

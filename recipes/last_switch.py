@@ -1,8 +1,10 @@
-"""Arms that tire and recover: Laforgue, Clerici, Cesa-Bianchi and Gilad-Bachrach (2022), A last
-switch dependent analysis of satiation and seasonality in bandits.
+"""Arms that tire and recover: Foussoul, Goyal, Papadigenopoulos and Zeevi (2023), Last switch
+dependent bandits with monotone payoff functions, in the model of Laforgue, Clerici, Cesa-Bianchi
+and Gilad-Bachrach (2022).
 
-Theirs: plans from a linear program over patterns of single arms earn nearly 1 - 1/e of the best,
-at least, and learning them costs sublinear regret; a small simulation (4 arms, 6 rounds until
+Theirs: plans from a relaxation over patterns of single arms earn, at least, almost the share of the
+best that is known for arms that recharge, 1 - 1/e, and learning them costs sublinear regret; no
+figures. A small simulation of the setting, not the paper's (4 arms, 6 rounds until
 nothing changes, best policy by value iteration over 565 states): greed earns 0.960 of the best on
 average, the worst instance 0.905. Ours: arms with twelve sorted uniform payoffs each; the best
 policy is the best cycle of all states, exactly; rotations drawn from the program, eight an
@@ -29,7 +31,7 @@ from penchant.policies.sequential.last_switch import (
 )
 from penchant.simulation.switching import SwitchingArms, drawn_switching
 
-PAPER, SIMULATION = "guarantee", "simulation of the setting"
+PAPER, SIMULATION = "guarantee", "simulation of the setting, not the paper's"
 
 
 @dataclass(frozen=True, kw_only=True)

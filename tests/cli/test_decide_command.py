@@ -1,5 +1,6 @@
 """`penchant decide`: lines in, decisions out, a folder that goes on where it stopped."""
 
+import hashlib
 import json
 
 import pytest
@@ -53,6 +54,24 @@ def test_settings_of_a_folder_stay_and_a_bad_line_keeps_those_before_it(tmp_path
     changed = run(folder, "--rule", "ucb:2", lines=[])
     assert changed.exit_code == 2
     assert "--rule cannot change" in changed.output
+
+
+def test_a_folder_of_before_budgets_and_exposure_goes_on_as_it_did(tmp_path):
+    run(tmp_path / "new", "-", "--seed", "3", lines=LINES[:2])
+    run(tmp_path / "old", "-", "--seed", "3", lines=LINES[:2])
+    file = tmp_path / "old" / "belief.json"
+    document = json.loads(file.read_text())
+    state = document["belief"]["fields"]
+    del state["pacing"]
+    for name in ("exposure", "budget", "horizon"):
+        del state["config"]["fields"][name]
+    plain = json.dumps(document["belief"], sort_keys=True).encode()
+    document["belief_sha256"] = hashlib.sha256(plain).hexdigest()
+    file.write_text(json.dumps(document))
+    assert said(run(tmp_path / "old", lines=LINES[1:])) == said(
+        run(tmp_path / "new", lines=LINES[1:])
+    )
+    assert load(tmp_path / "old").config == load(tmp_path / "new").config
 
 
 def test_a_log_that_cannot_be_written_is_found_before_anything_is_learnt(tmp_path):

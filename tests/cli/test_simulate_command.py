@@ -48,12 +48,26 @@ def test_choices_in_a_file_are_real_people_who_come_in_another_order_each_run(tm
         (["-p", "luck"], "thompson"),
         (["-p", "greedy/thumb"], "pick, clicks, click"),
         (["-p", "greedy", "-p", "greedy"], "of their own"),
+        (["-p", "greedy/pick/budget=3"], "exposure=SHARE"),
+        (["-p", "greedy/exposure=0.1/exposure=0.2"], "each once"),
+        (["-p", "greedy/exposure=much"], "expected a number"),
+        (["-p", "greedy/exposure=1.5"], "exposure is 1.5"),
     ],
 )
 def test_policies_that_cannot_be_say_what_was_expected(arguments, expected):
     done = run(*FEW, *arguments)
     assert done.exit_code == 2
     assert expected in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("granted", ["floor=1", "exposure=1", "pick/exposure=1/floor=0.5"])
+def test_what_every_option_is_granted_reaches_the_policy(granted):
+    named = f"greedy/{granted}"
+    done = run(*FEW, "-p", "epsilon:1", "-p", named, "-p", "greedy", "--json")
+    assert done.exit_code == 0, done.output
+    luck, even, best = json.loads(done.stdout)["standings"]
+    assert even["curve"] == pytest.approx(luck["curve"])
+    assert even["curve"] != pytest.approx(best["curve"])
 
 
 FOUR_PEOPLE = "person,task,option,price,chosen\n" + "".join(

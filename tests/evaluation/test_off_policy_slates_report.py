@@ -9,6 +9,7 @@ import pytest
 from penchant.data.records import Records
 from penchant.data.slates import shows_several, slates_of
 from penchant.errors import ConfigError, DataError
+from penchant.evaluation.off_policy_page import lead, render_off_policy
 from penchant.evaluation.off_policy_slates import SlatesConfig, evaluate_slates
 from penchant.metrics.off_policy_slates import in_turn, of_place
 from penchant.policies.policy import Column, Logged, Uniform
@@ -126,6 +127,19 @@ def test_the_better_of_several_policies_is_found_with_a_correction_for_looking()
     )
 
 
+def test_preferences_are_not_told_as_earnings():
+    both = {"target": Column("target"), "uniform": Uniform()}
+    for world, counted, word in (
+        (SlateWorld(answer="pick"), "preferences", "preferred"), (SlateWorld(), "rewards", "earned")
+    ):  # fmt: skip
+        report = judged(world, 1000, policies=both)
+        page = render_off_policy(report, "a log").lower()
+        assert report.counted == counted
+        assert word in lead(report)[0]
+        assert ("earn" in page) == (counted == "rewards")
+        assert ("preferred" in page) == (counted == "preferences")
+
+
 def test_what_shows_several_options_is_told_from_single_decisions():
     rng = np.random.default_rng(0)
     assert not shows_several(DecisionWorld().draw(20, rng))
@@ -183,6 +197,13 @@ def test_logs_that_cannot_be_judged_say_why_and_how_to_mend_them():
     sure = slates_of(changed(records, target=np.tile([1.0, 0, 0, 0, 0], 50)))
     with pytest.raises(DataError, match="nothing left to show"):
         evaluate_slates(sure, POLICIES)
+    # Certain in one round, of what was not shown there: no weight of what was shown tells it.
+    shown = sure.line[0] - sure.records.offsets[0]
+    certain = np.tile(TARGET, (50, 1))
+    certain[0] = np.eye(5)[np.setdiff1d(np.arange(5), shown)[0]]
+    one = slates_of(changed(records, target=certain.ravel()))
+    with pytest.raises(DataError, match=r"round 0 \(1 are like this"):
+        evaluate_slates(one, POLICIES)
     with pytest.raises(ConfigError, match="no policy"):
         evaluate_slates(sure, {})
     with pytest.raises(ConfigError, match="level is 2"):

@@ -125,6 +125,15 @@ def test_what_sells_for_most_is_truthful_and_earns_its_virtual_welfare():
     assert paid > welfare_paid
 
 
+@pytest.mark.parametrize(
+    ("level", "probability"),
+    [([1, 2, 3], [0.5, 0.0, 0.5]), ([1, 3, 2], [0.2, 0.3, 0.5]), ([1, 2, 3], [0.5, 0.5, 0.5])],
+)
+def test_laws_of_values_that_are_none_are_refused(level, probability):
+    with pytest.raises(DataError, match="levels that rise"):
+        virtual_values(np.array(level, dtype=float), np.array(probability))
+
+
 def test_attractions_that_are_none_are_refused():
     with pytest.raises(DataError, match="above 0"):
         place_best(np.array([1.0]), np.array([[0.0]]))

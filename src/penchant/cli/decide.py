@@ -132,7 +132,7 @@ def decide(
                 encoder=HashedMenu(num_features=features, parts=tuple(_listed(parts))),
                 rule=read_rule(rule), channels=tuple(read_answers(answers)),
                 slots=slots, floor=floor, exposure=exposure, budget=budget, horizon=horizon,
-                silence=None if silence == "missing" else _number(silence, "--silence"),
+                silence=None if silence == "missing" else read_number(silence, "--silence"),
                 patience=patience, seed=seed,
             )
         )  # fmt: skip
@@ -170,7 +170,7 @@ def read_rule(said: str) -> "Rule":
     if name not in known or (setting and not known[name][1]):
         raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")
     make, argument = known[name]
-    made: Rule = make(**({argument: _number(setting, "--rule")} if setting else {}))
+    made: Rule = make(**({argument: read_number(setting, "--rule")} if setting else {}))
     return made
 
 
@@ -242,7 +242,8 @@ def _listed(said: str) -> list[str]:
     return [text.strip() for text in said.split(",") if text.strip()]
 
 
-def _number(said: str, name: str) -> float:
+def read_number(said: str, name: str) -> float:
+    """Raises `ConfigError` for what is none; name: of the option that it stands in."""
     try:
         return float(said)
     except ValueError:

@@ -267,6 +267,7 @@ def as_document(report: "OffPolicyReport", formula: str) -> dict[str, Any]:
         "rounds": report.rounds,
         "people": report.clusters,
         "interval": report.interval,
+        "counted": report.counted,
         "logged": _interval(report.logged),
         "reward_formula": formula,
         "policies": [
@@ -333,11 +334,13 @@ def _write(document: dict[str, Any], report: "OffPolicyReport", out: Path, title
 def _print(report: "OffPolicyReport") -> None:
     from rich.table import Table
 
-    console = shell.output()
+    from penchant.evaluation.off_policy_words import WORDS
+
+    console, words = shell.output(), WORDS[report.counted]
     logged = report.logged
     console.print(
-        f"{report.rounds:,} rounds; the logging policy earned {logged.estimate:.4f} "
-        f"({logged.low:.4f} to {logged.high:.4f}) a round.\n"
+        f"{report.rounds:,} rounds; {words.logged} {logged.estimate:.4f} {words.unit} "
+        f"({logged.low:.4f} to {logged.high:.4f}).\n"
     )
     for one in report.policies:
         table = Table(one.policy, box=None, header_style="bold", pad_edge=False)
@@ -372,9 +375,9 @@ def _print_findings(findings: Any) -> None:
 
 
 def _print_choice(report: "OffPolicyReport") -> None:
-    from penchant.evaluation.off_policy_words import together
+    from penchant.evaluation.off_policy_words import WORDS, together
 
-    choice = report.choice
+    choice, words = report.choice, WORDS[report.counted]
     if choice is None:
         return
     console, names = shell.output(), [one.policy for one in report.policies]
@@ -382,8 +385,8 @@ def _print_choice(report: "OffPolicyReport") -> None:
     better = [name for name, beats in zip(names, choice.beats_logged) if beats]
     console.print(f"all policies together, {together(report.interval)}", style="bold")
     console.print(
-        f"  {names[choice.best]} has the highest estimate and surely earns at least "
-        f"{choice.best_low:.4f}."
+        f"  {names[choice.best]} has the highest estimate and "
+        f"{words.surely} at least {choice.best_low:.4f} {words.unit}."
     )
     console.print(
         f"  May be the best: {', '.join(best)}. "

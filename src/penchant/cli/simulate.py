@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penchant.cli import options, shell
-from penchant.cli.decide import RULES, read_rule
+from penchant.cli.decide import RULES, read_number, read_rule
 from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def simulate(
             "--policy",
             "-p",
             help=f"RULE, or RULE/TOLD: {RULES}; TOLD is pick (what was taken), clicks (the same as "
-            "a yes or no of each option) or click (whether what stood in front was taken). May be "
+            "a yes or no of each option) or click (whether what stood in front was taken). Behind "
+            "it may stand /floor=SHARE and /exposure=SHARE, as `penchant decide` has them. May be "
             "given several times; all are compared with the first.",
             show_default="thompson/click, thompson/clicks, thompson/pick",
         ),
@@ -128,9 +129,26 @@ def _contenders(said: list[str], person_scale: float) -> "list[Contender]":
 
     config, found = MenuBanditConfig(person_scale=person_scale), []
     for text in said:
-        rule, _, told = text.partition("/")
-        made = Contender(name=text, rule=read_rule(rule), told=told or "pick", config=config)
+        rule, *rest = text.split("/")
+        told = rest.pop(0) if rest and "=" not in rest[0] else "pick"
+        made = Contender(
+            name=text, rule=read_rule(rule), told=told or "pick", config=config, **_grants(rest)
+        )
         found.append(made)
+    return found
+
+
+def _grants(said: list[str]) -> dict[str, float]:
+    """What options are granted, as in exposure=0.1."""
+    found: dict[str, float] = {}
+    for text in said:
+        name, _, share = text.partition("=")
+        if name not in ("floor", "exposure") or name in found:
+            raise ConfigError(
+                f"--policy has {text!r}; expected floor=SHARE or exposure=SHARE, each once, behind "
+                "what a policy is told, as in thompson/pick/exposure=0.1."
+            )
+        found[name] = read_number(share, f"--policy (in {text!r})")
     return found
 
 

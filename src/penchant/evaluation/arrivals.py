@@ -15,6 +15,7 @@ from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_option import Binary
 from penchant.metrics.intervals import clustered_mean, students_quantile
 from penchant.numerics.arrays import Array
+from penchant.policies.bandits.joint import Grants
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig
 from penchant.policies.bandits.rules import Rule
 from penchant.simulation.arrivals import Arrivals
@@ -28,14 +29,18 @@ TOLD: dict[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """name: as it is called. rule: how it decides. told: what it is told after each round."""
+    """name: as it is called. rule: how it decides. told: what it is told after each round. floor,
+    exposure: what every option is granted, as in `MenuBandit`."""
 
     name: str
     rule: Rule
     told: str = "pick"
     config: MenuBanditConfig = field(default_factory=MenuBanditConfig)
+    floor: float = 0.0
+    exposure: float = 0.0
 
     def __post_init__(self) -> None:
+        Grants(floor=self.floor, exposure=self.exposure)
         if self.told not in TOLD:
             raise ConfigError(f"told is {self.told!r}; expected one of {', '.join(TOLD)}.")
 
@@ -82,7 +87,8 @@ def follow(arrivals: Arrivals, contender: Contender, seed: int = 0) -> Float[Arr
     less how often they would take the best (the negative of regret)."""
     bandit = MenuBandit(
         arrivals.features.shape[2], channels=contender.channels(), rule=contender.rule,
-        config=contender.config, random_state=seed,
+        config=contender.config, floor=contender.floor, exposure=contender.exposure,
+        random_state=seed,
     )  # fmt: skip
     earned = np.empty(len(arrivals))
     for t in range(len(arrivals)):

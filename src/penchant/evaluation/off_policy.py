@@ -21,6 +21,7 @@ from penchant.evaluation.off_policy_intervals import (
     interval_of,
 )
 from penchant.evaluation.off_policy_words import (
+    Counted,
     Finding,
     finding_of_interval,
     finding_of_learning,
@@ -128,7 +129,9 @@ class PolicyValue:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OffPolicyReport:
     """logged: mean reward of the log. interval: the kind of its, the values' and the gains'.
-    choice: all policies compared, where there are several, by Student's law at this size."""
+    choice: all policies compared, where there are several, by Student's law at this size. counted:
+    what values are of, rewards of a round or preferences (how often what a policy puts at a place
+    is preferred to what the log shows beside it)."""
 
     rounds: int
     clusters: int
@@ -138,6 +141,7 @@ class OffPolicyReport:
     choice: PolicyChoice | None
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    counted: Counted = "rewards"
 
 
 def evaluate_policies(

@@ -1,7 +1,7 @@
 """The page of an off-policy evaluation: what each policy would have earned, and what to doubt."""
 
 from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue
-from penchant.evaluation.off_policy_words import together
+from penchant.evaluation.off_policy_words import WORDS, together
 from penchant.evaluation.report import Estimate
 
 QUOTED = " (quoted)"
@@ -18,22 +18,22 @@ def render_off_policy(report: OffPolicyReport, title: str) -> str:
         .render(
             data=report, title=title, lead=lead(report), forest=_policies(report),
             estimates=_estimates, together=together(report.interval), charts=report_charts,
-            words=report_words,
+            words=report_words, told=WORDS[report.counted],
         )
     )  # fmt: skip
 
 
 def lead(report: OffPolicyReport) -> tuple[str, ...]:
     """What a hurried reader should take away."""
-    sentences = []
+    sentences, told = [], WORDS[report.counted]
     for one in report.policies:
         gain, wrong = one.gain, [f for f in one.findings if f.verdict == "wrong"]
         if wrong:
             verdict = "but this log cannot tell it: " + wrong[0].text
         elif gain.low > 0:
-            verdict = "surely more than was logged."
+            verdict = f"surely {told.more}."
         elif gain.high < 0:
-            verdict = "surely less than was logged."
+            verdict = f"surely {told.less}."
         else:
             verdict = "which cannot be told from what was logged."
         best = one.best
@@ -42,14 +42,14 @@ def lead(report: OffPolicyReport) -> tuple[str, ...]:
                              if wrong else f"{one.policy}: {verdict}")  # fmt: skip
             continue
         sentences.append(
-            f"{one.policy} would have earned {best.value:.4f} a round ({best.low:.4f} to "
+            f"{one.policy} {told.would} {best.value:.4f} {told.unit} ({best.low:.4f} to "
             f"{best.high:.4f}), {verdict}"
         )
     if report.choice is not None:
         name = report.policies[report.choice.best].policy
         sentences.append(
-            f"Of all, {together(report.interval)}, {name} has the highest estimate and surely "
-            f"earns at least {report.choice.best_low:.4f}."
+            f"Of all, {together(report.interval)}, {name} has the highest estimate and "
+            f"{told.surely} at least {report.choice.best_low:.4f} {told.unit}."
         )
     return tuple(sentences)
 

@@ -38,6 +38,8 @@ ASSUMES = {
 }
 
 QUOTED = "cascade ips"
+# Below it a probability is what rounding left of 0.
+_NO_CHANCE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ def evaluate_slates(
         rounds=len(slates), clusters=slates.num_clusters, interval="normal",
         logged=clustered_mean(own, slates.cluster, slates.weight, config.level),
         policies=found, choice=_choice(slates, found, own, config), findings=(), notes=slates.notes,
+        counted=slates.feedback,
     )  # fmt: skip
 
 
@@ -125,12 +128,16 @@ def _chances(slates: Slates, law: Float[Array, " N"], name: str, config: SlatesC
     padded[records.row_of_option, within] = law / total[records.row_of_option]
     item = np.where(slates.shown, within[np.maximum(slates.line, 0)], -1)
     turn = off_policy_slates.in_turn(padded, item)
-    if np.isnan(turn).any():
-        row = int(np.argmax(np.isnan(turn).any(axis=1)))
+    # Also where what was shown lets it be overlooked: such a policy has no second place at all.
+    is_short = np.isnan(turn).any(axis=1) | (
+        (padded > _NO_CHANCE).sum(axis=1) < slates.shown.sum(axis=1)
+    )
+    if is_short.any():
         raise DataError(
-            f"{name!r} has nothing left to show at further places of round {row} "
-            f"({int(np.isnan(turn).any(axis=1).sum()):,} are like this); expected a policy that "
-            "gives as many options a chance as there are places. Take softmax or epsilon."
+            f"{name!r} has nothing left to show at further places of round "
+            f"{int(np.argmax(is_short))} ({int(is_short.sum()):,} are like this); expected a "
+            "policy that gives as many options a chance as there are places. Take softmax or "
+            "epsilon."
         )
     if item.shape[1] > 3:
         return _Chances(turn, None)

@@ -22,6 +22,38 @@ SURPRISING, SURPRISING_Z = 1e-3, 3.29
 _FEW, _FEW_SHARE, _HEAVY = 100.0, 0.25, 0.15
 
 
+Counted = Literal["rewards", "preferences"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """How values are spoken of. unit: behind a number. heading: of the page. would, surely: of a
+    policy, before its value. more, less: beside the log."""
+
+    unit: str
+    heading: str
+    logged: str
+    would: str
+    surely: str
+    more: str
+    less: str
+
+
+WORDS: dict[Counted, Words] = {
+    "rewards": Words(
+        unit="a round", heading="What other policies would have earned",
+        logged="the logging policy earned", would="would have earned", surely="surely earns",
+        more="more than was logged", less="less than was logged",
+    ),
+    "preferences": Words(
+        unit="of the time", heading="How often other policies would have been preferred",
+        logged="what was shown is preferred to what stood beside it",
+        would="would have been preferred to what was shown", surely="is surely preferred",
+        more="more often than what was logged", less="less often than what was logged",
+    ),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Finding:
     """name: what was looked at. verdict: "fine", "care" (read the interval with care) or "wrong"

@@ -46,8 +46,8 @@ class HeldActions:
     """DynLin-UCB: hold an action, learn from its last reward alone (Mussi, Metelli, Restelli 2023).
 
     The long-run reward of holding u is h'u. In the m-th epoch u = argmax_a h^'a + beta |a|_{V^-1}
-    is held for 1 + floor(log m / log(1 / radius)) rounds, after which at most a share 1/m of what
-    earlier actions left is there; then V <- V + u u', b <- b + u y, h^ = V^-1 b. beta_t =
+    is held for 1 + floor(log m / log(1 / radius)) rounds, after which less than 1 / (m radius) of
+    what earlier actions left is there; then V <- V + u u', b <- b + u y, h^ = V^-1 b. beta_t =
     gain_bound sqrt(ridge) + (transient action_bound / sqrt(ridge)) log(e (t + 1)) + noise
     sqrt(2 (log T + (D/2) log(1 + t action_bound^2 / (D ridge)))): the first two are the paper's c1
     and c2 terms with their norms multiplied out.

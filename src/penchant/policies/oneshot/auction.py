@@ -85,8 +85,19 @@ def virtual_values(
 
     Slopes of the least concave curve above revenue R(q) = q v(q), q the probability of a value at
     least v; what a seller gains by selling a little more to that level. Never falling in the level.
+
+    Raises `DataError` for levels that do not rise, or probabilities that are not above 0 and 1 in
+    all.
     """
     from scipy.optimize import isotonic_regression
+
+    if not (np.diff(level) > 0).all() or not (
+        (probability > 0).all() and np.isclose(probability.sum(), 1.0)
+    ):
+        raise DataError(
+            f"levels of value are {level} with probabilities {probability}; expected levels that "
+            "rise, each with a probability above 0, 1 in all. Leave out levels that nobody has."
+        )
 
     at_least = np.cumsum(probability[::-1])[::-1]
     revenue = np.concatenate([at_least * level, [0.0]])

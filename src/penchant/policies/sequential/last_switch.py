@@ -1,5 +1,8 @@
 """Which arm when, if arms tire with play and recover with rest: plans near the best there is.
 
+The model is of Laforgue et al. (2022), plans over patterns of Foussoul et al. (2023, Last switch
+dependent bandits with monotone payoff functions); theirs differ in detail.
+
 Legend: A arms, D rounds until nothing changes any more, P patterns, N states.
 """
 
@@ -29,7 +32,7 @@ class PatternPlan:
 
 
 def plan_patterns(arms: SwitchingArms) -> PatternPlan:
-    """The linear program over patterns of each arm by itself (after Laforgue et al. 2022).
+    """The linear program over patterns of each arm by itself (after Foussoul et al. 2023).
 
     A pattern of d rounds of rest and l plays earns v = [rested(d) + sum_{k<l} tired(k)] / (d + l) a
     round and takes u = l / (d + l) of it: max sum x v, with sum_p x_ap <= 1 for each arm and sum x
