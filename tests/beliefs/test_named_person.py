@@ -53,6 +53,23 @@ def test_it_is_the_posterior_that_weight_by_weight_gives(seed, num, spread):
     assert np.allclose(error**2, spread_of_all**2 + variance, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("size", "spread"), [(1.0, 0.5), (1e3, 0.5), (1e6, 0.5), (1.0, 1e3), (1e3, 1e3)]
+)
+def test_the_same_large_entries_four_times_are_learnt_from(size, spread):
+    # In double precision their products with the noise are singular; all of it hangs on x'd alone.
+    menu = Menu({"u": size}, ("a", "b"), ({"v": size}, {"v": 0.0}))
+    learnt = OnlineNamed.empty(OnlineNamedConfig())
+    learnt.learn(menu, 0, 1.0)
+    belief = learnt.belief()
+    mean, error = PersonalWeights(belief, [Earned(menu, 0, 3.0)] * 4, spread).moments(menu)
+    before, before_error = belief.moments(menu)
+    variance = spread**2 * (belief.entries(menu)[0] ** 2).sum()
+    share = variance / (variance + belief.noise**2 / 4)
+    assert np.isclose(mean[0], before[0] + share * (3.0 - before[0]), rtol=1e-6)
+    assert np.isclose(error[0] ** 2, before_error[0] ** 2 + share * belief.noise**2 / 4, rtol=1e-3)
+
+
 @given(st.integers(0, 10**6))
 def test_somebody_unknown_is_like_everybody_only_less_sure(seed):
     rng = np.random.default_rng(seed)

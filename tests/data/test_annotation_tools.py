@@ -79,6 +79,10 @@ def test_an_export_of_label_studio_is_read_without_a_description(tmp_path):
      (1, result("ranker", {"ranker": {"rank": ["blog", "blog"]}}), "one list"),
      (1, result("ranker", {"ranker": {"good": ["blog"], "bad": ["wiki"]}}), "one list"),
      (1, result("pairwise", {"selected": "left"}), "two texts"),
+     (0, result("pairwise", {"selected": ["left"]}), "left, right or tie"),
+     (1, result("ranker", {"ranker": {"rank": 5}}), "one list"),
+     (1, result("ranker", {"ranker": "blog"}), "one list"),
+     (2, result("rating", {"rating": 10**12}), "from 1 to 1000"),
      (2, result("rating", {"rating": 0}), "from 1"), (2, result("rating", {}), "missing")],
 )  # fmt: skip
 def test_a_task_that_cannot_be_used_is_told_by_its_number_and_set_aside(tmp_path, place, bad, told):
@@ -140,7 +144,7 @@ def test_a_project_of_potato_is_read_with_its_items(tmp_path):
 
 names = st.text("abcü<&\"'/1", min_size=1, max_size=6)
 texts = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
-people = st.one_of(st.none(), st.sampled_from(["7", "ann", "bob@x.org"]))
+people = st.one_of(st.none(), st.sampled_from(["7", "007", "²", "0", "ann", "bob@x.org"]))
 
 
 @st.composite
@@ -175,6 +179,36 @@ def test_label_studio_gives_back_what_was_written(tmp_path_factory, said):
     path = tmp_path_factory.mktemp("studio") / "tasks.json"
     write(to_records(said), path, STUDIO)
     same(from_records(read(path).records, "a tool"), said)
+
+
+@pytest.mark.parametrize("column", ["person", "kind", "outcome", "source", "text", "rank"])
+def test_a_control_called_like_a_column_writes_over_none(tmp_path, column):
+    tasks = json.loads(json.dumps(TASKS[:1]))
+    plain = read(saved(tmp_path / "plain.json", tasks)).records
+    tasks[0]["annotations"][0]["result"].append(
+        {**result("textarea", {"text": ["said"]}), "from_name": column}
+    )
+    found = read(saved(tmp_path / "project.json", tasks)).records
+    assert found.rows.select(plain.rows.column_names) == plain.rows
+    assert found.options == plain.options
+    assert found.rows[f"said_{column}"].to_pylist()[0] == "said"
+    assert found.roles[f"said_{column}"] == "extra"
+
+
+@pytest.mark.parametrize("wrong", [{"annotations": 5}, {"annotations": [{"result": 5}]}])
+def test_what_should_be_a_list_and_is_none_is_told(tmp_path, wrong):
+    with pytest.raises(DataError, match="a list"):
+        read(saved(tmp_path / "project.json", [*TASKS, TASKS[0] | wrong]))
+
+
+def test_pairs_of_the_same_names_keep_their_own_texts(tmp_path):
+    said = [
+        Judgement(kind="pair", options=("one", "two"), texts=(f"text {at}", "no"), value=0)
+        for at in range(3)
+    ]
+    write(to_records(said), tmp_path / "tasks.json", STUDIO)
+    found = from_records(read(tmp_path / "tasks.json").records, "a tool")
+    assert sorted(each.texts for each in found) == sorted(each.texts for each in said)
 
 
 @settings(max_examples=40)

@@ -288,6 +288,14 @@ async def test_without_keys_only_requests_by_a_loopback_name_are_answered(call):
     assert (await call("GET", "/v1/models", origin="http://localhost:8000"))[0] == 200
     assert (await call("GET", "/v1/models", origin="http://evil.example"))[0] == 403
     assert (await call("GET", "/v1/models", host="127.0.0.1:8000"))[0] == 200
+    # Nor a page that was led here under a name of its own, or from another port or scheme.
+    for host, origin in (
+        ("evil.example", "http://evil.example"), ("127.0.0.1:8000", "http://127.0.0.1:3000"),
+        ("127.0.0.1:8000", "https://127.0.0.1:8000"), ("127.0.0.1:8000", "null"),
+        ("localhost.evil.example", "http://localhost.evil.example"),
+        ("evil.example@127.0.0.1", "http://evil.example"), ("[", "http://["), ("[::1", ""),
+    ):  # fmt: skip
+        assert (await call("GET", "/v1/models", host=host, origin=origin))[0] == 403
 
 
 @with_app

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError
+from penchant.serving import event_store
 from penchant.serving.event_store import RANK, Entry, EventStore, path_of
 from penchant.serving.group_commit import GroupCommit
 
@@ -337,8 +338,7 @@ def test_a_log_is_for_the_user_who_made_it_alone(tmp_path):
         os.umask(before)
 
 
-def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_path):
-    path = tmp_path / "log.db"
+def of_the_first_version(path):
     store = EventStore(path)
     store.append([rank("e")])
     store.close()
@@ -347,6 +347,28 @@ def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_pa
         old.execute(statement)
     old.commit()
     old.close()
+    return path
+
+
+def test_a_file_that_is_half_taken_over_stays_as_it_was(tmp_path, monkeypatch):
+    path = of_the_first_version(tmp_path / "log.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(event_store, "_STEPS", ("", event_store._SECOND + "; SELECT nothing"))
+        with pytest.raises(DataError):
+            EventStore(path)
+    left = sqlite3.connect(path)
+    names = {name for (name,) in left.execute("SELECT name FROM sqlite_master")}
+    assert not names & {"studies", "erased"}
+    assert left.execute("PRAGMA user_version").fetchone() == (1,)
+    left.close()
+    store = EventStore(path)
+    assert store.fetch("SELECT event_id FROM entries") == [("e",)]
+    assert store.fetch("SELECT count(*) FROM erased") == [(0,)]
+    store.close()
+
+
+def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_path):
+    path = of_the_first_version(tmp_path / "log.db")
     store = EventStore(path)
     assert store.fetch("SELECT event_id FROM entries") == [("e",)]
     assert store.fetch("SELECT count(*) FROM studies") == [(0,)]

@@ -273,8 +273,16 @@ def test_everything_on_the_page_is_reached_with_tab_and_has_a_name(service, clie
 @look
 def test_a_wrong_key_and_a_key_of_another_role_open_nothing(service, page):
     browser = page()
-    browser.open(service.url + "/ask")
+    # An address that says no study's name opens the page all the same.
+    browser.open(service.url + "/ask#100%")
     browser.until("!document.getElementById('login').hidden")
+    browser.run("document.getElementById('key').focus()")
+    # What no header can hold is no service that is away.
+    browser.type("penchant_…")
+    browser.press("Enter")
+    browser.until("document.getElementById('trouble').textContent.includes('opens nothing')")
+    assert not browser.run("document.getElementById('login').hidden")
+    browser.run("document.getElementById('trouble').textContent = ''")
     browser.run("document.getElementById('key').focus()")
     browser.type("penchant_000000000000_" + "0" * 64)
     browser.press("Enter")

@@ -1,5 +1,6 @@
 """Studies: what is asked and with what probability, what answers make believed, who may."""
 
+import asyncio
 import json
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 
 pytest.importorskip("msgspec")
 
+from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
+from penchant.serving.keys import ROLES, add_key
 from penchant.serving.learner import Learner
 from penchant.serving.publication import belief_file, belief_folder, published
 from penchant.serving.studies import kept_question
-from serving.test_decision_app import with_app
+from serving.test_decision_app import Caller, living, with_app
 
 STUDY = {
     "question": "Which one?", "kinds": ["pair", "ranking", "rating", "edit"],
@@ -119,6 +122,7 @@ async def test_an_answer_that_does_not_fit_its_question_is_refused(call):
      ({"top": 5}, "top"), ({"kinds": []}, "kinds"), ({"kinds": ["pair", "pair"]}, "once"),
      ({"kinds": ["guess"]}, "guess"), ({"explored": 0}, "explored"), ({"colour": 1}, "colour"),
      ({"options": [{"id": "a"}, {"id": "b", "text": "x"}]}, "text"),
+     ({"options": [{"id": "a", "text": "a " * 2_001}, {"id": "b", "text": "b"}]}, "2,000 words"),
      ({"context": {"": 1}}, "empty name"), ({"explored": float("nan")}, "cannot be used")],
 )  # fmt: skip
 def test_a_study_that_makes_no_sense_is_refused(tmp_path, changed, told):
@@ -227,3 +231,78 @@ async def test_what_was_erased_does_not_come_back(call):
     assert b"e" not in {event for (event,) in store.fetch("SELECT event FROM erased")}
     assert store.waiting("default") == 1
     store.close()
+
+
+MISFITS = (
+    ("ranking", ["zz", "b"]), ("edit", "a text alone"), ("edit", {"after": "x"}), ("pick", "zz"),
+    ("rating", 1e6), ("rating", 2.5), ("edit", {"before": "a", "after": "a " * 2_001}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STUDY["kinds"])
+def test_what_does_not_fit_a_question_says_nothing_though_the_log_took_it(tmp_path, kind):
+    @with_app
+    async def said(call):
+        # `/v1/feedback` knows no questions: it keeps anything of any event.
+        await call("PUT", "/v1/studies/s", STUDY | {"kinds": [kind], "teaches": True})
+        _, question = await call("POST", "/v1/studies/s/questions", {"person": "ann"})
+        for at, (of, value) in enumerate(MISFITS):
+            body = {"kind": of, "value": value, "event_id": question["event_id"]}
+            body["feedback_id"] = f"f{at}"
+            assert (await call("POST", "/v1/feedback", body))[0] == 200
+        status, told = await call("GET", "/v1/studies/s")
+        assert (status, told["belief"]["answers"]) == (200, 0)
+        assert (await call("POST", "/v1/studies/s/questions", {}))[0] == 200
+        assert (await call("GET", "/v1/console"))[0] == 200
+        assert learnt_of(call).learnt.rounds == 0
+        # Nor is an answer put right by one that does not fit.
+        of, value = best_first(question)
+        fits = {"event_id": question["event_id"], "kind": of, "value": value, "feedback_id": "g"}
+        assert (await call("POST", "/v1/studies/s/answers", fits))[0] == 200
+        for other, wrong in MISFITS:
+            changed = {"event_id": question["event_id"], "feedback_id": "g", "value": wrong}
+            if other == of:
+                assert (await call("POST", "/v1/people/ann/corrections", changed))[0] == 400
+        assert (await call("GET", "/v1/studies/s"))[1]["belief"]["answers"] == 1
+
+    said(tmp_path)
+
+
+def test_keys_of_each_role_reach_their_part_of_studies_and_of_no_other_tenant(tmp_path):
+    store = EventStore(tmp_path / "log.db")
+    keys = {role: add_key(store, role, role) for role in ROLES}
+    keys["another"] = add_key(store, "another", "admin", "another")
+    store.close()
+
+    async def run():
+        async with living(DecisionApp(tmp_path / "log.db")) as call:
+            admin = Caller(call.app, keys["admin"])
+            await admin("PUT", "/v1/studies/s", STUDY)
+            _, question = await admin("POST", "/v1/studies/s/questions", {})
+            kind, value = best_first(question)
+            answer = {"event_id": question["event_id"], "kind": kind, "value": value}
+            parts = {
+                "list": ("GET", "/v1/studies"), "belief": ("GET", "/v1/studies/s"),
+                "ask": ("POST", "/v1/studies/s/questions", {}),
+                "answer": ("POST", "/v1/studies/s/answers", answer),
+                "put": ("PUT", "/v1/studies/s", STUDY), "watch": ("GET", "/v1/console"),
+                "rank": ("POST", "/v1/rank", {"options": [{"id": "a"}]}),
+                "people": ("GET", "/v1/people/ann"),
+            }  # fmt: skip
+            asks = {"list", "belief", "ask", "answer"}
+            expected = {
+                "app": asks | {"rank"}, "ask": asks, "analyst": {"watch", "people"},
+                "monitor": set(), "admin": set(parts),
+            }  # fmt: skip
+            assert set(expected) == set(ROLES)
+            for role, rights in expected.items():
+                caller = Caller(call.app, keys[role])
+                may = {name for name, part in parts.items() if (await caller(*part))[0] != 403}
+                assert may == rights, role
+            stranger = Caller(call.app, keys["another"])
+            assert (await stranger("GET", "/v1/studies"))[1] == {"studies": []}
+            for name in ("belief", "ask", "answer"):
+                assert (await stranger(*parts[name]))[0] == 404
+            assert (await stranger("GET", "/v1/console"))[1]["studies"] == []
+
+    asyncio.run(run())

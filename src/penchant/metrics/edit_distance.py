@@ -13,6 +13,16 @@ from penchant.numerics.arrays import Array
 MOST_WORDS = 2_000
 
 
+def check_words(before: str, after: str) -> None:
+    """Raises `DataError` for texts that are too long to be compared."""
+    longest = max(len(before.split()), len(after.split()))
+    if longest > MOST_WORDS:
+        raise DataError(
+            f"a text has {longest:,} words; expected up to {MOST_WORDS:,} to compare it with its "
+            "edit. Send the part that was edited."
+        )
+
+
 def kept_share(before: str, after: str) -> float:
     """1 - d / max(M, N): 1 where no word was changed, 0 where none was left in place.
 
@@ -21,13 +31,9 @@ def kept_share(before: str, after: str) -> float:
 
     Raises `DataError` for texts of more than 2,000 words.
     """
+    check_words(before, after)
     old, new = before.split(), after.split()
     longest = max(len(old), len(new))
-    if longest > MOST_WORDS:
-        raise DataError(
-            f"a text has {longest:,} words; expected up to {MOST_WORDS:,} to compare it with its "
-            "edit. Send the part that was edited."
-        )
     if not longest:
         return 1.0
     place = {word: at for at, word in enumerate(dict.fromkeys([*old, *new]))}

@@ -26,7 +26,14 @@ from penchant.serving.learner import Student
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
 from penchant.serving.publication import belief_file, belief_folder, published
-from penchant.serving.studies import put_study, studies_of, study_of
+from penchant.serving.studies import (
+    checked_answer,
+    kept_question,
+    put_study,
+    studies_of,
+    study_named,
+    study_of,
+)
 from penchant.serving.wire import Limits, checked_value, correction, feedback_body, named
 
 # Seconds.
@@ -130,7 +137,7 @@ class Administration:
     def _correct(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
         asked = correction(body)
         kept = self._store.fetch(
-            "SELECT f.entry_id, f.kind, f.body FROM entries f JOIN entries e "
+            "SELECT f.entry_id, f.kind, f.body, e.answer FROM entries f JOIN entries e "
             "ON e.tenant = f.tenant AND e.event_id = f.event_id AND e.entry_id = '' "
             "WHERE f.tenant = ? AND f.event_id = ? AND f.entry_id IN (?, ?) AND e.person = ? "
             "AND f.entry_id <> '' "
@@ -141,9 +148,13 @@ class Administration:
         if not kept:
             return Said(404, {"error": "this person has no such feedback; GET /v1/people/{id} "
                               "tells event_id and feedback_id of each."})  # fmt: skip
-        entry_id, kind, before = kept[0]
+        entry_id, kind, before, answer = kept[0]
         value = checked_value(kind, asked.value, self._limits)
         changed = feedback_body(kind, value, msgspec.json.decode(before)["time"])
+        said = kept_question(answer)
+        if said.question is not None:
+            kept_value = msgspec.json.decode(changed)["value"]
+            checked_answer(said.question, said.ranking, kind, kept_value)
         self._store.correct(tenant, asked.event_id, entry_id, changed)
         return Said(200, {"corrected": True})
 
@@ -184,7 +195,7 @@ class Administration:
         return Said(200, {"name": names[0]})
 
     def _study(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        study = studies_of(self._store, tenant).get(names[0])
+        study = study_named(self._store, tenant, names[0])
         if study is None:
             return _no_study(names[0])
         document = {"name": names[0], "study": study}
@@ -194,7 +205,7 @@ class Administration:
         return Said(200, document)
 
     def _ask(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        study = studies_of(self._store, tenant).get(names[0])
+        study = study_named(self._store, tenant, names[0])
         if study is None:
             return _no_study(names[0])
         return Said(200, ask(self._store, tenant, names[0], study, body, self._generator))

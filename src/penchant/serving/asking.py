@@ -28,6 +28,7 @@ from penchant.serving.studies import (
     QuestionAnswer,
     Study,
     checked_answer,
+    fits,
     kept_question,
 )
 from penchant.serving.wire import (
@@ -70,21 +71,23 @@ def check_study(study: Study, limits: Limits) -> None:
 
 
 def answers_of(store: EventStore, tenant: str, name: str, study: Study) -> list[Answer]:
-    """What was answered so far, the earliest first; of several answers to one question the last."""
+    """What was answered so far, the earliest first; of several answers to one question the last.
+    What does not fit its question says nothing: `/v1/feedback` takes anything of any event."""
     # A colon ends the name, and a semicolon is what comes after it.
     rows = store.fetch(_ANSWERS, tenant, f"ask:{name}:", f"ask:{name};", QUESTION, MOST_ANSWERS)
     place = {option: at for at, option in enumerate(study.ids)}
     found = {}
     for event, person, answer, kind, body in reversed(rows):
-        shown = kept_question(answer).ranking
-        value = msgspec.json.decode(body)["value"]
-        found[event] = _answer([place[each] for each in shown], shown, kind, value, person)
-    return [each for each in found.values() if each is not None]
+        said = kept_question(answer)
+        shown, value = said.ranking, msgspec.json.decode(body)["value"]
+        if said.question is not None and fits(said.question, shown, kind, value):
+            found[event] = _answer([place[each] for each in shown], shown, kind, value, person)
+    return list(found.values())
 
 
 def _answer(
     places: list[int], shown: Sequence[str], kind: str, value: Any, person: str | None
-) -> Answer | None:
+) -> Answer:
     of = dict(zip(shown, places))
     if kind == "pick":
         best = of.get(value, places[0])
@@ -94,10 +97,7 @@ def _answer(
         return Answer(kind="ranking", items=tuple(of[each] for each in value), person=person)
     if kind == "rating":
         return Answer(kind="rating", items=(places[0],), person=person, value=float(value))
-    try:
-        kept = kept_share(value["before"], value["after"])
-    except DataError:
-        return None
+    kept = kept_share(value["before"], value["after"])
     return Answer(kind="edit", items=(places[0],), person=person, value=kept)
 
 

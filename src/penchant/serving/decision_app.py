@@ -170,9 +170,9 @@ class DecisionApp:
     def _principal(self, headers: dict[bytes, bytes]) -> Principal:
         if self.is_insecure:
             # A page in somebody's browser, led here under another name, gets nothing.
-            host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname or ""
-            own = b"http://" + headers.get(b"host", b"")
-            if not is_loopback(host) or headers.get(b"origin", own) != own:
+            host = headers.get(b"host", b"")
+            own = b"http://" + host
+            if not is_loopback(_name_of(host)) or headers.get(b"origin", own) != own:
                 raise _Refusal(403, "expected a request to this machine by its loopback name.")
             return _ANYBODY
         found = self.service.keys.principal(headers.get(b"authorization", b""))
@@ -223,6 +223,14 @@ class _LeftError(Exception):
 _JSON = b"application/json"
 _HTML = b"text/html; charset=utf-8"
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def _name_of(host: bytes) -> str:
+    """Of the header, without its port; empty where it is none."""
+    try:
+        return urlsplit("//" + host.decode("latin-1")).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _check_right(principal: Principal, right: str) -> None:

@@ -68,6 +68,8 @@ _INSERT = (
 _WHOSE = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
 # The last number that was given, which an erasure does not take back.
 _LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
+# What a transaction asks first: that, and whether anything was ever erased.
+_BEFORE = f"SELECT ({_LAST}), EXISTS (SELECT 1 FROM erased)"
 # From one tenant to the next by the index, whatever lies between.
 _TENANTS = """
 WITH RECURSIVE each (name) AS (
@@ -220,24 +222,19 @@ class EventStore:
         if not entries:
             return []
         with self.transaction():
-            is_gone = self._are_erased(entries)
-            if not any(is_gone):
-                return self._append(entries)
+            last, has_erased = self._connection.execute(_BEFORE).fetchone()
+            is_gone = [has_erased and self._is_erased(entry) for entry in entries]
             rest = [entry for entry, gone in zip(entries, is_gone) if not gone]
-            kept = iter(self._append(rest) if rest else ())
+            kept = iter(self._append(rest, last) if rest else ())
             return [Receipt(False, b"", is_erased=True) if gone else next(kept) for gone in is_gone]
 
-    def _are_erased(self, entries: Sequence[Entry]) -> list[bool]:
-        run = self._connection.execute
-        if run("SELECT 1 FROM erased LIMIT 1").fetchone() is None:
-            return [False] * len(entries)
-        asked = "SELECT 1 FROM erased WHERE tenant = ? AND event = ?"
-        return [
-            run(asked, (each.tenant, _digest(each.event_id))).fetchone() is not None
-            for each in entries
-        ]
+    def _is_erased(self, entry: Entry) -> bool:
+        return self._connection.execute(
+            "SELECT 1 FROM erased WHERE tenant = ? AND event = ?",
+            (entry.tenant, _digest(entry.event_id)),
+        ).fetchone() is not None  # fmt: skip
 
-    def _append(self, entries: Sequence[Entry]) -> list[Receipt]:
+    def _append(self, entries: Sequence[Entry], last: int) -> list[Receipt]:
         received = self._now()
         # One statement for all rows: each gives up the interpreter's lock and waits to get it back.
         insert = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(entries))
@@ -248,7 +245,6 @@ class EventStore:
                 e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer
             )
         ]  # fmt: skip
-        (last,) = self._connection.execute(_LAST).fetchone()
         added = self._connection.execute(insert, values).rowcount
         if added == len(entries):
             return [Receipt(True, entry.answer) for entry in entries]

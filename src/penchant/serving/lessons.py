@@ -11,7 +11,7 @@ from penchant.encoders.named import Menu
 from penchant.errors import DataError, PenchantError
 from penchant.metrics.edit_distance import kept_share
 from penchant.serving.event_store import Joined
-from penchant.serving.studies import Asked, QuestionAnswer, kept_question
+from penchant.serving.studies import Asked, QuestionAnswer, fits, kept_question
 from penchant.serving.wire import kept_rank
 
 # Of one person; a decision that weighs them takes some 60 microseconds for each.
@@ -64,13 +64,15 @@ def taught(joined: Joined) -> Taught:
     that it left in place (`kept_share`), to the option shown first. Texts are kept and teach
     nothing here; nor do edits of more words than can be compared, and what names options that were
     not on the menu. Of a study, a rating is the share of its highest level, where the study teaches
-    at all.
+    at all and the answer fits its question.
     """
     menu, answer = kept_rank(joined.asked), kept_question(joined.answered)
     said = msgspec.json.decode(joined.feedback)
     asked = answer.question
     if asked is not None and not asked.teaches:
         return Taught(menu, answer, joined.person, (), teaches=False)
+    if asked is not None and not fits(asked, answer.ranking, said["kind"], said["value"]):
+        return Taught(menu, answer, joined.person, ())
     lessons = _lessons(said["kind"], said["value"], menu, answer.ranking, asked)
     return Taught(menu, answer, joined.person, lessons)
 

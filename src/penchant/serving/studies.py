@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from penchant.agents.elicitation.questions import Kind, QuestionConfig
 from penchant.errors import ConfigError, DataError
+from penchant.metrics.edit_distance import MOST_WORDS, check_words
 from penchant.serving.event_store import EventStore, checked_name
 from penchant.serving.wire import Features, Id, RankAnswer
 
@@ -102,6 +103,11 @@ def study_of(told: str | bytes) -> Study:
             "an option has no text, so that nobody can edit it; expected a text of each, or kinds "
             "without edit."
         )
+    if "edit" in study.kinds and any(len(o.text.split()) > MOST_WORDS for o in study.options):
+        raise ConfigError(
+            f"a text has more than {MOST_WORDS:,} words, so that it cannot be compared with its "
+            "edit; expected shorter texts, or kinds without edit."
+        )
     if "" in study.context or any("" in option.features for option in study.options):
         raise ConfigError("a feature has an empty name; expected a name that tells what it is.")
     study.asking()
@@ -114,20 +120,27 @@ def studies_of(store: EventStore, tenant: str) -> dict[str, Study]:
     return {name: msgspec.json.decode(config, type=Study) for name, config in told}
 
 
+def study_named(store: EventStore, tenant: str, name: str) -> Study | None:
+    """One of them; None where there is none of that name."""
+    told = store.fetch("SELECT config FROM studies WHERE tenant = ? AND name = ?", tenant, name)
+    return msgspec.json.decode(told[0][0], type=Study) if told else None
+
+
 def put_study(store: EventStore, tenant: str, name: str, study: Study) -> None:
     """A study, which people can be asked about from now on. A name once given is not given anew:
     raises `ConfigError` for one that says something else."""
     checked_name(name, "study")
     with store.transaction():
-        there = studies_of(store, tenant)
-        if name in there and there[name] != study:
+        there = study_named(store, tenant, name)
+        if there is not None and there != study:
             raise ConfigError(
                 f"there is a study {name!r} that says otherwise; expected a new name, so that the "
                 "log tells what was asked."
             )
-        if name in there:
+        if there is not None:
             return
-        if len(there) >= _MOST_STUDIES:
+        ((num,),) = store.fetch("SELECT count(*) FROM studies WHERE tenant = ?", tenant)
+        if num >= _MOST_STUDIES:
             raise ConfigError(f"there are {_MOST_STUDIES} studies; expected no more.")
         store.execute(
             "INSERT INTO studies VALUES (?, ?, ?, ?)", tenant, name,
@@ -149,5 +162,16 @@ def checked_answer(asked: Asked, shown: list[str], kind: str, value: Any) -> Non
         raise DataError(f"a ranking of other options came; expected all {len(shown)} shown ones.")
     if kind == "edit" and (not isinstance(value, dict) or value["before"] is None):
         raise DataError('the edit is a text alone; expected {"before": "...", "after": "..."}.')
+    if kind == "edit":
+        check_words(value["before"], value["after"])
     if kind == "rating" and not (value == int(value) and 1 <= value <= asked.levels):
         raise DataError(f"the rating is {value}; expected a whole number from 1 to {asked.levels}.")
+
+
+def fits(asked: Asked, shown: list[str], kind: str, value: Any) -> bool:
+    """Whether an answer fits its question."""
+    try:
+        checked_answer(asked, shown, kind, value)
+    except DataError:
+        return False
+    return True

@@ -3,18 +3,21 @@
 Legend: B judgements.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from penchant.data.records import Records
+from penchant.data.records import RESERVED_OPTIONS, RESERVED_ROWS, Records
 from penchant.errors import DataError
 
 KINDS = ("pair", "ranking", "rating", "edit")
 FIRST, SECOND, TIE = 0, 1, 2
+# Of a rating: a scale has a name for each.
+MOST_LEVELS = 1_000
+_RESERVED = {*RESERVED_ROWS, *RESERVED_OPTIONS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +58,9 @@ def to_records(found: Sequence[Judgement], notes: Sequence[str] = ()) -> Records
         )
     if "edit" in kinds:
         rows["chosen"] = pa.array([0 if e.kind == "edit" else None for e in found], pa.int64())
-    extras = dict.fromkeys(name for each in found for name in each.extras)
-    for name in extras:
-        rows[name] = pa.array([each.extras.get(name) for each in found], pa.string())
+    extras = _columns_of(dict.fromkeys(name for each in found for name in each.extras))
+    for name, column in extras.items():
+        rows[column] = pa.array([each.extras.get(name) for each in found], pa.string())
     options: dict[str, Any] = {
         "option": pa.array([name for each in found for name in each.options], pa.string()),
         "text": pa.array([text for each in found for text in each.texts], pa.string()),
@@ -72,7 +75,7 @@ def to_records(found: Sequence[Judgement], notes: Sequence[str] = ()) -> Records
     return Records(
         rows=pa.table(rows), options=pa.table(options),
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        roles=dict.fromkeys(extras, "extra"), notes=tuple(notes),
+        roles=dict.fromkeys(extras.values(), "extra"), notes=tuple(notes),
         scale=tuple(map(str, range(1, most + 1))),
     ).normalised()  # fmt: skip
 
@@ -114,6 +117,17 @@ def from_records(records: Records, tool: str) -> list[Judgement]:
 def shown(judgement: Judgement) -> list[str]:
     """What people were shown of each option: its text, or its name."""
     return [text or name for name, text in zip(judgement.options, judgement.texts)]
+
+
+def _columns_of(names: Iterable[str]) -> dict[str, str]:
+    """A control may be called as a column of records is, which must not be written over."""
+    columns: dict[str, str] = {}
+    for name in names:
+        column = name
+        while column in _RESERVED or column in columns.values():
+            column = f"said_{column}"
+        columns[name] = column
+    return columns
 
 
 def _level(judgement: Judgement) -> int | None:

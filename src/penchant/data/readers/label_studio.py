@@ -7,6 +7,7 @@ of is told by `to_name` where that names data, and by the data otherwise.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from penchant.data.readers.judgements import (
     FIRST,
+    MOST_LEVELS,
     SECOND,
     TIE,
     Judgement,
@@ -88,7 +90,7 @@ def _task(text: str) -> list[Judgement]:
     known = data.get(_SITUATION, task.get("id"))
     situation = None if known is None else str(known)
     found: list[Judgement] = []
-    for annotation in task.get("annotations", task.get("completions")) or []:
+    for annotation in _listed(task.get("annotations", task.get("completions")), "annotations"):
         if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
             found += _annotation(annotation, data, situation)
     return found or _unanswered(data, situation)
@@ -97,10 +99,12 @@ def _task(text: str) -> list[Judgement]:
 def _annotation(
     annotation: Mapping[str, Any], data: Mapping[str, Any], situation: str | None
 ) -> list[Judgement]:
-    results = [each for each in annotation.get("result") or [] if isinstance(each, dict)]
+    results = [each for each in _listed(annotation.get("result"), "result")
+               if isinstance(each, dict)]  # fmt: skip
+    time = annotation.get("created_at")
     said = {
         "person": _person(annotation.get("completed_by")), "situation": situation,
-        "time": annotation.get("created_at"),
+        "time": None if time is None else str(time),
     }  # fmt: skip
     judged, extras = [], {}
     for result in results:
@@ -117,6 +121,12 @@ def _annotation(
     return [Judgement(**{**said, **each, "extras": extras}) for each in judged]
 
 
+def _listed(value: Any, name: str) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise Problem(name, str(value)[:80], "a list", "export the project as JSON")
+    return value or []
+
+
 def _judged(result: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any] | None:
     value = result.get("value")
     kind, value = result.get("type"), value if isinstance(value, dict) else {}
@@ -124,7 +134,7 @@ def _judged(result: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
     names = [each.strip() for each in str(result.get("to_name", "")).split(",")]
     if kind == "pairwise":
         side = value.get("selected")
-        if side not in _SIDES:
+        if not isinstance(side, str) or side not in _SIDES:
             raise Problem("selected", side, "left, right or tie", "correct the task")
         first, second = _pair(data, names)
         return {"kind": "pair", "value": _SIDES[side], "question": question,
@@ -139,20 +149,21 @@ def _judged(result: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
                 "rank": tuple(place.get(name, 0) for name, _ in items)}  # fmt: skip
     if kind == "rating":
         stars = value.get("rating")
-        if isinstance(stars, bool) or not isinstance(stars, int) or stars < 1:
-            raise Problem("rating", stars, "a whole number from 1", "correct the task")
+        if isinstance(stars, bool) or not isinstance(stars, int) or not 1 <= stars <= MOST_LEVELS:
+            raise Problem("rating", stars, f"a whole number from 1 to {MOST_LEVELS}",
+                          "correct the task")  # fmt: skip
         return {"kind": "rating", "value": stars, "question": question,
                 **_menu(data, [_single(data, names)])}  # fmt: skip
-    if kind == "textarea" and _edits(result, data, names):
+    if kind == "textarea" and _edits(result, value):
         (after,) = value["text"] if isinstance(value["text"], list) else [value["text"]]
         return {"kind": "edit", "question": question,
                 **_menu(data, [after, _single(data, names)], ("edited", None))}  # fmt: skip
     return None
 
 
-def _edits(result: Mapping[str, Any], data: Mapping[str, Any], names: Sequence[str]) -> bool:
+def _edits(result: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Whether a text area holds the edited text: its control says so by name."""
-    text = (result.get("value") or {}).get("text")
+    text = value.get("text")
     is_one = isinstance(text, str) or (isinstance(text, list) and len(text) == 1)
     return is_one and "edit" in str(result.get("from_name", "")).lower()
 
@@ -186,11 +197,11 @@ def _items(data: Mapping[str, Any]) -> list[tuple[str, str | None]]:
 
 def _order(ranker: Any, names: Sequence[str]) -> list[str]:
     """Ids, best first. Buckets are no order."""
-    lists = [ranker] if isinstance(ranker, list) else [
-        value for key, value in (ranker or {}).items() if key != "_"
-    ]  # fmt: skip
-    order = [str(each) for each in lists[0]] if len(lists) == 1 else []
-    if len(lists) != 1 or not order or len(set(order)) < len(order) or set(order) - set(names):
+    lists = [value for key, value in ranker.items() if key != "_"] if isinstance(
+        ranker, dict) else [ranker]  # fmt: skip
+    is_one = len(lists) == 1 and isinstance(lists[0], list)
+    order = [str(each) for each in lists[0]] if is_one else []
+    if not order or len(set(order)) < len(order) or set(order) - set(names):
         raise Problem("ranker", json.dumps(ranker), f"one list of some of {', '.join(names)}",
                       "rank into one list")  # fmt: skip
     return order
@@ -243,7 +254,8 @@ def write_label_studio(records: Records, path: str | Path) -> Path:
     """
     tasks: dict[tuple[str, ...], dict[str, Any]] = {}
     for each in from_records(records, "Label Studio"):
-        key = (each.kind, each.situation or "", *each.options, *shown(each)[-1:])
+        # Of an edit the first text is the answer, all others were shown.
+        key = (each.kind, each.situation or "", *each.options, *shown(each)[each.kind == "edit" :])
         about = {} if each.situation is None else {_SITUATION: each.situation}
         task = tasks.setdefault(key, {"data": {**_data(each), **about}, "annotations": []})
         result = _result(each)
@@ -304,4 +316,6 @@ def _reasons(each: Judgement) -> Iterable[dict[str, Any]]:
 
 
 def _by(person: str) -> Any:
-    return int(person) if person.isdigit() else {"email": person}
+    # A number alone is Label Studio's id; one like 007 would come back as another.
+    is_id = re.fullmatch(r"[1-9][0-9]{0,17}", person) is not None
+    return int(person) if is_id else {"email": person}

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from penchant.data.readers.judgements import (
     FIRST,
+    MOST_LEVELS,
     SECOND,
     TIE,
     Judgement,
@@ -155,7 +156,7 @@ def _level(labels: Mapping[str, Any]) -> int | None:
     if named is None:
         return None
     level = int(value) if re.fullmatch(r"\d+", str(value)) else int(named[1])
-    return level if level >= 1 else None
+    return level if 1 <= level <= MOST_LEVELS else None
 
 
 def _menu(item: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:

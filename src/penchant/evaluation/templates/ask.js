@@ -18,7 +18,7 @@ function startPerson() {
 
 async function open() {
   const found = (await api("GET", "studies")).studies;
-  const wanted = decodeURIComponent(location.hash.slice(1));
+  const wanted = location.hash.slice(1);
   const named = found.find((each) => each.name === wanted);
   if (named || found.length === 1) return begin((named || found[0]).name);
   show("choose", true);

@@ -43,6 +43,8 @@ const keyPlace = "penchant-key";
 async function api(method, path, document) {
   const headers = {};
   const key = sessionStorage.getItem(keyPlace);
+  // What no header can hold would look like a service that is away.
+  if (key && !/^[!-~]+$/.test(key)) throw new Refused(401, "A key has letters, digits and _ alone.");
   if (key) headers["Authorization"] = "Bearer " + key;
   if (document !== undefined) headers["Content-Type"] = "application/json";
   let answer;
