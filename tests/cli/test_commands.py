@@ -235,6 +235,24 @@ def test_a_report_is_one_page_that_names_every_coefficient(folder: Path, belief:
         assert words in page
 
 
+def test_a_report_of_classes_shows_each_kind_of_people_by_its_own_price(
+    folder: Path, tmp_path: Path
+):
+    done = penchant(
+        "fit", folder / "trips.csv", "--model", "classes", "--classes", "2", "--out", tmp_path / "b"
+    )
+    assert done.returncode in (0, 4), done.stderr
+    page = tmp_path / "report.html"
+    done = penchant(
+        "report", folder / "trips.csv", "-b", tmp_path / "b", "--price", "cost", "--out", page
+    )
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "of people would pay" in text
+    assert "kinds of people, each as high as its share" in text
+    assert "half are above" not in text
+
+
 def test_a_report_names_a_taste_that_follows_the_context_and_claims_no_more(
     folder: Path, tmp_path: Path
 ):

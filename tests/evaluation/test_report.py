@@ -70,6 +70,7 @@ TASTE = TasteDistribution(
     personal=tuple(float(x) for x in range(1, 101)),
     curve=tuple((float(x), 0.01) for x in range(0, 101, 5)),
 )
+KINDS = replace(TASTE, personal=(), curve=(), kinds=((1.04, 0.24), (-0.2, 0.76)))
 WHAT_IF = WhatIf(
     question="What if Swissmetro cost 20 % more?",
     shares=(
@@ -306,6 +307,24 @@ def test_histogram_bars_and_curve_share_one_area():
     y = [float(part.split(",")[1].split()[0]) for part in re.split("[ML]", plot.curve)[1:]]
     assert sum(heights) / len(heights) == pytest.approx(100 - sum(y) / len(y), rel=0.1)
     assert plot.median == pytest.approx(50.5)
+
+
+def test_a_few_kinds_of_people_are_all_drawn_where_they_are_and_as_high_as_their_share():
+    plot = report_charts.histogram(KINDS)
+    middles = [left + width / 2 for left, width, _ in plot.bars]
+    assert middles == pytest.approx([plot.axis.percent(1.04), plot.axis.percent(-0.2)])
+    assert plot.bars[0][2] / plot.bars[1][2] == pytest.approx(0.24 / 0.76, abs=1e-3)
+    said = report_words.taste_takeaway(KINDS).replace("\u202f", " ")
+    assert said == "76 % of people would pay −0.20 CHF, 24 % 1.04."
+    page = render_report(replace(FULL, tastes=(KINDS,)))
+    assert "kinds of people, each as high" in page
+    assert "half are above" not in page
+    # One kind alone is a sentence: a picture of it would show nothing.
+    one = render_report(
+        replace(FULL, tastes=(replace(KINDS, kinds=((1.04, 0.76),), note="x y z"),))
+    )
+    assert "kinds of people, each as high" not in one
+    assert "x y z" in one
 
 
 @pytest.mark.parametrize(

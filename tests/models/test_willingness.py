@@ -8,10 +8,12 @@ import pytest
 from penchant import swissmetro
 from penchant.beliefs.marginal import marginal_features, person_of_row
 from penchant.models.conditional_logit import ConditionalLogit
+from penchant.models.latent_class_logit import LatentClassLogit
 from penchant.models.mixed_logit import MixedLogit
 from penchant.models.willingness import (
     personal_willingness,
     population_willingness,
+    willingness_by_kind,
     willingness_to_pay,
 )
 
@@ -94,3 +96,21 @@ def test_without_random_tastes_a_person_is_their_situation(records):
     belief = ConditionalLogit(formula).fit(records).belief_
     ratios, _ = population_willingness(belief, records, "time", "cost")
     np.testing.assert_allclose(ratios[:, 0], personal_willingness(belief, records, "time", "cost"))
+
+
+def test_each_kind_of_people_has_a_price_of_its_own_and_one_may_have_none(records):
+    belief = LatentClassLogit("option + time/100 + cost/100", num_classes=2, random_state=0).fit(
+        records
+    ).belief_  # fmt: skip
+    kinds = willingness_by_kind(belief, records, "time", "cost", history=records)
+    named = dict(zip(belief.parameter_names, belief.theta, strict=True))
+    weights = np.exp(belief.tastes(belief.encode(records), belief.encode(records)).log_weights)
+    for place, kind in enumerate(kinds):
+        time, cost = (named[f"{name}/100 [class {place + 1}]"] for name in ("time", "cost"))
+        assert kind.value == pytest.approx(time / cost)
+        assert kind.pays == (cost < 0)
+        # All have nine choices, so that people and rows weigh alike.
+        assert kind.share == pytest.approx(weights[:, place].mean(), abs=2e-3)
+    is_cost = [name.startswith("cost") for name in belief.parameter_names]
+    free = replace(belief, theta=np.where(is_cost, 0.01, belief.theta))
+    assert not any(kind.pays for kind in willingness_by_kind(free, records, "time", "cost"))

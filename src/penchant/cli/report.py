@@ -197,14 +197,16 @@ def taste_of(
     from penchant.evaluation.report_words import percent
     from penchant.metrics.density import density_curve
     from penchant.models.willingness import personal_willingness, population_willingness
+    from penchant.populations.classes import Classes
     from penchant.populations.pooled import Pooled
 
+    if isinstance(belief.population, Classes):
+        return _taste_of_kinds(belief, records, feature, price, unit, scale)
     own = scale * personal_willingness(belief, records, feature, price, history=records)
     own = own[np.isfinite(own)]
     if len(own) < 2 or np.ptp(own) <= 1e-9 * max(1.0, abs(float(np.median(own)))):
         return None
     ratios, shares = population_willingness(belief, records, feature, price)
-    # A few kinds of people are spikes, not a curve.
     curve: list[tuple[float, float]] = []
     note = ""
     if ratios.shape[1] >= MIN_KINDS:
@@ -226,6 +228,29 @@ def taste_of(
         note=note,
         knows_answers=not isinstance(belief.population, Pooled),
     )
+
+
+def _taste_of_kinds(
+    belief: "Belief", records: "Records", feature: str, price: str, unit: str, scale: float
+) -> "TasteDistribution | None":
+    """What each of a few kinds of people would pay; None where none of them pays."""
+    from penchant.evaluation.report import TasteDistribution
+    from penchant.evaluation.report_words import percent
+    from penchant.models.willingness import willingness_by_kind
+
+    found = willingness_by_kind(belief, records, feature, price, history=records)
+    kinds = tuple((scale * kind.value, kind.share) for kind in found if kind.pays)
+    others = sum(kind.share for kind in found if not kind.pays)
+    note = ""
+    if others:
+        note = (
+            f"{percent(others)} of people are of a kind to whom a higher {price} is no loss: for "
+            "them nothing has a worth in it."
+        )
+    return TasteDistribution(
+        name=f"one unit less of {feature}", unit=unit or f"units of {price}", personal=(),
+        note=note, kinds=kinds,
+    ) if kinds else None  # fmt: skip
 
 
 def coefficient_table(belief: "Belief", title: str = "") -> "CoefficientTable":

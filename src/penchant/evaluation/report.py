@@ -94,6 +94,8 @@ class TasteDistribution:
     `personal` holds each person's own best guess (posterior mean); `curve` the population's
     density as (value, density) pairs. Personal guesses are shrunk, so they spread less.
     `knows_answers`: whether the guess is by their answers, or by their situations alone.
+    `kinds`: (value, share of people) of each, where people are of a few kinds; `personal` is empty
+    then, since nobody has a taste between two kinds.
     """
 
     name: str
@@ -102,6 +104,7 @@ class TasteDistribution:
     curve: tuple[tuple[float, float], ...] = ()
     note: str = ""
     knows_answers: bool = True
+    kinds: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,8 +138,11 @@ class Histogram:
 def histogram(taste: TasteDistribution, num_bins: int = 36) -> Histogram:
     """The density of people over a taste, cut where a few extreme people would flatten it all.
 
-    Shown are the inner 98 % of people, at most four interquartile ranges around the middle.
+    Shown are the inner 98 % of people, at most four interquartile ranges around the middle. A few
+    kinds of people are a bar each, all of them shown.
     """
+    if taste.kinds:
+        return _bars_of_kinds(taste, num_bins)
     values = np.asarray(taste.personal, dtype=float)
     values = values[np.isfinite(values)]
     low, quarter, median, three_quarters, high = (
@@ -162,6 +165,18 @@ def histogram(taste: TasteDistribution, num_bins: int = 36) -> Histogram:
     line = path(points)
     area = f"{line} L{points[-1][0]:.2f},100 L{points[0][0]:.2f},100 Z" if points else ""
     return Histogram(axis, bars, line, area, float(median), float(quarter), float(three_quarters))
+
+
+def _bars_of_kinds(taste: TasteDistribution, num_bins: int) -> Histogram:
+    """A bar for each kind, as high as its share of the people; there is no middle to mark."""
+    axis = scale([value for value, _ in taste.kinds], pad=0.1)
+    top = 1.06 * max(share for _, share in taste.kinds)
+    width = 100.0 / num_bins
+    bars = tuple(
+        (axis.percent(value) - width / 2, width, round(100.0 * share / top, 2))
+        for value, share in taste.kinds
+    )
+    return Histogram(axis, bars, "", "", math.nan, math.nan, math.nan)
 
 
 def _peak(curve: Sequence[tuple[float, float]]) -> float:

@@ -221,6 +221,14 @@ def _capital(text: str) -> str:
 
 
 def taste_takeaway(taste: TasteDistribution) -> str:
+    if taste.kinds:
+        digits = money_digits([value for value, _ in taste.kinds])
+        said = [
+            (percent(share), number(value, digits))
+            for value, share in sorted(taste.kinds, key=lambda kind: -kind[1])
+        ]
+        (share, value), rest = said[0], "".join(f", {who} {what}" for who, what in said[1:])
+        return f"{share} of people would pay {value} {taste.unit}{rest}."
     values = np.asarray(taste.personal, dtype=float)
     values = values[np.isfinite(values)]
     if not len(values):

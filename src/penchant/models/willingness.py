@@ -15,10 +15,12 @@ from penchant.beliefs.marginal import (
     row_weights,
     subgroups,
 )
+from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.errors import DataError
 from penchant.metrics.intervals import drawn_interval
 from penchant.numerics.arrays import Array
+from penchant.populations.population import Tastes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,21 +126,77 @@ def population_willingness(
     """
     batch = belief.encode(records)
     tastes = belief.tastes(batch)
-    person, weight = person_of_row(batch), row_weights(batch)
-    share = np.bincount(person, weight, minlength=batch.num_groups)
-
-    def worth(name: str) -> Float[Array, "G S"]:
-        slopes = marginal_features(belief, records, name, option) * weight[:, None]
-        per_person = np.zeros((batch.num_groups, slopes.shape[1]))
-        np.add.at(per_person, person, slopes)
-        values = tastes.values
-        return per_person @ values[0].T if len(values) == 1 else np.einsum(
-            "gd,gsd->gs", per_person, values
-        )  # fmt: skip
-
-    top, bottom = worth(feature), worth(price)
+    top, bottom = (
+        _slopes_by_kind(belief, records, batch, tastes, name, option) for name in (feature, price)
+    )
     ratios = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
-    return ratios, (share / share.sum())[:, None] * np.exp(tastes.log_weights)
+    return ratios, _shares(batch, tastes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindWillingness:
+    """What one unit less of a feature is worth to one kind of people.
+
+    value: ratio of the kind's mean marginal utilities over the situations of its people. share: of
+    the people. pays: whether more of the price is a loss to this kind; where it is not, nothing
+    has a worth in it and `value` means nothing.
+    """
+
+    value: float
+    share: float
+    pays: bool
+
+
+def willingness_by_kind(
+    belief: Belief,
+    records: Records,
+    feature: str,
+    price: str,
+    *,
+    option: str | None = None,
+    history: Records | None = None,
+) -> tuple[KindWillingness, ...]:
+    """What each kind of people would pay, kind by kind: for latent classes, which are few.
+
+    A person between two kinds has no taste between theirs: means over a person's kinds, as
+    `personal_willingness` takes them, say nothing of either. `history`: answers by which shares are
+    told, else those of the population.
+
+    Raises `ConfigError` for unknown names.
+    """
+    batch = belief.encode(records)
+    known = None if history is None else belief.encode(history)
+    tastes = belief.tastes(batch, known)
+    shares = _shares(batch, tastes)
+    weights = np.exp(tastes.log_weights)
+    top, bottom = (
+        (weights * _slopes_by_kind(belief, records, batch, tastes, name, option)).sum(axis=0)
+        for name in (feature, price)
+    )
+    values = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+    return tuple(
+        KindWillingness(value=float(v), share=float(s), pays=bool(b < 0))
+        for v, s, b in zip(values, shares.sum(axis=0), bottom, strict=True)
+    )
+
+
+def _shares(batch: Batch, tastes: Tastes) -> Float[Array, "G S"]:
+    """Each person's share of the rows, parted among the kinds that they may be."""
+    rows = np.bincount(person_of_row(batch), row_weights(batch), minlength=batch.num_groups)
+    return (rows / rows.sum())[:, None] * np.exp(tastes.log_weights)
+
+
+def _slopes_by_kind(
+    belief: Belief, records: Records, batch: Batch, tastes: Tastes, name: str, option: str | None
+) -> Float[Array, "G S"]:
+    """Marginal utilities of a feature to every kind, added up over each person's rows."""
+    slopes = marginal_features(belief, records, name, option) * row_weights(batch)[:, None]
+    per_person = np.zeros((batch.num_groups, slopes.shape[1]))
+    np.add.at(per_person, person_of_row(batch), slopes)
+    values = tastes.values
+    return per_person @ values[0].T if len(values) == 1 else np.einsum(
+        "gd,gsd->gs", per_person, values
+    )  # fmt: skip
 
 
 def personal_willingness(
