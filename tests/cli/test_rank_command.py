@@ -425,3 +425,51 @@ def test_rankings_of_named_people_have_errors_by_voter(tmp_path):
         widths[kind] = best["high"] - best["low"]
     assert widths["auto"] == widths["voter"] != widths["wald"]
     assert widths["profile"] == pytest.approx(widths["wald"], rel=0.1)
+
+
+def test_a_judge_with_a_stray_word_is_not_forgotten(tmp_path):
+    lines = ["model_1,model_2,annotator_1,annotator_2"]
+    lines += [f"a,b,{'model_1' if n % 3 else 'model_2'},model_{1 + n % 2}" for n in range(11)]
+    file = write(tmp_path / "votes.csv", "\n".join([*lines, "a,b,,purple"]) + "\n")
+    refused = penchant("rank", file)
+    assert refused.returncode != 0
+    assert "purple" in refused.stderr
+    told = json.loads(penchant("rank", file, "--on-bad-rows", "quarantine", "--json").stdout)
+    assert {row["votes"] for row in told["items"]} == {22}
+    warned = " ".join(told["warnings"])
+    assert "2 judges' answers" in warned
+    # Whose answer is missing is said.
+    assert "annotator_1: 1 of 12 votes have no answer" in warned
+
+
+def test_a_judge_is_not_counted_twice(tmp_path):
+    file = write(tmp_path / "votes.csv", "left,right,j1,j2\na,b,a,b\nb,a,b,a\n")
+    sides = ("--left", "left", "--right", "right", "--winner")
+    refused = penchant("rank", file, *sides, "j1,j2,j1")
+    assert refused.returncode != 0
+    assert "j1 is named more than once" in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_names_that_differ_by_blanks_alone_are_told(tmp_path):
+    lines = ["model_a,model_b,winner", "x,y,model_a", "x ,y,model_b", "y,x,model_a", "y,x ,tie"]
+    file = write(tmp_path / "votes.csv", "\n".join(lines) + "\n")
+    told = json.loads(penchant("rank", file, "--json").stdout)
+    assert len(told["items"]) == 3
+    assert "'x', 'x ' differ by nothing but blanks" in " ".join(told["warnings"])
+
+
+def test_rules_that_cannot_be_followed_are_refused_before_anything_is_fitted(tmp_path):
+    lines = ["person,item,rating"] + [f"p{n},{i},{(n * 7 + ord(i)) % 5}"
+                                      for n in range(6) for i in "xyz"]  # fmt: skip
+    file = write(tmp_path / "ratings.csv", "\n".join(lines) + "\n")
+    votes = write(tmp_path / "votes.csv", "model_a,model_b,winner\nx,y,model_a\ny,x,tie\n")
+    for asked, word in (
+        ((file, "--rules", "all", "--against", "q"), "no option 'q'"),
+        ((file, "--rules", "all", "--groups", "town"), "no column 'town'"),
+        ((votes, "--rules", "all"), "or --voters classes"),
+    ):
+        refused = penchant("rank", *asked)
+        assert refused.returncode != 0
+        said = " ".join(refused.stderr.replace("│", " ").split())
+        assert word in said
+        assert "Fitting" not in said

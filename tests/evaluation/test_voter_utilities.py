@@ -62,6 +62,65 @@ def test_places_count_from_one_to_nothing_and_equals_share_the_mean():
     np.testing.assert_allclose(found.utilities[:, order], [[1.0, 0.5, 0.0], [0.25, 0.25, 1.0]])
 
 
+@pytest.mark.parametrize(("levels", "low", "amounts", "unit"), [
+    ((1, 2, 5), False, [[1, 2, 5], [5, 1, 2]], "ratings as they were given"),
+    ((1, 2, 5), True, [[-1, -2, -5], [-5, -1, -2]], "ratings with their sign turned"),
+    ((5, 2, 1), False, [[-1, -2, -5], [-5, -1, -2]], "ratings with their sign turned"),
+    ((2, 1, 5), False, [[1, 0, 2], [2, 1, 0]], "steps on the scale"),
+    (("bad", "fair", "good"), False, [[0, 1, 2], [2, 0, 1]], "steps on the scale"),
+    (("bad", "fair", "good"), True, [[2, 1, 0], [0, 2, 1]], "steps on the scale"),
+])  # fmt: skip
+def test_levels_count_what_their_names_say_and_words_their_place(levels, low, amounts, unit):
+    shown = sorted(levels)
+    table = pa.table({
+        "who": list("pppqqq"), "what": list("xyzxyz"),
+        "stars": [shown[n] for n in (0, 1, 2, 2, 0, 1)],
+    })  # fmt: skip
+    said = Description(
+        layout="ratings", kind="rating", person="who", option="what", answer="stars",
+        levels=levels, low_is_good=low,
+    )  # fmt: skip
+    found = utilities_of_records(read(table, said).records)
+    np.testing.assert_allclose(found.utilities[:, np.argsort(found.options)], amounts)
+    assert found.unit.startswith(unit)
+
+
+def test_low_numbers_that_are_good_are_said_to_be_turned():
+    table = pa.table({"who": list("ppqq"), "what": list("xyxy"), "cost": [1.5, 3.0, 2.0, 0.5]})
+    said = Description(
+        layout="ratings", kind="outcome", person="who", option="what", answer="cost",
+        low_is_good=True,
+    )  # fmt: skip
+    found = utilities_of_records(read(table, said).records)
+    np.testing.assert_allclose(
+        found.utilities[:, np.argsort(found.options)], [[-1.5, -3.0], [-2.0, -0.5]]
+    )
+    assert "sign turned" in found.unit
+
+
+def test_of_rankings_of_several_menus_the_one_that_most_people_saw_is_decided_about():
+    """p and q ranked a, b, c; r ranked b, c, d, twice: once more than anybody else did anything."""
+    lines = [("p", 1, "abc"), ("q", 2, "cab"), ("q", 3, "dab"), ("r", 4, "bcd"), ("r", 5, "cbd"),
+             ("r", 6, "dcb")]  # fmt: skip
+    table = pa.table({
+        "who": [who for who, _, order in lines for _ in order],
+        "menu": [menu for _, menu, order in lines for _ in order],
+        "what": [item for _, _, order in lines for item in order],
+        "rank": [place for _ in lines for place in (1, 2, 3)],
+    })  # fmt: skip
+    said = Description(
+        layout="long", kind="ranking", person="who", situation=("menu",), option="what",
+        answer="rank",
+    )  # fmt: skip
+    found = utilities_of_records(read(table, said).records)
+    order = np.argsort(found.options)
+    assert [found.options[n] for n in order] == ["a", "b", "c"]
+    # What q thought of d, a and b is of another menu.
+    np.testing.assert_allclose(found.utilities[:, order], [[1.0, 0.5, 0.0], [0.5, 0.0, 1.0]])
+    assert "Nobody judged all 4 options" in found.notes[0]
+    assert "1 of 3 people" in found.notes[1]
+
+
 def test_classes_are_voters_of_their_shares():
     world = VoteWorld(num_items=5, num_votes=1500, num_voters=60, class_shares=(0.6, 0.4))
     votes = simulate_votes(world, np.random.default_rng(0)).votes

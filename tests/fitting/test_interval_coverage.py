@@ -1,5 +1,6 @@
 """A quick look at benchmarks/rank_coverage.py: "auto" holds where simpler kinds do not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_auto_holds_for_items_that_never_lose(coverage):
     assert auto["pooled"] > 0.88
     assert auto["infinite"] > 0.2
     assert set(found["scores"]) == {"wald", "sandwich", "profile", "auto", "bootstrap"}
+
+
+def test_the_table_of_the_page_is_the_kept_one(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import rank_coverage
+
+    page = (BENCHMARKS.parent / "docs" / "leaderboards.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- coverage -->\n")[1].split("\n<!-- /coverage -->")[0]
+    kept = json.loads(rank_coverage.RESULTS.read_text(encoding="utf-8"))
+    assert shown == rank_coverage.markdown(kept)
 
 
 def test_auto_is_as_narrow_as_half_wins_allow(coverage):

@@ -10,7 +10,7 @@ from penchant.cli import options, shell
 from penchant.cli.rank_details import detail_document
 from penchant.cli.rank_next import check_next, next_document, next_view, print_next
 from penchant.cli.rank_reading import describe_votes, observe
-from penchant.cli.rank_rules import check_rules, decided_by, print_rules
+from penchant.cli.rank_rules import check_rules, decided_by, print_rules, utilities_told
 
 if TYPE_CHECKING:
     from penchant.evaluation.leaderboard_losses import RulesView
@@ -166,6 +166,9 @@ def rank(
         out.mkdir(parents=True, exist_ok=True)
     found = observe(file, described.said, board, on_bad_rows, out or file.parent, json)
     reading = (*described.assumed, *found.notes)
+    told = None
+    if wanted:
+        told = utilities_told(board.voters, found.data, groups or None, against or None)
     steps = shell.Steps(json)
     with steps.shown():
         steps.say("Fitting scores")
@@ -174,7 +177,7 @@ def rank(
     document |= next_document(board, ask, settle, seed)
     decided = None
     if wanted:
-        decided = decided_by(board, found.data, wanted, groups or None, against or None)
+        decided = decided_by(board, told, wanted, against or None)
         document |= decided.document
     if out is not None:
         _write(out, board, document, found.data, file, None if decided is None else decided.view)

@@ -43,23 +43,55 @@ def check_rules(rules: str, groups: str, against: str) -> tuple["Rule", ...]:
     return tuple(rule for rule in RULES if rule in named or "all" in named)
 
 
+def utilities_told(
+    voters: str | None, observed: Any, groups: str | None, against: str | None
+) -> "VoterUtilities | None":
+    """What people themselves say that options are worth, or None where classes of voters will.
+
+    Nothing is fitted yet: what cannot be done is refused before anybody waits for it.
+    """
+    from penchant.data.records import Records
+    from penchant.evaluation.leaderboard_losses import reference_of
+    from penchant.evaluation.voter_utilities import utilities_of_records
+
+    if voters == "classes":
+        if groups is not None:
+            raise ConfigError(
+                "--groups is for people whose own answers are known, and with --voters classes "
+                "the classes are the groups; expected one of the two."
+            )
+        return None
+    if not isinstance(observed, Records):
+        raise ConfigError(
+            "--rules need what every option is worth to each voter, which single votes do not "
+            "tell; expected ratings or rankings by people, or --voters classes."
+        )
+    found = utilities_of_records(observed, groups)
+    reference_of(found, against)
+    return found
+
+
 def decided_by(
     board: "Leaderboard",
-    observed: Any,
+    told: "VoterUtilities | None",
     rules: tuple["Rule", ...],
-    groups: str | None,
     against: str | None,
 ) -> Decided:
-    """The verdicts of all rules on what the board was fitted to."""
+    """The verdicts of all rules on what was told, or else on the classes that the board found."""
     from penchant.evaluation.leaderboard_losses import decide_by, rules_view
+    from penchant.evaluation.voter_utilities import utilities_of_classes
+    from penchant.fitting.votes_classes import VoterClassesFit
 
-    found = _utilities(board, observed, groups)
+    found = told
+    if found is None:
+        assert isinstance(board.detail_, VoterClassesFit)
+        found = utilities_of_classes(board.detail_)
     verdicts = decide_by(found, rules, against)
-    told = {rule: _told(found, verdict) for rule, verdict in verdicts.items()}
     document = {
         "rules": {
             "against": against, "unit": found.unit, "voters": len(found.weight),
-            "verdicts": told, "notes": list(found.notes),
+            "verdicts": {rule: _told(found, verdict) for rule, verdict in verdicts.items()},
+            "notes": list(found.notes),
         }
     }  # fmt: skip
     return Decided(document=document, view=rules_view(found, verdicts, against))
@@ -81,26 +113,6 @@ def print_rules(decided: Decided) -> None:
         ),
         "text",
     )  # fmt: skip
-
-
-def _utilities(board: "Leaderboard", observed: Any, groups: str | None) -> "VoterUtilities":
-    from penchant.data.records import Records
-    from penchant.evaluation.voter_utilities import utilities_of_classes, utilities_of_records
-    from penchant.fitting.votes_classes import VoterClassesFit
-
-    if isinstance(board.detail_, VoterClassesFit):
-        if groups is not None:
-            raise ConfigError(
-                "--groups is for people whose own answers are known, and with --voters classes "
-                "the classes are the groups; expected one of the two."
-            )
-        return utilities_of_classes(board.detail_)
-    if not isinstance(observed, Records):
-        raise ConfigError(
-            "--rules need what every option is worth to each voter, which single votes do not "
-            "tell; expected ratings or rankings by people, or --voters classes."
-        )
-    return utilities_of_records(observed, groups)
 
 
 def _told(found: "VoterUtilities", verdict: "Verdict") -> dict[str, Any]:

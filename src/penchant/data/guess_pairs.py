@@ -167,13 +167,22 @@ def rival_answers(columns: SeenColumns, sides: tuple[str, str], answer: str) -> 
 
 def judges_beside(columns: SeenColumns, said: Description) -> tuple[str, ...]:
     """The answer and its like by other judges (annotator_1, annotator_2), side by side; none where
-    it stands alone, or a column says whose it is."""
+    it stands alone, or a column says whose it is.
+
+    A like column may hold words that are no answer: they are bad lines, and no reason to forget the
+    judge.
+    """
     if said.layout not in ("pairs", "arena") or said.answer is None or said.person is not None:
         return ()
     stem = said.answer.rstrip("0123456789")
-    rivals = rival_answers(columns, (said.option_columns[0], said.option_columns[1]), said.answer)
-    alike = [n for n in rivals if n.rstrip("0123456789") == stem and len(n) > len(stem)]
-    if len(stem) == len(said.answer) or not alike or said.kind == "graded" or said.codes:
+    first, second = said.option_columns
+    alike = [
+        n for n in columns.names
+        if n not in (first, second, said.answer) and len(n) > len(stem)
+        and n.rstrip("0123456789") == stem and is_text(columns.table[n].type)
+        and _share_answered(columns, n, said) >= 0.5
+    ]  # fmt: skip
+    if len(stem) == len(said.answer) or not alike or said.kind == "graded":
         return ()
     return tuple(n for n in columns.names if n == said.answer or n in alike)
 
@@ -274,6 +283,15 @@ def _share_told(columns: SeenColumns, answer: str, sides: tuple[str, str]) -> fl
     answered = np.asarray(pc.is_valid(parts[0]))
     told = is_common[code] | np.asarray(either.fill_null(False))
     return float(told[answered].mean()) if answered.any() else 0.0
+
+
+def _share_answered(columns: SeenColumns, name: str, said: Description) -> float:
+    """The share of a column's words that answer as those of the answer itself do."""
+    if not said.codes:
+        return _share_told(columns, name, (said.option_columns[0], said.option_columns[1]))
+    code, words = columns.codes(name)
+    is_known = np.array([*(str(word) in said.codes for word in words), False])
+    return float(is_known[code][code >= 0].mean()) if (code >= 0).any() else 0.0
 
 
 def _pair_features(

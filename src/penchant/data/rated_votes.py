@@ -28,9 +28,14 @@ _PAIRS_NOTE = (
 _MOST_VOTES = 40_000_000
 
 
+def is_low_good(records: Records) -> bool:
+    """Whether answers were turned round on reading, since low ones are good."""
+    return any(note.startswith(TURNED) for note in records.notes)
+
+
 def rated_notes(records: Records) -> tuple[str, ...]:
     """What a reader of votes out of ratings must know: which end is good, and what a vote is."""
-    if any(note.startswith(TURNED) for note in records.notes):
+    if is_low_good(records):
         return _LOW_NOTE, _PAIRS_NOTE.format(better="lower")
     return _HIGH_NOTE, _PAIRS_NOTE.format(better="higher")
 

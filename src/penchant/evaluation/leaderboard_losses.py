@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.errors import ConfigError
 from penchant.evaluation.loss_charts import losses_picture
 from penchant.evaluation.report_words import percent
 from penchant.evaluation.voter_utilities import VoterUtilities
+from penchant.numerics.arrays import Array
 from penchant.numerics.names import excerpt
 from penchant.policies.oneshot.consequences import Loss, Verdict, compare_rules
 from penchant.policies.oneshot.social_choice import Rule
@@ -51,18 +53,25 @@ def decide_by(
 
     Raises ConfigError for an option that does not exist.
     """
-    reference = None
-    if against is not None:
-        if against not in found.options:
-            raise ConfigError(
-                f"there is no option {against!r} to measure losing against; expected one of "
-                f"{', '.join(found.options[:40])}."
-            )
-        reference = np.eye(len(found.options))[found.options.index(against)]
     return compare_rules(
-        found.utilities, rules=rules, reference=reference, weight=found.weight,
+        found.utilities, rules=rules, reference=reference_of(found, against), weight=found.weight,
         group=found.group, group_names=found.group_names,
     )  # fmt: skip
+
+
+def reference_of(found: VoterUtilities, against: str | None) -> Float[Array, " N"] | None:
+    """The lottery that is surely the option named; None, one drawn by lot, where none is.
+
+    Raises ConfigError for an option that does not exist.
+    """
+    if against is None:
+        return None
+    if against not in found.options:
+        raise ConfigError(
+            f"there is no option {against!r} to measure losing against; expected one of "
+            f"{', '.join(found.options[:40])}."
+        )
+    return np.eye(len(found.options))[found.options.index(against)]
 
 
 def rules_view(

@@ -4,14 +4,15 @@ Legend: V voters (people, or classes of them), N options, E ratings.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.data.columns import to_codes, to_floats
 from penchant.data.rankings import Rankings, rankings_from_records
-from penchant.data.rated_votes import ANSWER_OF, RATED_KINDS
+from penchant.data.rated_votes import ANSWER_OF, RATED_KINDS, is_low_good
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.votes_classes import VoterClassesFit
@@ -52,17 +53,19 @@ def utilities_of_classes(found: VoterClassesFit) -> VoterUtilities:
 def utilities_of_records(records: Records, groups: str | None = None) -> VoterUtilities:
     """Each person's own ratings, or places in rankings; `groups` is a column of what persons are.
 
-    A rating counts as it stands, the mean of several of the same option. A place in a ranking of K
-    options counts (K - place) / (K - 1), from 1 for the first to 0 for the last, the mean place
-    for those that share one. Only who judged every option is heard, the others are counted; where
-    nobody did, the options are those of the commonest set that people judged.
+    A rating counts as it stands, with its sign turned where low ones are good, the mean of several
+    of the same option; a level that is a word counts as its place on the scale. A place in a
+    ranking of K options counts (K - place) / (K - 1), from 1 for the first to 0 for the last, the
+    mean place for those that share one. Only who judged every option is heard, the others are
+    counted; where nobody did, the options are those of the commonest set that people judged, or of
+    the menu that most people ranked.
 
     Raises DataError for other data, and where nobody judged two options.
     """
     kinds = {str(kind) for kind in records.kinds[np.unique(records.kind_codes)]}
     if len(kinds) == 1 and kinds <= RATED_KINDS:
-        options, table = _rated(records, ANSWER_OF[kinds.pop()])
-        unit = "ratings as they were given"
+        amounts, unit = _amounts(records, ANSWER_OF[kinds.pop()])
+        options, table = _rated(records, amounts)
     elif kinds and kinds <= {"ranking", "best_worst"}:
         rankings = rankings_from_records(records)
         options, table = rankings.items, _placed(rankings)
@@ -86,9 +89,27 @@ class _Judged:
     names: tuple[str, ...]
 
 
-def _rated(records: Records, column: str) -> tuple[tuple[str, ...], _Judged]:
+def _amounts(records: Records, column: str) -> tuple[Float[Array, " E"], str]:
+    """What each rating counts, higher better, and what that is in words."""
+    told = to_floats(records.options[column])
+    turned = "ratings with their sign turned, as low ones are good"
+    if column != "level":
+        return told, turned if is_low_good(records) else "ratings as they were given"
+    try:
+        scale = np.array([float(level) for level in records.scale])
+    except ValueError:
+        scale = np.zeros(0)
+    rises = np.diff(scale)
+    if not len(rises) or not ((rises > 0).all() or (rises < 0).all()):
+        return told, "steps on the scale of ratings, 0 for the worst"
+    sign = np.sign(rises[0])
+    # Levels are places on a scale, whose steps need not be equal: 1, 2 and 5 stars.
+    amount = np.append(sign * scale, np.nan)[np.where(np.isnan(told), -1, told).astype(np.int64)]
+    return amount, "ratings as they were given" if sign > 0 else turned
+
+
+def _rated(records: Records, rating: Float[Array, " E"]) -> tuple[tuple[str, ...], _Judged]:
     person, names = to_codes(_people(records))
-    rating = to_floats(records.options[column])
     item, items = to_codes(records.options["option"])
     voter = person[records.row_of_option]
     given = ~np.isnan(rating) & (voter >= 0) & (item >= 0)
@@ -114,12 +135,33 @@ def _placed(rankings: Rankings) -> _Judged:
     )
     place = begin[tier] - rankings.start[:-1][row] + 0.5 * (alike[tier] - 1)
     value = 1.0 - place / np.maximum(sizes[row] - 1, 1)
-    heard = (voter[row] >= 0) & (sizes[row] == num)
+    heard = (voter[row] >= 0) & _on_one_menu(rankings, voter)[row]
     table = _mean_by(voter[row][heard], rankings.item[heard], value[heard], len(names), num)
     cast = voter >= 0
     times = np.bincount(voter[cast], minlength=len(names))
     weight = np.bincount(voter[cast], rankings.weight[cast], len(names)) / np.maximum(times, 1)
     return _Judged(value=table, weight=weight, names=names)
+
+
+def _on_one_menu(rankings: Rankings, voter: Int[Array, " R"]) -> Bool[Array, " R"]:
+    """Which rankings are of the menu that is decided about: places on two menus do not compare.
+
+    That of all options where anybody ranked it, else the one that most voters did.
+    """
+    counts = rankings.weight > 0
+    is_whole = (np.diff(rankings.start) == rankings.num_items) & counts
+    if is_whole.any():
+        return is_whole
+    items = rankings.item[np.lexsort((rankings.item, rankings.ranking))].astype(np.int64)
+    known: dict[bytes, int] = {}
+    menu = np.array([
+        known.setdefault(items[begin:end].tobytes(), len(known))
+        for begin, end in pairwise(rankings.start)
+    ])  # fmt: skip
+    cast = np.unique(np.stack([menu, voter])[:, counts & (voter >= 0)], axis=1)
+    if not cast.size:
+        return np.zeros(len(menu), dtype=bool)
+    return (menu == np.argmax(np.bincount(cast[0]))) & counts
 
 
 def _mean_by(
@@ -185,7 +227,7 @@ def _groups(
     if column not in records.rows.column_names:
         raise ConfigError(
             f"there is no column {column!r} of the people; expected one of "
-            f"{', '.join(records.rows.column_names)}."
+            f"{', '.join(n for n in records.rows.column_names if n not in ('kind', 'weight'))}."
         )
     value, words = to_codes(records.rows[column])
     person, names = to_codes(_people(records))

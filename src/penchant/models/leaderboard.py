@@ -22,7 +22,7 @@ from penchant.fitting.ranked import RankedFit
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_table import VotesFit
 from penchant.models.grade_shares import GradeShares
-from penchant.models.leaderboard_data import observed_for
+from penchant.models.leaderboard_data import differ_by_blanks, observed_for
 from penchant.models.leaderboard_fits import (
     BoardFit,
     asked,
@@ -256,7 +256,8 @@ class Leaderboard(LeaderboardOptions):
         self.above_ = ranks.above
         self.detail_: Detail | None = found.detail
         self.grades_: GradeShares | None = found.grades
-        self.warnings_ = found.warnings
+        # An update may hand over the warnings of before.
+        self.warnings_ = tuple(dict.fromkeys((*differ_by_blanks(found.items), *found.warnings)))
         self._items: tuple[str, ...] = found.items
         self._island: Int[Array, " N"] = found.island
         self.standings_ = standings(

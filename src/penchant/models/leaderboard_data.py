@@ -1,5 +1,7 @@
 """What a leaderboard is made of: votes, counts or rankings, out of whatever holds them."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ def observed_for(
     if not isinstance(data, Records):
         said, assumed = _description(data, description)
         if said.layout in ("pairs", "arena"):
-            return read_votes(data, said, columns).votes, assumed
+            found = read_votes(data, said, columns)
+            return found.votes, (*assumed, *found.notes)
         from penchant.data.readers.read import read
 
         data = read(data, said).records
@@ -44,6 +47,24 @@ def observed_for(
             )
         return votes_from_ratings(data), (*assumed, *rated_notes(data))
     return votes_from_records(data, columns), assumed
+
+
+def differ_by_blanks(items: Sequence[str]) -> tuple[str, ...]:
+    """What to say of items that are two by nothing but blanks around their names; nothing of none.
+
+    They are kept apart all the same: names are the user's.
+    """
+    bare = [name.strip() for name in items]
+    if len(set(bare)) == len(bare):
+        return ()
+    alike = Counter(bare)
+    first = next(name for name in bare if alike[name] > 1)
+    shown = ", ".join(repr(n) for n, b in zip(items, bare, strict=True) if b == first)
+    many = sum(count for count in alike.values() if count > 1)
+    return (
+        f"{shown} differ by nothing but blanks, and count as different items ({many:,} of "
+        f"{len(items):,} names are like this). If they are one, take the blanks out of the file.",
+    )
 
 
 def _description(

@@ -87,6 +87,13 @@ def _read_judges(
             f"{', '.join(description.answer_columns)} hold the answers of one judge each, and "
             f"{description.person!r} is named as the voter; expected one or the other."
         )
+    twice = {n for n in description.answer_columns if description.answer_columns.count(n) > 1}
+    if twice:
+        raise ConfigError(
+            f"{', '.join(sorted(twice))} is named more than once among the judges' columns "
+            f"{', '.join(description.answer_columns)}; expected each once, or its votes count "
+            "twice."
+        )
     parts, aside = [], []
     for name in description.answer_columns:
         said = replace(description, answer=name, answer_columns=())
@@ -103,7 +110,11 @@ def _read_judges(
         lines = pa.concat_tables(aside)
         _, first = np.unique(to_ints(lines["row_number"]), return_index=True)
         quarantined = lines.take(pa.array(first))
-    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    notes = dict.fromkeys(
+        note if name in note else f"{name}: {note}"
+        for name, part in zip(description.answer_columns, parts, strict=True)
+        for note in part.notes
+    )
     return VotesRead(votes=votes, notes=tuple(notes), quarantined=quarantined)
 
 
