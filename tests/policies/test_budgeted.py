@@ -59,6 +59,22 @@ def test_no_more_is_spent_than_there_is_and_nearly_all_of_it():
     assert 130 <= found.is_played.sum() <= 150
 
 
+def test_a_class_that_cannot_be_paid_any_more_leaves_the_rest_to_others():
+    bandit = budgeted(3.5, 400, cost=np.array([3.0, 1.0, 0.75]))
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        decision = bandit.decide(np.eye(3)[rng.integers(3)])
+        if decision.decision is not None:
+            bandit.update(decision, 1.0 if decision.place == 0 else 0.2)
+        assert bandit.budget_left >= 0.0
+    assert bandit.budget_left < 0.75
+    dear = budgeted(1.5, 100, cost=np.array([2.0, 1.0, 0.5]))
+    for place, reward in ((0, 10.0), (1, -10.0), (2, 0.2)):
+        for _ in range(50):
+            dear.bandit.update(dear.bandit.decide(np.eye(3)[place]), reward)
+    np.testing.assert_allclose(dear.shares(), [0.0, 0.0, 1.5 / 100 / (0.5 / 3)])
+
+
 def test_the_budget_goes_to_the_class_that_pays_and_its_best_arm_is_found():
     """Of a third of all rounds the best class has one, which pays 0.9."""
     world = class_arms(TABLE, 3000, np.random.default_rng(1), spread=0.02)

@@ -99,6 +99,12 @@ def test_rules_of_a_grid_are_all_different():
         assert one[h, k] == (rules.direction[h] @ [0.3, 0.4] >= rules.offset[h])
 
 
+def test_steps_are_those_of_the_second_moments_of_losses():
+    made = OneSidedConfig(num_rules=100, num_each=4, num_rounds=16, price=3.0, exploration=0.5)
+    assert made.step == pytest.approx(np.sqrt(np.log(100) / (16 * (16 / 0.5 + 9))))
+    assert OneSidedConfig(num_rules=2, num_each=1, num_rounds=16).explored == 0.5
+
+
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="two rules or more"):
         OneSidedConfig(num_rules=1, num_each=1, num_rounds=1)

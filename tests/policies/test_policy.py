@@ -137,3 +137,9 @@ def test_the_worst_off_are_never_worth_more_than_all(opposed):
     assert (half <= all_ + 1e-12).all()
     with pytest.raises(ConfigError, match="share of people"):
         Careful(belief, 2.0)
+
+
+def test_where_all_are_of_one_kind_nobody_is_worse_off(menus, belief):
+    np.testing.assert_allclose(Careful(belief, 1.0)(menus), Greedy(belief)(menus))
+    with pytest.raises(ConfigError, match="--model classes"):
+        Careful(belief, 0.5)(menus)

@@ -204,15 +204,23 @@ def worth_of_the_worst_off(belief: Belief, records: Records, share: float) -> Fl
     """Of each option the mean worth over the `share` of kinds of people to whom it is worth least.
 
     Worths are counted from the mean of each kind's menu: only differences within a menu matter.
+    Raises `ConfigError` for less than all people of a belief that knows one kind alone.
     """
-    batch = belief.encode(records)
+    batch, most = belief.encode(records), 1
     found = [np.zeros(block.offered.shape) for block in batch.blocks]
     for worths in belief.utilities(batch):
+        most = max(most, worths.utilities.shape[2])
         shown = batch.blocks[worths.block].offered[worths.rows][:, :, None]
         level = np.where(shown, worths.utilities, 0.0).sum(axis=1, keepdims=True)
         apart = np.where(shown, worths.utilities - level / shown.sum(axis=1, keepdims=True), 0.0)
         weights = np.exp(worths.log_weights)[:, None, :]
         found[worths.block][worths.rows] = conditional_value_at_risk(
             apart, np.broadcast_to(weights, apart.shape), share
+        )
+    if most == 1 and share < 1.0:
+        raise ConfigError(
+            "this model knows one kind of people alone, so that nobody is worse off than others; "
+            "expected one with kinds of people (`penchant fit --model classes` or `mixed`). Or "
+            "take the best for all, `greedy`."
         )
     return batch.flat(found)

@@ -142,8 +142,9 @@ class BudgetedBandit:
             mean, spread = self.bandit.moments(centre)
             promise[place] = (mean + self._width * spread).max()
         pace = self.budget_left / max(self.rounds_left, 1)
-        shares = shares_of_budget(promise, self._classes.frequency, pace, self._cost)
-        return np.where(self._cost <= self.budget_left, shares, 0.0)
+        # A class that can no longer be paid must not hold back what others may have.
+        promise[self._cost > self.budget_left] = 0.0
+        return shares_of_budget(promise, self._classes.frequency, pace, self._cost)
 
 
 def shares_of_budget(
