@@ -52,7 +52,8 @@ def test_regret_is_a_part_of_that_of_a_learner_that_holds_nothing():
 
 
 def test_epochs_last_as_long_as_the_effect_takes_to_fade():
-    """In epoch m at most 1 / m of what earlier actions moved is left: radius^(length - 1)."""
+    """In epoch m less than 1 / (m radius) of what earlier actions moved is left in the last reward:
+    radius^(length - 1)."""
     made = learner(0.6, num_rounds=500)
     lengths, epoch = [], 0
     for _ in range(300):
@@ -65,7 +66,29 @@ def test_epochs_last_as_long_as_the_effect_takes_to_fade():
     np.testing.assert_array_equal(
         lengths, [1 + math.floor(math.log(k) / math.log(1 / 0.6)) for k in m]
     )
-    assert (0.6 ** np.array(lengths) <= 1 / m).all()
+    assert (0.6 ** (np.array(lengths) - 1) < 1 / (m * 0.6)).all()
+
+
+def test_the_bonus_is_the_published_one():
+    """c1 sqrt(ridge) + c2 / sqrt(ridge) log(e (t + 1)) + the noise's, by the norms of the paper."""
+    theta, omega, control, radius, action, state, noise = 0.5, 0.8, 0.6, 0.7, 2.0, 1.5, 0.1
+    ridge, rounds, t, num = 3.0, 500, 37, 3
+    c1 = theta + omega * control / (1 - radius)
+    c2 = action * omega * (action * control / (1 - radius) + state)
+    made = learner(
+        radius, rounds, noise=noise, gain_bound=c1, action_bound=action, ridge=ridge, width=0.5,
+        transient=c2 / action,
+    )  # fmt: skip
+    for _ in range(t):
+        made.decide()
+        made.update(0.0)
+    spread = math.log(rounds) + num / 2 * math.log(1 + t * action**2 / (num * ridge))
+    whole = (
+        c1 * math.sqrt(ridge)
+        + c2 / math.sqrt(ridge) * math.log(math.e * (t + 1))
+        + math.sqrt(2 * noise**2 * spread)
+    )
+    assert made._bonus() == pytest.approx(0.5 * whole)
 
 
 def test_only_the_last_reward_of_an_epoch_teaches():
