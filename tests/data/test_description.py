@@ -65,6 +65,20 @@ def test_a_key_that_means_nothing_is_refused_with_the_closest(text, message):
         parse(text)
 
 
+@pytest.mark.parametrize(("text", "expected"), [
+    ('[features]\ntime = "time"', r"car = \"car_time\""), ("[features.time]\ncar = 3", "features"),
+    ('features = "time"', "a list under \\[options\\]"), ('codes = "car"', "1 = \"car\""),
+    ('[labels]\npurpose = "work"', "labels.purpose"), ("[available]\ncar = 1", "has_car"),
+    ("[rows]\nperson = 3", "rows.person = 3; expected a word"),
+    ("[options]\nfeatures = 3", "options.features = 3; expected a list of words"),
+    ("[answer]\nlevels = 3", "answer.levels = 3; expected a list of words or numbers"),
+    ('[answer]\nkind = ["rating"]', "answer.kind"), ("drop = 3", r"\[\[drop\]\]"),
+])  # fmt: skip
+def test_a_place_that_holds_what_it_cannot_is_refused_with_what_to_write(text, expected):
+    with pytest.raises(ConfigError, match=expected):
+        parse(f'layout = "wide"\n{text}\n')
+
+
 def test_what_is_no_toml_or_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match="is not valid TOML"):
         parse("layout = wide")

@@ -65,8 +65,8 @@ def test_answers_taken_apart_and_answers_as_they_are_have_one_density(name, is_a
         # The same draws: where a person is looked for must not matter here.
         apart = replace(apart, inner=replace(apart.inner, proposals=whole.inner.proposals))
     # A price multiplies tastes, and no threshold.
-    assert apart.is_of_choices == (name != "money")
-    assert not whole.is_of_choices
+    assert apart.inner.is_of_choices == (name != "money")
+    assert not whole.inner.is_of_choices
     one, other = apart.evaluate(theta), whole.evaluate(theta)
     assert one.value == pytest.approx(other.value, rel=1e-10)
     np.testing.assert_allclose(one.scores, other.scores, rtol=1e-7, atol=1e-9)

@@ -110,6 +110,9 @@ def test_numbers_have_the_likelihood_of_a_linear_model_with_random_coefficients(
     belief = fit_simulated(batch, POPULATION)
     assert belief.report.converged
     assert belief.report.log_likelihood == pytest.approx(exact(belief.theta), abs=0.1)
+    # Each person's taste is looked for around their own mode, though numbers are no choices.
+    assert belief.posterior == "laplace"
+    assert log_evidence(belief, batch).sum() == pytest.approx(exact(belief.theta), abs=0.02)
     error = np.sqrt(np.diag(belief.covariance))
     for m in range(7):
         step = np.eye(7)[m] * error

@@ -21,13 +21,13 @@ from penchant.models.summary import likelihood_ratio, summarise
 SCORES = {"a": 0.0, "b": 1.0, "c": -0.5, "d": 0.4}
 
 
-def choices(rng, num_people=60):
-    shape = (num_people * 4, 3)
+def choices(rng, num_people=60, num_tasks=4):
+    shape = (num_people * num_tasks, 3)
     x = rng.normal(size=shape)
     return Records.from_arrays(
         options={"option": np.tile(["a", "b", "c"], (shape[0], 1)), "x": x},
         rows={
-            "person": np.repeat([f"p{i}" for i in range(num_people)], 4),
+            "person": np.repeat([f"p{i}" for i in range(num_people)], num_tasks),
             "chosen": (x + rng.gumbel(size=shape)).argmax(axis=1),
         },
     )
@@ -59,6 +59,21 @@ def test_z_p_and_intervals_follow_from_the_robust_error(fitted):
         assert c.p == pytest.approx(math.erfc(abs(c.z) / math.sqrt(2)))
         assert (c.low + c.high) / 2 == pytest.approx(c.estimate)
         assert c.high - c.low == pytest.approx(2 * 1.959964 * robust, rel=1e-6)
+
+
+def test_with_no_more_people_than_parameters_intervals_trust_the_model():
+    """Their scores add up to zero: the sandwich would be sure of some combination, of one person's
+    of all."""
+    for people in (1, 3):
+        records = choices(np.random.default_rng(0), num_people=people, num_tasks=80)
+        model = ConditionalLogit("option + x").fit(records)
+        for c, variance in zip(model.summary().coefficients, np.diag(model.belief_.covariance)):
+            assert math.isnan(c.robust_se)
+            assert c.z == pytest.approx(c.estimate / math.sqrt(variance))
+            assert c.high - c.low == pytest.approx(2 * 1.959964 * c.se, rel=1e-6)
+        (said,) = model.belief_.report.warnings
+        assert "need more people than parameters" in said
+        assert ("on 1 person:" if people == 1 else "on 3 people:") in said
 
 
 def test_the_likelihood_ratio_of_a_column_of_noise_is_rarely_small():

@@ -80,6 +80,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from penchant.data.description_places import checked
 from penchant.data.toml_text import assignment, key_text, value_text
 from penchant.errors import ConfigError, DataError
 
@@ -254,6 +255,7 @@ _DEEP = ("feature_columns", "labels")
 _NOT_PLAIN = (*_TABLES.values(), "drop", "replace")
 # Places that say what a column is; it is one of them at a time.
 _ROLES = {*_PLACES.values()} - {*_NOT_COLUMNS, "situation"}
+_TYPES: dict[str, Any] = {f.name: f.type for f in fields(Description)}
 _TUPLES = tuple(
     f.name for f in fields(Description) if str(f.type).startswith("tuple") and f.name not in
     ("drop", "replace")
@@ -276,7 +278,11 @@ def load(path: str | Path) -> Description:
 
 
 def parse(text: str, name: str = "the description") -> Description:
-    """The description in a TOML text."""
+    """The description in a TOML text.
+
+    Raises `DataError` where it is no TOML, `ConfigError` where a place is not known or holds what
+    it cannot.
+    """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -287,16 +293,21 @@ def parse(text: str, name: str = "the description") -> Description:
     found: dict[str, Any] = {}
     for heading, body in content.items():
         if heading == "layout":
-            found["layout"] = body
+            found["layout"] = checked(heading, body, str, name)
         elif heading in _TABLES:
-            found[_TABLES[heading]] = body
+            found[_TABLES[heading]] = checked(heading, body, _TYPES[_TABLES[heading]], name)
+        elif heading in ("drop", "replace") and not isinstance(body, list | str | Mapping):
+            raise ConfigError(
+                f"{name} says {heading} = {body!r}; expected rules, each under [[{heading}]]."
+            )
         elif heading == "drop":
             found["drop"] = tuple(_rule(Drop, rule, name) for rule in body)
         elif heading == "replace":
             found["replace"] = tuple(_rule(Replace, rule, name) for rule in body)
         elif isinstance(body, Mapping):
             for key, value in body.items():
-                found[_attribute(f"{heading}.{key}", name)] = value
+                attribute, place = _attribute(f"{heading}.{key}", name), f"{heading}.{key}"
+                found[attribute] = checked(place, value, _TYPES[attribute], name)
         else:
             _attribute(heading, name)
     if "layout" not in found:

@@ -114,11 +114,6 @@ class AnswerDensity:
     def num_blocks(self) -> int:
         return self.inner.num_blocks
 
-    @property
-    def is_of_choices(self) -> bool:
-        """Whether all answers are choices, or made of them."""
-        return self.inner.is_of_choices
-
     def oriented(self, theta: Float[Array, " M"]) -> Float[Array, " M"]:
         """The same population with every diagonal entry of its root zero or positive."""
         cut = len(theta) - self.num_own

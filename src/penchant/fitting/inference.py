@@ -10,6 +10,9 @@ from jaxtyping import Bool, Float
 
 from penchant.numerics.arrays import Array
 
+# Of fewer people's scores the sandwich is too narrow.
+FEW_PEOPLE = 30
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Covariances:
@@ -67,6 +70,19 @@ def effective_parameters(
     if not np.any(prior_precision):
         return None
     return float(len(prior_precision) - np.diag(covariance) @ prior_precision)
+
+
+def remarks_on_robust_errors(people: int, determined: float) -> tuple[str, ...]:
+    """What to say of robust errors of so many people; determined: parameters that the data did."""
+    who = "1 person" if people == 1 else f"{people} people"
+    if people <= determined:
+        return (
+            f"Robust errors need more people than parameters, and rest on {who}: they are left "
+            "out, and intervals trust the model.",
+        )
+    if people < FEW_PEOPLE:
+        return (f"Robust errors rest on {who}; below some {FEW_PEOPLE} they are too narrow.",)
+    return ()
 
 
 def widened(found: Covariances, unbounded: Bool[Array, " M"]) -> Float[Array, "M M"]:

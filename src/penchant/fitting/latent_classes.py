@@ -19,7 +19,7 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
-from penchant.fitting.inference import covariances
+from penchant.fitting.inference import covariances, remarks_on_robust_errors
 from penchant.fitting.newton import Optimum
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.numerics.arrays import Array
@@ -344,6 +344,4 @@ def _remarks(
             f"{optimum.decrement:.2g} nats. Rescale features of very different size, or raise "
             "max_steps."
         )
-    if people < 30:
-        remarks.append(f"Robust errors rest on {people} people; below some 30 they are too narrow.")
-    return tuple(remarks)
+    return (*remarks, *remarks_on_robust_errors(people, len(optimum.theta)))

@@ -19,6 +19,7 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.inference import (
     covariances,
     effective_parameters,
+    remarks_on_robust_errors,
     widened,
 )
 from penchant.fitting.lbfgs import MatrixFreeOptimum
@@ -176,7 +177,7 @@ def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds:
     density, optimum, names = task.density, climb.optimum, task.names
     batch = density.batch
     warnings = (*batch.notes, *climb.warnings)
-    covariance = None
+    covariance = effective = None
     if isinstance(optimum, Optimum):
         scores = (density if task.plain is None else task.plain).group_scores(optimum.theta)
         covariance = covariances(optimum.information, scores, climb.precision)
@@ -186,10 +187,11 @@ def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds:
             f"gain {optimum.decrement:.2g} nats. {climb.advice}",
         )
     num_people = int(np.count_nonzero(rows_of_groups(batch)))
-    if covariance is not None and num_people < 30:
-        warnings += (
-            f"Robust errors rest on {num_people} people; below some 30 they are too narrow.",
-        )
+    if covariance is not None:
+        effective = effective_parameters(covariance.classical, climb.precision)
+        determined = len(names) if effective is None else effective
+        # A person's own thresholds ask nothing of the other people's scores.
+        warnings += remarks_on_robust_errors(num_people, 0 if _is_personal(density) else determined)
     return Belief(
         theta=optimum.theta,
         parameter_names=names,
@@ -210,9 +212,7 @@ def belief_of(task: PooledTask, climb: Ending, encoder: Encoder | None, seconds:
             rows=batch.num_observations,
             people=num_people,
             parameters=len(names),
-            effective_parameters=None
-            if covariance is None
-            else effective_parameters(covariance.classical, climb.precision),
+            effective_parameters=effective,
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=seconds,

@@ -12,7 +12,11 @@ from penchant.beliefs.report import FitReport
 from penchant.data.batch import Batch
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.answer_density import SimulatedDensity
-from penchant.fitting.inference import covariances, effective_parameters
+from penchant.fitting.inference import (
+    covariances,
+    effective_parameters,
+    remarks_on_robust_errors,
+)
 from penchant.fitting.simulated_climb import SimulatedOptimum
 from penchant.utilities.linear import Linear
 
@@ -54,8 +58,9 @@ def belief_of(
             "over: estimates are off by more than their errors say. Take at the very least "
             f"{TOO_FEW_DRAWS}, better some hundreds.",
         )
-    if people < 30:
-        warnings += (f"Robust errors rest on {people} people; below some 30 they are too narrow.",)
+    parameters = len(theta) - len(population.centred)
+    effective = effective_parameters(covariance.classical, density.precision)
+    warnings += remarks_on_robust_errors(people, parameters if effective is None else effective)
     return Belief(
         theta=theta,
         parameter_names=names,
@@ -64,7 +69,7 @@ def belief_of(
         encoder=encoder,
         channels=channels,
         channel_sizes=tuple(channel.num_parameters(batch) for channel in channels),
-        posterior="laplace" if population.is_plain and density.is_of_choices else "reweight",
+        posterior="laplace" if population.is_plain else "reweight",
         covariance=covariance.classical,
         robust_covariance=covariance.robust,
         fingerprint=batch.fingerprint,
@@ -73,8 +78,8 @@ def belief_of(
             null_log_likelihood=density.null_log_likelihood(),
             rows=batch.num_observations,
             people=people,
-            parameters=len(theta) - len(population.centred),
-            effective_parameters=effective_parameters(covariance.classical, density.precision),
+            parameters=parameters,
+            effective_parameters=effective,
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=time.perf_counter() - began,

@@ -17,7 +17,8 @@ from penchant.numerics.arrays import Array
 @dataclass(frozen=True, kw_only=True)
 class Coefficient:
     """One line of the table. se: from the curvature; robust_se: sandwich clustered by person;
-    z, p: of the hypothesis that the parameter is zero, by the robust error; low, high: 95 %.
+    z, p: of the hypothesis that the parameter is zero, by the robust error; low, high: 95 %. With
+    no more people than parameters there is no robust error, and they go by `se`.
 
     Of posterior draws: their mean, standard deviation and quantiles; no robust error, z and p."""
 
@@ -112,11 +113,12 @@ def summarise(belief: Belief, title: str) -> Summary:
     size = len(belief.theta)
     nothing = np.full((size, size), np.nan)
     classical = np.diag(nothing if belief.covariance is None else belief.covariance)
+    has_robust = bool(belief.group_names) or belief.report.people > belief.report.determined
     robust = np.diag(nothing if belief.robust_covariance is None else belief.robust_covariance)
     rows = [
-        _coefficient(name, float(estimate), math.sqrt(max(c, 0)), math.sqrt(max(r, 0)))
+        _coefficient(name, float(estimate), math.sqrt(max(c, 0)), math.sqrt(max(r, 0)), has_robust)
         if np.isfinite(c) and np.isfinite(r)
-        else _coefficient(name, float(estimate), math.nan, math.nan)
+        else _coefficient(name, float(estimate), math.nan, math.nan, has_robust)
         for name, estimate, c, r in zip(belief.parameter_names, belief.theta, classical, robust)
     ]
     return Summary(title=title, coefficients=tuple(rows), fit=belief.report)
@@ -147,17 +149,20 @@ def likelihood_ratio(smaller: Belief, larger: Belief) -> LikelihoodRatio:
 _HEADINGS = ("estimate", "se", "robust se", "z", "p", "2.5 %", "97.5 %")
 
 
-def _coefficient(name: str, estimate: float, se: float, robust_se: float) -> Coefficient:
-    z = estimate / robust_se if robust_se > 0 else math.nan
+def _coefficient(
+    name: str, estimate: float, se: float, robust_se: float, has_robust: bool
+) -> Coefficient:
+    error = robust_se if has_robust else se
+    z = estimate / error if error > 0 else math.nan
     return Coefficient(
         name=name,
         estimate=estimate,
         se=se,
-        robust_se=robust_se,
+        robust_se=robust_se if has_robust else math.nan,
         z=z,
         p=math.erfc(abs(z) / math.sqrt(2.0)) if math.isfinite(z) else math.nan,
-        low=estimate - Z95 * robust_se,
-        high=estimate + Z95 * robust_se,
+        low=estimate - Z95 * error,
+        high=estimate + Z95 * error,
     )
 
 
