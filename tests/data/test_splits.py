@@ -97,6 +97,8 @@ def test_situations_are_parted_by_their_column():
 
 
 def test_too_many_folds_are_refused():
+    with pytest.raises(ConfigError, match="keep people apart, and the records have 1"):
+        splits.person_folds(list("aaa"), 5)
     with pytest.raises(ConfigError, match="2 people cannot be parted into 5 folds"):
         splits.person_folds(list("ab"), 5)
     with pytest.raises(ConfigError, match=r"share of people to hold out is 1.5"):

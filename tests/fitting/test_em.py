@@ -161,6 +161,9 @@ def test_a_class_that_never_takes_an_option_is_bounded_and_said():
     assert np.sqrt(belief.covariance[place, place]) > 2
     assert any("`x2 [class 2]`" in sentence for sentence in belief.report.warnings)
     assert belief.report.prior.startswith("weak")
+    # Its few people all agree, so that the sandwich alone would call that certainty.
+    assert belief.robust_covariance[place, place] >= belief.covariance[place, place] * (1 - 1e-9)
+    assert len(belief.theta) - 1 < belief.report.effective_parameters < len(belief.theta)
     assert belief.report.converged
 
 

@@ -150,6 +150,11 @@ def known_people_folds(
 
 def _folds(code: Array, num_folds: int, seed: int, what: str) -> tuple[Split, ...]:
     count = int(code.max(initial=-1)) + 1
+    if count < 2:
+        raise ConfigError(
+            f"folds keep {what} apart, and the records have {count}; expected two or more. Name "
+            f"what tells {what} apart in the description, or judge on records kept aside."
+        )
     if not 2 <= num_folds <= count:
         raise ConfigError(
             f"{count} {what} cannot be parted into {num_folds} folds; expected from 2 to {count} "

@@ -68,8 +68,8 @@ def _r_hat(chains: Float[Array, "C T"]) -> float:
     length = chains.shape[1]
     within = chains.var(axis=1, ddof=1).mean()
     between = length * chains.mean(axis=1).var(ddof=1)
-    if within == 0.0:
-        return 1.0 if between == 0.0 else np.inf
+    if within == 0.0:  # who stands still has met nobody
+        return float("inf")
     return float(np.sqrt((length - 1) / length + between / (length * within)))
 
 

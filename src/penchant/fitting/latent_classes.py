@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from penchant.beliefs.belief import Belief, Encoder
 from penchant.beliefs.report import FitReport
@@ -19,7 +19,12 @@ from penchant.feedback.channel_contract import Channel
 from penchant.fitting.checkpoint import Checkpoint
 from penchant.fitting.class_density import ClassDensity, ClassEvaluation
 from penchant.fitting.em import EMConfig, OnStep, multi_start, newton_climb, one_class
-from penchant.fitting.inference import covariances, remarks_on_robust_errors
+from penchant.fitting.inference import (
+    covariances,
+    effective_parameters,
+    remarks_on_robust_errors,
+    widened,
+)
 from penchant.fitting.newton import Optimum
 from penchant.fitting.separation import WEAK_SCALE, Runaway, describe, runaway_directions
 from penchant.numerics.arrays import Array
@@ -99,6 +104,7 @@ def fit_latent_classes(
         at_zero.log_likelihood,
         encoder,
         prior,
+        runaway.parameters,
         batch.notes + notes,
         began,
     )
@@ -292,12 +298,15 @@ def _belief(
     null_log_likelihood: float,
     encoder: Encoder | None,
     prior: str | None,
+    unbounded: Bool[Array, " M"],
     notes: tuple[str, ...],
     began: float,
 ) -> Belief:
     theta = optimum.theta
     here = density.evaluate(theta, has_observed=True)
-    covariance = covariances(here.observed, density.group_weight[:, None] * here.group_scores)
+    scores = density.group_weight[:, None] * here.group_scores
+    covariance = covariances(here.observed, scores, density.precision)
+    effective = effective_parameters(covariance.classical, density.precision)
     people = int(np.count_nonzero(density.panel.answered))
     return Belief(
         theta=theta,
@@ -308,7 +317,7 @@ def _belief(
         channel_sizes=tuple(channel.num_parameters(batch) for channel in channels),
         encoder=encoder,
         covariance=covariance.classical,
-        robust_covariance=covariance.robust,
+        robust_covariance=widened(covariance, unbounded),
         fingerprint=batch.fingerprint,
         report=FitReport(
             log_likelihood=here.log_likelihood,
@@ -316,12 +325,15 @@ def _belief(
             rows=batch.num_observations,
             people=people,
             parameters=len(theta),
+            effective_parameters=effective,
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=time.perf_counter() - began,
             method="EM from many starts, then Newton",
             prior=prior,
-            warnings=notes + _remarks(density, here, optimum, people),
+            warnings=notes
+            + _remarks(density, here, optimum, people)
+            + remarks_on_robust_errors(people, len(theta) if effective is None else effective),
         ),
     )
 
@@ -329,7 +341,7 @@ def _belief(
 def _remarks(
     density: ClassDensity, here: ClassEvaluation, optimum: Optimum, people: int
 ) -> tuple[str, ...]:
-    """Empty classes, a climb cut short, few people: each in a sentence."""
+    """Empty classes, a climb cut short: each in a sentence."""
     remarks = []
     members = here.responsibility[density.panel.answered].sum(axis=0)
     for s, size in enumerate(members):
@@ -344,4 +356,4 @@ def _remarks(
             f"{optimum.decrement:.2g} nats. Rescale features of very different size, or raise "
             "max_steps."
         )
-    return (*remarks, *remarks_on_robust_errors(people, len(optimum.theta)))
+    return tuple(remarks)

@@ -109,6 +109,8 @@ class Climb:
         self.decrement = 0.5 * float(step @ self.here.gradient)
         return matrix
 
+    # Of a step far too long, refused below, the promise overflows as the value does.
+    @np.errstate(over="ignore", invalid="ignore")
     def _step(
         self, theta: Float[Array, " M"], matrix: Float[Array, "M M"], damping: float
     ) -> tuple[SimulatedValue | None, Float[Array, " M"], float]:
