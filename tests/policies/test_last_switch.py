@@ -13,6 +13,7 @@ from penchant.numerics.planning import best_cycle_mean
 from penchant.policies.sequential.last_switch import (
     LastSwitchBandit,
     LastSwitchConfig,
+    PatternPlan,
     Rotation,
     best_average,
     choose_arm,
@@ -62,6 +63,18 @@ def test_the_program_bounds_the_best_policy_and_rotations_come_near_it(seed):
     earned = [follow_rotation(arms, Rotation.drawn(plan, rng), 240).mean() for _ in range(6)]
     assert np.mean(earned) > (1 - np.exp(-1)) * best
     assert max(earned) <= best + 0.02
+
+
+def test_patterns_are_drawn_by_their_share_and_begin_anywhere():
+    plan = PatternPlan(
+        rest=np.array([2, 0]), play=np.array([1, 1]), share=np.array([[0.5, 0.2]]), bound=1.0
+    )
+    rng = np.random.default_rng(0)
+    drawn = [Rotation.drawn(plan, rng) for _ in range(4000)]
+    rest, phase = (np.array([getattr(d, name)[0] for d in drawn]) for name in ("rest", "phase"))
+    for of, share in ((2, 0.5), (0, 0.2), (-1, 0.3)):
+        assert (rest == of).mean() == pytest.approx(share, abs=0.03)
+    np.testing.assert_allclose(np.bincount(phase[rest == 2]) / (rest == 2).sum(), 1 / 3, atol=0.04)
 
 
 def test_rest_comes_before_play_and_states_count_both():
