@@ -103,6 +103,13 @@ class Browser:
             self.send("Input.dispatchKeyEvent", type="keyDown", **told, **text)
             self.send("Input.dispatchKeyEvent", type="keyUp", **told)
 
+    def hold(self, key):
+        """What comes of a key that stays down, after the first time."""
+        told = {"key": key, "windowsVirtualKeyCode": _KEYS[key], "autoRepeat": True}
+        self.send("Input.dispatchKeyEvent", type="keyDown", **told)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **told)
+        time.sleep(0.5)
+
     def type(self, text):
         """Text into the field that has the focus."""
         self.send("Input.insertText", text=text)

@@ -135,6 +135,9 @@ def test_a_pair_is_chosen_with_the_arrows_and_the_belief_sharpens(service, clien
         assert said.ranking == [each["id"] for each in question["options"]]
         assert said.question.probability == question["probability"]
         assert set(said.probabilities.values()) == {0.5}
+    # A key that is held down answers no further question.
+    browser.hold("ArrowLeft")
+    assert client.study(name)["belief"]["answers"] == 6
     belief = browser.run("asked.belief")
     first = max(belief["options"], key=lambda each: each["share"])
     assert first["id"] == "oak"

@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("msgspec")
 
+from penchant.metrics.edit_distance import kept_share
+from penchant.serving import asking
 from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.keys import ROLES, add_key
@@ -306,3 +308,22 @@ def test_keys_of_each_role_reach_their_part_of_studies_and_of_no_other_tenant(tm
             assert (await stranger("GET", "/v1/console"))[1]["studies"] == []
 
     asyncio.run(run())
+
+
+@with_app
+async def test_an_edit_is_compared_once_however_often_its_study_is_read(call):
+    await call("PUT", "/v1/studies/s", STUDY | {"kinds": ["edit"]})
+    compared = []
+
+    def counted(before, after):
+        compared.append((before, after))
+        return kept_share(before, after)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "kept_share", counted)
+        patch.setattr(asking, "_SHARES", {})
+        await answered(call, 8)
+        read = [(await call("GET", "/v1/studies/s"))[1]["belief"] for _ in range(2)]
+        assert len(compared) == len(set(compared)) == 5
+        patch.setattr(asking, "_SHARES", {})
+        assert read == [(await call("GET", "/v1/studies/s"))[1]["belief"] for _ in range(2)]

@@ -36,6 +36,11 @@ def kept_share(before: str, after: str) -> float:
     longest = max(len(old), len(new))
     if not longest:
         return 1.0
+    # What stands unchanged at either end costs nothing, and mostly it is nearly all.
+    start = _alike(old, new)
+    old, new = old[start:], new[start:]
+    end = _alike(old[::-1], new[::-1])
+    old, new = old[: len(old) - end], new[: len(new) - end]
     place = {word: at for at, word in enumerate(dict.fromkeys([*old, *new]))}
     codes = np.array([place[word] for word in new], dtype=np.int64)
     at = np.arange(len(new) + 1.0)
@@ -46,3 +51,9 @@ def kept_share(before: str, after: str) -> float:
         # Words put in: each costs one more than what stands to its left.
         row = np.minimum.accumulate(step - at) + at
     return float(1.0 - row[-1] / longest)
+
+
+def _alike(old: list[str], new: list[str]) -> int:
+    """How many words at the beginning are the same."""
+    pairs = enumerate(zip(old, new))
+    return next((at for at, (a, b) in pairs if a != b), min(len(old), len(new)))

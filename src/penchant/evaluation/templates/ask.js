@@ -265,7 +265,8 @@ function drawBelief(belief) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!asked || isBusy || event.ctrlKey || event.metaKey || event.altKey) return;
+  // A key that is held down answers once.
+  if (!asked || isBusy || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   if (["TEXTAREA", "INPUT"].includes(event.target.tagName) && event.target.type !== "radio") return;
   if (asked.kind === "pair") {
     const at = { ArrowLeft: 0, ArrowRight: 1 }[event.key];
