@@ -68,7 +68,7 @@ def is_label_studio(path: str | Path) -> bool:
     """Whether a JSON file is a list of tasks with annotations."""
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            # A list of anything else is told by its beginning, whatever its size.
+            # What is no list is told by its beginning, whatever its size.
             if file.read(1) != "[":
                 return False
             file.seek(0)
