@@ -298,6 +298,22 @@ def posterior(plan: Plan) -> dict:
     return {"seeds": [6, 7], "posteriors": _table(bench, None)}
 
 
+def posterior_ratings(plan: Plan) -> dict:
+    """100,000 people's posteriors from six ratings in five levels each."""
+    folder = worlds.normal_tastes(plan.people(2_000), choices=6, seed=6).save(plan.folder / "stars")
+    crowd = worlds.normal_tastes(plan.people(100_000), choices=6, seed=7)
+    bench = Bench(plan)
+    bench.add(
+        "ours:posterior_of_ratings",
+        crowd.save(plan.folder / "rated"),
+        label="ours: 100,000 people, personal, from ratings",
+        settings={"train": str(folder)},
+        repeats=1,
+        warm=100,
+    )
+    return {"seeds": [6, 7], "posteriors": _table(bench, None)}
+
+
 def shell(plan: Plan) -> dict:
     """From the shell: import time, `penchant fit` the first time and again, no torch."""
     from shell_times import shell_times
@@ -311,6 +327,7 @@ SECTIONS: dict[str, Callable[[Plan], dict]] = {
     "swissmetro": swissmetro,
     "classes": classes,
     "posterior": posterior,
+    "posterior_ratings": posterior_ratings,
     "shell": shell,
 }
 

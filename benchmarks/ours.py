@@ -166,6 +166,44 @@ def posterior_of_all(world: World, *, model: str, train: str) -> Fit:
     return fit
 
 
+def posterior_of_ratings(world: World, *, train: str) -> Fit:
+    """The same from stars, of the first option of each menu."""
+    import worlds
+    from penchant.models.personal_logit import PersonalLogit
+
+    belief = PersonalLogit().fit(_rated(worlds.load(Path(train)), seed=0)).belief_
+    people = _rated(world, seed=1)
+
+    def fit() -> dict:
+        for part, _ in belief.in_parts(people, people):
+            belief.tastes(part, people)
+        return {"people": world.num_people}
+
+    return fit
+
+
+def _rated(world: World, seed: int):
+    """People of the world's tastes who give the first option of each menu one of five levels."""
+    from dataclasses import replace
+
+    rng, batch = np.random.default_rng(seed), as_batch(world)
+    mean, root = (np.array(world.truth[name]) for name in ("mean", "cholesky"))
+    tastes = mean + rng.standard_normal((world.num_people, len(mean))) @ root.T
+    (block,) = batch.blocks
+    features = np.ascontiguousarray(block.features[:, :1])
+    felt = np.einsum("bd,bd->b", features[:, 0], tastes[block.group])
+    felt += rng.logistic(size=len(felt))
+    stars = replace(
+        block,
+        kind="rating",
+        features=features,
+        offered=np.ones((len(block), 1), dtype=bool),
+        option=np.zeros((len(block), 1), dtype=np.int64),
+        answer={"level": np.digitize(felt, [-2.0, -0.5, 0.5, 2.0])[:, None]},
+    )
+    return replace(batch, blocks=(stars,))
+
+
 def _trained(model: str, world: World):
     batch = as_batch(world)
     if model == "classes":
