@@ -335,3 +335,21 @@ def test_blanks_around_a_name_lose_no_vote(winner):
     assert len(found.votes) == 4
     sides = {"winner": [1, 1, 1, 1], "loser": [0, 0, 0, 0], "other": [1, 1, 1, 1]}[winner]
     np.testing.assert_array_equal(found.votes.share, sides)
+
+
+def test_answers_of_judges_in_numbers_are_votes_of_each_and_bad_lines_stand_aside_once(tmp_path):
+    file = tmp_path / "judges.csv"
+    file.write_text("left,right,j1,j2\na,b,1,0\nb,a,7,1\nc,a,0,5\na,c,0,\nb,c,7,9\n")
+    said = Description(
+        layout="pairs", option_columns=("left", "right"), answer="j1", answer_columns=("j1", "j2")
+    )
+    found = read_votes(file, said, on_bad_rows="quarantine")
+    votes = found.votes
+    cast = [
+        (votes.voters[v], votes.items[i], votes.items[j], share)
+        for v, i, j, share in zip(votes.voter, votes.first, votes.second, votes.share, strict=True)
+    ]
+    assert cast == [("j1", "a", "b", 1.0), ("j1", "c", "a", 0.0), ("j1", "a", "c", 0.0),
+                    ("j2", "a", "b", 0.0), ("j2", "b", "a", 1.0)]  # fmt: skip
+    assert found.quarantined["row_number"].to_pylist() == [2, 3, 5]
+    assert found.quarantined["j1"].to_pylist() == ["7", "0", "7"]

@@ -107,7 +107,7 @@ def _read_judges(
         votes = votes.merged(part.votes)
     quarantined = None
     if aside:
-        lines = pa.concat_tables(aside)
+        lines = pa.concat_tables([_in_words(t, description.answer_columns) for t in aside])
         _, first = np.unique(to_ints(lines["row_number"]), return_index=True)
         quarantined = lines.take(pa.array(first))
     notes = dict.fromkeys(
@@ -116,6 +116,14 @@ def _read_judges(
         for note in part.notes
     )
     return VotesRead(votes=votes, notes=tuple(notes), quarantined=quarantined)
+
+
+def _in_words(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with these columns as words: each judge's is read so only in its own turn."""
+    for name in names:
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pc.cast(table[name], pa.string()))
+    return table
 
 
 def word_columns(description: Description, columns: VoteColumns) -> tuple[str, ...]:
