@@ -89,3 +89,11 @@ def test_a_policy_named_twice_or_the_log_among_policies_hides_no_difference():
     assert found.beats_logged[[1, 3]].all()
     assert found.may_be_best[[1, 3]].all()
     assert not found.beats_logged[4]
+
+
+def test_a_policy_that_earns_the_same_more_in_every_round_is_surely_better():
+    rng = np.random.default_rng(0)
+    logged = rng.normal(size=400)
+    found = choose_policy(np.stack([logged, logged + 0.1]), logged, np.arange(400), rng)
+    np.testing.assert_array_equal(found.beats_logged, [False, True])
+    np.testing.assert_array_equal(found.may_be_best, [False, True])
