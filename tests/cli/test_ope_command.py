@@ -74,6 +74,20 @@ def test_json_tells_every_estimate_and_the_interval_holds(log):
     assert document["choice"]["best"] == "new"
 
 
+def test_the_columns_of_a_log_can_be_named_in_the_shell_alone(log, tmp_path):
+    bare = tmp_path / "bare.parquet"
+    bare.write_bytes(log.read_bytes())
+    roles = ["layout=decisions", "rows.context=x", "options.option=menu", "options.propensity=p",
+             "options.features=target", "answer.column=click", "answer.action=action"]  # fmt: skip
+    typed = [word for role in roles for word in ("--role", role)]
+    policy = ["--policy", "column:target", "--json", "--formula", "option + x"]
+    done = penchant("ope", bare, *policy, *typed)
+    assert done.returncode == 0, done.stderr
+    said, described = json.loads(done.stdout), json.loads(penchant("ope", log, *policy).stdout)
+    assert said["rounds"] == described["rounds"] == 2000
+    assert said["policies"] == described["policies"]
+
+
 def test_the_table_and_the_folder_say_the_same(log, tmp_path):
     done = penchant("ope", log, "--policy", "column:target", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr

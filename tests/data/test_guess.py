@@ -75,6 +75,8 @@ def test_who_names_the_answer_has_the_rest_guessed_from_it():
     assert guess(stars).description.answer is None
     said = guess(stars, "liking").description
     assert (said.layout, said.option, said.levels) == ("ratings", "film", (1, 2, 3, 4, 5))
+    clicks = stars.set_column(2, "liking", [[0, 1] * 3])
+    assert guess(clicks, "liking").description.layout != "ratings"
     named = guess(stars.append_column("rating", [[3] * 6]), "liking").description
     assert named.answer == "liking"
 

@@ -101,6 +101,7 @@ def ope(
         ),
     ] = "drawn",
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for ope.json and ope.html.", show_default=False),
@@ -123,7 +124,7 @@ def ope(
     from penchant.evaluation.off_policy import OffPolicyConfig, evaluate_policies
 
     policies, folder = _policies(policy, is_law=places == "drawn")
-    records = _read(log, description, on_bad_rows, folder, json)
+    records = _read(log, description, role, on_bad_rows, folder, json)
     if shows_several(records):
         _refuse(options.given(call, among=_OF_ONE), "rounds of this log show several options")
         document, report = _of_slates(records, policies, places, level, seed, json)
@@ -169,11 +170,15 @@ def _refuse(ignored: list[str], why: str) -> None:
 
 
 def _read(
-    log: Path, description: Path | None, on_bad_rows: str, folder: Path | None, quiet: bool
-) -> "Records":
+    log: Path, description: Path | None, roles: list[str] | None, on_bad_rows: str,
+    folder: Path | None, quiet: bool,
+) -> "Records":  # fmt: skip
     from penchant.cli.reading import read_file
 
-    return read_file(log, description, on_bad_rows=on_bad_rows, belief=folder, quiet=quiet).records
+    data = read_file(
+        log, description, on_bad_rows=on_bad_rows, belief=folder, quiet=quiet, roles=roles
+    )
+    return data.records
 
 
 def _completed(records: "Records", menu: str) -> "Records":

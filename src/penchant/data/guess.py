@@ -387,6 +387,8 @@ def _ratings(columns: SeenColumns, answer: str | None = None) -> tuple[Descripti
     if rating is None or item is None:
         return None
     levels = sorted(columns.values(rating))
+    if rating.lower() not in _RATING and len(levels) < 3:
+        return None  # Yes and no are a click or a choice, whatever was named as the answer.
     scale = tuple(range(int(levels[0]), int(levels[-1]) + 1)) if len(levels) <= 20 and all(
         float(v).is_integer() for v in levels
     ) else ()  # fmt: skip
