@@ -1,6 +1,9 @@
 """`penchant align`: policies from tasks and from preferences, whole runs and broken ones."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,11 +205,22 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     assert "--steps would change nothing" in refused(file, "-m", "dpo", "-o", out, "--steps", "2")
     assert "--kinds would change" in refused(file, "-m", "ipo", "-o", out, "--kinds", "2")
     assert "adapters" in refused(file, "-m", "dpo", "-o", out, "--kinds", "2", *SHAPE)
+    for method, option in (
+        ("dpo", "--strength"),
+        ("kto", "--strength"),
+        ("sft", "--learning-rate"),
+    ):
+        for value in ("0", "-1"):
+            assert "above 0" in refused(file, "-m", method, "-o", out, *SHAPE, option, value)
+    nan = tmp_path / "nan"
+    assert "temperature=nan" in refused("CHAIN", "-o", nan, *SHAPE, "--temperature", "nan")
+    # Refused before anything was taught: the folder is nobody's yet.
+    assert not nan.exists()
     assert "shared or padded" in refused("CHAIN", "-o", out, "--layout", "packed")
-    one = ("--group-size", "1", "--demonstrations", "0")
-    assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", tmp_path / "one", *SHAPE, *one)
-    assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", tmp_path / "r", *TINY)
-    assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", tmp_path / "h", *TINY)
+    assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", nan, "--group-size", "1")
+    assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", nan)
+    assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", nan)
+    assert not nan.exists()
     assert "which is a file" in refused("CHAIN", "-o", file, *TINY)
 
 
@@ -288,3 +302,60 @@ def test_methods_and_tasks_are_listed():
     assert found["tasks"].keys() == TASKS.keys()
     told = done("--methods").output
     assert all(name in told for name in METHODS)
+
+
+def test_a_few_prompts_are_all_learnt_from_and_nobody_is_made_up(tmp_path):
+    rows = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no"} for n in range(5)]
+    found = done(write(tmp_path / "few.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE,
+                 "--epochs", "3", "--json")  # fmt: skip
+    told = json.loads(found.stdout)
+    assert "on what it was trained on" in told["lead"][0]
+    assert told["facts"]["held out"] == "none"
+    assert told["facts"]["people"] == "not known"
+    assert told["scores"] == []
+
+
+def test_a_batch_of_judged_answers_may_be_large(tmp_path):
+    rows = [{"prompt": f"{n}", "completion": "b" * (1 + n % 2), "label": n % 2 == 0}
+            for n in range(80)]  # fmt: skip
+    done(write(tmp_path / "k.jsonl", rows), "-m", "kto", "-o", tmp_path / "o", *SHAPE, "--batch",
+         "80", "--epochs", "1")  # fmt: skip
+
+
+def test_lines_that_are_set_aside_lie_in_the_runs_folder(tmp_path):
+    rows = [{"prompt": f"{n}", "chosen": "b", "rejected": "c"} for n in range(12)]
+    rows[3]["chosen"] = None
+    done(write(tmp_path / "h.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE, "--epochs",
+         "1", "--on-bad-rows", "quarantine")  # fmt: skip
+    assert (tmp_path / "o" / "h.quarantined.csv").is_file()
+
+
+def test_two_processes_take_one_run_together(tmp_path):
+    def steps(folder):
+        return [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+
+    def align(folder, *launcher):
+        entry = "import sys; from penchant.cli.main import app; sys.argv[0] = 'penchant'; app()"
+        script = tmp_path / "entry.py"
+        script.write_text(entry)
+        found = subprocess.run(
+            [sys.executable, *launcher, str(script), "align", "TOOL", *TINY, "--steps", "3",
+             "--prompts", "4", "--group-size", "4", "-o", str(folder)],
+            capture_output=True, text=True, timeout=300,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                 "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert found.returncode == 0, found.stderr[-2000:]
+        return found
+
+    two = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    said = align(tmp_path / "two", *two)
+    # One of them speaks and writes; neither goes on from what the other kept.
+    assert said.stdout.count("before and") == 1
+    assert "Taken up" not in said.stderr
+    align(tmp_path / "one")
+    whole, shared = steps(tmp_path / "one"), steps(tmp_path / "two")
+    assert [step["tokens"] for step in whole] == [step["tokens"] for step in shared]
+    one, other = weights(tmp_path / "one" / "policy"), weights(tmp_path / "two" / "policy")
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)

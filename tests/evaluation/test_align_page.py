@@ -65,3 +65,34 @@ def test_a_line_has_a_gap_where_a_value_is_missing():
         [line, Line(name="c", x=[1, 2], y=[3.0, 4.0])], unit="u", over="s", title="t"
     )
     assert "a &amp; b</text>" in both
+
+
+def test_what_is_all_alike_has_no_interval_and_says_how_many_it_is_of():
+    whole = overall(np.full(5, 0.5), np.ones(5))
+    assert math.isnan(whole.gain_low)
+    assert math.isnan(whole.after_high)
+    told = gain_words(whole, "share")
+    assert "each of the 5" in told
+    # Five alike have a chance of one in twenty where 45 % are otherwise.
+    assert "up to 45% of others" in told
+    assert math.isclose(0.55**5, 0.05, abs_tol=0.001)
+    assert "Nothing was left" in gain_words(overall(np.zeros(0), np.zeros(0)), "share")
+
+
+def test_nothing_that_was_trained_on_is_called_new():
+    rng = np.random.default_rng(0)
+    whole = overall(rng.normal(0, 0.1, 9), rng.normal(1, 0.1, 9))
+    assert "on what it was trained on" in gain_words(whole, "reward", is_new=False)
+    assert "On what it was trained on" in render_align(page(is_new=False))
+    assert "On what it was not trained on" in render_align(page())
+
+
+def test_answers_of_one_prompt_are_one_witness():
+    rng = np.random.default_rng(0)
+    each = rng.normal(size=12)
+    prompt = np.arange(12)
+    once = overall(np.zeros(12), each)
+    thrice = overall(np.zeros(36), np.tile(each, 3), np.tile(prompt, 3))
+    assert (thrice.gain_low, thrice.gain_high) == pytest.approx((once.gain_low, once.gain_high))
+    told = scores(np.zeros(36), np.tile(each, 3), ["a"] * 36, cluster=np.tile(prompt, 3))
+    assert told[0].gain_high == pytest.approx(once.gain_high)

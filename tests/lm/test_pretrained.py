@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from penchant.data.description import Description
+from penchant.data.readers.read import read
 from penchant.errors import ConfigError, MissingExtraError
 
 torch = pytest.importorskip("torch")
@@ -12,6 +14,7 @@ transformers = pytest.importorskip(
 )
 
 from lm.tiny_models import TEXTS, rows_of, tiny  # noqa: E402  # they need torch
+from penchant.evaluation.judged_texts import text_pairs  # noqa: E402
 from penchant.lm import pretrained  # noqa: E402
 from penchant.lm.byte_tokenizer import ByteTokenizer  # noqa: E402
 from penchant.lm.decoder import Decoder  # noqa: E402
@@ -24,7 +27,7 @@ from penchant.lm.language_model import moved_to  # noqa: E402
 from penchant.lm.log_probs import log_probs  # noqa: E402
 from penchant.lm.pretrained import from_module, load_pretrained  # noqa: E402
 from penchant.lm.sample import SampleConfig, sample  # noqa: E402
-from penchant.lm.templates import answer_ids  # noqa: E402
+from penchant.lm.templates import answer_ids, conversation_ids  # noqa: E402
 from penchant.lm.tokens import last_states, padded  # noqa: E402
 
 SMALL = {"vocab_size": 259, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -183,6 +186,58 @@ def test_a_chat_template_of_the_tokenizer_is_used(tmp_path):
     tokenizer = load_pretrained(str(tmp_path)).tokenizer
     assert tokenizer.decode(answer_ids(tokenizer, "hi", "yes")) == "[user]hi[assistant]yes"
     assert tokenizer.decode(answer_ids(tokenizer, "", "yes")) == "[assistant]yes"
+
+
+OPENING = (
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }};{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def test_a_conversation_is_scored_from_where_its_template_opens_the_answer(tmp_path):
+    save_language_model(single(), tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": OPENING}))
+    model = load_pretrained(str(tmp_path))
+    asked = [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}]
+    said = [{"role": "assistant", "content": "yes"}]
+    row, place = conversation_ids(model.tokenizer.chat_ids, asked, said)
+    assert model.tokenizer.decode(row[:place]) == "[system]s;[user]hi;[assistant]"
+    assert model.tokenizer.decode(row[place:]) == "yes;"
+    worse = [{"role": "assistant", "content": "no"}]
+    records = records_of([{"prompt": asked, "chosen": said, "rejected": worse}], tmp_path)
+    pairs = text_pairs(model, records).pairs
+    assert (pairs.first[0], int(pairs.place[0])) == (row, place)
+    assert model.tokenizer.decode(pairs.second[0][place:]) == "no;"
+    # Texts that are no conversation are read as they are, and so is what has no template.
+    plain = records_of([{"prompt": "hi", "chosen": "yes", "rejected": "no"}], tmp_path)
+    assert model.tokenizer.decode(text_pairs(model, plain).pairs.first[0]) == "hiyes"
+    bare = text_pairs(single(), records).pairs
+    assert single().tokenizer.decode(bare.first[0]) == "system: s\n\nuser: hiyes"
+
+
+def records_of(lines, folder):
+    file = folder / "lines.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return read(file, Description(layout="trl")).records
+
+
+def test_a_template_that_goes_another_way_before_the_answer_begins_where_they_part():
+    def chat(messages, opens_answer=False):
+        text = "".join(m["content"] for m in messages)
+        return list((text + "<think>").encode() if opens_answer else text.encode())
+
+    row, place = conversation_ids(chat, [{"content": "hi"}], [{"content": "<yes"}])
+    assert (bytes(row), place) == (b"hi<yes", 3)
+    assert conversation_ids(chat, [], [{"content": "yes"}])[1] == 0
+
+
+def test_weights_of_transformers_that_were_cut_are_refused(tmp_path):
+    save_language_model(theirs("llama"), tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(ConfigError, match="write the folder again"):
+        load_language_model(tmp_path)
 
 
 def test_a_model_that_caps_its_logits_is_refused():

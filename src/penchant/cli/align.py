@@ -113,7 +113,13 @@ def align(
         ),
     ] = None,
     held_out: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Data: share that is only looked at.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            help="Data: share that is only looked at; fewer than ten "
+            "prompts are all learnt from and looked at.",
+        ),
     ] = 0.1,
     rank: Annotated[
         int | None,
@@ -148,7 +154,8 @@ def align(
 ) -> None:
     """Train a language model on preferences or a task, and tell what it gained.
 
-    Broken off, the same command goes on where it stood.
+    Broken off, the same command goes on where it stood. Under torchrun the processes share the
+    work of each step.
     """
     if methods:
         _list(json)
@@ -172,17 +179,23 @@ def align(
     from penchant.policies.language.trainer import need_torch
 
     need_torch()
-    if chosen.way == "reward":
-        from penchant.cli.align_reward import align_to_reward
+    from penchant.fitting.processes import joined
 
-        document = align_to_reward(what, method, wanted, out, quiet=json)
-    else:
-        from penchant.cli.align_data import align_to_data
+    with joined() as process:
+        quiet = json or process > 0
+        if chosen.way == "reward":
+            from penchant.cli.align_reward import align_to_reward
 
-        document = align_to_data(
-            what, method, wanted, out, on_bad_rows=on_bad_rows, description=description,
-            quiet=json,
-        )  # fmt: skip
+            document = align_to_reward(what, method, wanted, out, quiet=quiet)
+        else:
+            from penchant.cli.align_data import align_to_data
+
+            document = align_to_data(
+                what, method, wanted, out, on_bad_rows=on_bad_rows, description=description,
+                quiet=quiet,
+            )  # fmt: skip
+    if process > 0:
+        return
     if json:
         shell.print_json(document)
         return
@@ -196,7 +209,7 @@ def _check(
 ) -> None:
     """Raise ConfigError for what does not go together, or would change nothing."""
     way = METHODS[method].way
-    if not is_task and not Path(what).exists():
+    if not is_task and not Path(what).is_file():
         raise ConfigError(
             f"there is no file {what!r}, and no task of that name; expected a file of preferences, "
             f"or one of {', '.join(TASKS)} (with settings: CHAIN:most=2)."

@@ -30,7 +30,8 @@ _OWN_PROMPTS = 300
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learnt:
-    """policies: by the name of their folder. scores, whole: before and after, in `unit`."""
+    """policies: by the name of their folder. scores, whole: before and after, in `unit`, `is_new`
+    on what was not trained on."""
 
     policies: "dict[str, LanguageModel]"
     training: "Training"
@@ -39,6 +40,25 @@ class Learnt:
     unit: str
     facts: tuple[tuple[str, str], ...]
     people: dict[str, Any] | None = None
+    is_new: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parted:
+    """kept: places to learn from; held: places to look at, no prompt on both sides; of_prompt: of
+    the latter. Few are all learnt from and looked at."""
+
+    kept: Any
+    held: Any
+    of_prompt: Any
+
+    @property
+    def is_new(self) -> bool:
+        return not np.isin(self.held, self.kept).any()
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        return (("held out", f"{len(self.held):,}" if self.is_new else "none"),)
 
 
 def align_to_data(
@@ -57,20 +77,18 @@ def align_to_data(
     if way != "shown":
         METHODS[method].made(options, Setting())  # which refuses what does not go together
     folder = RunFolder(out)
+    folder.claim(what, method, options)
     if known_task(what) is None:
         from penchant.cli.reading import read_file
 
         file = Path(what)
         records = read_file(
-            file, description, on_bad_rows=on_bad_rows, aside=out if out.is_dir() else None,
-            quiet=quiet,
-        ).records  # fmt: skip
-        folder.claim(what, method, options)
+            file, description, on_bad_rows=on_bad_rows, aside=out, quiet=quiet
+        ).records
         with shell.waiting(f"Learning from {len(records):,} observations", quiet):
             found = _from_file(method, records, training, options, folder)
         title = f"A policy of {file.stem}"
     else:
-        folder.claim(what, method, options)
         with shell.waiting(f"Learning {what}", quiet):
             found = _from_task(what, method, training, options, folder)
         title = f"A policy for {what.partition(':')[0]}"
@@ -79,8 +97,9 @@ def align_to_data(
     looks = found.training.looks[1:]
     page = AlignPage(
         title=title,
-        subtitle=f"{METHODS[method].told[0].upper()}{METHODS[method].told[1:]}.",
-        lead=(gain_words(found.whole, found.unit),), unit=found.unit, over="optimiser steps",
+        subtitle=METHODS[method].sentence,
+        lead=(gain_words(found.whole, found.unit, found.is_new),), is_new=found.is_new,
+        unit=found.unit, over="optimiser steps",
         steps={"train": [look.train for look in looks]}, at=[float(look.step) for look in looks],
         scores=found.scores, whole=found.whole,
         facts=(
@@ -126,8 +145,9 @@ def _direct(
     from penchant.policies.language.pair_margins import pair_margins
 
     config = METHODS[method].made(options, Setting())
-    kept, held = _parted([told.pairs.first[b][: told.pairs.place[b]]
-                          for b in range(len(told.pairs))], options)  # fmt: skip
+    parted = _parted([told.pairs.first[b][: told.pairs.place[b]]
+                      for b in range(len(told.pairs))], options)  # fmt: skip
+    kept, held, prompt = parted.kept, parted.held, parted.of_prompt
     fit = fit_direct(
         start, some_pairs(told.pairs, kept), training, config,
         person_features=_features(told, kept), checkpoint=folder.state,
@@ -139,19 +159,22 @@ def _direct(
     right = np.where(judged.first_wins > 0.5, first > 0.5, first < 0.5).astype(float)
     right[judged.first_wins == 0.5] = np.nan
     coin = np.full(len(right), 0.5)
-    by = scores(coin, right, [told.group[g] for g in judged.person], group="person")
+    by = scores(coin, right, [told.group[g] for g in judged.person], group="person",
+                cluster=prompt)  # fmt: skip
     if len(told.contexts) > 1:
         names = [told.contexts[told.context[g]] for g in judged.person]
-        by += scores(coin, right, names, group=f"{options.context}")
+        by += scores(coin, right, names, group=f"{options.context}", cluster=prompt)
     if config.kinds > 1:
         kinds = [f"{1 + k}" for k in mine.argmax(axis=1)]
-        by += scores(coin, right, kinds, group="kind")
+        by += scores(coin, right, kinds, group="kind", cluster=prompt)
     names = ["policy"] if config.kinds == 1 else [f"policy-{s + 1}" for s in range(config.kinds)]
     return Learnt(
         policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
-        whole=overall(coin, right), unit="share of pairs in the judged order",
-        facts=(("pairs", f"{len(kept):,}"), ("held out", f"{len(held):,}"),
-               ("people", f"{len(told.group):,}"), ("kinds", str(config.kinds))),
+        whole=overall(coin, right, prompt), is_new=parted.is_new,
+        unit="share of pairs in the judged order",
+        facts=(("pairs", f"{len(kept):,}"), *parted.facts,
+               ("people", f"{len(told.group):,}" if told.has_people else "not known"),
+               ("kinds", str(config.kinds))),
         people=None if config.kinds == 1 else _people(told, fit),
     )  # fmt: skip
 
@@ -182,7 +205,8 @@ def _unpaired(
     from penchant.evaluation.policy_trial import overall
     from penchant.policies.language.unpaired import answer_log_ratios, fit_unpaired, some_answers
 
-    kept, held = _parted([row[:place] for row, place in zip(judged.rows, judged.place)], options)
+    parted = _parted([row[:place] for row, place in zip(judged.rows, judged.place)], options)
+    kept, held = parted.kept, parted.held
     config = METHODS[method].made(options, Setting())
     policy, done = fit_unpaired(
         start, some_answers(judged, kept), training, config, checkpoint=folder.state
@@ -191,9 +215,10 @@ def _unpaired(
     right = (worth > np.median(worth)) == judged.is_desired[held]
     return Learnt(
         policies={"policy": policy}, training=done, scores=(),
-        whole=overall(np.full(len(held), 0.5), right.astype(float)),
+        whole=overall(np.full(len(held), 0.5), right.astype(float), parted.of_prompt),
+        is_new=parted.is_new,
         unit="share of answers on the side of the median they were judged to be on",
-        facts=(("answers", f"{len(kept):,}"), ("held out", f"{len(held):,}")),
+        facts=(("answers", f"{len(kept):,}"), *parted.facts),
     )  # fmt: skip
 
 
@@ -203,14 +228,16 @@ def _supervised(
 ) -> Learnt:  # fmt: skip
     from penchant.evaluation.policy_trial import overall
 
-    kept, held = _parted([row[:place] for row, place in zip(rows, places)], options)
+    parted = _parted([row[:place] for row, place in zip(rows, places)], options)
+    kept, held = parted.kept, parted.held
     policy, done = _imitated(start, [rows[b] for b in kept], places[kept], training, options,
                              folder)  # fmt: skip
     before, after = (_nats(model, [rows[b] for b in held], places[held])
                      for model in (start, policy))  # fmt: skip
     return Learnt(
-        policies={"policy": policy}, training=done, scores=(), whole=overall(before, after),
-        unit="nats a token", facts=(("answers", f"{len(kept):,}"), ("held out", f"{len(held):,}")),
+        policies={"policy": policy}, training=done, scores=(), unit="nats a token",
+        whole=overall(before, after, parted.of_prompt), is_new=parted.is_new,
+        facts=(("answers", f"{len(kept):,}"), *parted.facts),
     )  # fmt: skip
 
 
@@ -309,14 +336,13 @@ def _from_own(
     return fit.policies[0], fit.training, (answers, ("pairs", f"{len(pairs):,}"))
 
 
-def _parted(prompts: Any, options: AlignOptions) -> tuple[Any, Any]:
-    """Places to learn from and places to look at, no prompt on both sides; few are all learnt
-    from and looked at."""
+def _parted(prompts: Any, options: AlignOptions) -> Parted:
     from penchant.fitting.sgd import hold_out
 
     known: dict[tuple[int, ...], int] = {}
     group = np.array([known.setdefault(tuple(prompt), len(known)) for prompt in prompts])
     if options.held_out == 0.0 or len(known) < 10:
         everyone = np.arange(len(group))
-        return everyone, everyone
-    return hold_out(group, options.held_out, options.seed)
+        return Parted(kept=everyone, held=everyone, of_prompt=group)
+    kept, held = hold_out(group, options.held_out, options.seed)
+    return Parted(kept=kept, held=held, of_prompt=group[held])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penchant.cli import shell
 from penchant.errors import BeliefError, ConfigError
+from penchant.fitting.processes import number
 
 if TYPE_CHECKING:
     from penchant.cli.align_methods import AlignOptions
@@ -22,9 +23,13 @@ _RUN, _START, _STEPS, _STATE = "run.json", "start", "steps.jsonl", "state"
 @dataclass(frozen=True)
 class RunFolder:
     """run.json says what the run is; start/ holds the model it began as; state/ and steps.jsonl
-    are what a broken-off run goes on from."""
+    are what a broken-off run goes on from. Of several processes the first writes, all read."""
 
     path: Path
+
+    @property
+    def is_writer(self) -> bool:
+        return number() == 0
 
     @property
     def state(self) -> Path:
@@ -53,11 +58,15 @@ class RunFolder:
                     f"has {said[other[0]]!r}. Name another folder, or delete this one."
                 )
             return
+        if not self.is_writer:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         _write(file, json.dumps(said, indent=1) + "\n")
 
     def keep_start(self, model: "LanguageModel") -> None:
         """The model as it began, whole or not at all."""
+        if not self.is_writer:
+            return
         from shutil import rmtree
 
         from penchant.lm.folder import save_language_model
@@ -70,6 +79,8 @@ class RunFolder:
 
     def keep_steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """All steps so far."""
+        if not self.is_writer:
+            return
         from penchant.serving.plain_json import finite
 
         lines = "".join(json.dumps(finite(dict(step))) + "\n" for step in steps)
@@ -89,6 +100,8 @@ class RunFolder:
 
     def keep_people(self, people: Mapping[str, Any]) -> None:
         """people.json: who is of which kind."""
+        if not self.is_writer:
+            return
         _write(self.path / "people.json", shell.json_text(people) + "\n")
 
     def finish(
@@ -98,10 +111,12 @@ class RunFolder:
         from penchant.evaluation.align_page import render_align
         from penchant.lm.folder import save_language_model
 
+        document = {"policies": [str(self.path / name) for name in policies], **page.plain()}
+        if not self.is_writer:
+            return document
         for name, policy in policies.items():
             save_language_model(policy, self.path / name, card=card(page, facts))
         _write(self.path / "report.html", render_align(page))
-        document = {"policies": [str(self.path / name) for name in policies], **page.plain()}
         _write(self.path / "report.json", shell.json_text(document) + "\n")
         return document
 

@@ -62,6 +62,12 @@ class Offered:
     told: str
     made: Callable[[AlignOptions, Setting], Any]
 
+    @property
+    def sentence(self) -> str:
+        """The line as a sentence, without what it says of options."""
+        said = self.told.partition("; --")[0]
+        return f"{said[0].upper()}{said[1:]}."
+
 
 def _anchor(options: AlignOptions, place: Literal["reward", "loss"]) -> "Anchor | None":
     from penchant.policies.language.methods.anchor import Anchor
@@ -146,7 +152,7 @@ def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) 
         from penchant.policies.language.direct import DirectConfig
 
         return DirectConfig(
-            strength=options.strength or 0.1, loss=loss, anchor=anchor, kinds=options.kinds,
+            strength=_strength(options), loss=loss, anchor=anchor, kinds=options.kinds,
             low_rank=low_rank_of(options), seed=options.seed,
         )  # fmt: skip
 
@@ -154,11 +160,17 @@ def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) 
 
 
 def _kto(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.fitting.language_learner import LearnerConfig
     from penchant.policies.language.unpaired import UnpairedConfig
 
     return UnpairedConfig(
-        strength=options.strength or 0.1, low_rank=low_rank_of(options), seed=options.seed
-    )
+        strength=_strength(options), low_rank=low_rank_of(options), seed=options.seed,
+        learner=LearnerConfig(at_once=max(options.batch, 64)),
+    )  # fmt: skip
+
+
+def _strength(options: AlignOptions) -> float:
+    return 0.1 if options.strength is None else options.strength
 
 
 def low_rank_of(options: AlignOptions) -> Any:

@@ -15,7 +15,7 @@ from penchant.cli.align_folder import RunFolder
 from penchant.cli.align_methods import METHODS, AlignOptions, Setting, low_rank_of
 from penchant.cli.align_start import started, taught_by
 from penchant.cli.align_tasks import known_task, read_task
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from penchant.policies.language.trainer import PolicyTrainer
@@ -29,7 +29,8 @@ def align_to_reward(
     what: str, method: str, options: AlignOptions, out: Path, *, quiet: bool
 ) -> dict[str, Any]:
     """Train, write and return what `--json` prints."""
-    from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
+    from penchant.lm.byte_tokenizer import ByteTokenizer
+    from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, check_group
 
     known, task = known_task(what), read_task(what)
     assert known is not None, "the command asked before"
@@ -39,6 +40,9 @@ def align_to_reward(
         temperature=options.temperature, updates=options.updates, layout=options.layout,
         learning_rate=rate(options, 3e-4), low_rank=low_rank_of(options), seed=options.seed,
     )  # fmt: skip
+    # What does not go together is refused before a decoder is taught for it.
+    tried_on = Setting(most_tokens=most, task=task, tokenizer=ByteTokenizer())
+    check_group(config, METHODS[method].made(options, tried_on))
     folder = RunFolder(out)
     steps = shell.Steps(quiet, total=options.steps, plain=True, every=5.0)
     with graders(options.reward, task) as own, steps.shown():
@@ -80,15 +84,24 @@ def graders(program: str, task: Any) -> Iterator[dict[str, Any]]:
 
 def rate(options: AlignOptions, whole: float) -> float:
     """The learning rate asked for, else one that suits what is trained."""
-    return options.learning_rate or (3e-3 if options.rank is not None else whole)
+    if options.learning_rate is None:
+        return 3e-3 if options.rank is not None else whole
+    if not options.learning_rate > 0.0:
+        raise ConfigError(f"--learning-rate got {options.learning_rate:g}; expected above 0.")
+    return options.learning_rate
 
 
 def _go_on(trainer: "PolicyTrainer", folder: RunFolder, quiet: bool) -> list[dict[str, Any]]:
     """Steps that an earlier run of the same command left, the trainer as it was then."""
-    if not trainer.restore(folder.state):
-        return []
-    shell.note(f"Taken up after {trainer.steps} steps.", quiet)
-    return folder.steps(trainer.steps)
+    from penchant.fitting.processes import wait_for_all
+
+    is_there = trainer.restore(folder.state)
+    done = folder.steps(trainer.steps) if is_there else []
+    # None of several processes keeps a step before each has read what was kept.
+    wait_for_all()
+    if is_there:
+        shell.note(f"Taken up after {trainer.steps} steps.", quiet)
+    return done
 
 
 def _train(
@@ -159,7 +172,7 @@ def _page(
     rollouts = before.rollouts, after.rollouts
     return AlignPage(
         title=f"A policy for {what.partition(':')[0]}",
-        subtitle=f"{METHODS[method].told[0].upper()}{METHODS[method].told[1:]}.",
+        subtitle=METHODS[method].sentence,
         lead=(gain_words(whole, "reward"),),
         unit="reward", over="steps", steps=steps, at=[float(step["step"]) for step in done],
         scores=scores(*pairs, difficulty, group="difficulty"), whole=whole,

@@ -17,13 +17,17 @@ Teach = Callable[["LanguageModel"], "LanguageModel"]
 def started(folder: "RunFolder", options: "AlignOptions", teach: Teach | None) -> "LanguageModel":
     """The model that the run begins as: `--model`'s, else the one the folder holds, else a decoder
     from scratch after `teach`."""
+    from penchant.fitting.processes import wait_for_all
     from penchant.lm.folder import load_language_model
 
     if options.model:
         model = load_language_model(options.model)
         _check_writes(model, options.model)
         return model
-    if folder.start.is_dir():
+    is_there = folder.start.is_dir()
+    # Before any of several processes writes it, each has seen whether it was there.
+    wait_for_all()
+    if is_there:
         return load_language_model(folder.start)
     fresh = _fresh(options)
     model = fresh if teach is None else teach(fresh)

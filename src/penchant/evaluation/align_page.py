@@ -1,5 +1,6 @@
 """The page of a language policy that was trained: what it gained, where, and how training went."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ CURVES: Mapping[str, tuple[str, str, str]] = {
 class AlignPage:
     """steps: of each curve its values, one a step; over: what a step is. scores: by context, before
     and after. unit: of the scores. facts: what was done. samples: prompt, answer before and after.
+    is_new: whether what was tried was not trained on.
     """
 
     title: str
@@ -50,6 +52,7 @@ class AlignPage:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
     samples: tuple[tuple[str, str, str], ...] = ()
+    is_new: bool = True
 
     @property
     def pictures(self) -> tuple[tuple[str, str, str], ...]:
@@ -87,7 +90,7 @@ class AlignPage:
             "whole": None if self.whole is None else asdict(self.whole),
             "scores": [asdict(one) for one in self.scores],
             "facts": dict(self.facts), "warnings": list(self.warnings),
-            "samples": [list(each) for each in self.samples],
+            "samples": [list(each) for each in self.samples], "is_new": self.is_new,
         }  # fmt: skip
 
 
@@ -103,15 +106,29 @@ def render_align(page: AlignPage) -> str:
     )
 
 
-def gain_words(whole: Score, unit: str) -> str:
-    """The first sentence: what was gained on problems that were not trained on."""
-    told = f"{whole.before:.3f} before and {whole.after:.3f} after"
+def gain_words(whole: Score, unit: str, is_new: bool = True) -> str:
+    """The first sentence: what was gained on problems that were not trained on, or (not `is_new`)
+    on those that were.
+
+    Where the gain is the same on each of N there is no spread to make an interval of; shares of
+    others up to 1 - 0.05^(1 / N) remain possible at 95 %.
+    """
+    told = f"{unit} {whole.before:.3f} before and {whole.after:.3f} after"
+    of = "on what it was not trained on" if is_new else "on what it was trained on"
+    if not whole.num:
+        return f"Nothing was left to try it {of}."
+    if whole.gain_low != whole.gain_low:
+        others = -math.expm1(math.log(0.05) / whole.num)
+        return (
+            f"The same gain on each of the {whole.num} that were tried, {of}: {told} "
+            f"({whole.gain:+.3f}); up to {others:.0%} of others may differ."
+        )
     beside = f"{whole.gain:+.3f}, {whole.gain_low:+.3f} to {whole.gain_high:+.3f}"
     if whole.gain_low > 0:
-        return f"Better on what it was not trained on: {unit} {told} ({beside})."
+        return f"Better {of}: {told} ({beside})."
     if whole.gain_high < 0:
-        return f"Worse on what it was not trained on: {unit} {told} ({beside})."
-    return f"Before and after cannot be told apart: {unit} {told} ({beside})."
+        return f"Worse {of}: {told} ({beside})."
+    return f"Before and after cannot be told apart, {of}: {told} ({beside})."
 
 
 def _heading(one: Score) -> str:

@@ -6,17 +6,19 @@ Legend: B observations, N answers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
-from penchant.data.columns import to_ints
+from penchant.data.columns import is_text, one_chunk, to_ints
 from penchant.data.records import Records
 from penchant.encoders.reward import pair_outcomes
 from penchant.encoders.text_embedding import plain_texts
 from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel
+from penchant.lm.templates import conversation_ids
 from penchant.numerics.arrays import Array
 from penchant.policies.language.direct import Pairs
 from penchant.policies.language.rollouts import demonstration_ids
@@ -26,7 +28,8 @@ from penchant.policies.language.unpaired import Judged
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextPairs:
     """pairs: in tokens. group: names of those who share a taste, by the numbers in `pairs.person`.
-    context: of each group, its number among `contexts`. row: of the records."""
+    context: of each group, its number among `contexts`. row: of the records. has_people: whether
+    it is known who judged; otherwise every pair is a person of its own."""
 
     pairs: Pairs
     group: tuple[str, ...]
@@ -34,6 +37,7 @@ class TextPairs:
     contexts: tuple[str, ...]
     row: Int[Array, " B"]
     num_left_out: int
+    has_people: bool
 
     @property
     def context_features(self) -> Float[Array, "G Q"]:
@@ -56,7 +60,9 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
         )
     at = records.offsets[:-1][row]
     told = _told(model, records, row, at), _told(model, records, row, at + 1)
-    person = groups_of(records, "person" if "person" in records.rows.column_names else "row")
+    judge = records.rows["person"] if "person" in records.rows.column_names else None
+    has_people = judge is not None and judge.null_count < len(judge)
+    person = groups_of(records, "person" if has_people else "row")
     said = groups_of(records, context) if context is not None else None
     cell = np.stack([person.of_row[row], np.zeros(len(row), np.int64) if said is None
                      else said.of_row[row]])  # fmt: skip
@@ -73,7 +79,7 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
             person=of_pair.reshape(-1),
         ),
         group=names, context=known[1], contexts=contexts, row=row,
-        num_left_out=len(records) - len(row),
+        num_left_out=len(records) - len(row), has_people=has_people,
     )  # fmt: skip
 
 
@@ -142,18 +148,30 @@ def _judged(told: Sequence[tuple[list[int], int]], is_good: Bool[Array, " N"]) -
 def _told(
     model: LanguageModel, records: Records, row: Int[Array, " N"], option: Int[Array, " N"]
 ) -> list[tuple[list[int], int]]:
-    """Prompt and answer in tokens, and where the answer begins."""
-    texts = plain_texts(records.options["text"], "text").take(option).to_pylist()
-    prompts = [""] * len(row)
+    """Prompt and answer in tokens, and where the answer begins: lists of messages by the model's
+    own chat template where it has one, else as plain text."""
+    texts, prompts = records.options["text"], None
     if "prompt" in records.rows.column_names:
-        column = plain_texts(records.rows["prompt"], "prompt").take(row).to_pylist()
-        prompts = [text or "" for text in column]
-    found = [
-        demonstration_ids(model.tokenizer, prompt, text or "")
-        for prompt, text in zip(prompts, texts, strict=True)
-    ]
+        prompts = records.rows["prompt"]
+    chat = getattr(model.tokenizer, "chat_ids", None)
+    if chat is not None and prompts is not None and _are_messages(prompts, texts):
+        parts = zip(prompts.take(row).to_pylist(), texts.take(option).to_pylist(), strict=True)
+        found = [conversation_ids(chat, prompt or [], text or []) for prompt, text in parts]
+    else:
+        said = plain_texts(texts, "text").take(option).to_pylist()
+        asked = [""] * len(row)
+        if prompts is not None:
+            asked = plain_texts(prompts, "prompt").take(row).to_pylist()
+        found = [
+            demonstration_ids(model.tokenizer, prompt or "", text or "")
+            for prompt, text in zip(asked, said, strict=True)
+        ]
     _check(model, found, row)
     return found
+
+
+def _are_messages(*columns: Any) -> bool:
+    return not any(is_text(one_chunk(column).type) for column in columns)
 
 
 def _check(

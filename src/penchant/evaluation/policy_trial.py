@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
-from penchant.metrics.intervals import clustered_mean
+from penchant.metrics.intervals import Interval, clustered_mean
 from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Gathered, gathered
 from penchant.policies.language.grading import Grader, Reward
@@ -24,7 +24,8 @@ _FAR = 1_000_003
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """Of one context: how many were tried, the mean before and after with 95 % intervals, and what
-    was gained on the very same problems. group: what kind of context."""
+    was gained on the very same problems. Ends are NaN of one alone and where all are alike. group:
+    what kind of context."""
 
     label: str
     num: int
@@ -65,29 +66,49 @@ def scores(
     context: Sequence[str],
     group: str = "",
     most: int = 12,
+    cluster: Int[Array, " N"] | None = None,
 ) -> tuple[Score, ...]:
     """Of each context, the largest first where there are more than `most`; what is NaN on either
-    side is left out."""
+    side is left out. cluster: what belongs together (a prompt), each its own by default."""
     known = np.isfinite(before) & np.isfinite(after)
+    own = np.arange(len(before)) if cluster is None else cluster
     names = np.array([str(name) for name in context])
     labels, count = np.unique(names[known], return_counts=True)
     kept = np.sort(labels[np.argsort(-count, kind="stable")[:most]])
     return tuple(
-        _score(before[mine], after[mine], str(label), group)
+        _score(before[mine], after[mine], own[mine], str(label), group)
         for label in kept
         for mine in [known & (names == label)]
     )
 
 
-def overall(before: Float[Array, " N"], after: Float[Array, " N"]) -> Score:
+def overall(
+    before: Float[Array, " N"],
+    after: Float[Array, " N"],
+    cluster: Int[Array, " N"] | None = None,
+) -> Score:
     """Of all together."""
     known = np.isfinite(before) & np.isfinite(after)
-    return _score(before[known], after[known], "all", "")
+    own = np.arange(len(before)) if cluster is None else cluster
+    return _score(before[known], after[known], own[known], "all", "")
 
 
-def _score(before: Float[Array, " N"], after: Float[Array, " N"], label: str, group: str) -> Score:
-    each = np.arange(len(before))
-    b, a, g = (clustered_mean(values, each) for values in (before, after, after - before))
+def _mean(values: Float[Array, " N"], cluster: Int[Array, " N"]) -> Interval:
+    found = clustered_mean(values, cluster)
+    # Numbers that are all alike say nothing of how far others may be from them.
+    if len(values) and np.ptp(values) == 0.0:
+        return Interval(found.estimate, np.nan, np.nan)
+    return found
+
+
+def _score(
+    before: Float[Array, " N"],
+    after: Float[Array, " N"],
+    cluster: Int[Array, " N"],
+    label: str,
+    group: str,
+) -> Score:
+    b, a, g = (_mean(values, cluster) for values in (before, after, after - before))
     return Score(
         label=label, group=group, num=len(before),
         before=b.estimate, before_low=b.low, before_high=b.high,

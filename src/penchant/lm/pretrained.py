@@ -103,10 +103,13 @@ class PretrainedTokenizer:
 
     @property
     def chat_ids(self) -> Any:
-        """From messages to tokens by the tokenizer's own template; None where it has none."""
+        """From messages to tokens by the tokenizer's own template, with `opens_answer` up to where
+        the next answer begins; None where it has none."""
         if not getattr(self.inner, "chat_template", None):
             return None
-        return lambda messages: self.inner.apply_chat_template(messages, return_dict=False)
+        return lambda messages, opens_answer=False: self.inner.apply_chat_template(
+            messages, add_generation_prompt=opens_answer, return_dict=False
+        )
 
     def encode(self, text: str) -> list[int]:
         return list(self.inner.encode(text, add_special_tokens=False))
@@ -123,6 +126,8 @@ def load_pretrained(name: str) -> LanguageModel:
     model, or its logits are not its output layer's alone.
     """
     auto = _transformers()
+    from safetensors import SafetensorError
+
     try:
         config = auto.AutoConfig.from_pretrained(name, local_files_only=True)
         is_writer = any(
@@ -131,6 +136,11 @@ def load_pretrained(name: str) -> LanguageModel:
         kind = auto.AutoModelForCausalLM if is_writer else auto.AutoModel
         model = quietly(lambda: kind.from_pretrained(name, local_files_only=True)).float().eval()
         tokenizer = auto.AutoTokenizer.from_pretrained(name, local_files_only=True)
+    except SafetensorError as error:
+        raise ConfigError(
+            f"the weights of {name!r} cannot be read ({error}); expected whole files of "
+            "safetensors. Copy or write the folder again."
+        ) from error
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
             f"there is no language model {name!r} on this machine ({error}); expected a folder in "

@@ -26,7 +26,8 @@ class SampleConfig:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or (self.top_k or 1) < 1:
+        is_warm = 0.0 <= self.temperature < float("inf")
+        if not is_warm or not 0 < self.top_p <= 1 or (self.top_k or 1) < 1:
             raise ConfigError(
                 f"got temperature={self.temperature}, top_k={self.top_k}, top_p={self.top_p}; "
                 "expected zero or more, one or more (or None), and a share above 0 up to 1."

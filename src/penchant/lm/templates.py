@@ -1,6 +1,6 @@
 """A conversation as one text: by the model's own template where it has one, else plainly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penchant.lm.tokens import Tokenizer
@@ -38,3 +38,19 @@ def answer_ids(tokenizer: Tokenizer, prompt: str, text: str) -> list[int]:
     while len(ids) > 1 and ids[-1] == tokenizer.pad:
         ids.pop()
     return ids
+
+
+def conversation_ids(
+    chat: Callable[..., Sequence[int]],
+    prompt: Sequence[Mapping[str, Any]],
+    answer: Sequence[Mapping[str, Any]],
+) -> tuple[list[int], int]:
+    """A conversation with its answer by a tokenizer's `chat_ids`, and where the answer begins.
+
+    It begins after what the template writes to open an answer; where the whole conversation goes
+    another way before (a template that leaves earlier thoughts out, say), where the two part.
+    """
+    whole = list(chat([*prompt, *answer]))
+    begun = list(chat(list(prompt), opens_answer=True)) if prompt else []
+    same = (at for at, (one, other) in enumerate(zip(whole, begun)) if one != other)
+    return whole, next(same, min(len(whole), len(begun)))

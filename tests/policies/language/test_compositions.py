@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
 from penchant.lm.sample import SampleConfig
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.concise import Concise
 from penchant.policies.language.methods.conflict import ConflictAware
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo
@@ -226,3 +227,12 @@ def test_what_good_and_bad_answers_begin_with_is_not_unlearnt():
     costly = ConflictAware(entropy_cost=0.1).heard(seen).advantage[3:]
     assert np.all(costly[rollouts.is_drawn[3:]] < 0.0)
     assert np.all(ConflictAware(most_entropy=0.0).heard(seen).unit_of == -1)
+
+
+def test_an_anchor_that_a_method_would_not_heed_is_refused():
+    anchor = Anchor(strength=0.1, place="reward")
+    with pytest.raises(ConfigError, match="would not heed"):
+        ConflictAware(anchor=anchor)
+    with pytest.raises(ConfigError, match="would not heed"):
+        RankRelative(hits=hit_of_parity, separators=frozenset({13}), anchor=anchor)
+    assert ConflictAware(anchor=Anchor(strength=0.1, place="loss")).anchor is not None

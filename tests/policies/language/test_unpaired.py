@@ -81,6 +81,9 @@ def test_batches_that_are_not_read_in_one_go_and_verdicts_all_alike_are_refused(
     training = TrainConfig(batch_size=8, max_epochs=1, patience=None)
     with pytest.raises(ConfigError, match="in one go"):
         fit_unpaired(tiny(), judged(), training, UnpairedConfig(learner=LearnerConfig(at_once=4)))
+    for wrong in ({"strength": 0.0}, {"strength": -1.0}, {"desired_weight": 0.0}):
+        with pytest.raises(ConfigError, match="expected them above 0"):
+            UnpairedConfig(**wrong)
     with pytest.raises(DataError, match="2 of 2 answers are desired"):
         judged([TEXTS[0], TEXTS[2]])
     with pytest.raises(DataError, match="no token"):

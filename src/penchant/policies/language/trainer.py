@@ -30,7 +30,7 @@ from penchant.policies.language.layout import Layout, check_shared
 from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import importance_weight, is_clipped, log_ratio
-from penchant.policies.language.rollouts import Rollouts
+from penchant.policies.language.rollouts import Rollouts, check_support
 from penchant.policies.language.trained import fresh_trained, policy_of
 from penchant.policies.language.trainer_state import load_state, save_state
 from penchant.simulation.tasks.task import TextTask, WorldTask
@@ -65,6 +65,7 @@ class TrainerConfig:
         for name in ("prompts", "group_size", "most_tokens", "updates", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"got {name}={getattr(self, name)}; expected 1 or more.")
+        check_support(SampleConfig(temperature=self.temperature))
         if self.updates > self.prompts * self.group_size:
             raise ConfigError(
                 f"got updates={self.updates} on {self.prompts * self.group_size} rollouts; "
@@ -126,11 +127,7 @@ class PolicyTrainer:
         self.task, self.method, self.reward = task, method, reward
         self.grade: Grader = grade or grader_of(task)
         self.config = config or TrainerConfig()
-        if self.config.group_size < method.smallest_group:
-            raise ConfigError(
-                "got group_size=1 for a method that takes off the group's mean, itself included, "
-                "which leaves nothing to learn from; expected 2 or more responses to a prompt."
-            )
+        check_group(self.config, method)
         if isinstance(task, WorldTask) and (grade is not None or reward is not correct):
             raise ConfigError(
                 "got a grader or a reward for a world, whose turns earn their own; expected "
@@ -335,6 +332,16 @@ class PolicyTrainer:
             effective=effective,
             value_error=missed,
             tokens=self._tokens,
+        )
+
+
+def check_group(config: TrainerConfig, method: PolicyMethod) -> None:
+    """Raises `ConfigError` for groups too small for the method."""
+    if config.group_size < method.smallest_group:
+        raise ConfigError(
+            f"got group_size={config.group_size} for a method that compares the responses to a "
+            "prompt, which leaves nothing to learn from; expected "
+            f"{method.smallest_group} or more of them."
         )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
-from penchant.fitting.processes import number
+from penchant.fitting.processes import num_processes, number
 from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.log_probs import log_probs
@@ -67,6 +67,14 @@ class UnpairedConfig:
     learner: LearnerConfig = field(default_factory=lambda: LearnerConfig(at_once=64))
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        weights = (self.desired_weight, self.undesired_weight)
+        if not self.strength > 0.0 or any(w is not None and not w > 0.0 for w in weights):
+            raise ConfigError(
+                f"got strength={self.strength} and weights {weights}; expected them above 0: what "
+                "is desired would be unlearnt, or one kind of answer teach nothing."
+            )
+
 
 def fit_unpaired(
     model: LanguageModel,
@@ -79,7 +87,8 @@ def fit_unpaired(
     """Ethayarajh et al. (2024, KTO): minus `preference.unpaired_loss`, the usual level of a batch
     being beta times the mean log-ratio of answers that belong to the prompt before, at least 0.
 
-    Raises `ConfigError` where a batch is not read in one go: its level would depend on the parts.
+    Raises `ConfigError` where a batch is not read in one go, by one process: its level would depend
+    on the parts.
     """
     import torch
 
@@ -88,6 +97,11 @@ def fit_unpaired(
         raise ConfigError(
             f"got batch_size={training.batch_size} with at_once={config.learner.at_once}; expected "
             "batches that are read in one go: the usual level is a whole batch's. Raise at_once."
+        )
+    if num_processes() > 1:
+        raise ConfigError(
+            f"got {num_processes()} processes, each of which would see a part of a batch; expected "
+            "one: the usual level is a whole batch's. Start it without torchrun."
         )
     good = int(np.sum(judged.is_desired))
     bad = len(judged) - good

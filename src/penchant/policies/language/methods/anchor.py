@@ -31,3 +31,13 @@ class Anchor:
                 f"got estimator={self.estimator!r} in the {self.place}; expected k1 in a reward, "
                 "and k2 or k3 in a loss, where the gradient of k1 is zero on average."
             )
+
+
+def check_in_loss(anchor: Anchor | None) -> None:
+    """Raises `ConfigError` for an anchor in the reward of a method whose credit is of no reward
+    that a whole response has."""
+    if anchor is not None and anchor.place == "reward":
+        raise ConfigError(
+            "got an anchor in the reward for a method that gives credit otherwise and would not "
+            'heed it; expected place="loss", or None.'
+        )

@@ -12,7 +12,7 @@ from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
-from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.methods.anchor import Anchor, check_in_loss
 from penchant.policies.language.methods.method import Heard, Seen, rows_as_units
 from penchant.policies.language.token_weights import conflict_weights
 
@@ -30,6 +30,9 @@ class ConflictAware:
     surrogate: Surrogate = field(default_factory=lambda: Surrogate(form="plain"))
     most_weight: float | None = None
     anchor: Anchor | None = None
+
+    def __post_init__(self) -> None:
+        check_in_loss(self.anchor)
 
     @property
     def smallest_group(self) -> int:

@@ -13,7 +13,7 @@ from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import Mean, token_scale
 from penchant.policies.language.credit import Scale, advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
-from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.methods.anchor import Anchor, check_in_loss
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.simulation.tasks.task import Problem
 from penchant.utilities.response_rewards import rank_returns
@@ -41,6 +41,9 @@ class RankRelative:
     mean: Mean = "unit"
     most_weight: float | None = None
     anchor: Anchor | None = None
+
+    def __post_init__(self) -> None:
+        check_in_loss(self.anchor)
 
     @property
     def smallest_group(self) -> int:
