@@ -159,8 +159,10 @@ def _direct(
     right = np.where(judged.first_wins > 0.5, first > 0.5, first < 0.5).astype(float)
     right[judged.first_wins == 0.5] = np.nan
     coin = np.full(len(right), 0.5)
-    by = scores(coin, right, [told.group[g] for g in judged.person], group="person",
-                cluster=prompt)  # fmt: skip
+    by: tuple[Score, ...] = ()
+    if told.has_people:
+        names = [told.group[g] for g in judged.person]
+        by += scores(coin, right, names, group="person", cluster=prompt)
     if len(told.contexts) > 1:
         names = [told.contexts[told.context[g]] for g in judged.person]
         by += scores(coin, right, names, group=f"{options.context}", cluster=prompt)
