@@ -127,6 +127,21 @@ def test_a_climb_goes_on_from_the_last_point_it_kept(estimator, kind, tmp_path, 
         check_a_break(estimator, batch, unbroken, whole.made, steps, tmp_path / f"after {steps}")
 
 
+def test_a_climb_that_is_broken_off_twice_knows_all_its_steps(tmp_path):
+    estimator, batch = ConditionalLogit(max_steps=4, tolerance=0.0), small(0)
+    unbroken = estimator.fit(batch).belief_
+    for _ in range(2):
+        broken = Interrupted(tmp_path / "kept", key="k")
+        broken.steps_left = 1
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(batch, checkpoint=broken)
+    again = Checkpoint(tmp_path / "kept", key="k")
+    resumed = estimator.fit(batch, checkpoint=again).belief_
+    assert len(again.taken_up) == 2
+    np.testing.assert_array_equal(resumed.theta, unbroken.theta)
+    assert resumed.report.iterations == unbroken.report.iterations
+
+
 def test_a_bounded_climb_after_separation_is_kept_beside_the_first(tmp_path):
     batch = small(0)
     (block,) = batch.blocks
