@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import penchant as library
+from penchant.cli.fit_reward import RewardOptions, build_reward
+
 COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
 WORTH = np.array([1.5, -1.0, 0.0])
 
@@ -338,6 +341,17 @@ def test_ratings_that_are_all_alike_are_refused_in_the_users_words(tmp_path):
     assert done.returncode == 3
     assert "all 200 ratings are the same" in done.stderr
     assert "levels" not in done.stderr
+
+
+def test_how_many_kinds_are_asked_for_reaches_the_model(folder):
+    records = library.read(folder / "pairs.parquet").records
+    for judges, people in (
+        ("classes", "classes"), ("prototypes", "prototypes"), ("latent", "normal")
+    ):  # fmt: skip
+        model = build_reward(RewardOptions(judges=judges, kinds=5), records)
+        assert (model.people, model.kinds, model.personal) == (people, 5, True)
+        assert build_reward(RewardOptions(judges=judges), records).kinds == 2
+    assert build_reward(RewardOptions(judges="habits"), records).kinds == 1
 
 
 @pytest.mark.parametrize("judges", ["classes", "prototypes", "latent"])

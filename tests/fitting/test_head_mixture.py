@@ -357,20 +357,38 @@ def test_heads_are_numbered_by_how_many_follow_them_and_everybody_keeps_theirs()
         np.testing.assert_allclose(known, found.responsibilities, atol=1e-3)
 
 
-def test_saved_heads_say_the_same_and_nothing_else_is_read_for_them(tmp_path):
+def heads_with_everything(rng, mixing):
+    """A router on two features of the context, ties, and a column of the pair."""
+    rows = 0 if mixing is not None else 2
+    return RewardHeads(
+        weights=rng.normal(size=(3 if mixing is None else mixing.shape[1], 6)),
+        router=rng.normal(size=(rows, 3)), centre=rng.normal(size=2), scale=1.7,
+        model=GapModel(ties="davidson"), own=np.array([0.8]), coefficients=np.array([-0.6]),
+        mixing=mixing,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mixing", [None, MIXING])
+def test_saved_heads_say_the_same_and_nothing_else_is_read_for_them(tmp_path, mixing):
     rng = np.random.default_rng(4)
-    made = judge_pairs(two_tastes(np.pi / 2, 6), 40, 6, rng)
-    found = fit_head_mixture(made.pairs(), 2, group=made.person, rng=rng, mixing=MIXING)
-    found.heads.save(tmp_path / "heads")
+    heads = heads_with_everything(rng, mixing)
+    heads.save(tmp_path / "heads")
     loaded = RewardHeads.load(tmp_path / "heads")
-    before = found.heads.log_weights(np.zeros((1, 0)))
-    for name in ("learned", "log_probs"):
-        told = (before,) if name == "learned" else ()
-        asked = (made.differences[:30], made.answer[:30])
-        asked += (0 * made.person[:30],) if name == "learned" else ()
-        np.testing.assert_array_equal(
-            getattr(loaded, name)(*told, *asked), getattr(found.heads, name)(*told, *asked)
-        )
+    context = rng.normal(size=(5, 2))
+    before = heads.log_weights(context)
+    np.testing.assert_array_equal(loaded.log_weights(context), before)
+    asked = rng.normal(size=(30, 6)), rng.integers(0, 3, 30)
+    columns = rng.normal(size=(30, 1))
+    said = heads.log_probs(*asked, columns)
+    np.testing.assert_array_equal(loaded.log_probs(*asked, columns), said)
+    # Each part has its word in what is said, or to keep it would be shown by nothing.
+    for other in (
+        replace(heads, own=0.0 * heads.own), replace(heads, coefficients=0.0 * heads.coefficients),
+        replace(heads, weights=0.0 * heads.weights),
+    ):  # fmt: skip
+        assert np.abs(other.log_probs(*asked, columns) - said).max() > 0.1
+    if mixing is None:
+        assert np.abs(replace(heads, scale=1.0).log_weights(context) - before).max() > 0.1
     save_value(GapModel(), tmp_path / "other")
     with pytest.raises(BeliefError, match="GapModel"):
         RewardHeads.load(tmp_path / "other")

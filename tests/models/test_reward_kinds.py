@@ -18,14 +18,14 @@ NUM_PEOPLE, EACH, KNOWN, TEXTS = 80, 20, 14, 80
 VECTORS = np.random.default_rng(0).standard_normal((TEXTS, 6)).astype(np.float32)
 
 
-def judged_by(tastes, seed=0):
+def judged_by(tastes, seed=0, favour=0.0):
     """Pairs with ties of judges who each have one of these tastes; whose, the truth, and kinds."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, len(tastes), NUM_PEOPLE)
     person = np.repeat(np.arange(NUM_PEOPLE), EACH)
     first = rng.integers(0, TEXTS, len(person))
     second = (first + rng.integers(1, TEXTS, len(person))) % TEXTS
-    gap = ((VECTORS[first] - VECTORS[second]) * tastes[kind[person]]).sum(axis=1)
+    gap = ((VECTORS[first] - VECTORS[second]) * tastes[kind[person]]).sum(axis=1) + favour
     worth = np.exp(np.stack([0.5 * gap, -0.5 * gap, np.full(len(gap), -0.7)], axis=1))
     chance = worth / worth.sum(axis=1, keepdims=True)
     outcome = (rng.random(len(gap))[:, None] > np.cumsum(chance, axis=1)).sum(axis=1)
@@ -109,6 +109,26 @@ def test_a_saved_model_scores_known_and_unknown_judges_as_before(world, fits, pe
     mine = fitted.judge(pairs, history=first_answers(records)).probabilities
     decided = np.abs(theirs.margin) > 1
     assert ((theirs.margin > 0) == (mine[:, 0] > mine[:, 1]))[decided].mean() > 0.9
+
+
+def test_a_belief_of_mixes_gives_the_answers_the_likelihood_that_its_fit_found():
+    """The favour for the first shown, strong here, is a column of the pair to the fit and a feature
+    of an option, beside which a tie stands, to the belief."""
+    records, _, _ = judged_by(TASTES, favour=1.5)
+    fitted = RewardModel(kinds=2, people="prototypes", attributes=()).fit(records)
+    belief, choices = fitted.belief_, fitted._heard.choices
+    (block,) = choices.blocks
+    tastes = belief.tastes(choices)
+    values = np.broadcast_to(tastes.values, (choices.num_groups, *tastes.values.shape[1:]))
+    worth = np.einsum("bkf,bsf->bks", block.features, values[block.group])
+    told = worth - np.log(np.exp(worth).sum(axis=1, keepdims=True))
+    of_row = told[np.arange(len(block)), block.answer["chosen"]]
+    joint = np.zeros((choices.num_groups, of_row.shape[1]))
+    np.add.at(joint, block.group, of_row)
+    found = np.log(np.exp(joint + tastes.log_weights).sum(axis=1)).sum()
+    assert found == pytest.approx(belief.report.log_likelihood, abs=0.05)
+    assert belief.theta.reshape(2, -1)[0, choices.feature_names.index("shown_first")] > 0.5
+    assert any("leave out our doubt" in note for note in belief.report.warnings)
 
 
 def test_weights_for_other_languages_are_those_of_the_average_judge(fits):

@@ -210,6 +210,41 @@ def test_the_bundled_arguments_are_whole():
 
 
 @pytest.mark.parametrize("personal", [HABITS, False])
+def pairs_that_hardly_differ_in_length(num_odd, num=400):
+    """Texts of one length each, but for some pairs whose winner is two words longer."""
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((2 * num, 8)).astype(np.float32)
+    gap = (vectors[::2] - vectors[1::2]) @ (rng.standard_normal(8) / 3)
+    outcome = (rng.random(num) > 1 / (1 + np.exp(-gap))).astype(int)
+    words = [f"text number {place}" for place in range(2 * num)]
+    for row in range(num_odd):
+        words[2 * row + outcome[row]] += " and more"
+    shown = np.arange(2 * num, dtype=np.int32)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
+    return Records.from_arrays(
+        options={"text": pa.DictionaryArray.from_arrays(shown, pa.array(words)),
+                 "embedding": pa.DictionaryArray.from_arrays(shown, lists)},
+        menu_sizes=np.full(num, 2), kind="pair", extras=("embedding",),
+        rows={"person": [f"p{row % 40}" for row in range(num)], "outcome": outcome},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("num_odd", [1, 3, 10])
+@pytest.mark.parametrize("personal", [False, True])
+def test_a_few_pairs_that_differ_in_length_make_no_mountain_of_it(num_odd, personal):
+    records = pairs_that_hardly_differ_in_length(num_odd)
+    said = RewardModel(personal=personal).fit(records).judge(records)
+    odd = said.gap[:num_odd] * np.where(np.asarray(records.rows["outcome"])[:num_odd] == 0, 1, -1)
+    # All say the longer is better, so that it is foretold to be; but of how much so little says
+    # nothing, and what lies behind it are a few logits, not ten of them or a hundred.
+    assert (odd > 0.5).all()
+    assert (odd < 7.0).all()
+    assert (said.high - said.low)[:num_odd].max() < 25.0
+    # The others, alike in length, are judged as if nobody had heard of it.
+    blind = RewardModel(personal=personal, attributes=()).fit(records).judge(records)
+    np.testing.assert_allclose(said.gap[num_odd:], blind.gap[num_odd:], atol=0.3)
+
+
 def test_a_head_that_stopped_early_is_no_convergence(monkeypatch, personal):
     records, *_ = simulate(num_people=20, per_person=10)
     model = RewardModel(personal=personal, num_draws=20)

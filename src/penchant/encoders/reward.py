@@ -60,9 +60,10 @@ class RewardEncoder:
     """weights, coefficients: the head, per dimension and per attribute (in units of `spread`).
 
     mean: of the embeddings it was fitted on. attributes: of `text_attributes`; spread: of their
-    differences within pairs. doubt: a root of the covariance of the weights, which were N(0,
-    prior_scale^2) before any data. has_ties: whether a tie is an answer. has_position: whether the
-    order shown is known; it is not where the winner always stands first, as in TRL's files.
+    differences within the pairs that differ in them. doubt: a root of the covariance of the
+    weights, which were N(0, prior_scale^2) before any data. has_ties: whether a tie is an answer.
+    has_position: whether the order shown is known; it is not where the winner always stands first,
+    as in TRL's files.
     usual_ignorance: the share of the prior variance that is left of the gap in 99 of 100 pairs of
     texts that were left out; usual_text_ignorance: of a text beside the mean of all.
     new_text_share: what the content of a text that the head has not met counts for, beside that of

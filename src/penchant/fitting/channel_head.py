@@ -81,14 +81,16 @@ def fit_channel_head(
     channels: tuple[Channel, ...] | None = None,
     *,
     prior_scale: float | None = None,
+    column_scale: float | None = None,
     config: NewtonConfig | None = None,
 ) -> LinearHead:
-    """The posterior mode of U = f' w + x' beta under all channels together; w ~ N(0, scale^2).
+    """The posterior mode of U = f' w + x' beta under all channels together; w ~ N(0, scale^2), beta
+    ~ N(0, column_scale^2), free without one.
 
-    The options of the batch are numbered by the lines of `vectors`; its features (x, perhaps none)
-    and the channels' own parameters are free. prior_scale None: chosen by the evidence (MacKay
-    1992). channels None: `joint_channels`. For pairs alone `fit_linear_head` finds the same head
-    faster.
+    The options of the batch are numbered by the lines of `vectors`; its features are x, perhaps
+    none, and the channels' own parameters are free. prior_scale None: chosen by the evidence
+    (MacKay 1992). channels None: `joint_channels`. For pairs alone `fit_linear_head` finds the
+    same head faster.
 
     Raises `DataError` for a batch without answers or embeddings that are not finite, `ConfigError`
     for a prior scale that is not positive or more than 2,000 parameters.
@@ -112,6 +114,8 @@ def fit_channel_head(
 
     base = density.prior_precision + _LOOSE * (density.prior_precision == 0)
     base[:dimensions] = 0.0
+    if column_scale is not None:
+        base[dimensions:num_tastes] = column_scale**-2.0
     if prior_scale is None:
         families = (0,) * dimensions + (-1,) * (len(start) - dimensions)
         learned = learn_spreads(

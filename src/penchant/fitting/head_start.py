@@ -62,6 +62,7 @@ def start_head(
     model: GapModel,
     prior_scale: float | None,
     *,
+    column_scale: float,
     per_parameter: int,
     evidence_rounds: int,
 ) -> HeadStart:
@@ -74,7 +75,9 @@ def start_head(
     check_numbers(pairs, sample.features)
     share = float(pairs.weight.sum() / sample.weight.sum())
     scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
-    density = HeadDensity(pairs=sample, model=model, precision=head_precision(pairs, size, scale))
+    density = HeadDensity(
+        pairs=sample, model=model, precision=head_precision(pairs, size, scale, column_scale)
+    )
     theta = np.zeros(size)
     if not has_matrix:
         solve = _solver_by_products(density, theta, 1.0)
@@ -83,9 +86,9 @@ def start_head(
         return HeadStart(theta=climb.theta, scale=scale, solve=solve)
     theta, information = _newton(density, theta)
     for _ in range(evidence_rounds if prior_scale is None else 0):
-        fresh = _evidence_scale(information, theta, pairs.features.shape[1], scale)
+        fresh = _evidence_scale(information, density, theta, scale)
         moved, scale = abs(np.log(fresh / scale)), fresh
-        density = replace(density, precision=head_precision(pairs, size, scale))
+        density = replace(density, precision=head_precision(pairs, size, scale, column_scale))
         if moved < 0.02:
             break
         theta, information = _newton(density, theta)
@@ -148,23 +151,24 @@ def _solver_by_products(
 
 
 def _evidence_scale(
-    information: Float[Array, "T T"], theta: Float[Array, " T"], dimensions: int, scale: float
+    information: Float[Array, "T T"], density: HeadDensity, theta: Float[Array, " T"], scale: float
 ) -> float:
     """The next prior scale, of the weights alone."""
-    precision = np.zeros(len(theta))
-    precision[:dimensions] = 1.0 / scale**2
-    precision[dimensions:] = 1e-6
-    variance = np.diag(np.linalg.inv(information + np.diag(precision)))[:dimensions]
+    dimensions, _ = density.cuts
+    variance = np.diag(np.linalg.inv(information + np.diag(density.precision)))[:dimensions]
     # Weights of exactly 0 ask for a scale of 0, whose logarithm would not be finite.
     return max(evidence_spread(theta[:dimensions], variance, scale, least=1e-3), 1e-6)
 
 
-def head_precision(pairs: HeadPairs, size: int, scale: float) -> Float[Array, " T"]:
-    """Of the prior: weights ~ N(0, scale^2), everything else free."""
-    precision = np.full(size, 0.0)
-    precision[: pairs.features.shape[1]] = 1.0 / scale**2
-    # Columns and own parameters are free; this much keeps them finite where no pair tells of them.
-    precision[pairs.features.shape[1] :] = 1e-6
+def head_precision(
+    pairs: HeadPairs, size: int, scale: float, column_scale: float
+) -> Float[Array, " T"]:
+    """Of the prior: weights ~ N(0, scale^2), columns ~ N(0, column_scale^2)."""
+    # Own parameters are free; this much keeps them finite where no pair tells of them.
+    precision = np.full(size, 1e-6)
+    dimensions, num_columns = pairs.features.shape[1], pairs.columns.shape[1]
+    precision[:dimensions] = 1.0 / scale**2
+    precision[dimensions : dimensions + num_columns] = 1.0 / column_scale**2
     return precision
 
 

@@ -105,6 +105,7 @@ def fit_latent_classes(
         encoder,
         prior,
         runaway.parameters,
+        "EM from many starts, then Newton" if start is None else "Newton from a given start",
         batch.notes + notes,
         began,
     )
@@ -299,6 +300,7 @@ def _belief(
     encoder: Encoder | None,
     prior: str | None,
     unbounded: Bool[Array, " M"],
+    method: str,
     notes: tuple[str, ...],
     began: float,
 ) -> Belief:
@@ -329,7 +331,7 @@ def _belief(
             converged=optimum.converged,
             iterations=optimum.iterations,
             seconds=time.perf_counter() - began,
-            method="EM from many starts, then Newton",
+            method=method,
             prior=prior,
             warnings=notes
             + _remarks(density, here, optimum, people)

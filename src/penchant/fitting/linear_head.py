@@ -26,6 +26,9 @@ from penchant.fitting.subspace import climb_subspace
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 
+# Standard deviation of what is free, wide enough to be felt nowhere but where no pair tells.
+_FREE = 1e3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadConfig:
@@ -66,11 +69,13 @@ def fit_linear_head(
     model: GapModel,
     *,
     prior_scale: float | None = None,
+    column_scale: float = _FREE,
     has_covariance: bool = True,
     config: HeadConfig | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> LinearHead:
-    """The posterior mode; weights ~ N(0, prior_scale^2), columns and own parameters are free.
+    """The posterior mode; weights ~ N(0, prior_scale^2), columns ~ N(0, column_scale^2), by
+    default as good as free, as own parameters are.
 
     prior_scale None: chosen by the evidence (MacKay 1992) on a subsample, whose curvature is then
     formed whatever the dimension. covariance: of all parameters, from the curvature of all pairs
@@ -78,23 +83,25 @@ def fit_linear_head(
     `on_step(step, log_posterior)`.
 
     Raises `DataError` for features that are not finite or pairs without weight, `ConfigError` for
-    a prior scale that is not positive.
+    a scale that is not positive.
     """
     began = time.perf_counter()
     config = config or HeadConfig()
-    _check(pairs, prior_scale)
+    _check(pairs, prior_scale, column_scale)
     start = start_head(
         pairs,
         model,
         prior_scale,
+        column_scale=column_scale,
         per_parameter=config.subsample,
         evidence_rounds=config.evidence_rounds,
     )
     given, pairs = pairs, pairs.compact()
     size = len(start.theta)
     everything = HeadDensity(
-        pairs=pairs, model=model, precision=head_precision(pairs, size, start.scale)
-    )
+        pairs=pairs, model=model,
+        precision=head_precision(pairs, size, start.scale, column_scale),
+    )  # fmt: skip
     gaps = everything.gaps(start.theta)
     check_numbers(given, gaps)
     climb = climb_subspace(
@@ -127,11 +134,12 @@ def fit_linear_head(
     )
 
 
-def _check(pairs: HeadPairs, prior_scale: float | None) -> None:
-    if prior_scale is not None and not prior_scale > 0:
+def _check(pairs: HeadPairs, prior_scale: float | None, column_scale: float) -> None:
+    if not (prior_scale is None or prior_scale > 0) or not column_scale > 0:
         raise ConfigError(
-            f"got prior_scale={prior_scale}; expected a positive standard deviation of each "
-            "weight, or None to let the data choose it."
+            f"got prior_scale={prior_scale} and column_scale={column_scale}; expected a positive "
+            "standard deviation of each weight, or None to let the data choose it, and a positive "
+            "one of each column's."
         )
     if not pairs.weight.sum() > 0:
         raise DataError(

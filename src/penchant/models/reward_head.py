@@ -27,6 +27,7 @@ from penchant.feedback.gap import GapModel
 from penchant.fitting.channel_head import fit_channel_head
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
+from penchant.fitting.separation import WEAK_SCALE
 from penchant.numerics.arrays import Array
 
 # With fewer prompts, parts of whole prompts would be too unlike each other, and texts are told
@@ -248,8 +249,9 @@ class Lessons:
     ) -> tuple[LinearHead, Float[Array, " C"]]:
         pairs, spread = self._told_pairs(vectors, form, np.flatnonzero(kept))
         head = fit_linear_head(
-            pairs, self.settings.pair_model, prior_scale=prior_scale, config=HeadConfig()
-        )
+            pairs, self.settings.pair_model, prior_scale=prior_scale, column_scale=WEAK_SCALE,
+            config=HeadConfig(),
+        )  # fmt: skip
         return head, spread
 
     def _from_all(
@@ -268,7 +270,9 @@ class Lessons:
         apart = (form - form[of_option].mean(axis=0)) / spread
         features = self._columns(apart[of_option], shown_first)
         batch = self.batch(features, kept)
-        return fit_channel_head(vectors, batch, prior_scale=prior_scale), spread
+        return fit_channel_head(
+            vectors, batch, prior_scale=prior_scale, column_scale=WEAK_SCALE
+        ), spread
 
     def _columns(self, form: Array, shown_first: Array) -> Array:
         return np.column_stack([form, shown_first]) if self.settings.has_position else form
@@ -327,6 +331,8 @@ def of_named(records: Records, group_by: str) -> Records:
 
 
 def _spread(apart: Float[Array, "_ C"]) -> Float[Array, " C"]:
-    spread = np.sqrt((apart**2).mean(axis=0))
+    """How much each attribute differs where it does: over all pairs, an attribute that hardly ever
+    differs would be measured in next to nothing, and a few pairs would say anything of it."""
     # Attributes are shares and logarithms: what differs by less is the rounding of a mean.
-    return np.where(spread > 1e-9, spread, 1.0)
+    num = (np.abs(apart) > 1e-9).sum(axis=0)
+    return np.where(num > 0, np.sqrt((apart**2).sum(axis=0) / np.maximum(num, 1)), 1.0)

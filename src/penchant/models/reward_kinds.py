@@ -41,6 +41,10 @@ _LEAST_SHARE = 1e-3
 # Standard deviation of a class's weights before any data, in logits per standard deviation of the
 # feature: wide beside tastes, narrow beside what a handful of judges lets run away.
 _CLASS_SCALE = 2.0
+_NO_ERRORS = (
+    "Mixes of prototypes come without errors: intervals of rewards and margins leave out our doubt "
+    "about what the prototypes weigh. Classes or a latent taste have it."
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -209,7 +213,7 @@ def _fit_mixes(
             method="L-BFGS from many starts, mixes summed out",
             prior=f"normal, standard deviation {found.head_scale:.3g} per feature's root mean "
             "square, by the evidence",
-            warnings=choices.notes,
+            warnings=(*choices.notes, _NO_ERRORS),
         ),
     )
 

@@ -166,13 +166,13 @@ class RewardModel(Estimator):
             belief = weighed(lambda anchors: fit_simulated(
                 choices, population, config=SimulatedConfig(max_steps=200, tolerance=1e-6),
                 encoder=whole.encoder, anchors=anchors,
-            ))  # fmt: skip
+            ), len(self.attributes))  # fmt: skip
         else:
             told = choices if choices.blocks else batch
             channels = (Choice(),) if choices.blocks else (*joint_channels(batch), Choice())
             belief = weighed(lambda anchors: fit_pooled(
                 told, channels=channels, encoder=whole.encoder, anchors=anchors
-            ))  # fmt: skip
+            ), len(self.attributes))  # fmt: skip
         belief = _told(belief, whole.fitted, [part.fitted for part in parts])
         if places:
             named = set(groups_of(of_named(data, self.group_by), self.group_by).names)
@@ -348,7 +348,9 @@ class RewardModel(Estimator):
         parts = left_out_texts(lessons, heard, told, whole.encoder.prior_scale, self.random_state)
         return with_new_texts(
             whole.encoder, heard, parts, seen,
-            lambda given: weighed(lambda anchors: fit_pooled(given, anchors=anchors)),
+            lambda given: weighed(
+                lambda anchors: fit_pooled(given, anchors=anchors), len(self.attributes)
+            ),
             self.has_own_worth,
         )  # fmt: skip
 

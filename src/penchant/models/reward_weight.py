@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from penchant.beliefs.belief import Belief
+from penchant.fitting.separation import WEAK_SCALE
 from penchant.metrics.intervals import Z95
 
 # Mean and standard deviation before any data. A head whose prior was chosen well is worth 1 on
@@ -22,18 +23,20 @@ _HELD = 1e-5
 Anchors = Mapping[int, tuple[float, float]]
 
 
-def weighed(fit: Callable[[Anchors], Belief]) -> Belief:
+def weighed(fit: Callable[[Anchors], Belief], num_attributes: int = 0) -> Belief:
     """The second stage, given how to fit it under normal priors on some of its features, of which
-    the reward is the first: the mode under N(1, 1) on its weight, cut off below zero.
+    the reward is the first: the mode under N(1, 1) on its weight, cut off below zero. Of the
+    attributes, which come next, a weak prior keeps what a few pairs say of one within reason.
 
     Where that is zero, the others are fitted beside it and the weight keeps the error of the fit
     that knew no bound. A note says so where the 95 % interval holds zero.
     """
-    belief = fit({0: PRIOR})
+    beside = dict.fromkeys(range(1, 1 + num_attributes), (0.0, WEAK_SCALE))
+    belief = fit({0: PRIOR, **beside})
     assert belief.covariance is not None
     weight, error = float(belief.theta[0]), float(np.sqrt(belief.covariance[0, 0]))
     if weight < 0.0:
-        held = fit({0: (0.0, _HELD)})
+        held = fit({0: (0.0, _HELD), **beside})
         theta = held.theta.copy()
         theta[0] = 0.0
         belief = replace(
