@@ -72,13 +72,13 @@ def test_what_is_no_log_of_decisions_is_refused_with_the_mend():
         options={"option": np.array(["a", "b"])}, menu_sizes=np.array([2]),
         rows={"chosen": np.array([0])},
     )  # fmt: skip
-    with pytest.raises(DataError, match="off_policy_preferences"):
+    with pytest.raises(DataError, match="evaluate_slates"):
         decisions_of(choices)
     slate = Records.from_arrays(
         options={"option": np.array(["a", "b"]), "success": np.array([0, 1])},
         menu_sizes=np.array([2]), rows={}, kind="binary",
     )  # fmt: skip
-    with pytest.raises(DataError, match="off_policy_slates"):
+    with pytest.raises(DataError, match="evaluate_slates"):
         decisions_of(slate)
     with pytest.raises(DataError, match="several options already"):
         with_whole_menus(slate)

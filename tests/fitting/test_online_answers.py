@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penchant.beliefs.normal_law import DiagonalNormal, FullNormal
@@ -44,6 +44,7 @@ def covariance(law):
 
 @pytest.mark.parametrize(("channel", "K", "answer"), CASES, ids=NAMES)
 @given(seed=st.integers(0, 10_000), weight=st.sampled_from([1.0, 0.3, 2.5]))
+@example(seed=508, weight=1.0)
 @settings(max_examples=4, deadline=None)
 def test_an_answer_moves_belief_to_the_mode_and_adds_the_information_there(
     channel, K, answer, seed, weight
@@ -72,7 +73,13 @@ def test_an_answer_moves_belief_to_the_mode_and_adds_the_information_there(
         (loss(mode + a + b) - loss(mode + a - b) - loss(mode - a + b) + loss(mode - a - b))
         / 4e-8 for a in step] for b in step])  # fmt: skip
     told = np.linalg.inv(covariance(after.law)[np.ix_(is_free, is_free)])
-    np.testing.assert_allclose(told, hessian, atol=2e-5 * np.abs(hessian).max())
+    near = 2e-5 * np.abs(hessian).max()
+    if np.linalg.eigvalsh(hessian - precision)[0] > -near:
+        np.testing.assert_allclose(told, hessian, atol=near)
+    else:
+        # Directions in which an answer bends the other way are left out: no belief gets wider.
+        assert np.linalg.eigvalsh(told - hessian)[0] > -near
+        assert np.linalg.eigvalsh(told - precision)[0] > -near
 
 
 @given(seed=st.integers(0, 10_000))

@@ -209,7 +209,6 @@ def test_the_bundled_arguments_are_whole():
     assert len(set(records.rows["debate"].to_pylist())) == 32
 
 
-@pytest.mark.parametrize("personal", [HABITS, False])
 def pairs_that_hardly_differ_in_length(num_odd, num=400):
     """Texts of one length each, but for some pairs whose winner is two words longer."""
     rng = np.random.default_rng(1)
@@ -245,6 +244,7 @@ def test_a_few_pairs_that_differ_in_length_make_no_mountain_of_it(num_odd, perso
     np.testing.assert_allclose(said.gap[num_odd:], blind.gap[num_odd:], atol=0.3)
 
 
+@pytest.mark.parametrize("personal", [HABITS, False])
 def test_a_head_that_stopped_early_is_no_convergence(monkeypatch, personal):
     records, *_ = simulate(num_people=20, per_person=10)
     model = RewardModel(personal=personal, num_draws=20)

@@ -376,8 +376,10 @@ class Belief:
         """d mean taste / d theta of people of whom nothing is known."""
         return self._mean_taste_jacobian(np.zeros((1, 0)))[:, 0]
 
-    def _mean_taste_jacobian(self, group_features: Float[Array, "G Q"]) -> Float[Array, "M1 G D"]:
-        """d mean taste / d theta by central differences: a few evaluations of `tastes`, no data."""
+    def _mean_taste_jacobian(self, group_features: Float[Array, "G Q"]) -> Float[Array, "M1 _ D"]:
+        """d mean taste / d theta by central differences: a few evaluations of `tastes`, no data.
+
+        One group stands for all where the population's mean is everybody's."""
 
         def mean_taste(theta: Float[Array, " M1"]) -> Float[Array, "G D"]:
             return self.population.tastes(theta, group_features).mean()

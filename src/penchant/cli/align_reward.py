@@ -1,5 +1,6 @@
 """`penchant align TASK`: a policy learns from rewards of its own answers."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -60,20 +61,28 @@ def align_to_reward(
 
 
 @contextmanager
+def _quiet(log: logging.Logger) -> Iterator[None]:
+    """Nothing below an error is logged within."""
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@contextmanager
 def graders(program: str, task: Any) -> Iterator[dict[str, Any]]:
     """What the trainer grades by in place of the task's own: a program in a sandbox, beside the
     task's components. Its failures are counted, and told at the end of a run."""
     if not program:
         yield {}
         return
-    import logging
-
     from penchant.agents.sandbox import Sandbox
     from penchant.policies.language.gathering import grader_of
 
-    logging.getLogger("penchant.policies.language.grading").setLevel(logging.ERROR)
-    own = grader_of(task)
-    with Sandbox(Path(program)) as sandbox:
+    own, log = grader_of(task), logging.getLogger("penchant.policies.language.grading")
+    with Sandbox(Path(program)) as sandbox, _quiet(log):
 
         def grade(problem: Any, response: str) -> dict[str, Any]:
             said = sandbox.call(problem.prompt, response, problem.demonstration)
