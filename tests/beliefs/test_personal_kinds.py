@@ -224,3 +224,20 @@ def test_a_person_who_said_nothing_is_the_population():
     assert np.exp(tastes.log_weights[1]).std() > 1e-4
     expected = foretell(belief, simulated.batch, history)[0].expected
     assert np.isfinite(expected).all()
+
+
+def test_whom_no_step_takes_up_stays_with_the_value_that_belongs_there(monkeypatch):
+    simulated, belief = world("rating", num_people=5)
+    own = (np.array(TRUTH["rating"][1], dtype=float),)
+    answers = AnswersOfKinds(batch=simulated.batch, channels=belief.channels, own=own)
+    prior, true_slope = taste_prior(belief), AnswersOfKinds.slope_and_bend
+
+    def downhill(self, prior, z):
+        slope, bend = true_slope(self, prior, z)
+        return -1e3 * slope, bend
+
+    monkeypatch.setattr(AnswersOfKinds, "slope_and_bend", downhill)
+    # Steps of a thousand units that all lead down: forty halvings leave the last ones.
+    modes = personal_modes(answers, prior, max_steps=2)
+    found = answers.log_prob(prior, modes.mode[:, None])[:, 0] - 0.5 * (modes.mode**2).sum(axis=1)
+    np.testing.assert_array_equal(modes.log_joint, found)

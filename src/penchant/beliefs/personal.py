@@ -14,7 +14,12 @@ from jaxtyping import Float, Int
 
 from penchant.beliefs.belief import Belief
 from penchant.beliefs.personal_kinds import AnswersOfKinds, climb, weigh_kinds
-from penchant.beliefs.taste_posterior import PersonalDraws, PersonalModes, TastePrior
+from penchant.beliefs.taste_posterior import (
+    PersonalDraws,
+    PersonalModes,
+    TastePrior,
+    drawn_around,
+)
 from penchant.data.batch import Batch, FlatChoices
 from penchant.errors import BeliefError
 from penchant.feedback.as_choices import AnswersAsChoices, as_choices
@@ -309,16 +314,13 @@ def weigh(
     noise: Float[Array, "C S R"],
 ) -> PersonalDraws:
     """The plain twin of `personal_fused.weigh`, one person at a time."""
-    own_noise = noise[np.arange(len(mode)) % len(noise)]
-    z = mode[:, None] + own_noise @ np.linalg.inv(lower)
-    log_volume = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    log_ratio = np.zeros(z.shape[:2])
+    z, against = drawn_around(mode, lower, noise)
+    log_joint = np.zeros(z.shape[:2])
     for g in range(len(z)):
         person = _Person.read(flat, prior, g)
         for s in range(z.shape[1]):
-            log_ratio[g, s] = person.log_joint(z[g, s])[0]
-    log_ratio += 0.5 * (own_noise**2).sum(axis=2) - log_volume[:, None]
-    return PersonalDraws(z=z, log_ratio=log_ratio)
+            log_joint[g, s] = person.log_joint(z[g, s])[0]
+    return PersonalDraws(z=z, log_ratio=log_joint + against)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

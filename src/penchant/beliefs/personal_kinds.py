@@ -14,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from penchant.beliefs.taste_posterior import PersonalDraws, PersonalModes, TastePrior
+from penchant.beliefs.taste_posterior import (
+    PersonalDraws,
+    PersonalModes,
+    TastePrior,
+    drawn_around,
+)
 from penchant.data.batch import Batch, Block
 from penchant.errors import DataError
 from penchant.feedback.channel_contract import Channel
@@ -108,6 +113,9 @@ def climb(
             if not is_lower.any():
                 break
             length = np.where(is_lower, 0.5 * length, length)
+        else:
+            # Whom no step takes up stays, with the value that belongs there.
+            length, there = np.where(is_lower, 0.0, length), np.where(is_lower, here, there)
         z, here = z + length[:, None] * step, there
     return PersonalModes(mode=z, lower=lower, log_joint=here, decrement=decrement)
 
@@ -120,12 +128,9 @@ def weigh_kinds(
     noise: Float[Array, "C S R"],
 ) -> PersonalDraws:
     """Draws around each mode and log p(answers, z) - log proposal(z)."""
-    own_noise = noise[np.arange(len(mode)) % len(noise)]
-    z = mode[:, None] + own_noise @ np.linalg.inv(lower)
-    log_volume = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    log_ratio = answers.log_prob(prior, z) - 0.5 * (z**2).sum(axis=2)
-    log_ratio += 0.5 * (own_noise**2).sum(axis=2) - log_volume[:, None]
-    return PersonalDraws(z=z, log_ratio=log_ratio)
+    z, against = drawn_around(mode, lower, noise)
+    log_joint = answers.log_prob(prior, z) - 0.5 * (z**2).sum(axis=2)
+    return PersonalDraws(z=z, log_ratio=log_joint + against)
 
 
 def _root(bend: Float[Array, "G R R"]) -> Float[Array, "G R R"]:

@@ -1,7 +1,7 @@
 """The population a person comes from, and what their answers make of it: modes and draws.
 
-Legend: D tastes, G groups (people), R random tastes, S draws. z are random tastes in standard
-units: beta = mean + root z.
+Legend: D tastes, G groups (people), R random tastes, S draws, C blocks of them. z are random tastes
+in standard units: beta = mean + root z.
 """
 
 from dataclasses import dataclass
@@ -86,3 +86,14 @@ class PersonalDraws:
     def log_evidence(self) -> Float[Array, " G"]:
         """log p(answers of g), by importance sampling."""
         return log_sum_exp(self.log_ratio, axis=1) - np.log(self.log_ratio.shape[1])
+
+
+def drawn_around(
+    mode: Float[Array, "G R"], lower: Float[Array, "G R R"], noise: Float[Array, "C S R"]
+) -> tuple[Float[Array, "G S R"], Float[Array, "G S"]]:
+    """Normal draws around each mode with precision lower lower', and minus the log-density of each,
+    up to the constant that a standard normal has too. Blocks of noise are dealt out in turn."""
+    own_noise = noise[np.arange(len(mode)) % len(noise)]
+    log_volume = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    z = mode[:, None] + own_noise @ np.linalg.inv(lower)
+    return z, 0.5 * (own_noise**2).sum(axis=2) - log_volume[:, None]
