@@ -20,17 +20,17 @@ import numpy as np
 
 from penchant.evaluation.claims import no_worse
 from penchant.evaluation.recipes import over_seeds, results, run_recipe
-from penchant.fitting.sgd import TrainConfig
 from penchant.lm.decoder import DecoderConfig
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.policies.language.methods.group_relative import GroupRelative, dr_grpo, grpo, rloo
 from penchant.policies.language.rollouts import draw_rollouts
-from penchant.policies.language.teaching import Teaching, fresh_decoder, taught
+from penchant.policies.language.teaching import taught_from_scratch
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, need_torch
 from penchant.simulation.tasks.chain import Chain
 
 MOST = 12
+SHAPE = DecoderConfig(width=96, layers=3, heads=4, window=64)
 METHODS: dict[str, GroupRelative] = {
     "GRPO": grpo(), "RLOO": rloo(MOST), "Dr. GRPO": dr_grpo(MOST), "ours": GroupRelative()
 }  # fmt: skip
@@ -58,7 +58,9 @@ def main(config: Config) -> dict[str, Any]:
     task, starts = Chain(fewest=1, most=1), []
     gains: dict[str, list[float]] = {name: [] for name in METHODS}
     for index in range(config.num_seeds):
-        start = started(task, config, config.seed + index)
+        start = taught_from_scratch(
+            task, SHAPE, config.demonstrations, config.epochs, config.seed + index
+        )
         starts.append(accuracy(start, task, config))
         for name, method in METHODS.items():
             trainer = PolicyTrainer(start, task, method, TrainerConfig(
@@ -80,15 +82,6 @@ def main(config: Config) -> dict[str, Any]:
         claims, not_met=short, start=np.round(starts, 3).tolist(), points_beside_grpo=beside,
         gains=rounded,
     )  # fmt: skip
-
-
-def started(task: Chain, config: Config, seed: int) -> LanguageModel:
-    """A decoder that has seen demonstrations."""
-    training = TrainConfig(batch_size=64, max_epochs=config.epochs, learning_rate=3e-3,
-                           patience=None, seed=seed)  # fmt: skip
-    teaching = Teaching(num=config.demonstrations, training=training, seed=seed)
-    shape = DecoderConfig(width=96, layers=3, heads=4, window=64)
-    return taught(fresh_decoder(shape, seed), task, teaching)[0]
 
 
 def accuracy(model: LanguageModel, task: Chain, config: Config) -> float:

@@ -18,7 +18,6 @@ import numpy as np
 from penchant.evaluation.claims import no_worse
 from penchant.evaluation.policy_trial import tried
 from penchant.evaluation.recipes import over_seeds, results, run_recipe
-from penchant.fitting.sgd import TrainConfig
 from penchant.lm.decoder import DecoderConfig
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
@@ -26,11 +25,12 @@ from penchant.policies.language.grading import correct
 from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo
 from penchant.policies.language.methods.ranked import RankRelative
-from penchant.policies.language.teaching import Teaching, fresh_decoder, taught
+from penchant.policies.language.teaching import taught_from_scratch
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, need_torch
 from penchant.simulation.tasks.ranking import RankItems
 
 MOST = 25
+SHAPE = DecoderConfig(width=64, layers=2, heads=4, window=48)
 SOURCE = "Reddit-v2: higher at every rank"
 
 
@@ -55,7 +55,9 @@ def main(config: Config) -> dict[str, Any]:
     task = RankItems(tags=6)
     found: dict[str, list[tuple[float, float]]] = {"start": [], "GRPO": [], "Rank-GRPO": []}
     for index in range(config.num_seeds):
-        start = started(task, config, config.seed + index)
+        start = taught_from_scratch(
+            task, SHAPE, config.demonstrations, config.epochs, config.seed + index
+        )
         found["start"].append(judged(start, task, config))
         # Both clipped as the paper's lists are, so that the unit is what differs.
         methods = {
@@ -89,15 +91,6 @@ def trained(
     while trainer.step().tokens < config.tokens:
         pass
     return trainer.model
-
-
-def started(task: RankItems, config: Config, seed: int) -> LanguageModel:
-    """A decoder that has seen some right lists."""
-    training = TrainConfig(batch_size=64, max_epochs=config.epochs, learning_rate=3e-3,
-                           patience=None, seed=seed)  # fmt: skip
-    teaching = Teaching(num=config.demonstrations, training=training, seed=seed)
-    shape = DecoderConfig(width=64, layers=2, heads=4, window=48)
-    return taught(fresh_decoder(shape, seed), task, teaching)[0]
 
 
 def judged(model: LanguageModel, task: RankItems, config: Config) -> tuple[float, float]:

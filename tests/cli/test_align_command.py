@@ -62,7 +62,7 @@ def weights(folder):
 @pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way == "reward"])
 def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
     out = tmp_path / "out"
-    task = {"rank-grpo": "RANK", "hgpo": "DOOR"}.get(method, "TOOL")
+    task = {"rank-grpo": "RANK", "hgpo": "DOOR", "igpo": "LOOK"}.get(method, "TOOL")
     found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, "--json").stdout)
     assert found["at"] == [1.0, 2.0]
     for name in ("reward", "entropy", "length", "degenerate", "clipped", "effective"):

@@ -147,6 +147,68 @@ def _conflict(options: AlignOptions, setting: Setting) -> Any:
     return ConflictAware(anchor=_anchor(options, "loss"))
 
 
+def _single(name: str, setting: Setting) -> None:
+    """Raises `ConfigError` for worlds."""
+    if hasattr(setting.task, "draw_world"):
+        raise ConfigError(
+            f"--method {name} learns from single answers; expected a task without turns: CHAIN, "
+            "RANK, FIND, TOOL or GRID."
+        )
+
+
+def _stream(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.single_stream import SingleStream
+
+    _single("single-stream", setting)
+    return SingleStream(anchor=_anchor(options, "loss"))
+
+
+def _guided(name: Literal["pcl", "v0", "v0.5"]) -> Any:
+    def made(options: AlignOptions, setting: Setting) -> Any:
+        from penchant.policies.language.methods import value_guided
+
+        _single(name, setting)
+        page = {"pcl": value_guided.prompt_curriculum, "v0": value_guided.useful_budget,
+                "v0.5": value_guided.shrunk_prior}  # fmt: skip
+        return page[name](_anchor(options, "loss"))
+
+    return made
+
+
+def _segments(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.segments import SegmentRelative
+
+    _single("segments", setting)
+    # Answers of a few tokens: the paper's cuts at every fifth choice would leave nothing to cut.
+    return SegmentRelative(completions=4, stride=2, anchor=_anchor(options, "loss"))
+
+
+def _informed(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.informed import InformationGain
+
+    if not hasattr(setting.task, "facts") or not hasattr(setting.task, "draw_world"):
+        raise ConfigError(
+            "--method igpo asks how much each turn told of the true answer; expected a task of "
+            "several turns that knows one: LOOK."
+        )
+    return InformationGain(anchor=_anchor(options, "loss"))
+
+
+def _gated(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.demonstrated import hpt
+
+    _single("hpt", setting)
+    return hpt(setting.most_tokens, _anchor(options, "loss"))
+
+
+def _replayed(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.group_relative import grpo
+    from penchant.policies.language.methods.replayed import Replayed
+
+    _single("arpo", setting)
+    return Replayed(base=grpo(_anchor(options, "loss")))
+
+
 def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) -> Any:
     def made(options: AlignOptions, setting: Setting) -> Any:
         from penchant.policies.language.direct import DirectConfig
@@ -201,6 +263,23 @@ METHODS: Mapping[str, Offered] = {
                     "the shortest right one so far (HAPO 2025)"),
     "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
                     "unlearnt with the bad (GTPO 2025)"),
+    "single-stream": Offered(way="reward", made=_stream, told="one response a prompt against what "
+                             "the prompt earned before; --group-size 1 and more --prompts (SPO "
+                             "2025)"),
+    "pcl": Offered(way="reward", made=_guided("pcl"), told="prompts that a learnt value foretells "
+                   "to succeed half the time (PCL 2025)"),
+    "v0": Offered(way="reward", made=_guided("v0"), told="more responses where failures will stand "
+                  "beside a success (V0 2026)"),
+    "v0.5": Offered(way="reward", made=_guided("v0.5"), told="a foretold value as the prior of the "
+                    "group's mean, responses until both agree (V0.5 2026)"),
+    "segments": Offered(way="reward", made=_segments, told="what each segment changed in the "
+                        "chance to be right, by fresh endings (SPO-chain 2025)"),
+    "igpo": Offered(way="reward", made=_informed, told="turns earn what they tell of the true "
+                    "answer (IGPO 2025)"),
+    "hpt": Offered(way="reward", made=_gated, told="demonstrations where no response is right, "
+                   "rewards elsewhere (HPT 2025)"),
+    "arpo": Offered(way="reward", made=_replayed, told="GRPO with an earlier success in groups "
+                    "that fail whole (ARPO 2025)"),
     "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
                    "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "

@@ -13,8 +13,10 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.metrics.intervals import Interval, clustered_mean
 from penchant.numerics.arrays import Array
-from penchant.policies.language.gathering import Gathered, gathered
-from penchant.policies.language.grading import Grader, Reward
+from penchant.policies.language.gathering import Gathered, gathered, grader_of
+from penchant.policies.language.grading import Grader, Reward, correct
+from penchant.policies.language.methods.method import PolicyMethod
+from penchant.policies.language.trainer import PolicyTrainer, StepReport, TrainerConfig
 from penchant.simulation.tasks.task import TextTask, WorldTask
 
 # Problems of a trial are drawn from here on, away from those of any training.
@@ -58,6 +60,29 @@ def tried(
         model, task, num, 1, config, np.random.default_rng((seed, _FAR)),
         torch.Generator(device=device).manual_seed(seed), grade, reward,
     )  # fmt: skip
+
+
+def trained_for(
+    start: LanguageModel,
+    task: TextTask | WorldTask,
+    method: PolicyMethod,
+    config: TrainerConfig,
+    tokens: int,
+) -> tuple[LanguageModel, list[StepReport]]:
+    """The policy once so many tokens were drawn, whatever for, and what its steps told."""
+    trainer = PolicyTrainer(start, task, method, config)
+    reports = [trainer.step()]
+    while reports[-1].tokens < tokens:
+        reports.append(trainer.step())
+    return trainer.model, reports
+
+
+def share_right(
+    model: LanguageModel, task: TextTask | WorldTask, num: int, config: SampleConfig, seed: int
+) -> float:
+    """The share of right answers, one drawn for each of `num` problems (or games won)."""
+    found = tried(model, task, num, config, grader_of(task), correct, seed)
+    return float(np.mean(found.grades.components["correct"]))
 
 
 def scores(

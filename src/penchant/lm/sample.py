@@ -54,10 +54,10 @@ def sample(
     config: SampleConfig,
     generator: Any,
     *,
-    copies: int = 1,
+    copies: int | Sequence[int] = 1,
 ) -> Sampled:
-    """Continue each row of tokens until its end token, `copies` times each, one's copies side by
-    side; `generator` is torch's.
+    """Continue each row of tokens until its end token, `copies` times each (or each so many times),
+    one's copies side by side; `generator` is torch's.
 
     What was read is remembered, so that each new token costs one step and a prompt is read once for
     all of its copies.
@@ -68,7 +68,8 @@ def sample(
     tokens = padded(prompts, model.tokenizer.pad, side="left")
     device = next(iter(model.parameters.values())).device
     ids, is_text = tokens.ids.to(device), tokens.is_text.to(device)
-    copied = torch.arange(len(ids), device=device).repeat_interleave(copies)
+    often = torch.as_tensor(copies, device=device).expand(len(ids))
+    copied = torch.arange(len(ids), device=device).repeat_interleave(often)
     open_rows = torch.ones(len(copied), dtype=torch.bool, device=device)
     memory, drawn, said, doubt, real = None, [], [], [], []
     with torch.no_grad():
@@ -77,7 +78,7 @@ def sample(
                 model.parameters, Tokens(ids=ids, is_text=is_text), memory, remembers=True
             )
             memory, states = read.memory, read.states[:, -1]
-            if turn == 0 and copies > 1:
+            if turn == 0 and len(copied) > len(ids):
                 memory, states = network.memory_of(memory, copied), states[copied]
                 is_text = is_text[copied]
             log_p = sampling_log_probs(network.logits(model.parameters, states), config)

@@ -4,38 +4,102 @@ Legend: B rows (one a rollout), N turns.
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
+from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.numerics.arrays import Array
 from penchant.policies.language.episodes import play
 from penchant.policies.language.grading import Grader, Grades, Reward, graded
-from penchant.policies.language.rollouts import Rollouts, draw_rollouts
+from penchant.policies.language.rollouts import Rollouts, draw_rollouts, put_together
 from penchant.simulation.tasks.task import Problem, TextTask, WorldTask
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gathered:
     """problems: of each row. turn_reward: of each turn; of one response its reward. observed: what
-    was read before each turn, of worlds."""
+    was read before each turn, of worlds. told: what a method that gathered for itself wants to
+    hear again. spent: tokens that were drawn beside those of the rollouts. is_plain: rows that the
+    policy drew just now and from the prompt alone; a report tells what these earned."""
 
     rollouts: Rollouts
     problems: tuple[Problem, ...]
     grades: Grades
     turn_reward: Float[Array, "B N"]
     observed: tuple[tuple[str, ...], ...] = ()
+    told: Mapping[str, Array] = field(default_factory=dict)
+    spent: int = 0
+    is_plain: Bool[Array, " B"] | None = None
+
+    def with_rows(self, rows: Rollouts, problems: Sequence[Problem]) -> "Gathered":
+        """With rows behind the others that nobody drew and that have no reward: in no statistic."""
+        none = np.full(len(rows), np.nan)
+        components = {n: np.append(a, none) for n, a in self.grades.components.items()}
+        grades = replace(
+            self.grades, components=components, reward=np.append(self.grades.reward, none)
+        )
+        turns = np.zeros((len(rows), self.turn_reward.shape[1]))
+        drawn = int(rows.lengths.sum())
+        return replace(
+            self, rollouts=put_together([self.rollouts, rows]), grades=grades,
+            problems=(*self.problems, *problems), spent=self.spent - drawn,
+            turn_reward=np.concatenate([self.turn_reward, turns]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ask:
+    """What experience is asked for. draws, generator: NumPy's for problems, torch's for tokens.
+    memory: what the method kept from the batch before."""
+
+    model: LanguageModel
+    task: TextTask | WorldTask
+    num_problems: int
+    group_size: int
+    sampling: SampleConfig
+    draws: np.random.Generator
+    generator: Any
+    grade: Grader
+    reward: Reward
+    version: int = 0
+    memory: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def answered(
+        self, problems: Sequence[Problem], often: int | Int[Array, " P"] | None = None
+    ) -> Gathered:
+        """Answers to these problems, so many to each (a group by default)."""
+        return answer(
+            self.model, problems, self.group_size if often is None else often, self.sampling,
+            self.generator, self.grade, self.reward, version=self.version,
+        )  # fmt: skip
+
+    def single_answers(self, who: str) -> TextTask:
+        """The task; raises `ConfigError` for worlds, whose turns `who` could not tell apart."""
+        if isinstance(self.task, WorldTask):
+            raise ConfigError(
+                f"{who} learns from single answers and got a world of several turns; expected a "
+                "task such as CHAIN."
+            )
+        return self.task
+
+
+@runtime_checkable
+class Gatherer(Protocol):
+    """A method that says itself which problems are tried, how often, and what joins them."""
+
+    def gathered(self, ask: Ask) -> Gathered: ...
 
 
 def answer(
     model: LanguageModel,
     problems: Sequence[Problem],
-    group_size: int,
+    group_size: int | Int[Array, " P"],
     config: SampleConfig,
     generator: Any,
     grade: Grader,
@@ -43,13 +107,36 @@ def answer(
     *,
     version: int = 0,
 ) -> Gathered:
-    """Several responses to each problem, graded; `generator` is torch's."""
+    """Several responses to each problem (or to each so many), graded; `generator` is torch's."""
     prompts = [problem.prompt for problem in problems]
     rollouts = draw_rollouts(model, prompts, group_size, config, generator, version=version)
     mine = tuple(problems[p] for p in rollouts.prompt_of)
     grades = graded(grade, reward, mine, rollouts.responses)
     turns = np.where(np.isfinite(grades.reward), grades.reward, 0.0)[:, None]
     return Gathered(rollouts=rollouts, problems=mine, grades=grades, turn_reward=turns)
+
+
+def together(parts: Sequence[Gathered]) -> Gathered:
+    """Batches of single answers to the same problems as one, the rows of a prompt side by side."""
+    rollouts = put_together([part.rollouts for part in parts])
+    order = np.argsort(rollouts.prompt_of, kind="stable")
+    names = dict.fromkeys(name for part in parts for name in part.grades.components)
+    none = [np.full(len(part.rollouts), np.nan) for part in parts]
+    components = {
+        name: np.concatenate([p.grades.components.get(name, n) for p, n in zip(parts, none)])[order]
+        for name in names
+    }
+    problems = [problem for part in parts for problem in part.problems]
+    return Gathered(
+        rollouts=rollouts.take(order),
+        problems=tuple(problems[row] for row in order),
+        grades=Grades(
+            components=components,
+            reward=np.concatenate([part.grades.reward for part in parts])[order],
+            failed=sum(part.grades.failed for part in parts),
+        ),
+        turn_reward=np.concatenate([part.turn_reward for part in parts])[order],
+    )
 
 
 def explore(
@@ -63,13 +150,18 @@ def explore(
     *,
     version: int = 0,
 ) -> Gathered:
-    """Copies of each world, played; the reward is what all turns earned."""
+    """Copies of each world, played; the reward is what all turns earned. A world that has one right
+    `answer` gives it to its problem as the demonstration."""
     first = [task.draw_world(draws) for _ in range(num_worlds)]
     worlds = [copy.deepcopy(world) for world in first for _ in range(group_size)]
     world_of = np.repeat(np.arange(num_worlds), group_size)
     played = play(model, worlds, world_of, config, generator, version=version)
     problems = tuple(
-        Problem(prompt=world.prompt, demonstration="", difficulty=world.difficulty)
+        Problem(
+            prompt=world.prompt,
+            demonstration=getattr(world, "answer", ""),
+            difficulty=world.difficulty,
+        )
         for world in first
         for _ in range(group_size)
     )

@@ -16,6 +16,7 @@ from penchant.policies.language.aggregation import aggregate
 from penchant.policies.language.layout import Layout, groups_within, read_drawn
 from penchant.policies.language.loss import Surrogate, divergence_loss, policy_gradient_loss
 from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.ratio import OLD, denominator
 from penchant.policies.language.rollouts import Rollouts
 from penchant.policies.language.trained import policy_of, value_of
 
@@ -29,6 +30,7 @@ class PolicyObjective:
     None in its only step, where the policy is its own denominator. correction: constants for
     tokens (the sampler's numbers against the trainer's). reference: log-probabilities of the frozen
     policy, where an anchor holds in the loss. low_rank: what the parameters are thin matrices of.
+    denominator: what each row's ratio is against (`ratio.denominator`; None: all against `old`).
     target: what a value should say of each token, `value_weight` its squared error's. layout,
     most_tokens: how rows are read, and about how many tokens at once (None: as the learner says).
     """
@@ -41,6 +43,7 @@ class PolicyObjective:
     surrogate: Surrogate
     temperature: float = 1.0
     old: Float[Array, "B T1"] | None = None
+    denominator: Int[Array, " B"] | None = None
     correction: Float[Array, "B T1"] | None = None
     reference: Float[Array, "B T1"] | None = None
     anchor: Anchor | None = None
@@ -71,9 +74,14 @@ class PolicyObjective:
             return None if values is None else values[examples, :width]
 
         unit_of, scale = self.unit_of[examples, :width], self.scale[examples, :width]
+        kind = np.full(len(examples), OLD)
+        if self.denominator is not None:
+            kind = self.denominator[examples]
+        against = denominator(
+            logp, constant(kind, logp), part.log_prob.to(logp.dtype), mine(self.old)
+        )
         loss = policy_gradient_loss(
-            logp, logp.detach() if self.old is None else mine(self.old),
-            self.advantage[examples, :width], unit_of, scale, self.surrogate,
+            logp, against, self.advantage[examples, :width], unit_of, scale, self.surrogate,
             weight=mine(self.correction),
         )  # fmt: skip
         if self.anchor is not None and self.anchor.place == "loss":

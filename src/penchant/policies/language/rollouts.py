@@ -84,13 +84,13 @@ def demonstration_ids(tokenizer: Tokenizer, prompt: str, response: str) -> tuple
 def draw_rollouts(
     model: LanguageModel,
     prompts: Sequence[str],
-    group_size: int,
+    group_size: int | Int[Array, " P"],
     config: SampleConfig,
     generator: Any,
     *,
     version: int = 0,
 ) -> Rollouts:
-    """`group_size` responses to each prompt; `generator` is torch's.
+    """`group_size` responses to each prompt, or to each so many; `generator` is torch's.
 
     Raises `DataError` for a prompt that leaves no room in the window, `ConfigError` for sampling
     that cuts the distribution off: the trainer's probabilities would have another support.
@@ -98,8 +98,9 @@ def draw_rollouts(
     check_support(config)
     begun = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
     _check_room(begun, config.most_tokens, model.network.window)
-    drawn = sample(model, begun, config, generator, copies=group_size)
-    rows = [ids for ids in begun for _ in range(group_size)]
+    often = np.broadcast_to(group_size, len(begun))
+    drawn = sample(model, begun, config, generator, copies=often.tolist())
+    rows = [ids for ids, num in zip(begun, often) for _ in range(num)]
     said = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
     tokens = padded([a + b for a, b in zip(rows, said)], model.tokenizer.pad)
     starts, sizes = (np.array([len(each) for each in part]) for part in (rows, said))
@@ -116,11 +117,80 @@ def draw_rollouts(
         entropy=entropy,
         start=starts,
         turn_of=np.where(is_drawn, 0, -1),
-        prompt_of=np.repeat(np.arange(len(prompts)), group_size),
+        prompt_of=np.repeat(np.arange(len(prompts)), often),
         responses=tuple(model.tokenizer.decode(ids) for ids in said),
         has_ended=drawn.has_ended.cpu().numpy(),
         version=version,
     )
+
+
+def put_together(parts: Sequence[Rollouts]) -> Rollouts:
+    """The rows of all parts, in order; `prompt_of` means the same in each."""
+    import torch
+
+    width = max(part.tokens.ids.shape[1] for part in parts)
+
+    def joined(name: str, fill: float) -> Any:
+        return torch.cat([_widened(getattr(part, name), width - 1, fill) for part in parts])
+
+    def stacked(name: str, fill: int) -> Any:
+        wide = [(getattr(part, name), width - 1 - part.is_drawn.shape[1]) for part in parts]
+        return np.concatenate(
+            [np.pad(a, ((0, 0), (0, more)), constant_values=fill) for a, more in wide]
+        )
+
+    return Rollouts(
+        tokens=Tokens(
+            ids=torch.cat([_widened(part.tokens.ids, width, 0) for part in parts]),
+            is_text=torch.cat([_widened(part.tokens.is_text, width, False) for part in parts]),
+        ),
+        is_drawn=stacked("is_drawn", 0),
+        log_prob=joined("log_prob", 0.0),
+        entropy=joined("entropy", 0.0),
+        start=np.concatenate([part.start for part in parts]),
+        turn_of=stacked("turn_of", -1),
+        prompt_of=np.concatenate([part.prompt_of for part in parts]),
+        responses=tuple(said for part in parts for said in part.responses),
+        has_ended=np.concatenate([part.has_ended for part in parts]),
+        version=parts[0].version,
+    )
+
+
+def written_rollouts(
+    rows: Sequence[Sequence[int]],
+    start: Int[Array, " B"],
+    prompt_of: Int[Array, " B"],
+    tokenizer: Tokenizer,
+    like: Float[Array, "_ _"],
+    log_prob: Sequence[Float[Array, " _"]] | None = None,
+) -> Rollouts:
+    """Rows that were not drawn just now: demonstrations, or answers kept from before.
+
+    log_prob: of each row's tokens from its start on, when they were drawn; zeros where nobody drew
+    them. like: a tensor whose type and device theirs shall be.
+    """
+    tokens = padded(rows, tokenizer.pad).to(like.device)
+    sizes = np.array([len(row) for row in rows])
+    place = np.arange(1, tokens.ids.shape[1])[None, :]
+    is_drawn = (place >= start[:, None]) & (place < sizes[:, None])
+    said = np.zeros(is_drawn.shape)
+    if log_prob is not None:
+        said[is_drawn] = np.concatenate([np.asarray(each, dtype=float) for each in log_prob])
+    told = like.new_tensor(said)
+    return Rollouts(
+        tokens=tokens, is_drawn=is_drawn, log_prob=told, entropy=told.new_zeros(told.shape),
+        start=np.asarray(start), turn_of=np.where(is_drawn, 0, -1),
+        prompt_of=np.asarray(prompt_of),
+        responses=tuple(tokenizer.decode(row[at:]) for row, at in zip(rows, start)),
+        has_ended=np.array([row[-1] == tokenizer.end for row in rows]),
+    )  # fmt: skip
+
+
+def _widened(rows: Any, width: int, fill: float) -> Any:
+    import torch
+
+    more = rows.new_full((rows.shape[0], width - rows.shape[1]), fill)
+    return torch.cat([rows, more], dim=1)
 
 
 def check_support(config: SampleConfig) -> None:

@@ -75,6 +75,17 @@ def taught(
     return fit_next_token(model, lessons.rows, teaching.training, from_place=lessons.from_place)
 
 
+def taught_from_scratch(
+    task: TextTask | WorldTask, shape: DecoderConfig, num: int, epochs: int, seed: int
+) -> LanguageModel:
+    """A fresh decoder that has gone through so many demonstrations so often."""
+    training = TrainConfig(
+        batch_size=64, max_epochs=epochs, learning_rate=3e-3, patience=None, seed=seed
+    )
+    teaching = Teaching(num=num, training=training, seed=seed)
+    return taught(fresh_decoder(shape, seed), task, teaching)[0]
+
+
 def _shown(
     task: WorldTask, generator: np.random.Generator, tokenizer: Tokenizer
 ) -> tuple[list[int], int]:

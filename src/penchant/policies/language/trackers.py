@@ -6,11 +6,11 @@ gives a new one. Without them a resumed run is another run.
 Legend: P prompts, N outcomes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -58,21 +58,35 @@ class ValueTracker:
         """Expected reward of each prompt, 0 to 1."""
         return self.successes / (self.successes + self.failures)
 
+    def grown(self, num_prompts: int) -> "ValueTracker":
+        """With entries for prompts met since, of whom nothing is known."""
+        new = ValueTracker.new(num_prompts - len(self.successes))
+        return ValueTracker(
+            successes=np.append(self.successes, new.successes),
+            failures=np.append(self.failures, new.failures),
+        )
+
     def updated(
-        self, prompt: Int[Array, " N"], reward: Float[Array, " N"], drift: Float[Array, " N"]
+        self,
+        prompt: Int[Array, " N"],
+        reward: Float[Array, " N"],
+        drift: Float[Array, " N"],
+        forgetting: float | None = None,
     ) -> "ValueTracker":
         """After outcomes in [0, 1], in their order; drift: nats a token by which the policy has
         moved on that prompt since it was last seen (0 at the first visit).
 
-        Both counts shrink by clip(2^(-drift / 0.06), 0.875, 0.96) before the outcome is added.
+        Both counts shrink by clip(2^(-drift / 0.06), 0.875, 0.96), or by `forgetting` whatever the
+        drift, before the outcome is added.
         Raises `ConfigError` for rewards outside [0, 1].
         """
-        if np.any((reward < 0.0) | (reward > 1.0)) or not np.all(np.isfinite(reward)):
+        if not np.all((reward >= 0.0) & (reward <= 1.0)):
             raise ConfigError(
                 f"a value tracker got rewards from {np.min(reward):g} to {np.max(reward):g}; "
                 "expected 0 to 1, since it keeps shares of success. Rescale the reward."
             )
         kept = np.clip(2.0 ** (-drift / HALF_DRIFT), SHORTEST, LONGEST)
+        kept = kept if forgetting is None else np.full(len(prompt), forgetting)
         good, bad = self.successes.copy(), self.failures.copy()
         for visit in _visits(prompt):
             p = prompt[visit]
@@ -132,6 +146,40 @@ class ReplayBuffer:
         """One of the prompt's successes, by `choose(how many)`; None where there is none."""
         mine = self.kept[prompt]
         return mine[choose(len(mine))] if mine else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownPrompts:
+    """Prompts in the order in which they were met: what gives each an entry in the records."""
+
+    texts: tuple[str, ...] = ()
+
+    @classmethod
+    def recalled(cls, memory: Mapping[str, np.ndarray]) -> "KnownPrompts":
+        """What `kept` gave; none of an empty memory."""
+        text = memory["prompts"].tobytes().decode() if "prompts" in memory else ""
+        return cls(texts=tuple(text.split("\0")[:-1]))
+
+    def with_all(self, prompts: Sequence[str]) -> "KnownPrompts":
+        """Those not met before behind the others."""
+        return KnownPrompts(texts=tuple(dict.fromkeys((*self.texts, *prompts))))
+
+    def entry(self, prompts: Sequence[str]) -> Int[Array, " N"]:
+        """The place of each; -1 of one never met."""
+        place = {text: at for at, text in enumerate(self.texts)}
+        return np.array([place.get(prompt, -1) for prompt in prompts], dtype=np.int64)
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """Texts as bytes, each with a zero behind it: what is kept with a run are arrays."""
+        text = "".join(f"{prompt}\0" for prompt in self.texts).encode()
+        return {"prompts": np.frombuffer(text, dtype=np.uint8).copy()}
+
+
+def is_first_visit(prompt: Int[Array, " N"]) -> Bool[Array, " N"]:
+    """Whether a prompt stands here for the first time."""
+    found = np.zeros(len(prompt), dtype=bool)
+    found[np.unique(prompt, return_index=True)[1]] = True
+    return found
 
 
 def _visits(prompt: Int[Array, " N"]) -> list[Int[Array, " _"]]:

@@ -23,13 +23,14 @@ from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.sample import SampleConfig
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
+from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import is_degenerate
-from penchant.policies.language.gathering import Gathered, gathered, grader_of
+from penchant.policies.language.gathering import Ask, Gathered, Gatherer, gathered, grader_of
 from penchant.policies.language.grading import Grader, Reward, correct
 from penchant.policies.language.layout import Layout, check_shared
 from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
-from penchant.policies.language.ratio import importance_weight, is_clipped, log_ratio
+from penchant.policies.language.ratio import OLD, importance_weight, is_clipped, log_ratio
 from penchant.policies.language.rollouts import Rollouts, check_support
 from penchant.policies.language.trained import fresh_trained, policy_of
 from penchant.policies.language.trainer_state import load_state, save_state
@@ -75,7 +76,8 @@ class TrainerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """What a step saw. reward: mean of the responses that have one, without an anchor's cost;
+    """What a step saw. reward: mean of the responses that have one, without an anchor's cost, of
+    those drawn just now and from the prompt alone where a method adds others;
     failed: at how many grading raised. components: their means. length: tokens a response;
     ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike
     (without an anchor's cost).
@@ -172,18 +174,27 @@ class PolicyTrainer:
             components=batch.grades.components, turn_reward=batch.turn_reward,
             observed=batch.observed, memory=self._memory, value=self._values(rollouts),
             log_ratio=None if reference is None else _log_ratios(rollouts, reference),
+            told=batch.told, model=self.model, temperature=self.config.temperature,
         )  # fmt: skip
         heard = self.method.heard(seen)
         clipped, effective = self._update(rollouts, heard, reference)
         self._memory = heard.memory
-        self._steps, self._tokens = self._steps + 1, self._tokens + int(rollouts.lengths.sum())
+        drawn = int(rollouts.lengths.sum()) + batch.spent
+        self._steps, self._tokens = self._steps + 1, self._tokens + drawn
         return self._report(batch, seen, heard, clipped, effective)
 
     def _gathered(self) -> Gathered:
         config = self.config
+        sampling = SampleConfig(most_tokens=config.most_tokens, temperature=config.temperature)
+        if isinstance(self.method, Gatherer):
+            return self.method.gathered(Ask(
+                model=self.model, task=self.task, num_problems=config.prompts,
+                group_size=config.group_size, sampling=sampling, draws=self._problems,
+                generator=self._draws, grade=self.grade, reward=self.reward, version=self._steps,
+                memory=self._memory,
+            ))  # fmt: skip
         return gathered(
-            self.model, self.task, config.prompts, config.group_size,
-            SampleConfig(most_tokens=config.most_tokens, temperature=config.temperature),
+            self.model, self.task, config.prompts, config.group_size, sampling,
             self._problems, self._draws, self.grade, self.reward, version=self._steps,
         )  # fmt: skip
 
@@ -255,15 +266,16 @@ class PolicyTrainer:
             start = self._log_probs(self.model, rollouts)
         if start is not None and method.most_weight is not None:
             correction = importance_weight(start, rollouts.log_prob, method.most_weight)
+            correction[heard.kind != OLD] = 1.0  # theirs stands in the ratio
             effective = _effective_share(correction.cpu().numpy()[unit_of >= 0])
         stopped = []
         for turn, part in enumerate(self._shares(rollouts, rows)):
-            scale = np.zeros(unit_of.shape)
-            scale[part] = method.token_scale(unit_of[part], rollouts.prompt_of[part])
+            scale = self._scale(part, rollouts, heard)
             objective = PolicyObjective(
                 model=self._given, rollouts=rollouts, unit_of=unit_of, scale=scale,
-                advantage=heard.advantage, surrogate=method.surrogate,
+                advantage=heard.credit, surrogate=method.surrogate,
                 temperature=config.temperature, old=start if turn else None,
+                denominator=heard.kind,
                 correction=correction, reference=reference, anchor=method.anchor,
                 low_rank=config.low_rank, target=heard.target, value_weight=method.value_weight,
                 layout=config.layout, most_tokens=config.tokens_at_once,
@@ -273,6 +285,17 @@ class PolicyTrainer:
             self._learner.objective = objective
             self._learner.step(self._heard(part, heard), config.learning_rate)
         return float(np.mean(stopped)) if stopped else 0.0, effective
+
+    def _scale(
+        self, part: Int[Array, " C"], rollouts: Rollouts, heard: Heard
+    ) -> Float[Array, "B T1"]:
+        """Each component of a mini-batch has a normaliser of its own."""
+        unit_of, scale = heard.unit_of, np.zeros(heard.unit_of.shape)
+        own, shown = part[~heard.is_shown[part]], part[heard.is_shown[part]]
+        scale[own] = self.method.token_scale(unit_of[own], rollouts.prompt_of[own])
+        if heard.shown is not None and len(shown):
+            scale[shown] = heard.shown[shown][:, None] * token_scale(unit_of[shown], "token")
+        return scale
 
     def _shares(self, rollouts: Rollouts, rows: Int[Array, " C"]) -> list[Int[Array, " _"]]:
         """The rows of each optimiser step, epoch after epoch."""
@@ -292,7 +315,7 @@ class PolicyTrainer:
         anchor = self.method.anchor
         if heard.target is not None or (anchor is not None and anchor.place == "loss"):
             return part
-        return part[(heard.advantage[part] != 0.0).any(axis=1)]
+        return part[(heard.credit[part] != 0.0).any(axis=1)]
 
     def _stopped_share(self, objective: PolicyObjective, part: Int[Array, " C"]) -> float:
         """Of the part's tokens, those whose ratio the bounds stop before its update."""
@@ -310,7 +333,8 @@ class PolicyTrainer:
         self, batch: Gathered, seen: Seen, heard: Heard, clipped: float, effective: float
     ) -> StepReport:
         rollouts, is_scored = batch.rollouts, seen.is_scored
-        reward, drawn = seen.reward[is_scored], rollouts.is_drawn
+        is_plain = is_scored if batch.is_plain is None else is_scored & batch.is_plain
+        reward, drawn = seen.reward[is_plain], rollouts.is_drawn
         groups = np.unique(rollouts.prompt_of[is_scored])
         group = np.where(is_scored, rollouts.prompt_of, -1)
         alive = np.unique(group[~is_degenerate(seen.reward, group, is_scored)])

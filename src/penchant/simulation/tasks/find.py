@@ -80,10 +80,15 @@ class LookUp:
     def difficulty(self) -> int:
         return self.problem.difficulty
 
+    @property
+    def answer(self) -> str:
+        """The action that ends it rightly."""
+        return f"#{followed(self.problem.prompt)[1]}"
+
     def best_action(self) -> str:
         """Look along the way, then say the digit."""
-        path, answer = followed(self.problem.prompt)
-        return f"look {path[self._turns]}" if self._turns < len(path) else f"#{answer}"
+        path, _ = followed(self.problem.prompt)
+        return f"look {path[self._turns]}" if self._turns < len(path) else self.answer
 
     def step(self, action: str) -> Turn:
         if self._is_over:

@@ -1,9 +1,8 @@
 """Short right answers: a bonus for brevity against the shortest right answer ever seen to a prompt.
 
-Legend: B rows, P prompts met so far.
+Legend: B rows.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo
 from penchant.policies.language.methods.method import Heard, Seen
-from penchant.policies.language.trackers import ShortestAnswers
+from penchant.policies.language.trackers import KnownPrompts, ShortestAnswers
 from penchant.utilities.response_rewards import brevity_by_history, brevity_in_group
 
 
@@ -61,17 +60,16 @@ class Concise:
     def heard(self, seen: Seen) -> Heard:
         length = seen.rollouts.lengths.astype(float)
         is_right = seen.is_scored & (seen.reward >= self.right_from)
-        prompts, shortest = _recalled(seen.memory)
-        place = {text: at for at, text in enumerate(prompts)}
-        for problem in seen.problems:
-            place.setdefault(problem.prompt, len(place))
-        of_row = np.array([place[problem.prompt] for problem in seen.problems])
-        known = np.full(len(place), np.inf)
+        texts = [problem.prompt for problem in seen.problems]
+        prompts = KnownPrompts.recalled(seen.memory).with_all(texts)
+        of_row, shortest = prompts.entry(texts), seen.memory.get("shortest", np.zeros(0))
+        known = np.full(len(prompts.texts), np.inf)
         known[: len(shortest)] = shortest
         bonus = self._bonus(seen, length, known[of_row], is_right)
         told = replace(seen, reward=seen.reward + self.weight * bonus)
         after = ShortestAnswers(length=known).updated(of_row, length, is_right)
-        return replace(self.base.heard(told), memory=_kept(list(place), after.length))
+        kept = {**prompts.kept(), "shortest": after.length}
+        return replace(self.base.heard(told), memory=kept)
 
     def _bonus(
         self,
@@ -93,16 +91,3 @@ class Concise:
     ) -> Float[Array, "B T1"]:
         """Each token's weight, of a whole mini-batch."""
         return self.base.token_scale(unit_of, group)
-
-
-def _recalled(memory: Mapping[str, np.ndarray]) -> tuple[list[str], np.ndarray]:
-    if not memory:
-        return [], np.zeros(0)
-    text = memory["prompts"].tobytes().decode()
-    return text.split("\0")[:-1], memory["shortest"]
-
-
-def _kept(prompts: list[str], shortest: Float[Array, " P"]) -> dict[str, np.ndarray]:
-    """Texts as bytes, each with a zero behind it: what is kept with a run are arrays."""
-    text = "".join(f"{prompt}\0" for prompt in prompts).encode()
-    return {"prompts": np.frombuffer(text, dtype=np.uint8).copy(), "shortest": shortest}

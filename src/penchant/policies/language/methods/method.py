@@ -10,9 +10,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from penchant.lm.language_model import LanguageModel
 from penchant.numerics.arrays import Array
 from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.anchor import Anchor
+from penchant.policies.language.ratio import ITSELF, OLD
 from penchant.policies.language.rollouts import Rollouts
 from penchant.simulation.tasks.task import Problem
 
@@ -23,7 +25,8 @@ class Seen:
     components: what it is made of. turn_reward: of each turn, 0 after the last. log_ratio: log pi -
     log pi_reference of each drawn token, None without an anchor. value: expected from each drawn
     token on, None without one. observed: what was read before each turn, of worlds. memory: what
-    the method kept from the batch before, empty at first.
+    the method kept from the batch before, empty at first; told: what it gathered with the batch.
+    model: the policy that drew it, at `temperature`; None where nobody will ask it again.
     """
 
     rollouts: Rollouts
@@ -35,6 +38,9 @@ class Seen:
     value: Float[Array, "B T1"] | None = None
     observed: Sequence[Sequence[str]] = ()
     memory: Mapping[str, np.ndarray] = field(default_factory=dict)
+    told: Mapping[str, Array] = field(default_factory=dict)
+    model: LanguageModel | None = None
+    temperature: float = 1.0
 
     @property
     def is_scored(self) -> Bool[Array, " B"]:
@@ -45,12 +51,32 @@ class Seen:
 class Heard:
     """What the update listens to. unit_of: the credit unit of a token, -1 where it is not trained.
     advantage: of each token, a constant. target: what a value should have said there, None without
-    one. memory: to be kept with the run."""
+    one. memory: to be kept with the run. denominator: what each row's ratio is against, of
+    `ratio.denominator`; None is the policy at the start of the update. shown: weight of a row's
+    -log pi, one mean over the tokens of all such rows, in place of a gain; 0 where it is none."""
 
     unit_of: Int[Array, "B T1"]
     advantage: Float[Array, "B T1"]
     target: Float[Array, "B T1"] | None = None
     memory: Mapping[str, np.ndarray] = field(default_factory=dict)
+    denominator: Int[Array, " B"] | None = None
+    shown: Float[Array, " B"] | None = None
+
+    @property
+    def is_shown(self) -> Bool[Array, " B"]:
+        """Rows that are imitated."""
+        return np.zeros(len(self.unit_of), dtype=bool) if self.shown is None else self.shown > 0.0
+
+    @property
+    def kind(self) -> Int[Array, " B"]:
+        """Of each row's denominator; what is imitated is its own, a ratio of 1."""
+        given = np.full(len(self.unit_of), OLD) if self.denominator is None else self.denominator
+        return np.where(self.is_shown, ITSELF, given)
+
+    @property
+    def credit(self) -> Float[Array, "B T1"]:
+        """The advantage; 1 where a row is imitated, whose gradient is then that of its log pi."""
+        return np.where(self.is_shown[:, None], 1.0, self.advantage)
 
 
 @runtime_checkable

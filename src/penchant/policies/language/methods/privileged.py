@@ -1,0 +1,107 @@
+"""Rollouts that saw more than the policy will: a hint in the prompt, left out of what is trained.
+
+Legend: B rows, T1 tokens after those before them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+from penchant.policies.language.gathering import Ask, Gathered, together
+from penchant.policies.language.loss import Surrogate
+from penchant.policies.language.methods.anchor import Anchor, check_in_loss
+from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.rollouts import prompt_ids, written_rollouts
+from penchant.simulation.tasks.task import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Privileged:
+    """PolicyRollout of TriMPI (2025): to each prompt `share` of the group answers with the hint in
+    sight, the rest without; one group for mean and scale; ratio and gradient of all rows under the
+    prompt without it. Guided rows are treated as if drawn from there: a bias that is meant. With
+    share 0 it is `base`.
+
+    hinted: the prompt as the guided rows read it.
+    """
+
+    hinted: Callable[[Problem], str]
+    share: float = 0.5
+    base: GroupRelative = field(default_factory=grpo)
+
+    def __post_init__(self) -> None:
+        check_in_loss(self.base.anchor)
+        if not 0.0 <= self.share <= 1.0 or self.base.most_weight is not None:
+            raise ConfigError(
+                f"got share={self.share} with most_weight={self.base.most_weight} of the base; "
+                "expected a share from 0 to 1, and most_weight=None: against who drew them, "
+                "guided rows would weigh next to nothing."
+            )
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return self.base.surrogate
+
+    @property
+    def most_weight(self) -> float | None:
+        return self.base.most_weight
+
+    @property
+    def anchor(self) -> Anchor | None:
+        return self.base.anchor
+
+    @property
+    def smallest_group(self) -> int:
+        return self.base.smallest_group
+
+    @property
+    def value_weight(self) -> float:
+        return 0.0
+
+    def gathered(self, ask: Ask) -> Gathered:
+        """Rollouts with and without the hint; of the former what was trained does not show it."""
+        task = ask.single_answers("a hint in the prompt")
+        problems = task.draw(ask.num_problems, ask.draws)
+        num_guided = round(self.share * ask.group_size)
+        if num_guided == 0:
+            return ask.answered(problems)
+        seeing = [replace(problem, prompt=self.hinted(problem)) for problem in problems]
+        guided = ask.answered(seeing, np.full(len(problems), num_guided))
+        parts = [_stripped(ask, guided, problems)]
+        if num_guided < ask.group_size:
+            own = np.full(len(problems), ask.group_size - num_guided)
+            parts.insert(0, ask.answered(problems, own))
+        batch = together(parts)
+        # Rows of a prompt stand side by side, those without the hint first.
+        place = np.arange(len(batch.rollouts)) % ask.group_size
+        return replace(batch, is_plain=place < ask.group_size - num_guided)
+
+    def heard(self, seen: Seen) -> Heard:
+        return self.base.heard(seen)
+
+    def token_scale(
+        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
+    ) -> Float[Array, "B T1"]:
+        """Each token's weight, of a whole mini-batch."""
+        return self.base.token_scale(unit_of, group)
+
+
+def _stripped(ask: Ask, batch: Gathered, problems: Sequence[Problem]) -> Gathered:
+    """The same responses behind the prompts without a hint."""
+    rollouts, tokenizer = batch.rollouts, ask.model.tokenizer
+    begun = [prompt_ids(tokenizer, problem.prompt) for problem in problems]
+    ids = rollouts.tokens.ids[:, 1:].cpu().numpy()
+    rows = [begun[p] + line[drawn].tolist()
+            for p, line, drawn in zip(rollouts.prompt_of, ids, rollouts.is_drawn)]  # fmt: skip
+    said = rollouts.log_prob.cpu().numpy()
+    stripped = written_rollouts(
+        rows, np.array([len(begun[p]) for p in rollouts.prompt_of]), rollouts.prompt_of, tokenizer,
+        rollouts.log_prob, [line[drawn] for line, drawn in zip(said, rollouts.is_drawn)],
+    )  # fmt: skip
+    of_row = tuple(problems[p] for p in rollouts.prompt_of)
+    return replace(batch, rollouts=stripped, problems=of_row)
