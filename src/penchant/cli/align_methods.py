@@ -209,6 +209,13 @@ def _replayed(options: AlignOptions, setting: Setting) -> Any:
     return Replayed(base=grpo(_anchor(options, "loss")))
 
 
+def _levels(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.anchor import Anchor
+    from penchant.policies.language.methods.level_pairs import LevelPairs
+
+    return LevelPairs(anchor=Anchor(strength=options.anchor, place="loss"))
+
+
 def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) -> Any:
     def made(options: AlignOptions, setting: Setting) -> Any:
         from penchant.policies.language.direct import DirectConfig
@@ -280,6 +287,8 @@ METHODS: Mapping[str, Offered] = {
                    "rewards elsewhere (HPT 2025)"),
     "arpo": Offered(way="reward", made=_replayed, told="GRPO with an earlier success in groups "
                     "that fail whole (ARPO 2025)"),
+    "trpa": Offered(way="reward", made=_levels, told="every better answer of a group preferred to "
+                    "every worse one, whatever the scale of rewards (TRPA 2025)"),
     "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
                    "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "

@@ -14,6 +14,7 @@ from penchant.cli.describe import describe
 from penchant.cli.effects import effects
 from penchant.cli.elasticities import elasticities
 from penchant.cli.evaluate import evaluate
+from penchant.cli.export import export
 from penchant.cli.fit import fit
 from penchant.cli.import_log import import_log
 from penchant.cli.keys import keys
@@ -63,6 +64,7 @@ app.command()(ope)
 app.command()(report)
 app.command()(score)
 app.command()(align)
+app.command()(export)
 app.command()(serve)
 app.command("import")(import_log)
 app.add_typer(keys, name="keys")

@@ -85,9 +85,14 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
 
 def some_pairs(pairs: Pairs, rows: Int[Array, " C"]) -> Pairs:
     """A part of them, with the same numbers for people."""
+    first, second = (
+        None if own is None else [own[b] for b in rows]
+        for own in (pairs.first_own, pairs.second_own)
+    )
     return Pairs(
         first=[pairs.first[b] for b in rows], second=[pairs.second[b] for b in rows],
         place=pairs.place[rows], first_wins=pairs.first_wins[rows], person=pairs.person[rows],
+        first_own=first, second_own=second,
     )  # fmt: skip
 
 

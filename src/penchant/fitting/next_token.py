@@ -40,10 +40,12 @@ class NextToken:
     def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
         import torch
 
+        device = next(iter(self.model.parameters.values())).device
         tokens = padded([self.rows[e] for e in examples.tolist()], self.model.tokenizer.pad)
+        tokens = tokens.to(device)
         told = log_probs(adapted_model(self.model, parameters, self.low_rank), tokens)
-        first = torch.from_numpy(np.asarray(self.from_place)[examples])[:, None]
-        counts = torch.arange(1, tokens.ids.shape[1]) >= first
+        first = torch.from_numpy(np.asarray(self.from_place)[examples]).to(device)[:, None]
+        counts = torch.arange(1, tokens.ids.shape[1], device=device) >= first
         return torch.where(counts, told.log_prob, 0.0).sum()
 
     def penalty(self, parameters: Parameters) -> Any:

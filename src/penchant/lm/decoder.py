@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.lm.language_model import Parameters, Read, positions_of
+from penchant.lm.soft_prompt import embedded
 from penchant.lm.tokens import Tokens, positions
 from penchant.numerics.arrays import Array
 
@@ -79,7 +80,7 @@ class Decoder:
                 f"got {tokens.is_text.shape[1]} tokens; expected at most the {config.window} of "
                 "the window. Cut them (`tokens.cut`), or make a decoder with a larger window."
             )
-        x = parameters["embed_tokens.weight"][tokens.ids]
+        x = embedded(parameters, lambda ids: parameters["embed_tokens.weight"][ids], tokens.ids)
         place = positions_of(positions(tokens.is_text), size)
         angles = _angles(place, config.width // config.heads, config.turn, x)
         sees = _sees(tokens.is_text, size)

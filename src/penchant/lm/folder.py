@@ -13,6 +13,7 @@ from penchant.lm.byte_tokenizer import ByteTokenizer, tokenizer_files
 from penchant.lm.decoder import Decoder, DecoderConfig
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.pretrained import PretrainedNetwork, load_pretrained, quietly
+from penchant.lm.soft_prompt import SOFT
 from penchant.numerics.arrays import Array
 
 _WEIGHTS, _CONFIG, _CARD = "model.safetensors", "config.json", "README.md"
@@ -50,6 +51,11 @@ def save_language_model(
     card: the text of its README.md. Raises `ConfigError` where transformers' classifier of this
     model reads something else than the last state by one linear layer.
     """
+    if SOFT in model.parameters:
+        raise ConfigError(
+            "got a model with a soft prompt, for which a folder in transformers' form has no "
+            "place; expected one without. Keep the prompt beside it (`save_soft_prompts`)."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(model.network, Decoder):
         _save_decoder(model, model.network, folder, score)

@@ -63,12 +63,14 @@ class Network(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LanguageModel:
-    """A network with parameters and the tokenizer of its texts. name: for messages and cards."""
+    """A network with parameters and the tokenizer of its texts. name: for messages and cards.
+    sampler: a `sample.Sampler` that draws its new tokens elsewhere; None draws here."""
 
     network: Network
     parameters: Parameters
     tokenizer: Tokenizer
     name: str = "model"
+    sampler: Any = None  # its protocol names this class
 
     def with_parameters(self, parameters: Parameters) -> "LanguageModel":
         """The same model with these in place of its own; those not named stay."""

@@ -40,7 +40,8 @@ def log_probs(
     they are never all held. Padding changes nothing.
     """
     states = model.network.read(model.parameters, tokens).states
-    is_text = tokens.is_text[:, 1:] & tokens.is_text[:, :-1]
+    # Places of a soft prompt are no tokens: nothing foretells them.
+    is_text = tokens.is_text[:, 1:] & tokens.is_text[:, :-1] & (tokens.ids[:, 1:] >= 0)
     found, entropy = selected(
         model.network, model.parameters, states[:, :-1][is_text], tokens.ids[:, 1:][is_text],
         temperature=temperature, at_once=at_once,

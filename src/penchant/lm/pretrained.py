@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.lm.language_model import LanguageModel, Parameters, Read, positions_of
+from penchant.lm.soft_prompt import SOFT, embedded
 from penchant.lm.tokens import Tokens, positions
 from penchant.numerics.arrays import Array
 
@@ -54,10 +55,22 @@ class PretrainedNetwork:
                 "got rows padded on the left; this model counts places from the first column on "
                 "and would misplace them. Expected padding on the right: padded(..., 'right')."
             )
-        mine = {n: v for n, v in parameters.items() if not n.startswith(_HEAD)}
+        mine = {n: v for n, v in parameters.items() if not n.startswith(_HEAD) and n != SOFT}
+        if SOFT in parameters:
+            del given["input_ids"]
+            given["inputs_embeds"] = self._embedded(parameters, tokens.ids)
         said = functional_call(self.body, mine, kwargs=given)
         memory = said.past_key_values if remembers and self.is_causal else None
         return Read(states=said.last_hidden_state, memory=memory)
+
+    def _embedded(self, parameters: Parameters, ids: Int[Array, "B T"]) -> Float[Array, "B T H"]:
+        """Through the model's own layer, which may scale what it looks up."""
+        from torch.func import functional_call
+
+        layer = self.body.get_input_embeddings()
+        name = next(n for n, v in self.body.named_parameters() if v is layer.weight)
+        own = {"weight": parameters[name]}
+        return embedded(parameters, lambda ids: functional_call(layer, own, (ids,)), ids)
 
     def logits(self, parameters: Parameters, states: Float[Array, "*B H"]) -> Float[Array, "*B V"]:
         """Raises `ConfigError` for a model that foretells no tokens."""

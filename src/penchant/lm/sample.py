@@ -5,7 +5,7 @@ Legend: B rows, N new tokens, V tokens of the vocabulary.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 
@@ -38,14 +38,32 @@ class SampleConfig:
 class Sampled:
     """New tokens of each row. log_prob: of each under the distribution that it was drawn from
     (temperature, top_k and top_p counted in; 0 where the likeliest is taken); entropy: of that
-    distribution, in nats; is_text: up to and with the end token; has_ended: whether there was
-    one."""
+    distribution, in nats (NaN where nobody says); is_text: up to and with the end token; has_ended:
+    whether there was one. version: of the weights that drew it, None where the caller knows."""
 
     ids: Int[Array, "B N"]
     log_prob: Float[Array, "B N"]
     entropy: Float[Array, "B N"]
     is_text: Bool[Array, "B N"]
     has_ended: Bool[Array, " B"]
+    version: Int[Array, " B"] | None = None
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """What draws a model's new tokens elsewhere. follows: whether from the model as it is now."""
+
+    @property
+    def follows(self) -> bool: ...
+
+    def __call__(
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Sequence[int]],
+        config: SampleConfig,
+        generator: Any,
+        copies: int | Sequence[int],
+    ) -> Sampled: ...
 
 
 def sample(
@@ -60,10 +78,13 @@ def sample(
     one's copies side by side; `generator` is torch's.
 
     What was read is remembered, so that each new token costs one step and a prompt is read once for
-    all of its copies.
+    all of its copies. A model with a `sampler` draws there.
     """
     import torch
 
+    if model.sampler is not None:
+        elsewhere: Sampler = model.sampler
+        return elsewhere(model, prompts, config, generator, copies)
     network, end = model.network, model.tokenizer.end
     tokens = padded(prompts, model.tokenizer.pad, side="left")
     device = next(iter(model.parameters.values())).device

@@ -29,8 +29,8 @@ def trl_reward(
     def penchant_reward(
         prompts: Sequence[Any] | None = None, completions: Sequence[Any] = (), **columns: Any
     ) -> list[float]:
-        people = _column(columns.get(person), len(completions), person)
-        asked = _column(prompts, len(completions), "prompts")
+        people = column(columns.get(person), len(completions), person)
+        asked = column(prompts, len(completions), "prompts")
         rows = [
             {"text": text, "prompt": prompt, "person": who}
             for text, prompt, who in zip(completions, asked, people)
@@ -88,8 +88,9 @@ def _held(said: Mapping[str, Any], pessimism: float) -> float:
     return float(said["reward"] - pessimism * 0.5 * (said["high"] - said["low"]))
 
 
-def _column(values: Any, size: int, name: str) -> Sequence[Any]:
-    """One value a completion; one for all where a single one was given."""
+def column(values: Any, size: int, name: str) -> Sequence[Any]:
+    """One value a completion; one for all where a single one was given. Raises `DataError` for
+    another number of them."""
     if values is None or isinstance(values, str):
         return [values] * size
     if len(values) != size:

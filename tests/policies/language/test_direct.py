@@ -15,8 +15,8 @@ from penchant.policies.language.direct import (
     _fresh,
     _Mixture,
     _of_kind,
-    _reference,
     fit_direct,
+    reference_of,
 )
 from penchant.policies.language.rollouts import demonstration_ids
 
@@ -58,7 +58,7 @@ def test_the_likelihood_is_bradley_and_terrys_of_summed_log_ratios():
     pairs = pairs_of([("ab", "c"), ("d", "efg")], [0, 1], [1.0, 0.3])
     objective = _Mixture(
         model=base, pairs=pairs, config=DirectConfig(strength=0.5), features=np.zeros((2, 0)),
-        reference=_reference(base, pairs),
+        reference=reference_of(base, pairs),
     )  # fmt: skip
     parameters = {**moved.parameters, "router": torch.zeros((0, 1), dtype=torch.float64)}
     found = objective.log_prob(parameters, np.array([0, 1])).item()
@@ -75,7 +75,7 @@ def test_the_likelihood_is_bradley_and_terrys_of_summed_log_ratios():
 def test_people_are_mixed_whole_and_two_equal_kinds_are_one():
     base = tiny()
     pairs = pairs_of([("a", "b"), ("b", "c"), ("c", "a")], [0, 0, 1])
-    features, reference = np.zeros((2, 0)), _reference(base, pairs)
+    features, reference = np.zeros((2, 0)), reference_of(base, pairs)
 
     def told(kinds, parameters):
         config = DirectConfig(strength=1.0, kinds=kinds, low_rank=ADAPTERS)
@@ -205,7 +205,7 @@ def test_a_margin_is_asked_of_the_winner_wherever_it_stands():
         pairs = pairs_of([answers], [0], [first_wins])
         return _Mixture(
             model=base, pairs=pairs, config=DirectConfig(strength=0.5, margin=1.5),
-            features=np.zeros((1, 0)), reference=_reference(base, pairs),
+            features=np.zeros((1, 0)), reference=reference_of(base, pairs),
         ).log_prob(parameters, np.array([0])).item()  # fmt: skip
 
     gap = 0.5 * (worth(moved, base, "ab") - worth(moved, base, "c"))
@@ -234,7 +234,7 @@ def test_an_anchor_holds_each_kind_by_the_answers_of_its_own_people():
         config = DirectConfig(strength=1.0, kinds=2, low_rank=ADAPTERS, anchor=anchor)
         return _Mixture(
             model=base, pairs=pairs, config=config, features=np.zeros((2, 0)),
-            reference=_reference(base, pairs),
+            reference=reference_of(base, pairs),
         )  # fmt: skip
 
     everybody = np.arange(2)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Parameters
@@ -24,6 +24,7 @@ from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
 from penchant.lm.tokens import fingerprint, padded
 from penchant.numerics.arrays import Array, add_rows, log_sum_exp
+from penchant.policies.language.pair_terms import Term, of_term, term_reference, told_term
 from penchant.policies.language.preference import (
     hinge_pair_loss,
     soft_pair_loss,
@@ -41,17 +42,22 @@ _AT_ONCE = 64
 class Pairs:
     """Two answers to a prompt as rows of tokens, the prompt in both; from `place` on they are
     scored. first_wins: the probability that the first is the better one. person: whose taste it
-    is, from 0 on; everybody their own where nobody is known."""
+    is, from 0 on; everybody their own where nobody is known. first_own, second_own: of several
+    turns, which tokens of a row the policy wrote: what a tool or a world said is as likely under
+    any policy, and is not scored (M-DPO, Xiong et al. 2024). None: all from `place` on."""
 
     first: Sequence[Sequence[int]]
     second: Sequence[Sequence[int]]
     place: Int[Array, " B"]
     first_wins: Float[Array, " B"]
     person: Int[Array, " B"]
+    first_own: Sequence[Sequence[bool]] | None = None
+    second_own: Sequence[Sequence[bool]] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.first), len(self.second), len(self.place), len(self.first_wins),
                  len(self.person)}  # fmt: skip
+        sizes |= {len(own) for own in (self.first_own, self.second_own) if own is not None}
         if len(sizes) != 1 or not len(self.first):
             raise DataError(
                 f"pairs came in lengths {sorted(sizes)}; expected one entry each of first, second, "
@@ -129,6 +135,19 @@ class DirectFit:
     training: Training
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairsTold:
+    """Of some pairs, under each policy. log_prob: minus the loss (of the logistic one the
+    log-likelihood); better: mean log-probability of the better answer; worth: implicit utilities,
+    logp: of tokens, both with the likelier winner first, is_turned where that is the second."""
+
+    log_prob: Float[Array, "C S"]
+    better: Float[Array, "C S"]
+    worth: Float[Array, "C 2 S"]
+    logp: Float[Array, "C 2 T1 S"]
+    is_turned: Bool[Array, " C"]
+
+
 def fit_direct(
     model: LanguageModel,
     pairs: Pairs,
@@ -136,13 +155,15 @@ def fit_direct(
     config: DirectConfig | None = None,
     *,
     person_features: Float[Array, "G Q"] | None = None,
+    terms: Sequence[Term] = (),
     checkpoint: Path | None = None,
 ) -> DirectFit:
     """Maximise sum_g log sum_s w_gs prod_{b of g} p_s(answer of b), beside the model as given.
 
     Rafailov et al. (2023) with one kind; a mixture of people with more, as Chidambaram et al.
     (2024) fit by expectation and maximisation, here climbed directly. w_g: a logit of
-    `person_features` (of a constant without them). An example of the training is a person.
+    `person_features` (of a constant without them). An example of the training is a person. terms:
+    what stands beside the pairs (`pair_terms.py`).
     """
     config = config or DirectConfig()
     num_people = int(pairs.person.max()) + 1
@@ -154,13 +175,17 @@ def fit_direct(
         )
     objective = _Mixture(
         model=model, pairs=pairs, config=config, features=features,
-        reference=_reference(model, pairs),
+        reference=reference_of(model, pairs), terms=terms,
+        term_references=[term_reference(model, term, len(pairs)) for term in terms],
     )  # fmt: skip
     learner = LanguageLearner(_fresh(model, config, features.shape[1]), objective, config.learner)
     done = train(
         learner, np.arange(num_people), np.zeros(0, dtype=np.int64), training,
         checkpoint=checkpoint, is_writer=number() == 0,
-        fingerprint="" if checkpoint is None else f"{config!r} on {_told(model, pairs, features)}",
+        fingerprint="" if checkpoint is None else (
+            f"{config!r} on {told_data(model, pairs, features)}"
+            + "".join(told_term(term) for term in terms)
+        ),
     )  # fmt: skip
     log_shares, joint = objective.told(learner.parameters)
     return DirectFit(
@@ -180,6 +205,8 @@ class _Mixture:
     config: DirectConfig
     features: Float[Array, "G Q"]
     reference: Float[Array, "B 2 T1"]
+    terms: Sequence[Term] = ()
+    term_references: Sequence[Float[Array, "B _"] | None] = ()
 
     def weight(self, examples: Int[Array, " C"]) -> float:
         return float(np.isin(self.pairs.person, examples).sum())
@@ -189,12 +216,16 @@ class _Mixture:
 
         people = np.sort(examples)
         rows = np.flatnonzero(np.isin(self.pairs.person, people))
-        of_pair, better = self._of_pairs(parameters, rows)
+        policies = self._policies(parameters)
+        told = of_pairs(policies, self.pairs, self.reference[rows], self.config, rows)
+        of_pair, beside = told.log_prob, self.config.anchor * told.better
+        for term, reference in zip(self.terms, self.term_references, strict=True):
+            beside = beside - of_term(policies, term, reference, told, rows, self.config.strength)
         where = torch.from_numpy(np.searchsorted(people, self.pairs.person[rows]))
-        joint = add_rows(self._log_shares(parameters, people), where, of_pair)
+        joint = add_rows(self._log_shares(parameters, people), where.to(of_pair.device), of_pair)
         # Who is of another kind has another better answer: it must not hold this one's policy.
-        posterior = joint.detach().softmax(dim=1)[where]
-        return log_sum_exp(joint, axis=1).sum() + self.config.anchor * (posterior * better).sum()
+        posterior = joint.detach().softmax(dim=1)[where.to(joint.device)]
+        return log_sum_exp(joint, axis=1).sum() + (posterior * beside).sum()
 
     def penalty(self, parameters: Parameters) -> Any:
         return 0.0
@@ -211,9 +242,9 @@ class _Mixture:
                 joint = shares[-1]
                 for start in range(0, len(rows), _AT_ONCE):
                     part = rows[start : start + _AT_ONCE]
-                    joint = joint + self._of_pairs(parameters, part)[0].sum(dim=0)
+                    joint = joint + self._of_pairs(parameters, part).log_prob.sum(dim=0)
                 joints.append(joint)
-        return torch.cat(shares).numpy(), torch.cat(joints).numpy()
+        return torch.cat(shares).cpu().numpy(), torch.cat(joints).cpu().numpy()
 
     def _log_shares(self, parameters: Parameters, people: Int[Array, " C"]) -> Float[Array, "C S"]:
         import torch
@@ -221,45 +252,55 @@ class _Mixture:
         router = parameters[_ROUTER]
         return router_log_weights(router, torch.from_numpy(self.features[people]).to(router))
 
-    def _of_pairs(
-        self, parameters: Parameters, rows: Int[Array, " C"]
-    ) -> tuple[Float[Array, "C S"], Float[Array, "C S"]]:
-        """Under each kind: log-likelihood of each pair, and mean log-probability of its better
-        answer."""
-        import torch
+    def _policies(self, parameters: Parameters) -> list[LanguageModel]:
+        kinds = range(self.config.kinds)
+        return [_of_kind(self.model, parameters, self.config, s) for s in kinds]
 
-        config, pairs = self.config, self.pairs
-        tokens, scored = pair_tokens(self.model, pairs, rows)
-        said = []
-        for s in range(config.kinds):
-            told = log_probs(_of_kind(self.model, parameters, config, s), tokens).log_prob
-            said.append(told.reshape(len(rows), 2, -1))
-        logp, is_scored = torch.stack(said, dim=3), scored.reshape(len(rows), 2, -1)
-        reference = self.reference[rows, :, : logp.shape[2], None]
-        worth = log_ratio_utility(
-            logp, reference, is_scored, strength=config.strength, mean=config.mean
-        )
-        wins = torch.from_numpy(pairs.first_wins[rows]).to(worth)
-        # The likelier winner first: a margin, and losses that are no likelihood, take its side.
-        worth = torch.where((wins < 0.5)[:, None, None], worth.flip(1), worth)
-        if config.loss == "logistic":
-            loss = soft_pair_loss(worth, torch.maximum(wins, 1.0 - wins), config.margin)
-        elif config.loss == "squared":
-            loss = squared_pair_loss(worth, config.strength)
-        else:
-            loss = hinge_pair_loss(worth)
-        mean = torch.where(is_scored[..., None], logp, 0.0).sum(dim=2)
-        mean = mean / is_scored.sum(dim=2)[..., None]
-        better = torch.where((wins >= 0.5)[:, None], mean[:, 0], mean[:, 1])
-        return -loss, better
+    def _of_pairs(self, parameters: Parameters, rows: Int[Array, " C"]) -> PairsTold:
+        policies = self._policies(parameters)
+        return of_pairs(policies, self.pairs, self.reference[rows], self.config, rows)
 
 
-def _told(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
+def of_pairs(
+    policies: Sequence[LanguageModel],
+    pairs: Pairs,
+    reference: Float[Array, "C 2 T1"],
+    config: DirectConfig,
+    rows: Int[Array, " C"],
+) -> PairsTold:
+    """What policies say of these pairs; reference: log-probabilities of these rows."""
+    import torch
+
+    tokens, scored = pair_tokens(policies[0], pairs, rows)
+    said = [log_probs(policy, tokens).log_prob.reshape(len(rows), 2, -1) for policy in policies]
+    logp, is_scored = torch.stack(said, dim=3), scored.reshape(len(rows), 2, -1)
+    wins = torch.from_numpy(pairs.first_wins[rows]).to(logp)
+    # The likelier winner first: a margin, and losses that are no likelihood, take its side.
+    turned = wins < 0.5
+    other = reference[:, :, : logp.shape[2], None]
+    logp, other = (torch.where(turned[:, None, None, None], v.flip(1), v) for v in (logp, other))
+    is_scored = torch.where(turned[:, None, None], is_scored.flip(1), is_scored)
+    worth = log_ratio_utility(logp, other, is_scored, strength=config.strength, mean=config.mean)
+    if config.loss == "logistic":
+        loss = soft_pair_loss(worth, torch.maximum(wins, 1.0 - wins), config.margin)
+    elif config.loss == "squared":
+        loss = squared_pair_loss(worth, config.strength)
+    else:
+        loss = hinge_pair_loss(worth)
+    logp = torch.where(is_scored[..., None], logp, 0.0)
+    better = logp[:, 0].sum(dim=1) / is_scored[:, 0].sum(dim=1)[:, None]
+    return PairsTold(log_prob=-loss, better=better, worth=worth, logp=logp, is_turned=turned)
+
+
+def told_data(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
     """Of all that a training learns from: answers, who gave them, what is known of people."""
     import torch
 
     said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features}
     numbers = {name: torch.from_numpy(values) for name, values in said.items()}
+    for name, own in (("first_own", pairs.first_own), ("second_own", pairs.second_own)):
+        if own is not None:
+            numbers[name] = torch.tensor([each for row in own for each in row])
     return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
 
 
@@ -267,14 +308,33 @@ def pair_tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, A
     """First and second answers by turns, and which of their tokens are scored."""
     import torch
 
+    device = next(iter(model.parameters.values())).device
     both = [side[b] for b in rows for side in (pairs.first, pairs.second)]
-    tokens = padded(both, model.tokenizer.pad)
-    place = torch.from_numpy(np.repeat(pairs.place[rows], 2))[:, None]
-    scored = tokens.is_text[:, 1:] & (torch.arange(1, tokens.ids.shape[1])[None, :] >= place)
+    tokens = padded(both, model.tokenizer.pad).to(device)
+    place = torch.from_numpy(np.repeat(pairs.place[rows], 2)).to(device)[:, None]
+    at = torch.arange(1, tokens.ids.shape[1], device=device)[None, :]
+    scored = tokens.is_text[:, 1:] & (at >= place)
+    if pairs.first_own is not None or pairs.second_own is not None:
+        own = [
+            [True] * len(row[b]) if mine is None else mine[b]
+            for b in rows
+            for row, mine in ((pairs.first, pairs.first_own), (pairs.second, pairs.second_own))
+        ]
+        scored &= own_tokens(own, tokens.ids.shape[1]).to(device)
     return tokens, scored
 
 
-def _reference(model: LanguageModel, pairs: Pairs) -> Float[Array, "B 2 T1"]:
+def own_tokens(own: Sequence[Sequence[bool]], width: int) -> Any:
+    """Which tokens after the first are the policy's, rows filled up to the width."""
+    import torch
+
+    found = np.zeros((len(own), width), dtype=bool)
+    for row, mine in enumerate(own):
+        found[row, : len(mine)] = mine
+    return torch.from_numpy(found[:, 1:])
+
+
+def reference_of(model: LanguageModel, pairs: Pairs) -> Float[Array, "B 2 T1"]:
     """Log-probabilities of the model as given, made once."""
     import torch
 

@@ -48,6 +48,7 @@ class _Line:
     said: list[str] = field(default_factory=list)
     is_open: bool = True
     is_over: bool = False
+    version: int | None = None
 
     def grow(self, ids: list[int], turn: int, log_prob: list[float], entropy: list[float]) -> None:
         self.ids += ids
@@ -89,10 +90,13 @@ def play(
         for row, line in enumerate(going):
             real = drawn.is_text[row]
             said = drawn.ids[row][real].tolist()
+            if line.version is None:
+                # The first turn's are the oldest: weights are only ever replaced by later ones.
+                line.version = version if drawn.version is None else int(drawn.version[row])
             line.grow(said, len(line.rewards), drawn.log_prob[row][real].tolist(),
                       drawn.entropy[row][real].tolist())  # fmt: skip
             _answered(line, tokenizer.decode(said), tokenizer, window, config.most_tokens)
-    return _episodes(model, lines, starts, world_of, version)
+    return _episodes(model, lines, starts, world_of)
 
 
 def _answered(line: _Line, action: str, tokenizer: Any, window: int | None, most: int) -> None:
@@ -114,7 +118,6 @@ def _episodes(
     lines: Sequence[_Line],
     starts: Int[Array, " B"],
     world_of: Int[Array, " B"],
-    version: int,
 ) -> Episodes:
     device = next(iter(model.parameters.values())).device
     tokens = padded([line.ids for line in lines], model.tokenizer.pad).to(device)
@@ -139,7 +142,7 @@ def _episodes(
         prompt_of=np.asarray(world_of),
         responses=tuple(" / ".join(line.said) for line in lines),
         has_ended=np.array([line.is_over for line in lines]),
-        version=version,
+        version=np.array([line.version for line in lines]),
     )
     return Episodes(
         rollouts=rollouts,

@@ -18,12 +18,14 @@ def own_pairs(
 ) -> Pairs:
     """The better answer first, of answers of a prompt whose rewards are more than `gap` apart.
 
-    The widest gaps first, `most` pairs a prompt, each answer in as few of them as can be. Raises
+    The widest gaps first, `most` pairs a prompt, each answer in as few of them as can be; of
+    several turns the policy's own tokens are scored. Raises
     `DataError` where no prompt has two such answers: there is nothing to prefer.
     """
     first, second = [], []
     ids = rollouts.tokens.ids.cpu().numpy()
     sizes = rollouts.tokens.is_text.sum(dim=1).cpu().numpy()
+    own = _own(rollouts)
     for prompt in np.unique(rollouts.prompt_of):
         rows = np.flatnonzero((rollouts.prompt_of == prompt) & np.isfinite(reward))
         order = rows[np.argsort(-reward[rows], kind="stable")]
@@ -43,17 +45,24 @@ def own_pairs(
         place=rollouts.start[np.array(first)],
         first_wins=np.ones(len(first)),
         person=np.arange(len(first)),
-    )
+        first_own=[own[b] for b in first], second_own=[own[b] for b in second],
+    )  # fmt: skip
 
 
 def judged_answers(
     rollouts: Rollouts, reward: Float[Array, " B"], threshold: float = 0.5
 ) -> Judged:
     """Every answer that has a reward, desired where it is above the threshold."""
-    rows = np.flatnonzero(np.isfinite(reward))
+    rows, own = np.flatnonzero(np.isfinite(reward)), _own(rollouts)
     ids = rollouts.tokens.ids.cpu().numpy()
     sizes = rollouts.tokens.is_text.sum(dim=1).cpu().numpy()
     return Judged(
         rows=[ids[b, : sizes[b]].tolist() for b in rows], place=rollouts.start[rows],
-        is_desired=reward[rows] > threshold,
+        is_desired=reward[rows] > threshold, own=[own[b] for b in rows],
     )  # fmt: skip
+
+
+def _own(rollouts: Rollouts) -> list[list[bool]]:
+    """Which tokens of each row the policy wrote: a world's observations are not."""
+    sizes = rollouts.tokens.is_text.sum(dim=1).cpu().numpy()
+    return [[False, *drawn[: size - 1].tolist()] for drawn, size in zip(rollouts.is_drawn, sizes)]

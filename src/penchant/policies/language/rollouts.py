@@ -25,8 +25,9 @@ class Rollouts:
     from (0 elsewhere); entropy: of that distribution. start: where the response begins. turn_of: in
     which turn the policy wrote a token, -1 where it is not its own. prompt_of: which prompt a row
     answers; rows of one begin with the same tokens. has_ended: by its end token (a world: by being
-    over); the others ran out of room. version: of the weights, by how many steps they had been
-    trained.
+    over); the others ran out of room. version: of the weights that drew a row, by how many steps
+    they had been trained (of several turns the oldest; -1 of rows that were kept or written, not
+    drawn just now); one number says it of all.
     """
 
     tokens: Tokens
@@ -38,10 +39,15 @@ class Rollouts:
     prompt_of: Int[Array, " B"]
     responses: tuple[str, ...]
     has_ended: Bool[Array, " B"]
-    version: int = 0
+    version: int | Int[Array, " B"] = 0
 
     def __len__(self) -> int:
         return len(self.responses)
+
+    @property
+    def versions(self) -> Int[Array, " B"]:
+        """Of each row."""
+        return np.broadcast_to(np.asarray(self.version), len(self))
 
     @property
     def lengths(self) -> Int[Array, " B"]:
@@ -64,6 +70,7 @@ class Rollouts:
             prompt_of=self.prompt_of[rows],
             responses=tuple(self.responses[row] for row in rows),
             has_ended=self.has_ended[rows],
+            version=self.versions[rows],
         )
 
 
@@ -120,7 +127,7 @@ def draw_rollouts(
         prompt_of=np.repeat(np.arange(len(prompts)), often),
         responses=tuple(model.tokenizer.decode(ids) for ids in said),
         has_ended=drawn.has_ended.cpu().numpy(),
-        version=version,
+        version=version if drawn.version is None else drawn.version,
     )
 
 
@@ -152,7 +159,7 @@ def put_together(parts: Sequence[Rollouts]) -> Rollouts:
         prompt_of=np.concatenate([part.prompt_of for part in parts]),
         responses=tuple(said for part in parts for said in part.responses),
         has_ended=np.concatenate([part.has_ended for part in parts]),
-        version=parts[0].version,
+        version=np.concatenate([part.versions for part in parts]),
     )
 
 
@@ -182,7 +189,7 @@ def written_rollouts(
         start=np.asarray(start), turn_of=np.where(is_drawn, 0, -1),
         prompt_of=np.asarray(prompt_of),
         responses=tuple(tokenizer.decode(row[at:]) for row, at in zip(rows, start)),
-        has_ended=np.array([row[-1] == tokenizer.end for row in rows]),
+        has_ended=np.array([row[-1] == tokenizer.end for row in rows]), version=-1,
     )  # fmt: skip
 
 

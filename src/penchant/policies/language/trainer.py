@@ -135,6 +135,7 @@ class PolicyTrainer:
                 "got a grader or a reward for a world, whose turns earn their own; expected "
                 "neither."
             )
+        check_follows(model, method)
         self._given = model
         fresh = fresh_trained(
             model, self.config.low_rank, method.value_weight > 0.0,
@@ -366,6 +367,16 @@ def check_group(config: TrainerConfig, method: PolicyMethod) -> None:
             f"got group_size={config.group_size} for a method that compares the responses to a "
             "prompt, which leaves nothing to learn from; expected "
             f"{method.smallest_group} or more of them."
+        )
+
+
+def check_follows(model: LanguageModel, method: PolicyMethod) -> None:
+    """Raises `ConfigError` for a method that would take another policy's answers for its own."""
+    if model.sampler is not None and not model.sampler.follows and method.most_weight is None:
+        raise ConfigError(
+            "got a sampler that keeps its weights while the policy learns, and a method without a "
+            "correction for that; expected one with `most_weight` (the default method has 2), or a "
+            "sampler that is given the weights (ServerSampler(weights=FOLDER))."
         )
 
 

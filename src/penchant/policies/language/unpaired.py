@@ -20,17 +20,21 @@ from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.tokens import fingerprint, padded
 from penchant.numerics.arrays import Array
+from penchant.policies.language.direct import own_tokens
 from penchant.policies.language.preference import unpaired_loss
 from penchant.policies.language.trained import fresh_trained, policy_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """An answer to a prompt as a row of tokens, from `place` on. is_desired: how it was judged."""
+    """An answer to a prompt as a row of tokens, from `place` on. is_desired: how it was judged.
+    own: of several turns, which tokens the policy wrote, the only ones that are scored (M-KTO,
+    Xiong et al. 2024); None: all from `place` on."""
 
     rows: Sequence[Sequence[int]]
     place: Int[Array, " B"]
     is_desired: Bool[Array, " B"]
+    own: Sequence[Sequence[bool]] | None = None
 
     def __post_init__(self) -> None:
         if len({len(self.rows), len(self.place), len(self.is_desired)}) != 1 or len(self.rows) < 2:
@@ -42,6 +46,10 @@ class Judged:
             raise DataError(
                 f"{int(np.sum(self.is_desired))} of {len(self.rows)} answers are desired; expected "
                 "both kinds: nothing else says which way to go. Add the other one."
+            )
+        if self.own is not None and [*map(len, self.own)] != [*map(len, self.rows)]:
+            raise DataError(
+                "`own` has other lengths than the rows; expected one entry for each token of each."
             )
         empty = [b for b, row in enumerate(self.rows) if len(row) <= self.place[b]]
         if empty:
@@ -120,7 +128,7 @@ def fit_unpaired(
     learner = LanguageLearner(fresh, objective, config.learner)
     begun = "" if checkpoint is None else (
         f"{config!r} on {fingerprint(judged.rows, model.parameters)} "
-        f"{np.asarray(judged.place).tolist()} {np.asarray(judged.is_desired).tolist()}"
+        f"{np.asarray(judged.place).tolist()} {np.asarray(judged.is_desired).tolist()} {judged.own}"
     )  # fmt: skip
     done = train(
         learner, np.arange(len(judged)), np.zeros(0, dtype=np.int64), training,
@@ -134,6 +142,7 @@ def some_answers(judged: Judged, rows: Int[Array, " C"]) -> Judged:
     return Judged(
         rows=[judged.rows[b] for b in rows], place=judged.place[rows],
         is_desired=judged.is_desired[rows],
+        own=None if judged.own is None else [judged.own[b] for b in rows],
     )  # fmt: skip
 
 
@@ -152,7 +161,7 @@ def _in_parts(model: LanguageModel, judged: Judged, rows: Int[Array, " C"]) -> F
 
     with torch.no_grad():
         parts = [
-            _told(model, [judged.rows[b] for b in part], judged.place[part])
+            _told(model, [judged.rows[b] for b in part], judged.place[part], _own(judged, part))
             for part in np.array_split(rows, max(1, len(rows) // 32))
         ]
     return torch.cat(parts)
@@ -176,11 +185,11 @@ class _Unpaired:
         config, judged = self.config, self.judged
         policy = policy_of(self.model, parameters, config.low_rank)
         rows = [judged.rows[e] for e in examples]
-        own = _told(policy, rows, judged.place[examples])
+        own = _told(policy, rows, judged.place[examples], _own(judged, examples))
         utility = config.strength * (own - self.reference[examples])
         usual = config.strength * self._drift(policy, examples)
         loss = unpaired_loss(
-            utility, torch.from_numpy(judged.is_desired[examples]), usual[None],
+            utility, torch.from_numpy(judged.is_desired[examples]).to(utility.device), usual[None],
             desired_weight=config.desired_weight or 1.0,
             undesired_weight=config.undesired_weight or 1.0,
         )  # fmt: skip
@@ -200,13 +209,26 @@ class _Unpaired:
             [*judged.rows[e][: judged.place[e]], *judged.rows[o][judged.place[o] :]][:window]
             for e, o in zip(examples, np.roll(examples, 1))
         ]
+        own = None
+        if judged.own is not None:
+            own = [
+                [*judged.own[e][: judged.place[e]], *judged.own[o][judged.place[o] :]][:window]
+                for e, o in zip(examples, np.roll(examples, 1))
+            ]
         with torch.no_grad():
             place = self.judged.place[examples]
-            return (_told(policy, rows, place) - _told(self.model, rows, place)).mean()
+            return (_told(policy, rows, place, own) - _told(self.model, rows, place, own)).mean()
+
+
+def _own(judged: Judged, rows: Int[Array, " C"]) -> Sequence[Sequence[bool]] | None:
+    return None if judged.own is None else [judged.own[b] for b in rows]
 
 
 def _told(
-    model: LanguageModel, rows: Sequence[Sequence[int]], place: Int[Array, " C"]
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    place: Int[Array, " C"],
+    own: Sequence[Sequence[bool]] | None,
 ) -> Float[Array, " C"]:
     """log pi of each answer; autograd goes through."""
     import torch
@@ -218,4 +240,6 @@ def _told(
     scored = tokens.is_text[:, 1:] & (
         after >= torch.from_numpy(np.asarray(place)).to(device)[:, None]
     )
+    if own is not None:
+        scored &= own_tokens(own, tokens.ids.shape[1]).to(device)
     return torch.where(scored, said, 0.0).sum(dim=1)

@@ -104,4 +104,5 @@ def _stripped(ask: Ask, batch: Gathered, problems: Sequence[Problem]) -> Gathere
         rollouts.log_prob, [line[drawn] for line, drawn in zip(said, rollouts.is_drawn)],
     )  # fmt: skip
     of_row = tuple(problems[p] for p in rollouts.prompt_of)
+    stripped = replace(stripped, version=rollouts.version)
     return replace(batch, rollouts=stripped, problems=of_row)
