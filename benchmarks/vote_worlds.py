@@ -168,6 +168,25 @@ def rankings_unbeaten(rng: np.random.Generator) -> VoteWorld:
     return _ranked(rng, truth, 120, odds=odds, focus=odds < 1)
 
 
+def rankings_tied(rng: np.random.Generator) -> VoteWorld:
+    """As rankings_unbeaten, and in two of three rankings the first or the middle two are tied."""
+    world = rankings_unbeaten(rng)
+    tier = np.tile(np.arange(4), (120, 1))
+    tied = rng.integers(0, 3, 120)
+    tier[tied == 0] = [0, 0, 1, 2]
+    tier[tied == 1] = [0, 1, 1, 2]
+    return replace(world, votes=replace(world.votes, tier=tier.ravel()))
+
+
+def rankings_of_unlike_care(rng: np.random.Generator) -> VoteWorld:
+    """10 items, 60 people of 5 rankings each whose log reliability varies (sd 0.7), modelled so."""
+    truth, voter = np.linspace(-1.5, 1.5, 10), np.repeat(np.arange(60), 5)
+    heard = np.exp(0.7 * rng.standard_normal(60))[voter, None] * truth
+    world = _ranked(rng, truth, len(voter), heard=heard)
+    votes = replace(world.votes, voter=voter, voters=tuple(f"v{v}" for v in range(60)))
+    return replace(world, votes=votes, asked={"voters": "reliability"})
+
+
 WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "even": even,
     "ties": ties,
@@ -189,6 +208,8 @@ WORLDS: dict[str, Callable[[np.random.Generator], VoteWorld]] = {
     "rankings": rankings,
     "rankings_of_voters": rankings_of_voters,
     "rankings_unbeaten": rankings_unbeaten,
+    "rankings_tied": rankings_tied,
+    "rankings_of_unlike_care": rankings_of_unlike_care,
 }
 
 _TASTE = 0.8
@@ -232,12 +253,13 @@ def _echoed(rng, *, asked, spread=0.0, copies=4, best=0.0):
     return VoteWorld(votes, "half", truth, np.ones(N, dtype=bool), asked)
 
 
-def _ranked(rng, truth, num, *, copies=1, odds=None, focus=None, size=4):
+def _ranked(rng, truth, num, *, copies=1, odds=None, focus=None, size=4, heard=None):
     N = len(truth)
     odds = np.ones(N) if odds is None else odds
     # Who is on a menu, and in which order, by the largest of noisy values (Gumbel's trick).
     menu = np.argsort(-(np.log(odds) + rng.gumbel(size=(num, N))), axis=1)[:, :size]
-    order = np.argsort(-(truth[menu] + rng.gumbel(size=menu.shape)), axis=1)
+    felt = truth[menu] if heard is None else np.take_along_axis(heard, menu, axis=1)
+    order = np.argsort(-(felt + rng.gumbel(size=menu.shape)), axis=1)
     item = np.take_along_axis(menu, order, axis=1)
     single = Rankings(
         items=_names(N), item=item.ravel().astype(np.int32), tier=np.tile(np.arange(size), num),

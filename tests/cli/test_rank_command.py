@@ -473,3 +473,22 @@ def test_rules_that_cannot_be_followed_are_refused_before_anything_is_fitted(tmp
         said = " ".join(refused.stderr.replace("│", " ").split())
         assert word in said
         assert "Fitting" not in said
+
+
+def test_voters_who_rank_differ_in_reliability(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["voter,ranking"]
+    for vote in range(200):
+        worth = (vote % 10 > 1) * np.arange(4) * -1.2 + rng.gumbel(size=4)
+        lines.append(f"p{vote % 10},{' > '.join(f'o{o}' for o in np.argsort(-worth))}")
+    file = write(tmp_path / "tasks.csv", "\n".join(lines) + "\n")
+    done = penchant("rank", file, "--voters", "reliability", "--json", "--out", tmp_path / "board")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    voters = {row["name"]: row for row in told["voters"]}
+    assert max(voters[p]["reliability_high"] for p in ("p0", "p1")) < 0.7
+    assert min(row["reliability"] for name, row in voters.items() if name not in ("p0", "p1")) > 0.5
+    assert voters["p5"].keys() == {"name", "votes", "reliability", "reliability_low",
+                                   "reliability_high", "agreement"}  # fmt: skip
+    assert told["voter_population"]["reliability"] > 0.5
+    assert "Who ranked how" in (tmp_path / "board" / "leaderboard.html").read_text()

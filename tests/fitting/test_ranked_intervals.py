@@ -10,11 +10,14 @@ from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
 from penchant.errors import DataError
 from penchant.fitting.interval_kinds import IntervalConfig
+from penchant.fitting.item_profile import Meetings, skewness
 from penchant.fitting.paired import PairedConfig, fit_paired
 from penchant.fitting.paired_intervals import strength_intervals
 from penchant.fitting.ranked import RankedDensity, fit_ranked
 from penchant.fitting.ranked_errors import ranked_errors
 from penchant.fitting.ranked_intervals import ranked_ends_at, ranked_intervals
+from penchant.fitting.ranked_profile import _meetings, ranked_skewness
+from penchant.fitting.ranked_ties_profile import tied_curves
 
 
 def made(seed=0, num=60, N=6, size=4, taste=0.0, voters=0, stages=None):
@@ -87,13 +90,16 @@ def full_profile(fit, item, side, cutoff):
             at = np.empty(len(fit.strengths))
             at[others] = free - (free.sum() + target) / len(others)
             at[item] = target
-            return -density.log_likelihood(at)
+            slope = density.look(at).gradient[others]
+            return -density.log_likelihood(at), slope.mean() - slope
 
-        found = minimize(loss, fit.strengths[others], method="BFGS", options={"gtol": 1e-7})
+        found = minimize(
+            loss, fit.strengths[others], jac=True, method="BFGS", options={"gtol": 1e-5}
+        )
         return 2 * (best + found.fun) - cutoff**2
 
     start = fit.strengths[item]
-    return brentq(fall, start, start + side * 5.0, xtol=1e-5)
+    return brentq(fall, start, start + side * 5.0, xtol=1e-3)
 
 
 @pytest.mark.parametrize("stages", [None, 1])
@@ -169,9 +175,62 @@ def test_what_cannot_be_had_is_refused_with_the_mend():
         ranked_intervals(nobody, IntervalConfig(kind="voter"))
     with pytest.raises(DataError, match="1 voter made all"):
         ranked_intervals(fit_ranked(made(voters=1)), IntervalConfig(kind="voter_bootstrap"))
-    tier = made().tier.reshape(-1, 4).copy()
-    tier[0] = [0, 0, 1, 2]
-    tied = fit_ranked(replace(made(), tier=tier.ravel()))
-    with pytest.raises(DataError, match="1 of 60 rankings have ties"):
-        ranked_intervals(tied, IntervalConfig(kind="profile"))
-    assert not ranked_intervals(tied).is_lopsided.any()
+
+
+def with_ties(rankings):
+    """Three in four of them with ties above others, of two and of three."""
+    tier = rankings.tier.reshape(-1, 4).copy()
+    tier[1::4], tier[2::4], tier[3::4] = [0, 0, 1, 2], [0, 1, 1, 2], [0, 0, 0, 1]
+    return replace(rankings, tier=tier.ravel())
+
+
+def test_ends_by_the_profile_of_rankings_with_ties_are_those_of_full_refits():
+    fit = fit_ranked(with_ties(made(seed=3, num=25)))
+    assert fit.prior is None
+    found = ranked_intervals(fit, IntervalConfig(kind="profile"))
+    for item in (0, 5):
+        for side, end in ((-1, found.low[item]), (1, found.high[item])):
+            full = full_profile(fit, item, side, 1.959964)
+            assert end == pytest.approx(full, abs=0.06 * found.se[item])
+    off = np.abs(found.low - (fit.strengths - 1.959964 * found.se)) / found.se
+    assert off.max() > 0.15
+
+
+def test_curves_of_whole_rankings_are_those_of_their_stages():
+    # The same data, once through single stages and once through whole rankings.
+    rankings = made(seed=4, num=30, stages=2)
+    fit = fit_ranked(rankings)
+    met = Meetings(
+        estimate=fit.strengths, item=np.zeros(0, dtype=np.int64), opponent=np.zeros(0),
+        votes=np.zeros((3, 0)), further=tied_curves(rankings, fit.strengths, np.arange(6)),
+    )  # fmt: skip
+    np.testing.assert_allclose(skewness(met), ranked_skewness(fit), rtol=1e-6)
+    staged = _meetings(fit, np.arange(6))
+    for away in (-1.0, 0.0, 2.0):
+        one, two = met.curve(fit.strengths + away), staged.curve(fit.strengths + away)
+        np.testing.assert_allclose(one.slope, two.slope, atol=1e-9)
+        np.testing.assert_allclose(one.bend, two.bend, rtol=1e-8)
+
+
+def test_an_item_first_in_every_tie_has_one_end():
+    rankings = made(seed=5, num=40)
+    first = np.where(np.arange(10)[:, None] < 5, [6, 2, 3, 4], [6, 0, 1, 5])
+    item = np.concatenate([rankings.item.reshape(-1, 4), first])
+    tier = np.concatenate([rankings.tier.reshape(-1, 4), np.tile([0, 0, 1, 2], (10, 1))])
+    won = Rankings(
+        items=(*rankings.items, "best"), item=item.ravel().astype(np.int32), tier=tier.ravel(),
+        start=np.arange(51) * 4, weight=np.ones(50),
+    )  # fmt: skip
+    for kind in ("auto", "profile"):
+        found = ranked_intervals(fit_ranked(won), IntervalConfig(kind=kind))
+        assert np.isinf(found.high[6])
+        assert np.isfinite(found.low[6])
+        assert np.isfinite(found.high[:6]).all()
+
+
+def test_too_many_ties_for_a_profile_are_refused_with_the_mend(monkeypatch):
+    fit = fit_ranked(with_ties(made()))
+    monkeypatch.setattr("penchant.fitting.ranked_profile.MOST_LOOKED_AT", 1000)
+    with pytest.raises(DataError, match=r'45 of them with ties above .* Use interval "wald"'):
+        ranked_intervals(fit, IntervalConfig(kind="profile"))
+    assert not ranked_intervals(fit).is_lopsided.any()

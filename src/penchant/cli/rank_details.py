@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penchant.fitting.ranked_reliability import RankersFit
     from penchant.fitting.votes_classes import VoterClassesFit
     from penchant.fitting.votes_drift import DriftFit
     from penchant.fitting.votes_reliability import VotersFit
@@ -15,6 +16,7 @@ def detail_document(board: "Leaderboard") -> dict[str, Any]:
     """Covariates, contexts, voters, classes, drift and grades: a key for each that there is."""
     if not board.needs_votes:
         return _grades(board)
+    from penchant.fitting.ranked_reliability import RankersFit
     from penchant.fitting.votes_classes import VoterClassesFit
     from penchant.fitting.votes_drift import DriftFit
     from penchant.fitting.votes_reliability import VotersFit
@@ -26,6 +28,8 @@ def detail_document(board: "Leaderboard") -> dict[str, Any]:
     detail = board.detail_
     if isinstance(detail, VotersFit):
         found |= _voters(detail)
+    elif isinstance(detail, RankersFit):
+        found |= _rankers(detail)
     elif isinstance(detail, VoterClassesFit):
         found |= _classes(detail)
     elif isinstance(detail, DriftFit):
@@ -79,17 +83,40 @@ def _voters(found: "VotersFit") -> dict[str, Any]:
         },
         "voters": [
             {
-                "name": name,
-                "votes": float(found.votes[v]),
-                "reliability": float(found.reliability[v]),
-                "agreement": None if math.isnan(found.agreement[v]) else float(found.agreement[v]),
+                **_reliability(found, v, float(found.mean[v, 0]), float(found.sd[v, 0])),
                 "bias": float(found.mean[v, 1]),
                 "bias_se": float(found.sd[v, 1]),
                 "ties": float(found.mean[v, 2]),
                 "ties_se": float(found.sd[v, 2]),
             }
-            for v, name in enumerate(found.voters)
+            for v in range(len(found.voters))
         ],
+    }
+
+
+def _rankers(found: "RankersFit") -> dict[str, Any]:
+    return {
+        "voter_population": dict(
+            zip(found.population.effects, map(float, found.population.spreads))
+        ),
+        "voters": [
+            _reliability(found, v, float(found.mean[v]), float(found.sd[v]))
+            for v in range(len(found.voters))
+        ],
+    }
+
+
+def _reliability(found: "VotersFit | RankersFit", v: int, mean: float, sd: float) -> dict[str, Any]:
+    """A voter's reliability with its 95 % interval, 1 being typical, and how often the voter sides
+    with the better of two."""
+    agreement = float(found.agreement[v])
+    return {
+        "name": found.voters[v],
+        "votes": float(found.votes[v]),
+        "reliability": math.exp(mean),
+        "reliability_low": math.exp(mean - 1.96 * sd),
+        "reliability_high": math.exp(mean + 1.96 * sd),
+        "agreement": None if math.isnan(agreement) else agreement,
     }
 
 

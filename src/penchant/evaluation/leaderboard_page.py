@@ -13,20 +13,19 @@ from jaxtyping import Bool, Float, Int
 from penchant.data.pair_counts import PairCounts
 from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
-from penchant.errors import ConfigError, DataError
+from penchant.errors import ConfigError
 from penchant.evaluation.beats_graph import beats_graph
-from penchant.evaluation.cycle_charts import cycle_picture
-from penchant.evaluation.intransitivity import intransitivity
 from penchant.evaluation.leaderboard_contexts import ContextView, context_view
+from penchant.evaluation.leaderboard_cycles import CycleView, cycle_view
 from penchant.evaluation.leaderboard_grades import GradesView, grades_view
 from penchant.evaluation.leaderboard_losses import RulesView
 from penchant.evaluation.leaderboard_next import NextView
 from penchant.evaluation.leaderboard_voters import VoterLine, first_shown_sentence, voter_lines
-from penchant.evaluation.leaderboard_words import p_value_words
 from penchant.evaluation.report import Calibration, CalibrationBin
 from penchant.evaluation.report_words import number, percent, signed
 from penchant.metrics.calibration import wilson
 from penchant.models.leaderboard import Leaderboard
+from penchant.models.leaderboard_fits import cast_name
 from penchant.models.pair_forecast import preferred
 from penchant.models.standings import Standing
 from penchant.numerics.arrays import Array
@@ -34,8 +33,6 @@ from penchant.numerics.names import excerpt
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
 MOST_LINES, MOST_CELLS, MOST_NODES = 60, 16, 12
-# The test for cycles fits this many items some 400 times: a second or two.
-MOST_TESTED, MOST_PAIRS_TESTED = 40, 800
 _BINS, _DRAWS = 10, 1000
 KINDS = {"wald": "by curvature", "voter": "by voter", "profile": "by profile"}
 
@@ -60,14 +57,6 @@ class Cell:
             return False
         error = np.sqrt(self.expected * (1.0 - self.expected) / self.votes)
         return bool(abs(self.share - self.expected) > 3.0 * error)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CycleView:
-    """Whether preferences go round in circles, in words, and the picture of the strongest if so."""
-
-    takeaway: str
-    picture: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +90,7 @@ class LeaderboardPage:
     grades: GradesView | None
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
+    cast: str = "votes"
     next: NextView | None = None
     rules: RulesView | None = None
 
@@ -120,12 +110,13 @@ def leaderboard_page(
     sure = _sure(board, order)
     met = None if counts is None else _met(counts, order)
     probability = np.zeros((0, 0)) if met is None else _win_probability(board, order)
-    voters, voters_takeaway = voter_lines(votes, board)
+    named = observed if isinstance(observed, Votes | Rankings) else None
+    voters, voters_takeaway = voter_lines(named, board)
     nodes = np.arange(min(len(rows), MOST_NODES))
     return LeaderboardPage(
         title=title,
         subtitle=_subtitle(board, observed, counts),
-        lead=_lead(rows, sure),
+        lead=_lead(rows, sure, cast_name(board.fit_)),
         lines=rows[:MOST_LINES],
         num_items=len(rows),
         level=board.level,
@@ -139,10 +130,11 @@ def leaderboard_page(
         voters=voters,
         voters_takeaway=voters_takeaway,
         context=context_view(board, rows),
-        cycles=None if counts is None else _cycle_view(counts, board.random_state),
+        cycles=None if counts is None else cycle_view(counts, board.random_state),
         grades=grades_view(board.grades_),
         warnings=(*board.warnings_, *first_shown_sentence(votes, board)),
         facts=_facts(board),
+        cast=cast_name(board.fit_),
     )
 
 
@@ -295,7 +287,9 @@ def _subtitle(
 ) -> str:
     items = f"{len(board.standings_):,} items"
     if counts is None:
-        return f"{items}, {len(observed):,} rankings"  # type: ignore[arg-type]  # only rankings have no counts
+        told = f"{items}, {len(observed):,} rankings"  # type: ignore[arg-type]  # only rankings have no counts
+        voters = observed.voters if isinstance(observed, Rankings) else ()
+        return told + (f", {len(voters):,} voters" if voters else "")
     told = f"{items}, {counts.votes:,.6g} votes on {counts.num_pairs:,} pairs"
     if isinstance(observed, Votes) and observed.voter is not None:
         told += f", {len(observed.voters):,} voters"
@@ -303,7 +297,7 @@ def _subtitle(
     return told + (f"; {percent(ties / counts.votes)} of the votes are ties" if ties else "")
 
 
-def _lead(rows: tuple[Standing, ...], sure: _Sure) -> tuple[str, ...]:
+def _lead(rows: tuple[Standing, ...], sure: _Sure, cast: str) -> tuple[str, ...]:
     """Who leads, who cannot be told from the leader, and who is last."""
     mine = np.array([place for place, row in enumerate(rows) if row.island == 0], dtype=np.int64)
     if len(mine) < 2:
@@ -313,7 +307,7 @@ def _lead(rows: tuple[Standing, ...], sure: _Sure) -> tuple[str, ...]:
     # Nothing is known across islands: all that is said here is of the largest.
     whole = "" if len(mine) == len(rows) else f" of the {len(mine)} on the largest island"
     if rows[0].strength - rows[mine[-1]].strength < 1e-9:
-        return ("All items have the same score: these votes prefer none of them.",)
+        return (f"All items have the same score: these {cast} prefer none of them.",)
     if not rivals:
         told = f"{first} is ahead of every other item{whole}, whatever chance may have done."
     elif len(rivals) == len(mine) - 1:
@@ -350,46 +344,6 @@ def _graph_takeaway(rows: tuple[Standing, ...], sure: _Sure) -> str:
         f"{whole}An arrow says that one item is surely preferred to another, and so it is to all "
         f"that follow from there. {still} from one to the other."
     )
-
-
-def _cycle_view(counts: PairCounts, seed: int) -> CycleView | None:
-    """One test of one line of scores; None where it is too large a question or none at all."""
-    whole = all((x == np.round(x)).all() for x in (counts.first_wins, counts.second_wins))
-    small = counts.num_items <= MOST_TESTED and counts.num_pairs <= MOST_PAIRS_TESTED
-    if not (whole and small):
-        return None
-    try:
-        found = intransitivity(counts, np.random.default_rng(seed), num_draws=199)
-    except DataError:  # too few pairs met for a circle to close
-        return None
-    p_value = min(1.0, 2.0 * min(test.p_value for test in found.tests))
-    if p_value >= 0.05:
-        told = (
-            "No: votes from one line of scores would look as cyclic as these often enough "
-            f"(p-value {p_value_words(p_value)} of two tests together)."
-        )
-        return CycleView(takeaway=told, picture="")
-    told = (
-        f"Yes: one line of scores does not explain these votes (p-value {p_value_words(p_value)}). "
-    )
-    if not found.cycles:
-        return CycleView(
-            takeaway=told + "No single circle is clear enough to be drawn, though; voters who "
-            "differ or repeat themselves look like this too.",
-            picture="",
-        )
-    best = found.items[found.best]
-    sure = found.winner.probability.max() > 0.999
-    told += (
-        f"{best} still beats every other item more often than not."
-        if sure and int(found.winner.probability.argmax()) == found.best
-        else f"{best}, first on the line, loses to some item {percent(1.0 - found.best_worst)} of "
-        "the time; percent beside the names are the mixture that nothing beats."
-    )
-    picture = cycle_picture(
-        found.fit.comparison(), found.items, found.cycles, lottery=found.winner.probability
-    )
-    return CycleView(takeaway=told, picture=picture)
 
 
 def _facts(board: Leaderboard) -> tuple[tuple[str, str], ...]:

@@ -39,6 +39,28 @@ class Ends:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """l_own at a place: its value, its first derivative, and minus its second."""
+
+    value: Float[Array, " A"]
+    slope: Float[Array, " A"]
+    bend: Float[Array, " A"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Further:
+    """What items were asked beyond single meetings, as ties of several are. curve: its part of
+    their log-likelihoods with the items at u; low, high: the weakest and the strongest of those
+    beside an item; won, lost: how often the item stood before and behind somebody."""
+
+    curve: Callable[[Float[Array, " A"]], Curve]
+    low: Float[Array, " A"]
+    high: Float[Array, " A"]
+    won: Float[Array, " A"]
+    lost: Float[Array, " A"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Meetings:
     """What the items asked about met, each seen from its own side.
 
@@ -55,6 +77,7 @@ class Meetings:
     link: Link = "logit"
     tie_parameter: float = -np.inf
     precision: float = 0.0
+    further: Further | None = None
 
     @cached_property
     def widest(self) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
@@ -63,20 +86,24 @@ class Meetings:
         low, high = np.full(size, np.inf), np.full(size, -np.inf)
         np.minimum.at(low, self.item, self.opponent)
         np.maximum.at(high, self.item, self.opponent)
+        if self.further is not None:
+            low, high = np.minimum(low, self.further.low), np.maximum(high, self.further.high)
         seen = np.isfinite(low)
         return np.where(seen, low, 0.0) - _FAR, np.where(seen, high, 0.0) + _FAR
 
     @property
     def may_win(self) -> Bool[Array, " A"]:
         """Whether the item won or tied at all, so that nothing sends it to minus infinity."""
-        return np.bincount(self.item, self.votes[0] + self.votes[2], len(self.estimate)) > 0
+        won = np.bincount(self.item, self.votes[0] + self.votes[2], len(self.estimate))
+        return won + (0.0 if self.further is None else self.further.won) > 0
 
     @property
     def may_lose(self) -> Bool[Array, " A"]:
         """Whether the item lost or tied at all."""
-        return np.bincount(self.item, self.votes[1] + self.votes[2], len(self.estimate)) > 0
+        lost = np.bincount(self.item, self.votes[1] + self.votes[2], len(self.estimate))
+        return lost + (0.0 if self.further is None else self.further.lost) > 0
 
-    def curve(self, u: Float[Array, " A"]) -> "Curve":
+    def curve(self, u: Float[Array, " A"]) -> Curve:
         """The items' own log-likelihoods with the items at u."""
         told = np.empty((3, len(self.item)))
         for start in range(0, len(self.item), _MEETINGS_AT_ONCE):
@@ -84,6 +111,11 @@ class Meetings:
             told[:, rows] = self._told(u, rows)
         # Of no votes at all NumPy counts in integers.
         value, slope, bend = (np.bincount(self.item, part, len(u)) + 0.0 for part in told)
+        if self.further is not None:
+            beyond = self.further.curve(u)
+            value, slope, bend = (
+                value + beyond.value, slope + beyond.slope, bend + beyond.bend
+            )  # fmt: skip
         return Curve(
             value=value - 0.5 * self.precision * u**2,
             slope=slope - self.precision * u,
@@ -100,15 +132,6 @@ class Meetings:
             np.where(votes > 0.0, votes * one, 0.0).sum(axis=0)
             for one in (terms.log_prob, terms.score, terms.curvature)
         ])  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Curve:
-    """l_own at a place: its value, its first derivative, and minus its second."""
-
-    value: Float[Array, " A"]
-    slope: Float[Array, " A"]
-    bend: Float[Array, " A"]
 
 
 def skewness(met: Meetings) -> Float[Array, " A"]:

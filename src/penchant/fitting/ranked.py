@@ -112,6 +112,14 @@ def fit_ranked(
     )  # fmt: skip
 
 
+def gauge_weights(fit: RankedFit) -> Float[Array, " N"]:
+    """Each item's part in the mean that is 0 on its island."""
+    if fit.prior is not None and fit.prior.is_weak:
+        return fit.prior.anchor
+    island = fit.connectivity.island
+    return 1.0 / np.bincount(island)[island]
+
+
 class RankedDensity:
     """The penalised log-likelihood of rankings, those with ties apart from those without."""
 

@@ -14,9 +14,10 @@ from penchant.data.rankings import Rankings
 from penchant.errors import DataError
 from penchant.feedback import ranking
 from penchant.fitting.paired_errors import StrengthErrors, voter_codes
-from penchant.fitting.paired_prior import in_gauge
+from penchant.fitting.paired_prior import StrengthPrior, in_gauge
 from penchant.fitting.ranked import RankedConfig, RankedFit, StrictPart, TiedPart, fit_ranked
 from penchant.numerics.arrays import Array
+from penchant.numerics.graph import Connectivity
 
 MOST_RANKED = 5_000
 
@@ -58,21 +59,41 @@ def ranked_covariance(fit: RankedFit, trust: Trust = "model") -> Float[Array, "N
             f"errors of {num_items} ranked items need a matrix of {num_items}^2 numbers; expected "
             f"at most {MOST_RANKED} items. Rank fewer items, or use `fit_ranked` without errors."
         )
-    # A common shift of an island has no information: 1 / n on all its pairs gives it some, which
-    # is taken out again behind.
-    shift = (island[:, None] == island) / np.bincount(island)[island]
-    is_weak = fit.prior is not None and fit.prior.is_weak
-    gauge = (island[:, None] == island) * fit.prior.anchor if fit.prior and is_weak else shift
-    bread = (np.eye(num_items) - gauge) @ np.linalg.inv(fit.information() + shift)
     if trust == "model":
-        covariance = bread @ (np.eye(num_items) - gauge).T
-    else:
-        meat = _meat_of_rankings(fit) if trust == "rankings" else _meat_of_voters(fit)
-        if fit.prior is not None:
-            meat = meat + fit.prior.information()
-        covariance = bread @ meat @ bread.T
-    unseen = fit.connectivity.unseen
-    covariance[unseen, unseen] = np.inf
+        return covariance_in_gauge(
+            fit.information() + island_shift(island), fit.connectivity, fit.prior
+        )
+    gauge = _gauge(fit.connectivity, fit.prior)
+    bread = (np.eye(num_items) - gauge) @ np.linalg.inv(fit.information() + island_shift(island))
+    meat = _meat_of_rankings(fit) if trust == "rankings" else _meat_of_voters(fit)
+    if fit.prior is not None:
+        meat = meat + fit.prior.information()
+    return _without_unseen(bread @ meat @ bread.T, fit.connectivity)
+
+
+def covariance_in_gauge(
+    information: Float[Array, "N N"], found: Connectivity, prior: StrengthPrior | None
+) -> Float[Array, "N N"]:
+    """(I - G) H^-1 (I - G)', G the mean that is 0; infinite for an item that met nobody. H is the
+    `information`, with some on the common shift of each island."""
+    free = np.eye(len(information)) - _gauge(found, prior)
+    return _without_unseen(free @ np.linalg.inv(information) @ free.T, found)
+
+
+def island_shift(island: Int[Array, " N"]) -> Float[Array, "N N"]:
+    """Information on the common shift of each island, which rankings have none of: 1 / n on all of
+    its pairs. It is taken out again with the gauge."""
+    return (island[:, None] == island) / np.bincount(island)[island]
+
+
+def _gauge(found: Connectivity, prior: StrengthPrior | None) -> Float[Array, "N N"]:
+    if prior is not None and prior.is_weak:
+        return (found.island[:, None] == found.island) * prior.anchor
+    return island_shift(found.island)
+
+
+def _without_unseen(covariance: Float[Array, "N N"], found: Connectivity) -> Float[Array, "N N"]:
+    covariance[found.unseen, found.unseen] = np.inf
     return np.asarray(covariance)
 
 

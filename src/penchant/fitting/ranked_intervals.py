@@ -48,12 +48,12 @@ def ranked_intervals(
     "auto": errors by voter where voters are named and some ranked more than once, never narrower
     than by curvature where fewer than ten equally busy voters ranked an item, or they all but
     agree; else by curvature. Items whose likelihood is lopsided get profile ends, as far apart as
-    those errors say, where rankings have a profile: no ties above other items, and no more than
-    20 million stages that items saw. Ends that the rankings do not bound are infinite (or the
-    prior's).
+    those errors say, where rankings are few enough for a profile (some 20 million stages that
+    items saw, less with ties above other items). Ends that the rankings do not bound are infinite
+    (or the prior's).
 
-    Raises DataError for kinds that need voters that are not named, for profiles of tied rankings,
-    and beyond some thousand items.
+    Raises DataError for kinds that need voters that are not named, for profiles of too many
+    rankings, and beyond some thousand items.
     """
     config = config or IntervalConfig()
     generator = generator or np.random.default_rng(0)

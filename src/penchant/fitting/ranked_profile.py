@@ -2,7 +2,8 @@
 
 At each stage of a ranking one item is chosen from those left. For an item that is left this is a
 comparison with an opponent of strength log(sum of exp) of the others left, which it wins if it is
-chosen. By its own meetings its likelihood is a curve in one number, as in pairs (`item_profile`).
+chosen. By its own meetings its likelihood is a curve in one number, as in pairs (`item_profile`);
+rankings with ties above other items add theirs (`ranked_ties_profile`).
 
 Legend: R rankings, E entries over all menus, N items, A items asked about, M meetings.
 """
@@ -10,6 +11,7 @@ Legend: R rankings, E entries over all menus, N items, A items asked about, M me
 import numpy as np
 from jaxtyping import Float, Int
 
+from penchant.data.rankings import Rankings
 from penchant.errors import DataError
 from penchant.fitting.item_profile import (
     Ends,
@@ -21,8 +23,9 @@ from penchant.fitting.item_profile import (
     variance_of_opponents,
 )
 from penchant.fitting.paired_prior import WEAK_SCALE
-from penchant.fitting.ranked import RankedFit, StrictPart
+from penchant.fitting.ranked import RankedFit, StrictPart, gauge_weights
 from penchant.fitting.ranked_errors import sums_behind
+from penchant.fitting.ranked_ties_profile import MOST_LOOKED_AT, looked_at, tied_curves
 from penchant.numerics.arrays import Array
 
 # Meetings of all items: 2 GB with what is made of them.
@@ -30,25 +33,23 @@ _MOST_MEETINGS = 20_000_000
 
 
 def has_profile(fit: RankedFit) -> bool:
-    """Whether each stage is a choice of one item, and stages are few enough to be held: a tie above
-    others is a sum over orders, which no curve of single meetings is."""
-    return not fit.rankings.has_ties.any() and int(_stages_seen(fit).sum()) <= _MOST_MEETINGS
+    """Whether stages, and rankings with ties above others, are few enough to be held."""
+    strict, tied = _apart(fit.rankings)
+    return int(_stages_seen(strict).sum()) <= _MOST_MEETINGS and looked_at(tied) <= MOST_LOOKED_AT
 
 
 def check_profile(fit: RankedFit) -> None:
     """Raises DataError for rankings that have no profile."""
-    if fit.rankings.has_ties.any():
-        raise DataError(
-            f"{int(fit.rankings.has_ties.sum())} of {len(fit.rankings)} rankings have ties above "
-            "other items, for which there are no profile intervals; expected none. Use interval "
-            '"sandwich" or "bootstrap".'
-        )
-    if not has_profile(fit):
-        raise DataError(
-            f"these rankings have {int(_stages_seen(fit).sum()):,} stages that items took part in, "
-            f"too many for profile intervals; expected at most {_MOST_MEETINGS:,}. Use interval "
-            '"wald" or "sandwich".'
-        )
+    if has_profile(fit):
+        return
+    strict, tied = _apart(fit.rankings)
+    raise DataError(
+        f"these {len(fit.rankings):,} rankings, {len(tied):,} of them with ties above other items, "
+        "are too many or too long for profile intervals; expected at most "
+        f"{_MOST_MEETINGS:,} stages that items took part in (there are "
+        f"{int(_stages_seen(strict).sum()):,}) and {MOST_LOOKED_AT:,} numbers of ties (there are "
+        f'{looked_at(tied):,}). Use interval "wald" or "sandwich".'
+    )
 
 
 def ranked_skewness(fit: RankedFit) -> Float[Array, " N"]:
@@ -83,45 +84,44 @@ def _doubt(
 ) -> Float[Array, " A"]:
     by_votes = met.curve(met.estimate).bend - met.precision
     prior = 0.0 if fit.prior is None else fit.prior.diagonal()[items]
-    return variance_of_opponents(se[items], _gauge(fit)[items], by_votes, by_votes + prior)
+    return variance_of_opponents(se[items], gauge_weights(fit)[items], by_votes, by_votes + prior)
 
 
 def _in_gauge(fit: RankedFit, items: Int[Array, " A"], ends: Ends) -> Ends:
-    return ends_in_gauge(ends, fit.strengths[items], _gauge(fit)[items])
+    return ends_in_gauge(ends, fit.strengths[items], gauge_weights(fit)[items])
 
 
-def _gauge(fit: RankedFit) -> Float[Array, " N"]:
-    """Each item's part in the mean that is 0 on its island."""
-    if fit.prior is not None and fit.prior.is_weak:
-        return fit.prior.anchor
-    island = fit.connectivity.island
-    return 1.0 / np.bincount(island)[island]
+def _apart(rankings: Rankings) -> tuple[Rankings, Rankings]:
+    """Rankings without ties above other items, and those with some."""
+    tied = rankings.has_ties
+    if not tied.any():
+        return rankings, rankings.take(np.flatnonzero(tied))
+    return rankings.take(np.flatnonzero(~tied)), rankings.take(np.flatnonzero(tied))
 
 
-def _stages_seen(fit: RankedFit) -> Int[Array, " E"]:
+def _stages_seen(rankings: Rankings) -> Int[Array, " E"]:
     """In how many stages each entry was there to be chosen."""
-    rankings = fit.rankings
     stages = StrictPart.of(rankings).stages[rankings.ranking]
-    return np.minimum(_place(fit) + 1, stages)
+    return np.minimum(_place(rankings) + 1, stages)
 
 
-def _place(fit: RankedFit) -> Int[Array, " E"]:
-    rankings = fit.rankings
+def _place(rankings: Rankings) -> Int[Array, " E"]:
     return np.arange(len(rankings.item)) - rankings.start[:-1][rankings.ranking]
 
 
 def _meetings(fit: RankedFit, items: Int[Array, " A"]) -> Meetings:
-    """A meeting for each stage that an entry of these items saw."""
+    """A meeting for each stage that an entry of these items saw, and the ties above others."""
     check_profile(fit)
-    rankings, place = fit.rankings, _place(fit)
+    rankings, tied = _apart(fit.rankings)
+    place = _place(rankings)
     among = np.full(rankings.num_items, -1)
     among[items] = np.arange(len(items))
-    seen = np.where(among[rankings.item] >= 0, _stages_seen(fit), 0)
+    seen = np.where(among[rankings.item] >= 0, _stages_seen(rankings), 0)
     entry = np.repeat(np.arange(len(seen)), seen)
     stage = np.arange(len(entry)) - np.repeat(np.cumsum(seen) - seen, seen)
     row = rankings.ranking[entry]
     utility = fit.strengths[rankings.item]
-    top = np.maximum.reduceat(utility, rankings.start[:-1])
+    top = _best_of_menu(utility, rankings)
     worth = np.exp(utility - top[rankings.ranking])
     is_chosen = place[entry] == stage
     left = sums_behind(worth, rankings.start)[rankings.start[:-1][row] + stage]
@@ -134,4 +134,11 @@ def _meetings(fit: RankedFit, items: Int[Array, " A"]) -> Meetings:
         estimate=fit.strengths[items], item=among[rankings.item[entry]],
         opponent=np.log(others) + top[row], votes=votes,
         precision=0.0 if prior is None or prior.is_weak else 1.0 / prior.scale**2,
+        further=tied_curves(tied, fit.strengths, items) if len(tied) else None,
     )  # fmt: skip
+
+
+def _best_of_menu(utility: Float[Array, " E"], rankings: Rankings) -> Float[Array, " R"]:
+    if not len(rankings):
+        return np.zeros(0)
+    return np.maximum.reduceat(utility, rankings.start[:-1])

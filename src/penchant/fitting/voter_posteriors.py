@@ -4,10 +4,10 @@ Legend: B rows, V voters, K effects, Q nodes, M own parameters.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.vote_rows import VoteRows, range_sums
@@ -16,6 +16,8 @@ from penchant.populations.voters import EFFECTS, Voters, standard_nodes
 
 # Rows times nodes held at once: some 100 MB with all derivatives.
 _AT_ONCE = 2_000_000
+# Spreads between these: below the first voters do not differ.
+SMALLEST_SPREAD, LARGEST_SPREAD = 0.02, 3.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,10 +31,8 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posteriors:
-    """Each voter's posterior as weighted nodes, and log p(votes of v) with the effects summed out.
-
-    centre, root: the normal that the nodes were laid out by.
-    """
+    """Each voter's posterior as weighted nodes, and log p(votes of v) with the effects summed
+    out."""
 
     nodes: Float[Array, "V Q K"]
     weights: Float[Array, "V Q"]
@@ -141,29 +141,103 @@ def _derivatives(
     return gradient, information
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VoterNodes:
+    """Where to look at each voter's effects, and the weight of each look in an integral."""
+
+    places: Float[Array, "V Q K"]
+    log_weights: Float[Array, "V Q"]
+
+
+def adaptive_nodes(modes: Float[Array, "V K"], curvature: Float[Array, "V K K"]) -> VoterNodes:
+    """Adaptive Gauss-Hermite quadrature around each voter's mode (Liu and Pierce 1994).
+
+    Nodes z_q = mode + L x_q with L L' the inverse curvature, of weight w_q |L| / phi(x_q). With one
+    node this is Laplace.
+    """
+    standard = standard_nodes(modes.shape[1])
+    root = np.linalg.cholesky(np.linalg.inv(curvature))
+    log_phi = -0.5 * np.sum(standard.places**2, axis=1) - 0.5 * modes.shape[1] * np.log(2 * np.pi)
+    volume = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    return VoterNodes(
+        places=modes[:, None] + np.einsum("vkl,ql->vqk", root, standard.places),
+        log_weights=standard.log_weights - log_phi + volume[:, None],
+    )
+
+
+def weighed(voters: Voters, nodes: VoterNodes, log_votes: Float[Array, "V Q"]) -> Posteriors:
+    """p(votes of v) = sum_q weight_q p(votes | z_q) p(z_q), and each node's part in it; `log_votes`
+    are log p(votes of v | z_q)."""
+    log_joint = voters.log_density(nodes.places) + log_votes + nodes.log_weights
+    total = log_sum_exp(log_joint, axis=1)
+    return Posteriors(
+        nodes=nodes.places, weights=np.exp(log_joint - total[:, None]), log_likelihood=total
+    )
+
+
 def posteriors(
     problem: VoterProblem, modes: Float[Array, "V K"], curvature: Float[Array, "V K K"]
 ) -> Posteriors:
-    """Adaptive Gauss-Hermite quadrature around each voter's mode (Liu and Pierce 1994).
-
-    Nodes z_q = mode + L x_q with L L' the inverse curvature; p(votes of v) = sum_q w_q |L|
-    p(votes | z_q) p(z_q) / phi(x_q). With one node this is Laplace.
-    """
-    voters, standard = problem.voters, standard_nodes(modes.shape[1])
-    root = np.linalg.cholesky(np.linalg.inv(curvature))
-    nodes = modes[:, None] + np.einsum("vkl,ql->vqk", root, standard.places)
-    log_joint = voters.log_density(nodes)
-    for first, last, rows in problem.chunks(len(standard.places)):
-        heard = problem.heard(nodes[first:last], first, last)
+    """What each voter's votes tell of the effects, around these modes."""
+    nodes = adaptive_nodes(modes, curvature)
+    log_votes = np.zeros(nodes.log_weights.shape)
+    for first, last, rows in problem.chunks(log_votes.shape[1]):
+        heard = problem.heard(nodes.places[first:last], first, last)
         logs = problem.respond(heard, rows).value * problem.rows.weight[rows, None]
         start = problem.rows.voter_start[first : last + 1] - rows.start
-        log_joint[first:last] += range_sums(logs, start)
-    # log of w / phi(x), and of the volume |L|.
-    log_phi = -0.5 * np.sum(standard.places**2, axis=1) - 0.5 * modes.shape[1] * np.log(2 * np.pi)
-    volume = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    log_joint = log_joint + standard.log_weights - log_phi + volume[:, None]
-    total = log_sum_exp(log_joint, axis=1)
-    return Posteriors(nodes=nodes, weights=np.exp(log_joint - total[:, None]), log_likelihood=total)
+        log_votes[first:last] = range_sums(logs, start)
+    return weighed(problem.voters, nodes, log_votes)
+
+
+def next_population(voters: Voters, found: Posteriors, active: Bool[Array, " V"]) -> Voters:
+    """Means and spreads after one round of EM, from the voters who voted.
+
+    For the spreads MacKay's fixed point (1992), which has the same rest points as EM's and is
+    faster.
+    """
+    mean, variance = found.mean[active], found.variance[active]
+    bias_mean = voters.bias_mean
+    if "bias" in voters.effects:
+        bias_mean = float(mean[:, voters.effects.index("bias")].mean())
+    centre = replace(voters, bias_mean=bias_mean).means
+    square = ((mean - centre) ** 2).sum(axis=0)
+    determined = (1.0 - np.minimum(variance / voters.spreads**2, 1.0)).sum(axis=0)
+    # Where votes hardly determine an effect the fixed point is a ratio of noise: EM's is not.
+    by_em = (square + variance.sum(axis=0)) / len(mean)
+    spreads = np.where(determined > 1.0, square / np.maximum(determined, 1.0), by_em)
+    return Voters(
+        effects=voters.effects, bias_mean=bias_mean,
+        spreads=np.clip(np.sqrt(spreads), SMALLEST_SPREAD, LARGEST_SPREAD),
+    )  # fmt: skip
+
+
+def effect_errors(
+    voters: Voters, found: Posteriors, active: Bool[Array, " V"]
+) -> Float[Array, "V K"]:
+    """Standard deviations of voters' effects, with the error of the mean over voters.
+
+    With prior variance T and posterior variance V, a voter's votes have the part 1 - V / T in what
+    is known of the effect, and the mean has the variance T / sum_v (1 - V / T) (Morris 1983). A
+    bias rests on the mean by V / T; reliability and ties, measured from it, by 1 - V / T.
+    """
+    rest = np.minimum(found.variance / voters.spreads**2, 1.0)
+    determined = np.maximum((1.0 - rest)[active].sum(axis=0), 1e-9)
+    part = np.where([effect == "bias" for effect in voters.effects], rest, 1.0 - rest)
+    return np.sqrt(found.variance + part**2 * voters.spreads**2 / determined)
+
+
+def bound_sentences(voters: Voters) -> tuple[str, ...]:
+    """Which spreads stand at the largest that is looked for."""
+    found = [effect for effect, spread in zip(voters.effects, voters.spreads)
+             if spread > 0.99 * LARGEST_SPREAD]  # fmt: skip
+    if not found:
+        return ()
+    return (
+        f"How much voters differ in {' and '.join(found)} stands at its bound, a standard "
+        f"deviation of {LARGEST_SPREAD:g} logits: no group of people differs so much. Answers that "
+        "echo each other (copies, or one voter's to the same question again and again) look like "
+        "this; count one of a voter and question. What is said of single voters is worth little.",
+    )
 
 
 def average_response(problem: VoterProblem, found: Posteriors) -> GapResponse:

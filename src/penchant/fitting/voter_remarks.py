@@ -3,9 +3,11 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from penchant.fitting.ranked_reliability import RankersFit
 from penchant.fitting.votes_reliability import VotersFit
 from penchant.numerics.arrays import Array, sigmoid
 from penchant.numerics.names import excerpt
+from penchant.populations.voters import Voters
 
 # A voter is named where intervals that hold for all voters at once, 95 % of the time, leave no
 # doubt.
@@ -19,14 +21,8 @@ _MUCH_OF_ALL = 0.3
 def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
     """One sentence a finding, the voters with most votes first; at most `most` named in each."""
     population = found.population
-    sentences = []
+    sentences = list(_spread_sentences(population))
     spread = dict(zip(population.effects, population.spreads))
-    if "reliability" in spread:
-        low = np.exp(-spread["reliability"])
-        sentences.append(
-            f"One voter in six feels gaps at less than {low:.2f} of their size for the typical "
-            "voter."
-        )
     if "bias" in spread:
         share = 100 * sigmoid(np.array(population.bias_mean))
         least, highest = (
@@ -38,17 +34,8 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
             f"that are no ties; two thirds of voters do so in {least:.0f} to {highest:.0f} %."
         )
     sentences += heavy_voters(found.voters, found.votes, float(found.votes.sum()))
+    sentences += _at_random(found, found.mean[:, 0], found.sd[:, 0], most)
     reach = _reach(int((found.votes > 0).sum()))
-    typical = np.nanmean(found.agreement)
-    doubtful = found.mean[:, 0] + reach * found.sd[:, 0] < _HALF
-    sentences += _named(
-        found,
-        doubtful,
-        most,
-        "close to random: sides with the better of two less often than voters do on the whole "
-        f"({typical:.0%}), namely in",
-        found.agreement,
-    )
     pull = found.mean[:, 1]
     for is_first, place in ((True, "first"), (False, "second")):
         sign = 1.0 if is_first else -1.0
@@ -74,6 +61,41 @@ def describe_voters(found: VotersFit, most: int = 5) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def describe_rankers(found: RankersFit, most: int = 5) -> tuple[str, ...]:
+    """The same of voters who rank."""
+    return (
+        *_spread_sentences(found.population),
+        *heavy_voters(found.voters, found.votes, float(found.votes.sum()), "rankings"),
+        *_at_random(found, found.mean, found.sd, most, "rankings"),
+    )
+
+
+def _spread_sentences(population: Voters) -> tuple[str, ...]:
+    if "reliability" not in population.effects:
+        return ()
+    low = np.exp(-population.spreads[population.effects.index("reliability")])
+    return (
+        f"One voter in six feels gaps at less than {low:.2f} of their size for the typical voter.",
+    )
+
+
+def _at_random(
+    found: VotersFit | RankersFit,
+    mean: Float[Array, " V"],
+    sd: Float[Array, " V"],
+    most: int,
+    what: str = "votes",
+) -> list[str]:
+    """Whose log reliability is surely far below what is typical."""
+    typical = np.nanmean(found.agreement)
+    doubtful = mean + _reach(int((found.votes > 0).sum())) * sd < _HALF
+    told = (
+        "close to random: sides with the better of two less often than voters do on the whole "
+        f"({typical:.0%}), namely in"
+    )
+    return _named(found, doubtful, most, told, found.agreement, what)
+
+
 def _reach(num_voters: int) -> float:
     """Standard errors to either side at which the intervals of all voters hold (Sidak 1967)."""
     from scipy.special import ndtri
@@ -82,17 +104,19 @@ def _reach(num_voters: int) -> float:
 
 
 def heavy_voters(
-    voters: tuple[str, ...], cast: Float[Array, " V"], total: float
+    voters: tuple[str, ...], cast: Float[Array, " V"], total: float, what: str = "votes"
 ) -> tuple[str, ...]:
-    """A sentence for whoever cast a large part of all votes, `total` by weight."""
+    """A sentence for whoever cast a large part of all votes or rankings, `total` by weight."""
+    made = "made" if what == "rankings" else "cast"
     voted = int((cast > 0).sum())
     if voted == 1 and cast.sum() >= total:
         return (
-            f"Voter `{excerpt(voters[int(np.argmax(cast))])}` cast all votes: the order is theirs.",
+            f"Voter `{excerpt(voters[int(np.argmax(cast))])}` {made} all {what}: the order is "
+            "theirs.",
         )
     most = max(_MUCH_OF_ALL, 1.5 / max(voted, 1))
     return tuple(
-        f"Voter `{excerpt(voters[v])}` cast {cast[v] / total:.0%} of all votes: the order is "
+        f"Voter `{excerpt(voters[v])}` {made} {cast[v] / total:.0%} of all {what}: the order is "
         "theirs as much as everybody's."
         for v in np.flatnonzero(cast > most * total)
     )
@@ -105,12 +129,17 @@ def _tie_share(found: VotersFit) -> Float[Array, " V"]:
 
 
 def _named(
-    found: VotersFit, which: Bool[Array, " V"], most: int, what: str, share: Float[Array, " V"]
+    found: VotersFit | RankersFit,
+    which: Bool[Array, " V"],
+    most: int,
+    told: str,
+    share: Float[Array, " V"],
+    what: str = "votes",
 ) -> list[str]:
     voters = np.flatnonzero(which)
     voters = voters[np.argsort(-found.votes[voters], kind="stable")]
     sentences = [
-        f"`{excerpt(found.voters[v])}` ({found.votes[v]:g} votes) {what} {share[v]:.0%}."
+        f"`{excerpt(found.voters[v])}` ({found.votes[v]:g} {what}) {told} {share[v]:.0%}."
         for v in voters[:most]
     ]
     if len(voters) > most:

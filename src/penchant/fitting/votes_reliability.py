@@ -17,7 +17,10 @@ from penchant.fitting.voter_posteriors import (
     Posteriors,
     VoterProblem,
     average_response,
+    bound_sentences,
+    effect_errors,
     improve_modes,
+    next_population,
     posteriors,
 )
 from penchant.fitting.votes_pooled import (
@@ -39,8 +42,6 @@ from penchant.numerics.bordered import Factor
 from penchant.numerics.threads import one_blas_thread
 from penchant.populations.voters import Effect, Voters, standard_nodes
 
-# Spreads between these: below the first voters do not differ.
-_SMALLEST, _LARGEST = 0.02, 3.0
 # Up to so many parameters what voters leave unknown is taken off the whole information.
 _MOST_WHOLE = 3000
 
@@ -130,8 +131,8 @@ def fit_voters(
     """Scores and voters by EM on the marginal likelihood, voters' effects summed out.
 
     log L = sum_v log integral prod_(b of v) p(y_b | exp(a) gap_b + b, t) N(a, b, t) d(a, b, t).
-    The E-step is adaptive quadrature; the M-step for the scores one Newton step (Lange 1995), for
-    the spreads MacKay's fixed point (1992), which has the same rest points as EM's and is faster.
+    The E-step is adaptive quadrature; the M-step one Newton step for the scores (Lange 1995) and
+    `next_population` for the spreads.
     Errors of the scores are from the observed information (Louis 1982), the spreads taken as known.
 
     Raises `DataError` for votes without voters.
@@ -181,6 +182,7 @@ def _climb(
 ) -> _Climb:
     voters = Voters(effects=effects, bias_mean=0.0, spreads=np.full(len(effects), 0.5))
     modes = np.broadcast_to(voters.means, (density.rows.num_voters, len(effects)))
+    active = np.diff(density.rows.voter_start) > 0
     theta, value, converged = start, -np.inf, False
     for number in range(1, config.rounds + 1):
         problem = VoterProblem(
@@ -193,7 +195,7 @@ def _climb(
         modes, curvature = improve_modes(problem, modes, 6 if number == 1 else 1)
         found = posteriors(problem, modes, curvature)
         before, value = value, _value(density, theta, found)
-        fresh = _population(density, voters, found)
+        fresh = next_population(voters, found, active)
         moved = float(np.max(np.abs(np.log(fresh.spreads / voters.spreads))))
         converged = abs(value - before) < config.tolerance and moved < 0.01
         if converged:
@@ -209,26 +211,6 @@ def _climb(
 
 def _value(density: VoteDensity, theta: Float[Array, " P"], found: Posteriors) -> float:
     return float(found.log_likelihood.sum()) + density.log_prior(theta)
-
-
-def _population(density: VoteDensity, voters: Voters, found: Posteriors) -> Voters:
-    """Means and spreads after one round, from the voters who voted."""
-    active = np.diff(density.rows.voter_start) > 0
-    mean, variance = found.mean[active], found.variance[active]
-    bias_mean = voters.bias_mean
-    if "bias" in voters.effects:
-        bias_mean = float(mean[:, voters.effects.index("bias")].mean())
-    centre = replace(voters, bias_mean=bias_mean).means
-    square = ((mean - centre) ** 2).sum(axis=0)
-    determined = (1.0 - np.minimum(variance / voters.spreads**2, 1.0)).sum(axis=0)
-    # Where votes hardly determine an effect the fixed point is a ratio of noise: EM's is not.
-    by_em = (square + variance.sum(axis=0)) / len(mean)
-    spreads = np.where(determined > 1.0, square / np.maximum(determined, 1.0), by_em)
-    return Voters(
-        effects=voters.effects,
-        bias_mean=bias_mean,
-        spreads=np.clip(np.sqrt(spreads), _SMALLEST, _LARGEST),
-    )
 
 
 def _fit(
@@ -252,13 +234,14 @@ def _fit(
             f"The voters' effects had not settled after {climb.rounds} rounds: "
             "what is said of single voters is rough. Votes of voters who cast several settle it.",
         )
-    notes += _bound_sentences(problem.voters)
+    notes += bound_sentences(problem.voters)
     assert pooled.log_likelihood is not None
     num = len(votes.voters)
     whole_mean = problem.voters.full(found.mean)
     whole_sd = np.zeros_like(whole_mean)
     at = [i for i, e in enumerate(("reliability", "bias", "ties")) if e in problem.voters.effects]
-    whole_sd[:, at] = _sd(density, problem.voters, found)
+    active = np.diff(density.rows.voter_start) > 0
+    whole_sd[:, at] = effect_errors(problem.voters, found, active)
     return VotersFit(
         fit=replace(
             scores,
@@ -280,34 +263,6 @@ def _fit(
         log_likelihood=float(found.log_likelihood.sum()),
         pooled_log_likelihood=pooled.log_likelihood,
     )
-
-
-def _bound_sentences(voters: Voters) -> tuple[str, ...]:
-    """Which spreads stand at the largest that is looked for."""
-    found = [effect for effect, spread in zip(voters.effects, voters.spreads)
-             if spread > 0.99 * _LARGEST]  # fmt: skip
-    if not found:
-        return ()
-    return (
-        f"How much voters differ in {' and '.join(found)} stands at its bound, a standard "
-        f"deviation of {_LARGEST:g} logits: no group of people differs so much. Votes that echo "
-        "each other (copies, or one voter's answers to the same pair again and again) look like "
-        "this; count one vote of a voter and pair. What is said of single voters is worth little.",
-    )
-
-
-def _sd(density: VoteDensity, voters: Voters, found: Posteriors) -> Float[Array, "V K"]:
-    """Standard deviations of voters' effects, with the error of the mean over voters.
-
-    With prior variance T and posterior variance V, a voter's votes have the part 1 - V / T in what
-    is known of the effect, and the mean has the variance T / sum_v (1 - V / T) (Morris 1983). A
-    bias rests on the mean by V / T; reliability and ties, measured from it, by 1 - V / T.
-    """
-    active = np.diff(density.rows.voter_start) > 0
-    rest = np.minimum(found.variance / voters.spreads**2, 1.0)
-    determined = np.maximum((1.0 - rest)[active].sum(axis=0), 1e-9)
-    part = np.where([effect == "bias" for effect in voters.effects], rest, 1.0 - rest)
-    return np.sqrt(found.variance + part**2 * voters.spreads**2 / determined)
 
 
 def _agreement(problem: VoterProblem, mean: Float[Array, "V 3"]) -> Float[Array, " V"]:

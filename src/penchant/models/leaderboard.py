@@ -18,14 +18,15 @@ from penchant.data.records import Records
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError, NotFittedError
 from penchant.fitting.paired import PairedFit
-from penchant.fitting.ranked import RankedFit
 from penchant.fitting.votes_drift import DriftFit
 from penchant.fitting.votes_table import VotesFit
 from penchant.models.grade_shares import GradeShares
 from penchant.models.leaderboard_data import differ_by_blanks, observed_for
 from penchant.models.leaderboard_fits import (
     BoardFit,
+    Fit,
     asked,
+    cast_name,
     fit_counts,
     fit_rankings,
     fit_votes,
@@ -215,7 +216,7 @@ class Leaderboard(LeaderboardOptions):
             facts.append(("Not shown", f"{len(rows) - len(shown):,} more items"))
         return Table(
             title=f"{len(rows):,} items", corner="item",
-            headings=("rank", "range", "score", "interval", "Elo", "votes")
+            headings=("rank", "range", "score", "interval", "Elo", cast_name(self.fit_))
             + (("island",) if many_islands else ()),
             rows=tuple(_cells(row, many_islands) for row in shown),
             facts=tuple(facts), notes=self.warnings_,
@@ -228,7 +229,8 @@ class Leaderboard(LeaderboardOptions):
     def _fitted(self) -> tuple[Standing, ...]:
         if not hasattr(self, "standings_"):
             raise NotFittedError(
-                "this Leaderboard has not seen any votes; expected a call of `fit` first."
+                "this Leaderboard has seen neither votes nor rankings; expected a call of `fit` "
+                "first."
             )
         return self.standings_
 
@@ -251,7 +253,7 @@ class Leaderboard(LeaderboardOptions):
         if self.link == "probit":
             logits = LOGITS_PER_PROBIT
         ranks = rank_bounds(strengths, found.bounds, found.island, self.generator())
-        self.fit_: PairedFit | RankedFit | VotesFit = found.fit
+        self.fit_: Fit = found.fit
         self.bounds_: Bounds = found.bounds
         self.above_ = ranks.above
         self.detail_: Detail | None = found.detail

@@ -18,9 +18,10 @@ from penchant.feedback.gap import GapModel
 from penchant.fitting.interval_kinds import IntervalConfig, has_repeating_voters
 from penchant.fitting.paired import PairedConfig, PairedFit, fit_paired
 from penchant.fitting.paired_intervals import strength_intervals
-from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked
+from penchant.fitting.ranked import RankedConfig, RankedFit, fit_ranked, gauge_weights
 from penchant.fitting.ranked_intervals import ranked_intervals
-from penchant.fitting.voter_remarks import heavy_voters
+from penchant.fitting.ranked_reliability import RankersFit, fit_rankers
+from penchant.fitting.voter_remarks import describe_rankers, heavy_voters
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_table import VotesFit
 from penchant.models.grade_shares import GradeShares, grade_shares
@@ -29,6 +30,7 @@ from penchant.models.richer_bootstrap import bootstrap_strengths
 from penchant.models.richer_votes import Detail, RicherFit, fit_richer
 from penchant.models.standings import (
     Bounds,
+    normal_bounds,
     open_ends,
     paired_bounds,
     ranked_bounds,
@@ -39,6 +41,7 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.graph import bounded_sides, connectivity
 
 OnStep = Callable[[int, float], None] | None
+Fit = PairedFit | RankedFit | RankersFit | VotesFit
 # Of rankings and voters, where every resample is a whole fit.
 _RESAMPLES = 200
 _TRUSTING = (
@@ -52,7 +55,7 @@ class BoardFit:
     """Strengths of N items with their intervals, and what to say of them. detail: of voters and
     drift, the whole fit; grades: of graded votes, their scale."""
 
-    fit: PairedFit | RankedFit | VotesFit
+    fit: Fit
     items: tuple[str, ...]
     bounds: Bounds
     island: Int[Array, " N"]
@@ -60,6 +63,11 @@ class BoardFit:
     warnings: tuple[str, ...]
     detail: Detail | None = None
     grades: GradeShares | None = None
+
+
+def cast_name(fit: Fit) -> str:
+    """What voters cast, in a reader's word."""
+    return "rankings" if isinstance(fit, RankedFit | RankersFit) else "votes"
 
 
 def fit_counts(
@@ -92,20 +100,47 @@ def fit_rankings(
             f'model="{options.model}" is for pairs, but the data are rankings, which are never '
             'broken into pairs; expected model="plackett_luce".'
         )
-    if options.needs_votes:
+    if options.voters == "classes" or options.asks_of_pairs:
         raise ConfigError(
-            "covariates, contexts, models of voters and drift are for pairs; expected none of them "
-            "with rankings. Intervals by voter are there for both."
+            "covariates, contexts, classes of voters and drift are for pairs; expected none of "
+            'them with rankings. voters="reliability" and intervals by voter are there for both.'
         )
-    fit = fit_ranked(rankings, RankedConfig(prior_scale=options.prior_scale), on_step=on_step)
+    ranked = RankedConfig(prior_scale=options.prior_scale)
+    if options.voters == "reliability":
+        return _fit_rankers(options, rankings, ranked, on_step)
+    fit = fit_ranked(rankings, ranked, on_step=on_step)
     config = IntervalConfig(kind=options.interval, level=options.level, num_resamples=_RESAMPLES)
     intervals = ranked_intervals(fit, config, options.generator(), on_resample=on_step)
     bounds = ranked_bounds(fit, intervals, options.level)
     return BoardFit(
         fit=fit, items=rankings.items, bounds=bounds, island=fit.connectivity.island,
         votes_of_item=rankings.votes_of_item,
-        warnings=(*fit.warnings, *_busy_voters(rankings), *_convergence_sentences(fit),
-                  *bounds.notes[1:]),
+        warnings=(*fit.warnings, *_busy_voters(rankings),
+                  *_convergence_sentences(fit, "rankings"), *bounds.notes[1:]),
+    )  # fmt: skip
+
+
+def _fit_rankers(
+    options: LeaderboardOptions, rankings: Rankings, ranked: RankedConfig, on_step: OnStep
+) -> BoardFit:
+    """Of rankings by voters who differ in how reliable they are."""
+    fit = fit_rankers(rankings, ranked, on_step=on_step)
+    pooled, island = fit.pooled, fit.pooled.connectivity.island
+    if options.interval == "voter_bootstrap":
+        draws = bootstrap_strengths(
+            rankings, lambda again: fit_rankers(again, ranked).strengths,
+            gauge_weights(pooled), island, _RESAMPLES, options.generator(), on_resample=on_step,
+        )  # fmt: skip
+        bounds = resampled_bounds(fit.strengths, draws, options.level, fit.covariance)
+    else:
+        bounds = normal_bounds(fit.strengths, fit.covariance, options.level)
+    if options.prior_scale is None:
+        bounds = open_ends(bounds, *pooled.bounded_sides())
+    return BoardFit(
+        fit=fit, items=rankings.items, bounds=bounds, island=island,
+        votes_of_item=rankings.votes_of_item, detail=fit,
+        warnings=(*fit.warnings, *describe_rankers(fit),
+                  *_convergence_sentences(fit, "rankings"), *bounds.notes[1:]),
     )  # fmt: skip
 
 
@@ -234,16 +269,17 @@ def _busy_voters(data: Votes | Rankings | None) -> tuple[str, ...]:
         return ()
     known = data.voter >= 0
     cast = np.bincount(data.voter[known], data.weight[known], minlength=len(data.voters))
-    found = heavy_voters(data.voters, cast, float(data.weight.sum()))
+    what = "rankings" if isinstance(data, Rankings) else "votes"
+    found = heavy_voters(data.voters, cast, float(data.weight.sum()), what)
     if len(cast) < 2 or not found:
         return found
     return (*found, "Intervals by voter say how much the order rests on them.")
 
 
-def _convergence_sentences(fit: PairedFit | RankedFit | VotesFit) -> tuple[str, ...]:
+def _convergence_sentences(fit: Fit, what: str = "votes") -> tuple[str, ...]:
     if fit.converged:
         return ()
     return (
         f"The climb stopped after {fit.iterations} steps before it had reached the top: scores may "
-        "be off. Look for items with very few votes, or set a prior.",
+        f"be off. Look for items with very few {what}, or set a prior.",
     )

@@ -23,10 +23,11 @@ class LeaderboardOptions:
     Rao and Kupper's). covariates: columns of the votes, so
     that scores are at equal length, style or position ("shown_first"). context: a column; scores
     may differ by its values, shrunk to the common ones. voters: "reliability" lets voters differ
-    in reliability, in what they make of the place and of ties; "classes" finds `num_classes` kinds
-    of them. has_drift: scores walk over the time of the votes. interval: see `IntervalConfig`;
-    level: of the intervals. prior_scale: standard deviation of every score before any data; None
-    holds only items that no finite score fits. random_state: seed of what is drawn for intervals.
+    in reliability, in what they make of the place and of ties (those who rank: in reliability);
+    "classes" finds `num_classes` kinds of them. has_drift: scores walk over the time of the votes.
+    interval: see `IntervalConfig`; level: of the intervals. prior_scale: standard deviation of
+    every score before any data; None holds only items that no finite score fits. random_state: seed
+    of what is drawn for intervals.
 
     Graded votes ("much better") are fitted as such: the thresholds between grades, which mirror
     each other, are estimated (Agresti 1992), and no `ties` are to be named.
@@ -78,7 +79,12 @@ class LeaderboardOptions:
     @property
     def needs_votes(self) -> bool:
         """Whether single votes matter, and counts do not say it all."""
-        return bool(self.covariates or self.context or self.voters or self.has_drift)
+        return bool(self.voters or self.asks_of_pairs)
+
+    @property
+    def asks_of_pairs(self) -> bool:
+        """Whether anything is asked for that only votes between two items have."""
+        return bool(self.covariates or self.context or self.has_drift)
 
     @property
     def link(self) -> Literal["logit", "probit"]:

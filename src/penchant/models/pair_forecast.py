@@ -15,6 +15,7 @@ from penchant.feedback.gap import GapModel
 from penchant.fitting.paired import PairedFit
 from penchant.fitting.paired_prior import WEAK_SCALE
 from penchant.fitting.ranked import RankedFit
+from penchant.fitting.ranked_reliability import RankersFit
 from penchant.fitting.votes_table import VotesFit
 from penchant.numerics.arrays import Array
 
@@ -52,7 +53,7 @@ def strengths_belief(
 
 
 def pair_probabilities(
-    fit: PairedFit | RankedFit | VotesFit, items: tuple[str, ...], votes: Votes
+    fit: PairedFit | RankedFit | RankersFit | VotesFit, items: tuple[str, ...], votes: Votes
 ) -> Float[Array, "B L"]:
     """Of each vote that the first wins, that the second does and, where ties are modelled, that
     they tie: at the estimates, with the covariates and in the context of the vote. Of grades, those
@@ -66,17 +67,21 @@ def pair_probabilities(
     return _answers(fit, fit.strengths[votes.first] - fit.strengths[votes.second])
 
 
-def preferred(fit: PairedFit | RankedFit | VotesFit, gap: Float[Array, " B"]) -> Float[Array, " B"]:
+def preferred(
+    fit: PairedFit | RankedFit | RankersFit | VotesFit, gap: Float[Array, " B"]
+) -> Float[Array, " B"]:
     """p(the first is preferred | one of the two is) at these gaps: ties are left out."""
     answers = _answers(fit, gap)
     return np.asarray(answers[:, 0] / (answers[:, 0] + answers[:, 1]))
 
 
-def _answers(fit: PairedFit | RankedFit | VotesFit, gap: Float[Array, " B"]) -> Float[Array, "B A"]:
+def _answers(
+    fit: PairedFit | RankedFit | RankersFit | VotesFit, gap: Float[Array, " B"]
+) -> Float[Array, "B A"]:
     """Of the first, of the second and, where there are some, of ties."""
     if isinstance(fit, VotesFit):
         return _sides(fit.model, fit.model.probabilities(gap, fit.own[None]))
-    if isinstance(fit, RankedFit):
+    if isinstance(fit, RankedFit | RankersFit):
         return GapModel().probabilities(gap, np.zeros((1, 0)))
     has_ties = fit.tie_parameter is not None and fit.model.ties != "half"
     model = GapModel(ties=fit.model.ties if has_ties else None, link=fit.model.link)  # type: ignore[arg-type]  # "half" is no tie model

@@ -1,23 +1,27 @@
-"""Voters drawn anew, and any of the richer models fitted to each draw.
+"""Voters drawn anew, and any of the richer models fitted to each draw; votes or rankings.
 
 Legend: N items, B votes, V voters, R resamples.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from penchant.data.rankings import Rankings
 from penchant.data.votes import Votes
 from penchant.errors import DataError
 from penchant.fitting.paired_errors import voter_codes
 from penchant.numerics.arrays import Array
 
+Cast = TypeVar("Cast", Votes, Rankings)
+
 
 def bootstrap_strengths(
-    votes: Votes,
-    fit: Callable[[Votes], Float[Array, " N"]],
+    votes: Cast,
+    fit: Callable[[Cast], Float[Array, " N"]],
     anchor: Float[Array, " N"],
     island: Int[Array, " N"],
     num_resamples: int,
@@ -48,8 +52,8 @@ def bootstrap_strengths(
 
 
 def _redrawn(
-    votes: Votes, order: Int[Array, " B"], start: Int[Array, " V1"], generator: np.random.Generator
-) -> Votes:
+    votes: Cast, order: Int[Array, " B"], start: Int[Array, " V1"], generator: np.random.Generator
+) -> Cast:
     drawn = np.sort(generator.integers(0, len(start) - 1, len(start) - 1))
     sizes = np.diff(start)[drawn]
     voter = np.repeat(np.arange(len(drawn)), sizes)
@@ -59,7 +63,7 @@ def _redrawn(
     return replace(again, voter=voter, voters=tuple(f"draw {v}" for v in range(len(drawn))))
 
 
-def _voter(votes: Votes) -> Int[Array, " B"]:
+def _voter(votes: Votes | Rankings) -> Int[Array, " B"]:
     if votes.voter is None:
         raise DataError(
             "voters cannot be drawn anew: these votes name none. Name the voters' column, or use "

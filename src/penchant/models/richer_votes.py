@@ -10,6 +10,7 @@ import numpy as np
 
 from penchant.data.votes import Votes
 from penchant.errors import ConfigError
+from penchant.fitting.ranked_reliability import RankersFit
 from penchant.fitting.scores_now import ScoresNow
 from penchant.fitting.voter_remarks import describe_voters
 from penchant.fitting.votes_classes import (
@@ -23,7 +24,7 @@ from penchant.fitting.votes_reliability import VotersFit, fit_voters
 from penchant.fitting.votes_table import VotesFit
 
 VoterModel = Literal["reliability", "classes"]
-Detail = VotersFit | VoterClassesFit | DriftFit
+Detail = VotersFit | RankersFit | VoterClassesFit | DriftFit
 VOTER_MODELS = ("reliability", "classes")
 
 

@@ -214,7 +214,8 @@ def _island_sentences(found: Connectivity, names: tuple[str, ...]) -> list[str]:
     more = f"; and {len(islands) - 3:,} more" if len(islands) > 3 else ""
     return [
         f"{len(islands):,} islands that never meet, not even through others ({shown}{more}): "
-        "scores compare within an island, not between two. A few votes across would join them."
+        "scores compare within an island, not between two. A few comparisons across would join "
+        "them."
     ]
 
 
