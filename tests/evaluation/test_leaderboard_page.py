@@ -141,7 +141,7 @@ def test_who_is_surely_better_is_what_the_places_count(seed, num_votes):
     assert found.num_settled(everybody) == sure.sum()
     assert (1 + sure.sum(axis=0)).tolist() == [row.rank_low for row in rows]
     assert (len(rows) - sure.sum(axis=1)).tolist() == [row.rank_high for row in rows]
-    told = _lead(rows, found)[0]
+    told = _lead(rows, found, "votes")[0]
     assert ("no other item is surely worse" in told) == (rows[0].rank_high == len(rows))
 
 
