@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from penchant.beliefs.neural_worths import NeuralConfig
 from penchant.cli.main import app
 from penchant.encoders.hashed import HashedMenu
 from penchant.feedback.channel_option import Outcome, Rating
@@ -138,6 +139,9 @@ def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt
         (["--budget", "3", "--horizon", "9", "--slots", "2"], "one slot"),
         (["--exposure", "2"], "exposure is 2"),
         (["--rule", "cautious:0"], "above 0"),
+        (["--rule", "kl", "--answers", "reward"], "numbers without ends"),
+        (["--network", "8:9:10"], "WIDTH or WIDTH:FIRST"),
+        (["--kinds", "2", "--network", "8"], "Leave one out"),
     ],
 )
 def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expected):
@@ -149,8 +153,9 @@ def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expe
 def test_every_rule_and_answer_of_the_help_can_be_said(tmp_path):
     answers = "pick,ranking,pair,best_worst,rating:4,click,reward"
     for rule in ("thompson:0.5", "ucb:2", "greedy", "epsilon:0.2", "softmax:0.3", "gap:10",
-                 "cautious:0.2"):  # fmt: skip
-        result = run(tmp_path / rule[:3], "--rule", rule, "--answers", answers, lines=LINES)
+                 "kl:50", "cautious:0.2"):  # fmt: skip
+        said = answers.removesuffix(",reward") if rule == "kl:50" else answers
+        result = run(tmp_path / rule[:3], "--rule", rule, "--answers", said, lines=LINES)
         assert result.exit_code == 0, result.output
 
 
@@ -171,6 +176,13 @@ SAID = [
     (["--prior-scale", "3"], "bandit", MenuBanditConfig(prior_scale=3.0)),
     (["--person-scale", "0.4"], "bandit", MenuBanditConfig(person_scale=0.4)),
     (["--half-life", "30"], "bandit", MenuBanditConfig(half_life=30.0)),
+    (["--kinds", "2"], "bandit", MenuBanditConfig(num_kinds=2)),
+    (["--kind-scale", "2"], "bandit", MenuBanditConfig(kind_scale=2.0)),
+    (
+        ["--network", "8:30"],
+        "bandit",
+        MenuBanditConfig(network=NeuralConfig(width=8, first=30)),
+    ),
     (["--noise", "0.2"], "bandit", MenuBanditConfig(noise=0.2)),
 ]
 
@@ -210,3 +222,29 @@ def test_a_budget_lasts_its_horizon_and_goes_on_where_it_stopped(tmp_path):
     bad = run(tmp_path / "kept", lines=[{"options": [{"id": "a", "cost": "much"}]}])
     assert bad.exit_code == 3
     assert "costs 'much'" in bad.output
+
+
+@pytest.mark.parametrize("setting", [("--kinds", "2"), ("--network", "4:12")])
+def test_kinds_of_people_and_networks_are_learnt_kept_and_judged(tmp_path, setting):
+    """Two kinds of people want opposite things; whatever is broken off goes on as if it were not."""
+    pytest.importorskip("torch")
+    menu = [{"id": "a", "features": {"x": 1}}, {"id": "b", "features": {"x": -1}}]
+    lines = []
+    for k in range(30):
+        asked = {"event_id": f"e{k}", "person": f"p{k % 10}", "options": menu, "slots": 2}
+        lines += [asked, {"event_id": f"e{k}", "kind": "pick", "value": "ab"[k % 2]}]
+    more = [*setting, "--features", "8", "--parts", "option", "--rule", "greedy", "--floor", "0.1"]
+    log = tmp_path / "log.dsjson"
+    first = run(tmp_path / "kept", "-", *more, "--log", log, lines=lines[:30])
+    assert first.exit_code == 0, first.output
+    second = run(tmp_path / "kept", lines=lines[30:])
+    whole = run(tmp_path / "whole", "-", *more, lines=lines)
+    assert said(first) + said(second) == said(whole)
+    if setting[0] == "--kinds":
+        ask = [{"options": menu, "person": f"p{p}"} for p in (0, 1)]
+        known = [line["ranking"][0] for line in said(run(tmp_path / "kept", lines=ask))]
+        assert known == ["a", "b"]
+    judged = CliRunner().invoke(
+        app, ["ope", str(log), "-p", f"kept=bandit:{tmp_path / 'kept'}", "--formula", "none"]
+    )
+    assert judged.exit_code in (0, 3), judged.output

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from penchant.beliefs.neural_worths import NeuralConfig
 from penchant.cli.main import app
 from penchant.errors import ConfigError
+from penchant.policies.bandits.menu import MenuBanditConfig
 from penchant.policies.bandits.rules import UpperConfidence
 
 FILE = ("--people", "6", "--runs", "2")
@@ -48,7 +50,11 @@ def test_choices_in_a_file_are_real_people_who_come_in_another_order_each_run(tm
         (["-p", "luck"], "thompson"),
         (["-p", "greedy/thumb"], "pick, clicks, click"),
         (["-p", "greedy", "-p", "greedy"], "of their own"),
-        (["-p", "greedy/pick/budget=3"], "exposure=SHARE"),
+        (["-p", "greedy/pick/budget=3"], "expected click"),
+        (["-p", "greedy/luck=3"], "expected one of floor, exposure, budget"),
+        (["-p", "greedy/kinds=1.5"], "whole number"),
+        (["-p", "greedy/network=wide"], "WIDTH or WIDTH:FIRST"),
+        (["-p", "greedy/budget=3"], "--cost COLUMN"),
         (["-p", "greedy/exposure=0.1/exposure=0.2"], "each once"),
         (["-p", "greedy/exposure=much"], "expected a number"),
         (["-p", "greedy/exposure=1.5"], "exposure is 1.5"),
@@ -133,7 +139,63 @@ def test_every_option_reaches_the_worlds_and_the_contenders(monkeypatch):
     np.testing.assert_allclose(even.share, 0.2)
     assert of("--people", 9, "--taste-scale", 0)[0][0].share.std() > 0.05
     assert of("--people", 9, "--differences", 0)[0][0].share.std() > 0.05
-    _, contenders = of("-p", "ucb:3/click", "--person-scale", 0.7)
+    bent = of("--people", 9, "--seed", 4, "--curves", 2)[0][0]
+    assert (bent.share != plain[0].share).any()
+    assert plain[0].cost is None
+    priced = of("--people", 9, "--seed", 4, "--priced")[0][0]
+    assert (priced.cost[:, 0] == 0).all()
+    assert (priced.cost[:, 1:] > 0).all()
+    kinds = of("--people", 9, "--kinds", 3, "--differences", 0, "--seed", 4)[0][0]
+    assert (kinds.share != of("--people", 9, "--differences", 0, "--seed", 4)[0][0].share).any()
+    _, contenders = of("-p", "ucb:3/click/person-scale=0.7")
     assert [one.told for one in contenders] == ["click"]
     assert contenders[0].rule == UpperConfidence(width=3.0)
-    assert contenders[0].config.person_scale == 0.7
+
+
+@pytest.mark.parametrize(
+    ("setting", "config"),
+    [
+        ("prior-scale=3", MenuBanditConfig(prior_scale=3.0)),
+        ("person-scale=0.7", MenuBanditConfig(person_scale=0.7)),
+        ("half-life=50", MenuBanditConfig(half_life=50.0)),
+        ("kinds=3", MenuBanditConfig(num_kinds=3)),
+        ("kind-scale=2", MenuBanditConfig(kind_scale=2.0)),
+        ("network=8:30", MenuBanditConfig(network=NeuralConfig(width=8, first=30))),
+    ],
+)
+def test_every_setting_behind_a_policy_reaches_its_bandit(setting, config):
+    from penchant.cli.bandit_options import SETTINGS, read_settings
+
+    assert read_settings([setting]) == (config, {})
+    assert read_settings([setting])[0] != MenuBanditConfig()
+    assert read_settings(["budget=3", "floor=0.1", "exposure=0.2"])[1] == {
+        "budget": 3.0, "floor": 0.1, "exposure": 0.2
+    }  # fmt: skip
+    assert {*SETTINGS} == {"floor", "exposure", "budget", "prior-scale", "person-scale",
+                           "half-life", "kinds", "kind-scale", "network"}  # fmt: skip
+
+
+def test_a_budget_is_spent_on_what_stands_in_front_and_not_beyond(tmp_path):
+    done = run(*FEW, "--priced", "-p", "greedy/click", "-p", "greedy/budget=2", "--json",
+               "--out", tmp_path / "out")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    free, paid = json.loads(done.stdout)["standings"]
+    assert free["spent"] * 18 > 2.0
+    assert 0 < paid["spent"] * 18 <= 2.0
+    assert "spent a round" in (tmp_path / "out" / "simulate.html").read_text()
+    table = run(*FEW, "--priced", "-p", "greedy/budget=2")
+    assert "spent" in table.output
+    file = tmp_path / "few.csv"
+    file.write_text(FOUR_PEOPLE)
+    real = run(file, "-p", "greedy/budget=3", "--cost", "price", "--formula", "option", "--json",
+               "--runs", "2")  # fmt: skip
+    assert real.exit_code == 0, real.output
+    assert 0 < json.loads(real.stdout)["standings"][0]["spent"] * 8 <= 3.0
+
+
+def test_costs_that_are_no_costs_are_refused(tmp_path):
+    file = tmp_path / "few.csv"
+    file.write_text(FOUR_PEOPLE.replace(",0,", ",-1,"))
+    done = run(file, "-p", "greedy/budget=3", "--cost", "price", "--formula", "option")
+    assert done.exit_code == 3
+    assert "numbers of 0 or more" in " ".join(done.output.replace("│", " ").split())

@@ -77,21 +77,21 @@ def test_what_is_earned_is_counted_by_whoever_knows_it():
         features=features, offered=np.ones((30, 2), dtype=bool),
         person=np.arange(30), chosen=np.zeros(30, dtype=np.int64),
     )  # fmt: skip
-    earned = follow(world, Contender(name="g", rule=Greedy()))
+    earned = follow(world, Contender(name="g", rule=Greedy())).earned
     assert set(earned[1:]) == {1.0}
     share = np.tile([0.7, 0.3], (30, 1))
-    known = follow(replace(world, share=share), Contender(name="g", rule=Greedy()))
+    known = follow(replace(world, share=share), Contender(name="g", rule=Greedy())).earned
     np.testing.assert_allclose(known[1:], 0.0)
     random = follow(
         replace(world, share=share), Contender(name="r", rule=EpsilonGreedy(epsilon=1.0)), seed=3
-    )
+    ).earned
     assert set(np.round(random, 12)) == {0.0, -0.4}
 
 
 def test_gains_are_paired_and_the_first_stands_beside_itself():
     contenders = [Contender(name=t, rule=Thompson(), told=t) for t in ("click", "pick")]
     found = compare_arrivals(worlds(), contenders)
-    by_hand = np.array([[follow(w, c, seed=s).mean() for s, w in enumerate(worlds())]
+    by_hand = np.array([[follow(w, c, seed=s).earned.mean() for s, w in enumerate(worlds())]
                         for c in contenders])  # fmt: skip
     first, second = found.standings
     np.testing.assert_allclose([first.earned, second.earned], by_hand.mean(axis=1))
@@ -157,3 +157,41 @@ def test_the_page_names_who_earned_what_and_carries_strangers_names_safely():
 def test_what_cannot_be_compared_is_refused(make, said):
     with pytest.raises(ConfigError, match=said):
         make()
+
+
+def test_a_round_that_cannot_be_paid_shows_nothing_and_earns_nothing():
+    """Two options at 1 and 2 each, a budget of 3: where only the dear one is wanted it is shown
+    once, then the cheap one, then nothing."""
+    features = np.tile(np.array([[1.0], [-1.0]]), (30, 1, 1))
+    world = Arrivals(
+        features=features, offered=np.ones((30, 2), dtype=bool), person=np.arange(30),
+        chosen=np.zeros(30, dtype=np.int64), cost=np.tile([2.0, 1.0], (30, 1)),
+    )  # fmt: skip
+    spender = Contender(name="s", rule=EpsilonGreedy(epsilon=1.0), told="click", budget=3.0)
+    found = follow(world, spender, seed=1)
+    assert found.spent.sum() == 3.0
+    assert (found.spent[np.flatnonzero(found.spent)[-1] + 1 :] == 0).all()
+    np.testing.assert_array_equal(found.earned, found.spent == 2.0)
+    share = np.tile([0.7, 0.3], (30, 1))
+    known = follow(replace(world, share=share), spender, seed=1)
+    np.testing.assert_allclose(known.earned, np.choose(found.spent.astype(int), [-0.7, -0.4, 0.0]))
+    with pytest.raises(ConfigError, match="expected click"):
+        replace(spender, told="pick")
+    with pytest.raises(ConfigError, match="--cost COLUMN"):
+        follow(replace(world, cost=None), spender)
+
+
+def test_people_of_a_kind_choose_alike_and_curves_bend_worths():
+    config = ArrivalsConfig(num_people=300, num_tasks=5, num_kinds=2, person_scale=0.0,
+                            taste_scale=3.0, num_options=2, num_features=1)  # fmt: skip
+    world = simulated_arrivals(config, np.random.default_rng(1))
+    gap = world.features[:, 0, 0] - world.features[:, 1, 0]
+    odds = np.log(world.share[:, 0] / world.share[:, 1]) / gap
+    assert len(np.unique(odds.round(6))) == 2
+    plain = ArrivalsConfig(num_people=300, num_tasks=5, taste_scale=0.0, person_scale=0.0,
+                           num_options=2, num_features=1)  # fmt: skip
+    bent = simulated_arrivals(replace(plain, curve_scale=2.0), np.random.default_rng(1))
+    apart = (bent.features**2)[:, 0, 0] - (bent.features**2)[:, 1, 0]
+    odds = np.log(bent.share[:, 0] / bent.share[:, 1]) / apart
+    assert np.ptp(odds) < 1e-6
+    assert abs(odds[0]) > 0.1

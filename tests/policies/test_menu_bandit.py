@@ -5,6 +5,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from penchant.beliefs.neural_worths import NeuralConfig
 from penchant.beliefs.online_worths import OnlineWorths
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
@@ -13,8 +14,17 @@ from penchant.feedback.channel_order import BestWorst, Ranking
 from penchant.feedback.channel_pair import Pair
 from penchant.policies.bandits.answers import answer_on
 from penchant.policies.bandits.joint import Grants, best_together, menu_probabilities
+from penchant.policies.bandits.linear import expected_share
 from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig
-from penchant.policies.bandits.rules import Greedy, InverseGap, Softmax, Thompson, UpperConfidence
+from penchant.policies.bandits.rules import (
+    Greedy,
+    InverseGap,
+    InverseGapLoss,
+    Softmax,
+    Thompson,
+    UpperConfidence,
+    inverse_gap_loss,
+)
 
 EVERYTHING = (Choice(), Ranking(), Pair(ties="davidson"), BestWorst(), Rating(levels=5), Binary())
 MENU = {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.5, -0.5], "d": [-1.0, 0.3]}
@@ -290,3 +300,53 @@ def test_real_rewards_are_taken_where_both_might_be_served():
     assert answer_on("reward", 1, ["a", "b"], ["binary"]).kind == "binary"
     with pytest.raises(ConfigError, match="prior_scale is 0"):
         MenuBanditConfig(prior_scale=0.0)
+
+
+def test_the_rule_of_smallest_losses_counts_in_how_often_each_option_would_be_taken():
+    worth, everything = np.array([1.0, 0.0, -2.0]), np.ones((1, 3), dtype=bool)
+    covariance = np.eye(3)
+    rule = InverseGapLoss(gamma=20.0)
+    taken = np.exp(worth) / np.exp(worth).sum()
+    np.testing.assert_allclose(
+        menu_probabilities(rule, worth, covariance, 1),
+        inverse_gap_loss(1.0 - taken[None], everything, 20.0)[0],
+    )
+    clicked = expected_share(worth - 0.3, np.ones(3))
+    np.testing.assert_allclose(
+        menu_probabilities(rule, worth, covariance, 1, bar=0.3),
+        inverse_gap_loss(1.0 - clicked[None], everything, 20.0)[0],
+    )
+    with pytest.raises(ConfigError, match="without ends"):
+        MenuBandit(2, channels=[Outcome()], rule=rule)
+
+
+def test_beliefs_with_kinds_of_people_and_with_a_network_decide_as_others_do():
+    pytest.importorskip("torch")
+    for config in (
+        MenuBanditConfig(num_kinds=2),
+        MenuBanditConfig(network=NeuralConfig(width=4, first=12)),
+    ):
+        bandit = MenuBandit(2, channels=[Choice()], config=config, rule=Greedy())
+        for k in range(24):
+            decision = bandit.decide(MENU, person=f"p{k % 12}", slots=4)
+            bandit.update(decision, "pick", "a")
+        decided = bandit.decide(MENU, person="p1")
+        assert decided.ranking == ("a",)
+        again = MenuBandit(2, belief=bandit.belief_, rule=Greedy())
+        np.testing.assert_array_equal(
+            again.decide(MENU, person="p1").probabilities, decided.probabilities
+        )
+        bandit.forget("p1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"num_kinds": 0}, "num_kinds is 0"),
+        ({"kind_scale": 0.0}, "kind_scale 0"),
+        ({"num_kinds": 2, "network": NeuralConfig()}, "Leave one out"),
+    ],
+)
+def test_kinds_and_networks_that_cannot_be_say_what_was_expected(settings, said):
+    with pytest.raises(ConfigError, match=said):
+        MenuBanditConfig(**settings)

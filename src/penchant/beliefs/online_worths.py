@@ -25,9 +25,10 @@ class OnlineWorths:
     """A person p values option k at x_k' (w + b_p).
 
     law: of w and, behind it, of the own parameters of `channels`, `channel_sizes` of them each.
-    apart: of b_p before any answer of theirs; None where people do not differ. people: of b_p after
-    their answers. prior: of `law` before any answer, to which it returns by `half_life`. last: when
-    each person (None: anybody) last answered, where time matters. num_answers: learnt so far.
+    apart: of b_p before any answer of theirs, perhaps of the first features alone; None where
+    people do not differ. people: of b_p after their answers. prior: of `law` before any answer, to
+    which it returns by `half_life`. last: when each person (None: anybody) last answered, where
+    time matters. num_answers: learnt so far.
     """
 
     law: NormalLaw
@@ -87,7 +88,8 @@ class OnlineWorths:
         own = self.person(person)
         if own is None:
             return mean, covariance
-        return mean + features @ own.mean, covariance + own.covariance_of(features)
+        theirs = features[:, : len(own.mean)]
+        return mean + theirs @ own.mean, covariance + own.covariance_of(theirs)
 
     def joint(self, plan: Float[Array, "E L"]) -> tuple[Float[Array, " E"], Float[Array, "E E"]]:
         """Mean and covariance of what `plan` makes of `law`. Raises `DataError` where worths

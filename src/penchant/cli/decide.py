@@ -2,23 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penchant.cli import bandit_options as bandit
 from penchant.cli import options, shell
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from penchant.feedback.channel_contract import Channel
-    from penchant.policies.bandits.rules import Rule
     from penchant.serving.deciding import Decider
 
-RULES = (
-    "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA], "
-    "cautious[:SHARE]"
-)
-_ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
 # Lines between two savings, which are what a crash, not an interruption, may cost; or this share
 # of the decisions that wait for answers, so that saving takes no longer than deciding.
 _SAVED_EVERY = 1000
@@ -42,9 +36,9 @@ def decide(
             "reads (a name ending in .dsjson)."
         ),
     ] = None,
-    rule: Annotated[str, typer.Option(help=f"How to decide: {RULES}.")] = "thompson",
+    rule: Annotated[str, typer.Option(help=f"How to decide: {bandit.RULES}.")] = "thompson",
     answers: Annotated[
-        str, typer.Option(help=f"Kinds of answers, with commas: {_ANSWERS}.")
+        str, typer.Option(help=f"Kinds of answers, with commas: {bandit.ANSWERS}.")
     ] = "pick,ranking,click",
     floor: Annotated[
         float,
@@ -77,18 +71,14 @@ def decide(
     sparse: Annotated[
         bool, typer.Option("--sparse", help="Keep no covariances, for thousands of features.")
     ] = False,
-    prior_scale: Annotated[
-        float, typer.Option(help="Standard deviation of a part-worth before any answer.")
-    ] = 1.0,
-    person_scale: Annotated[
-        float, typer.Option(help="Of what sets a person apart; 0: people do not differ.")
-    ] = 0.0,
+    prior_scale: Annotated[float, typer.Option(help=bandit.PRIOR_SCALE)] = 1.0,
+    person_scale: Annotated[float, typer.Option(help=bandit.PERSON_SCALE)] = 0.0,
+    kinds: Annotated[int, typer.Option(min=1, help=bandit.KINDS)] = 1,
+    kind_scale: Annotated[float, typer.Option(help=bandit.KIND_SCALE)] = 1.0,
+    network: Annotated[str, typer.Option(help=bandit.NETWORK)] = "",
     half_life: Annotated[
         float | None,
-        typer.Option(
-            help="After so much `time` (so many answers, if they have none) half is forgotten.",
-            show_default=False,
-        ),
+        typer.Option(help=bandit.HALF_LIFE, show_default=False),
     ] = None,
     noise: Annotated[float, typer.Option(help="Standard deviation of real rewards.")] = 1.0,
     silence: Annotated[
@@ -109,7 +99,6 @@ def decide(
     call; later calls read them from FOLDER.
     """
     from penchant.encoders.hashed import HashedMenu
-    from penchant.policies.bandits.menu import MenuBanditConfig
     from penchant.serving.deciding import Decider, DeciderConfig, load, save
 
     if folder.is_file():
@@ -125,14 +114,15 @@ def decide(
     else:
         decider = Decider.new(
             DeciderConfig(
-                bandit=MenuBanditConfig(
+                bandit=bandit.bandit_config(
                     prior_scale=prior_scale, person_scale=person_scale, half_life=half_life,
-                    noise=noise, is_sparse=sparse,
+                    noise=noise, is_sparse=sparse, num_kinds=kinds, kind_scale=kind_scale,
+                    network=network,
                 ),
-                encoder=HashedMenu(num_features=features, parts=tuple(_listed(parts))),
-                rule=read_rule(rule), channels=tuple(read_answers(answers)),
+                encoder=HashedMenu(num_features=features, parts=tuple(bandit.listed(parts))),
+                rule=bandit.read_rule(rule), channels=tuple(bandit.read_answers(answers)),
                 slots=slots, floor=floor, exposure=exposure, budget=budget, horizon=horizon,
-                silence=None if silence == "missing" else read_number(silence, "--silence"),
+                silence=None if silence == "missing" else bandit.read_number(silence, "--silence"),
                 patience=patience, seed=seed,
             )
         )  # fmt: skip
@@ -151,52 +141,6 @@ def decide(
         _keep(decider, log)
         save(decider, folder)
     shell.note(f"{done:,} lines; what was learnt is in {folder}.")
-
-
-def read_rule(said: str) -> "Rule":
-    """A rule by its name and first setting. Raises `ConfigError` for an unknown one."""
-    from penchant.policies.bandits import rules
-
-    name, _, setting = said.partition(":")
-    known: dict[str, tuple[Any, str]] = {
-        "thompson": (rules.Thompson, "width"),
-        "ucb": (rules.UpperConfidence, "width"),
-        "greedy": (rules.Greedy, ""),
-        "epsilon": (rules.EpsilonGreedy, "epsilon"),
-        "softmax": (rules.Softmax, "temperature"),
-        "gap": (rules.InverseGap, "gamma"),
-        "cautious": (rules.Cautious, "share"),
-    }
-    if name not in known or (setting and not known[name][1]):
-        raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")
-    make, argument = known[name]
-    made: Rule = make(**({argument: read_number(setting, "--rule")} if setting else {}))
-    return made
-
-
-def read_answers(said: str) -> "Iterator[Channel]":
-    """Channels of kinds of answers by name. Raises `ConfigError` for an unknown one."""
-    from penchant.feedback.channel_choice import Choice
-    from penchant.feedback.channel_option import Binary, Outcome, Rating
-    from penchant.feedback.channel_order import BestWorst, Ranking
-    from penchant.feedback.channel_pair import Pair
-
-    known: dict[str, Channel] = {
-        "pick": Choice(),
-        "ranking": Ranking(),
-        "pair": Pair(ties="davidson"),
-        "best_worst": BestWorst(),
-        "click": Binary(),
-        "reward": Outcome(has_intercept=True),
-    }
-    for text in _listed(said):
-        name, _, setting = text.partition(":")
-        if name == "rating" and setting.isdigit():
-            yield Rating(levels=int(setting))
-        elif text in known:
-            yield known[text]
-        else:
-            raise ConfigError(f"an answer is {text!r}; expected some of {_ANSWERS}.")
 
 
 def _answer(decider: "Decider", line: str, number: int) -> None:
@@ -236,15 +180,3 @@ def _lines(file: Path) -> Iterator[str]:
             yield from (line for line in opened if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read ({error}); expected JSON lines.") from None
-
-
-def _listed(said: str) -> list[str]:
-    return [text.strip() for text in said.split(",") if text.strip()]
-
-
-def read_number(said: str, name: str) -> float:
-    """Raises `ConfigError` for what is none; name: of the option that it stands in."""
-    try:
-        return float(said)
-    except ValueError:
-        raise ConfigError(f"{name} has {said!r}; expected a number.") from None

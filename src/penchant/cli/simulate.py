@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penchant.cli import bandit_options as bandit
 from penchant.cli import options, shell
-from penchant.cli.decide import RULES, read_number, read_rule
 from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
     from penchant.evaluation.arrivals import Comparison, Contender
-    from penchant.simulation.arrivals import Arrivals
+    from penchant.simulation.arrivals import Arrivals, ArrivalsConfig
 
 
 _MOST_PEOPLE = 60
 # What says nothing of people in a file, and what says nothing of simulated ones.
-_OF_SIMULATED = ("tasks", "menu", "attributes", "taste_scale", "differences")
-_OF_FILES = ("formula", "description")
+_OF_SIMULATED = (
+    "tasks", "menu", "attributes", "taste_scale", "differences", "kinds", "curves", "priced"
+)  # fmt: skip
+_OF_FILES = ("formula", "description", "cost")
 
 
 @shell.guarded
@@ -36,10 +38,11 @@ def simulate(
         typer.Option(
             "--policy",
             "-p",
-            help=f"RULE, or RULE/TOLD: {RULES}; TOLD is pick (what was taken), clicks (the same as "
-            "a yes or no of each option) or click (whether what stood in front was taken). Behind "
-            "it may stand /floor=SHARE and /exposure=SHARE, as `penchant decide` has them. May be "
-            "given several times; all are compared with the first.",
+            help=f"RULE, or RULE/TOLD: {bandit.RULES}; TOLD is pick (what was taken), clicks (the "
+            "same as a yes or no of each option) or click (whether what stood in front was taken). "
+            f"Behind it may stand /NAME=VALUE for {', '.join(bandit.SETTINGS)}, as `penchant "
+            "decide` has them (budget: of a run, see --cost and --priced). May be given several "
+            "times; all are compared with the first.",
             show_default="thompson/click, thompson/clicks, thompson/pick",
         ),
     ] = None,
@@ -64,9 +67,24 @@ def simulate(
     differences: Annotated[
         float, typer.Option(help="Standard deviation of what sets a simulated person apart.")
     ] = 0.5,
-    person_scale: Annotated[
-        float, typer.Option(help="What policies expect of that; 0: people do not differ.")
+    kinds: Annotated[
+        int, typer.Option(min=1, help="Kinds of simulated people, each with tastes of its own.")
+    ] = 1,
+    curves: Annotated[
+        float, typer.Option(help="Standard deviation of simulated part-worths of squares.")
     ] = 0.0,
+    cost: Annotated[
+        str,
+        typer.Option(
+            help="The column of FILE that says what it costs to show an option, for budgets."
+        ),
+    ] = "",
+    priced: Annotated[
+        bool,
+        typer.Option(
+            "--priced", help="To show a simulated first option costs nothing, others 0 to 1."
+        ),
+    ] = False,
     description: options.DescriptionFile = None,
     out: Annotated[
         Path | None,
@@ -93,15 +111,19 @@ def simulate(
             f"{', '.join(ignored)} would change nothing: people are {whose}. Leave that out, or "
             f"name {mend}."
         )
-    contenders = _contenders(
-        policy or ["thompson/click", "thompson/clicks", "thompson/pick"], person_scale
-    )
+    contenders = _contenders(policy or ["thompson/click", "thompson/clicks", "thompson/pick"])
     if file is None:
-        worlds = _simulated(runs, people or _MOST_PEOPLE, tasks, menu, attributes, taste_scale,
-                            differences, seed)  # fmt: skip
-        title = "simulated people"
+        from penchant.simulation.arrivals import ArrivalsConfig
+
+        config = ArrivalsConfig(
+            num_people=people or _MOST_PEOPLE, num_tasks=tasks, num_options=menu,
+            num_features=attributes, taste_scale=taste_scale, person_scale=differences,
+            num_kinds=kinds, curve_scale=curves, has_costs=priced,
+        )  # fmt: skip
+        worlds, title = _simulated(config, runs, seed), "simulated people"
     else:
-        worlds, title = _replayed(file, description, formula, runs, people, seed, json), file.name
+        worlds = _replayed(file, description, formula, cost, runs, people, seed, json)
+        title = file.name
     steps, done = shell.Steps(json, total=len(contenders) * len(worlds)), itertools.count(1)
     told = f"{len(contenders)} policies meet {runs} times {worlds[0].num_people} people"
     with steps.shown():
@@ -123,47 +145,28 @@ def as_document(found: "Comparison") -> dict[str, Any]:
     return asdict(found)
 
 
-def _contenders(said: list[str], person_scale: float) -> "list[Contender]":
+def _contenders(said: list[str]) -> "list[Contender]":
     from penchant.evaluation.arrivals import Contender
-    from penchant.policies.bandits.menu import MenuBanditConfig
 
-    config, found = MenuBanditConfig(person_scale=person_scale), []
+    found = []
     for text in said:
         rule, *rest = text.split("/")
-        told = rest.pop(0) if rest and "=" not in rest[0] else "pick"
+        told = rest.pop(0) if rest and "=" not in rest[0] else ""
+        config, granted = bandit.read_settings(rest)
+        # What is paid for is shown alone, so that only it can be clicked on.
+        usual = "click" if "budget" in granted else "pick"
         made = Contender(
-            name=text, rule=read_rule(rule), told=told or "pick", config=config, **_grants(rest)
+            name=text, rule=bandit.read_rule(rule), told=told or usual, config=config, **granted
         )
         found.append(made)
     return found
 
 
-def _grants(said: list[str]) -> dict[str, float]:
-    """What options are granted, as in exposure=0.1."""
-    found: dict[str, float] = {}
-    for text in said:
-        name, _, share = text.partition("=")
-        if name not in ("floor", "exposure") or name in found:
-            raise ConfigError(
-                f"--policy has {text!r}; expected floor=SHARE or exposure=SHARE, each once, behind "
-                "what a policy is told, as in thompson/pick/exposure=0.1."
-            )
-        found[name] = read_number(share, f"--policy (in {text!r})")
-    return found
-
-
-def _simulated(
-    runs: int, people: int, tasks: int, menu: int, attributes: int, taste_scale: float,
-    differences: float, seed: int,
-) -> "list[Arrivals]":  # fmt: skip
+def _simulated(config: "ArrivalsConfig", runs: int, seed: int) -> "list[Arrivals]":
     import numpy as np
 
-    from penchant.simulation.arrivals import ArrivalsConfig, simulated_arrivals
+    from penchant.simulation.arrivals import simulated_arrivals
 
-    config = ArrivalsConfig(
-        num_people=people, num_tasks=tasks, num_options=menu, num_features=attributes,
-        taste_scale=taste_scale, person_scale=differences,
-    )  # fmt: skip
     return [simulated_arrivals(config, np.random.default_rng((seed, run))) for run in range(runs)]
 
 
@@ -171,6 +174,7 @@ def _replayed(
     file: Path,
     description: Path | None,
     formula: str,
+    cost: str,
     runs: int,
     people: int | None,
     seed: int,
@@ -186,7 +190,8 @@ def _replayed(
     records = read_file(file, description, quiet=quiet).records
     text = formula or default_formula(records, with_context=True).text
     shell.note(f"Features: {text}", quiet)
-    arrivals = arrivals_of(TableEncoder(text).fit(records).encode(records))
+    costs = TableEncoder(cost).fit(records).encode(records) if cost else None
+    arrivals = arrivals_of(TableEncoder(text).fit(records).encode(records), costs)
     if people is None:
         people = min(_MOST_PEOPLE, arrivals.num_people)
     if arrivals.num_people < people:
@@ -220,7 +225,10 @@ def _print(found: "Comparison") -> None:
         f"people. Earned: {found.unit}.\n"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for head in ("policy", "earned a round", "95 %", f"beside {first}", "95 %"):
+    heads = ["policy", "earned a round", "95 %", f"beside {first}", "95 %"]
+    if found.has_costs:
+        heads.append("spent a round")
+    for head in heads:
         table.add_column(head, justify="left" if head == "policy" else "right")
     for one in found.standings:
         beside = one.name != first
@@ -228,5 +236,6 @@ def _print(found: "Comparison") -> None:
             one.name, f"{one.earned:.3f}", f"{one.low:.3f} to {one.high:.3f}",
             f"{one.gain:+.3f}" if beside else "",
             f"{one.gain_low:+.3f} to {one.gain_high:+.3f}" if beside else "",
+            *([f"{one.spent:.3f}"] if found.has_costs else []),
         )  # fmt: skip
     console.print(table)

@@ -62,7 +62,7 @@ def fit_neural(
     Raises `MissingExtraError` without torch, `DataError` for unusable data, `ConfigError` for a
     checkpoint of another training, `FitError` for a training that runs into NaN.
     """
-    _need_torch()
+    need_torch()
     began = time.perf_counter()
     network, training = network or NetworkConfig(), training or TrainConfig()
     if linear is None or not network.has_linear:
@@ -260,7 +260,7 @@ def _null(batch: Batch, channels: tuple[Channel, ...]) -> float:
     return task.density.slope(task.initial).value
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     try:
         import torch  # noqa: F401  # asked for, not used here
     except ImportError as error:

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from penchant.beliefs.normal_law import DiagonalNormal, FullNormal, NormalLaw
+from penchant.beliefs.normal_law import DiagonalNormal, NormalLaw
 from penchant.beliefs.online_worths import OnlineWorths
 from penchant.data.batch import ANSWERS, Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_option import Outcome, Rating
 from penchant.fitting.online_laplace import laplace, seen_through
-from penchant.fitting.online_normal import learnt, relaxed
+from penchant.fitting.online_normal import learnt, relaxed, with_further
 from penchant.numerics.arrays import Array
 
 
@@ -46,7 +46,11 @@ class OnlineAnswers:
         self, features: Float[Array, "K D"], person: str | None = None
     ) -> tuple[Float[Array, " K"], Float[Array, "K K"]]:
         """See `OnlineWorths.moments`."""
-        return replace(self._belief, people=self._people).moments(features, person)
+        return self.view().moments(features, person)
+
+    def view(self) -> OnlineWorths:
+        """What is known now, without a copy: later answers change it."""
+        return replace(self._belief, people=self._people)
 
     @property
     def num_features(self) -> int:
@@ -80,16 +84,8 @@ class OnlineAnswers:
         past is learnt as if it came now. Raises `DataError` for a kind that no channel serves, an
         answer that it cannot give, or numbers that are not finite.
         """
-        known, K = self._belief, len(features)
-        channel = known.channels[known.place_of(kind)]
-        if not 0 <= weight < np.inf:
-            raise DataError(
-                f"an answer of kind {kind!r} has the weight {weight}; expected a finite number, "
-                "not below 0."
-            )
-        block = _block(K, kind, answer)
-        channel.validate(_batch(block))
-        plan = known.plan(features, kind)
+        known = self._belief
+        channel, block, plan = self._read(features, kind, answer, weight)
         mean, total = known.joint(plan)
         if time is not None and not np.isfinite(time):
             raise DataError(
@@ -105,14 +101,49 @@ class OnlineAnswers:
             told = laplace(channel, block, mean, total, weight)
             law = learnt(known.law, plan, told.step, told.root)
         else:
-            # People differ in what they value, not in thresholds.
-            theirs = np.concatenate([features, np.zeros((len(plan) - K, features.shape[1]))])
+            theirs = _of_a_person(own, features, len(plan))
             apart = own.covariance_of(theirs)
             told = laplace(channel, block, mean + theirs @ own.mean, total + apart, weight)
             law = learnt(known.law, plan, told.step, seen_through(told.root, apart))
             self._people[person] = learnt(own, theirs, told.step, seen_through(told.root, total))
         self._belief = replace(known, law=law, num_answers=known.num_answers + 1)
         return told.log_evidence
+
+    def evidence(
+        self,
+        features: Float[Array, "K D"],
+        kind: str,
+        answer: Mapping[str, Array],
+        *,
+        person: str | None = None,
+        weight: float = 1.0,
+    ) -> float:
+        """The log of an answer's probability; nothing is learnt. Raises as `learn` does."""
+        channel, block, plan = self._read(features, kind, answer, weight)
+        mean, total = self._belief.joint(plan)
+        own = self.view().person(person)
+        if own is not None:
+            theirs = _of_a_person(own, features, len(plan))
+            mean, total = mean + theirs @ own.mean, total + own.covariance_of(theirs)
+        return laplace(channel, block, mean, total, weight).log_evidence
+
+    def _read(
+        self,
+        features: Float[Array, "K D"],
+        kind: str,
+        answer: Mapping[str, Array],
+        weight: float,
+    ) -> tuple[Channel, Block, Float[Array, "E L"]]:
+        """Whose answer it is, as a block, and what of the belief it speaks of."""
+        channel = self._belief.channels[self._belief.place_of(kind)]
+        if not 0 <= weight < np.inf:
+            raise DataError(
+                f"an answer of kind {kind!r} has the weight {weight}; expected a finite number, "
+                "not below 0."
+            )
+        block = block_of(len(features), kind, answer)
+        channel.validate(_batch(block))
+        return channel, block, self._belief.plan(features, kind)
 
     def forget(self, person: str) -> None:
         """Drop what sets a person apart; what they taught of all people stays."""
@@ -170,7 +201,7 @@ def nothing_known(
     own = [_own_prior(channel, noise, own_scale) for channel in served]
     law = prior
     for part in own:
-        law = _beside(law, part)
+        law = with_further(law, len(law.mean), part.mean, part.variance)
     return OnlineWorths(
         law=law,
         prior=law,
@@ -179,6 +210,14 @@ def nothing_known(
         apart=apart,
         half_life=half_life,
     )
+
+
+def _of_a_person(own: NormalLaw, features: Float[Array, "K D"], num: int) -> Float[Array, "E L"]:
+    """What an answer says of somebody: people differ in the first features, as many as their law
+    speaks of, and not in thresholds."""
+    theirs = np.zeros((num, len(own.mean)))
+    theirs[: len(features)] = features[:, : len(own.mean)]
+    return theirs
 
 
 def _own_prior(channel: Channel, noise: float, scale: float) -> DiagonalNormal:
@@ -197,17 +236,6 @@ def _own_prior(channel: Channel, noise: float, scale: float) -> DiagonalNormal:
     return DiagonalNormal(mean=start, variance=np.full(len(start), scale**2))
 
 
-def _beside(law: NormalLaw, further: DiagonalNormal) -> NormalLaw:
-    mean = np.concatenate([law.mean, further.mean])
-    if isinstance(law, DiagonalNormal):
-        variance = np.concatenate([law.variance, further.variance])
-        return DiagonalNormal(mean=mean, variance=variance)
-    assert isinstance(law, FullNormal)
-    root = np.diag(np.concatenate([np.zeros(len(law.mean)), np.sqrt(further.variance)]))
-    root[: len(law.mean), : len(law.mean)] = law.root
-    return FullNormal(mean=mean, root=root)
-
-
 def _even_answers(channel: Channel) -> Block:
     """Every answer once, where the start of a channel looks at answers at all."""
     levels: int = getattr(channel, "levels", 2)
@@ -224,7 +252,8 @@ def _even_answers(channel: Channel) -> Block:
     return _rows(channel.kind, len(first), first.shape[1] if first.ndim == 2 else 2, answer)
 
 
-def _block(num_options: int, kind: str, answer: Mapping[str, Array]) -> Block:
+def block_of(num_options: int, kind: str, answer: Mapping[str, Array]) -> Block:
+    """One answer, as `data.batch.ANSWERS` says for its kind, about options without features."""
     if set(ANSWERS[kind]) != set(answer):
         raise DataError(
             f"an answer of kind {kind!r} has {sorted(answer)}; expected {list(ANSWERS[kind])}."

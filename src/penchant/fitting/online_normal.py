@@ -39,6 +39,20 @@ def learnt(
     return DiagonalNormal(mean=mean, variance=variance)
 
 
+def with_further(
+    law: NormalLaw, at: int, mean: Float[Array, " N"], variance: Float[Array, " N"]
+) -> NormalLaw:
+    """Further weights behind the first `at`, independent of all others and of each other."""
+    means = np.insert(law.mean, at, mean)
+    if isinstance(law, DiagonalNormal):
+        return DiagonalNormal(mean=means, variance=np.insert(law.variance, at, variance))
+    assert isinstance(law, FullNormal)
+    before = np.delete(np.arange(len(means)), np.s_[at : at + len(mean)])
+    root = np.diag(np.insert(np.zeros(len(law.mean)), at, np.sqrt(variance)))
+    root[np.ix_(before, before)] = law.root
+    return FullNormal(mean=means, root=root)
+
+
 def relaxed(law: NormalLaw, prior: NormalLaw, kept: float) -> NormalLaw:
     """Weights that have moved on: deviations from the prior shrink to `kept` of themselves, and as
     much doubt comes in as makes the prior again where nothing is known (an autoregression whose

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from penchant.beliefs.online_worths import OnlineWorths
 from penchant.beliefs.storage import load_value, save_value
 from penchant.encoders.hashed import HashedMenu
 from penchant.errors import BeliefError, ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.policies.bandits.joint import Grants
-from penchant.policies.bandits.menu import MenuBandit, MenuBanditConfig, MenuDecision
+from penchant.policies.bandits.menu import (
+    MenuBandit,
+    MenuBanditConfig,
+    MenuBelief,
+    MenuDecision,
+    refuse_rewards_without_ends,
+)
 from penchant.policies.bandits.menu_policy import MenuPolicy
 from penchant.policies.bandits.pacing import Pacing
 from penchant.policies.bandits.rules import Rule, Thompson
@@ -67,6 +72,7 @@ class DeciderConfig:
                 f"{self.slots} slots; expected both numbers and one slot, or neither."
             )
         Grants(floor=self.floor, exposure=self.exposure)
+        refuse_rewards_without_ends(self.rule, self.channels)
         if self.slots < 1 or self.patience < 1:
             raise ConfigError(
                 f"slots is {self.slots} and patience {self.patience}; expected 1 or more."
@@ -92,7 +98,7 @@ class DeciderState:
     not known yet, as JSON."""
 
     config: DeciderConfig
-    belief: OnlineWorths
+    belief: MenuBelief
     pacing: Pacing | None = None
     num_decisions: int = 0
     open: Mapping[str, OpenDecision] = field(default_factory=dict)

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, ndtr
+from penchant.numerics.arrays import Array, ndtr, softmax
 from penchant.numerics.draws import draw_uniforms
 from penchant.policies.bandits.linear import expected_share
-from penchant.policies.bandits.rules import Rule, Thompson
+from penchant.policies.bandits.rules import InverseGapLoss, Rule, Thompson
 from penchant.policies.oneshot.risk import with_least_exposure
 
 # So many points make a probability known to some 0.01.
@@ -55,8 +55,10 @@ def menu_probabilities(
 
     Thompson's rule reads all covariances; the others, as published, each option's own spread. bar:
     worths are log-odds of a yes above it; rules that count in units of reward are then given
-    expected shares. charge: what each option is to earn before it is worth anything, in what the
-    rule counts in (log-odds or units of reward); infinite for one that may not be shown.
+    expected shares. Without it `InverseGapLoss` is given how often each option would be taken of
+    the whole menu, which is what it then earns in front. charge: what each option is to earn
+    before it is worth anything, in what the rule counts in (log-odds or units of reward); infinite
+    for one that may not be shown.
     """
     if charge is not None and not np.isfinite(charge).all():
         kept = np.flatnonzero(np.isfinite(charge))
@@ -83,6 +85,8 @@ def _by_rule(
     spread = np.sqrt(np.diag(covariance))
     if bar is not None and rule.in_reward:
         mean = expected_share(mean - bar, spread)
+    elif isinstance(rule, InverseGapLoss):
+        mean = softmax(mean, axis=0)
     everything = np.ones((1, len(mean)), dtype=bool)
     found = rule.probabilities((mean - charge)[None], spread[None], everything, step)
     return np.asarray(found[0])

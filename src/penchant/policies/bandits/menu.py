@@ -11,18 +11,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from penchant.beliefs.kinds_of_worths import KindsOfWorths
+from penchant.beliefs.neural_worths import NeuralConfig, NeuralWorths
 from penchant.beliefs.normal_law import DiagonalNormal, FullNormal, NormalLaw
 from penchant.beliefs.online_worths import OnlineWorths
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_contract import Channel
 from penchant.fitting.online_answers import OnlineAnswers, nothing_known
+from penchant.fitting.online_kinds import OnlineKinds, several_kinds
+from penchant.fitting.online_neural import OnlineNeural, nothing_neural
 from penchant.numerics.arrays import Array
 from penchant.policies.bandits.answers import answer_on
 from penchant.policies.bandits.joint import Grants, menu_probabilities
 from penchant.policies.bandits.linear import pick
 from penchant.policies.bandits.pacing import Pacing
-from penchant.policies.bandits.rules import Rule, Thompson
+from penchant.policies.bandits.rules import InverseGapLoss, Rule, Thompson
+
+MenuBelief = OnlineWorths | KindsOfWorths | NeuralWorths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +37,18 @@ class MenuBanditConfig:
     feature). person_scale: of what sets a person apart in it; 0: people do not differ. half_life:
     after how long half of what was learnt is forgotten, in units of `time` (of answers, where no
     times are given); None: never. noise: standard deviation of real rewards around worths.
-    is_sparse: keep no covariances between part-worths, for thousands of features."""
+    is_sparse: keep no covariances between part-worths, for thousands of features. num_kinds: of
+    people; kind_scale: standard deviation of what sets a kind apart from all people. network: None
+    where worths are linear in the features alone."""
 
     prior_scale: float = 1.0
     person_scale: float = 0.0
     half_life: float | None = None
     noise: float = 1.0
     is_sparse: bool = False
+    num_kinds: int = 1
+    kind_scale: float = 1.0
+    network: NeuralConfig | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.prior_scale < np.inf or not 0 <= self.person_scale < np.inf:
@@ -45,14 +56,29 @@ class MenuBanditConfig:
                 f"prior_scale is {self.prior_scale} and person_scale {self.person_scale}; expected "
                 "numbers above 0 (person_scale 0 where people do not differ)."
             )
+        if self.num_kinds < 1 or not 0 < self.kind_scale < np.inf:
+            raise ConfigError(
+                f"num_kinds is {self.num_kinds} and kind_scale {self.kind_scale}; expected 1 or "
+                "more kinds of people, and a number above 0."
+            )
+        if self.num_kinds > 1 and self.network is not None:
+            raise ConfigError(
+                f"num_kinds is {self.num_kinds} beside a network; expected one of the two: kinds "
+                "differ in linear part-worths. Leave one out."
+            )
 
-    def prior(self, num_features: int, channels: Sequence[Channel]) -> OnlineWorths:
+    def prior(self, num_features: int, channels: Sequence[Channel]) -> MenuBelief:
         """What is believed before any answer."""
         apart = None if self.person_scale == 0 else self._law(num_features, self.person_scale)
-        return nothing_known(
+        known = nothing_known(
             channels, self._law(num_features, self.prior_scale), apart=apart,
             half_life=self.half_life, noise=self.noise,
         )  # fmt: skip
+        if self.num_kinds > 1:
+            return several_kinds(known, self.num_kinds, self.kind_scale)
+        if self.network is not None:
+            return nothing_neural(known, self.network)
+        return known
 
     def _law(self, num_features: int, scale: float) -> NormalLaw:
         mean, variance = np.zeros(num_features), np.full(num_features, scale**2)
@@ -111,7 +137,7 @@ class MenuBandit:
         channels: Sequence[Channel] = (Choice(),),
         rule: Rule | None = None,
         config: MenuBanditConfig | None = None,
-        belief: OnlineWorths | None = None,
+        belief: MenuBelief | None = None,
         floor: float = 0.0,
         exposure: float = 0.0,
         pacing: Pacing | None = None,
@@ -129,12 +155,13 @@ class MenuBandit:
                 f"{num_features} and a config; expected the same number and no config, since a "
                 "belief brings its prior along."
             )
-        self._learner = OnlineAnswers(belief)
+        refuse_rewards_without_ends(self.rule, belief.channels)
+        self._learner = _learner(belief)
         self._generator = np.random.default_rng(random_state)
         self._step = num_decisions
 
     @property
-    def belief_(self) -> OnlineWorths:
+    def belief_(self) -> MenuBelief:
         """What is believed now; later answers do not change it."""
         return self._learner.belief_
 
@@ -203,7 +230,8 @@ class MenuBandit:
         self._learner.forget(person)
 
     def save(self, folder: str | Path) -> None:
-        """The belief, as `OnlineWorths.load` reads it; give it to a new bandit as `belief`."""
+        """The belief, as `beliefs.storage.load_value` reads it; give it to a new bandit as
+        `belief`."""
         self.belief_.save(folder)
 
     def _costs(
@@ -244,6 +272,27 @@ class MenuBandit:
                 )
             found[k] = line
         return found
+
+
+def refuse_rewards_without_ends(rule: Rule, channels: Sequence[Channel]) -> None:
+    """A rule that counts in losses knows how much an option falls short of 1, the best that can be.
+
+    Raises `ConfigError` where rewards may be any numbers.
+    """
+    if isinstance(rule, InverseGapLoss) and any(one.kind == "outcome" for one in channels):
+        raise ConfigError(
+            "the rule counts in losses, 1 less the reward, and rewards are numbers without ends; "
+            "expected clicks or picks among the answers. Take `Binary` in place of `Outcome` "
+            "(`--answers click`), or `InverseGap` (`--rule gap`)."
+        )
+
+
+def _learner(belief: MenuBelief) -> OnlineAnswers | OnlineKinds | OnlineNeural:
+    if isinstance(belief, KindsOfWorths):
+        return OnlineKinds(belief)
+    if isinstance(belief, NeuralWorths):
+        return OnlineNeural(belief)
+    return OnlineAnswers(belief)
 
 
 def _drawn(

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from penchant.beliefs.online_worths import OnlineWorths
 from penchant.data.records import Records
 from penchant.encoders.hashed import HashedMenu
 from penchant.numerics.arrays import Array
 from penchant.policies.bandits.joint import NOTHING_GRANTED, Grants, menu_probabilities
+from penchant.policies.bandits.menu import MenuBelief
 from penchant.policies.bandits.rules import Rule
 from penchant.policies.policy import refuse_what_was_shown_alone
 
@@ -30,7 +30,7 @@ class MenuPolicy:
     far as they are still known; no value on a log that holds them can be trusted.
     """
 
-    belief: OnlineWorths
+    belief: MenuBelief
     encoder: HashedMenu
     rule: Rule
     step: int = 1
