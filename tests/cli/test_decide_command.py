@@ -226,7 +226,7 @@ def test_a_budget_lasts_its_horizon_and_goes_on_where_it_stopped(tmp_path):
 
 @pytest.mark.parametrize("setting", [("--kinds", "2"), ("--network", "4:12")])
 def test_kinds_of_people_and_networks_are_learnt_kept_and_judged(tmp_path, setting):
-    """Two kinds of people want opposite things; whatever is broken off goes on as if it were not."""
+    """Two kinds of people want opposite things; what is broken off goes on as if it were not."""
     pytest.importorskip("torch")
     menu = [{"id": "a", "features": {"x": 1}}, {"id": "b", "features": {"x": -1}}]
     lines = []

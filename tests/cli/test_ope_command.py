@@ -203,9 +203,9 @@ def test_a_log_of_slates_is_judged_place_by_place(slates, tmp_path):
     document = json.loads(done.stdout)
     new = document["policies"][0]
     assert [e["estimator"] for e in new["estimates"]] == [
-        "slate ips", "cascade ips", "independent ips"
+        "slate ips", "cascade ips", "independent ips", "cascade doubly robust", "pseudo-inverse"
     ]  # fmt: skip
-    assert new["quoted"] == "cascade ips"
+    assert new["quoted"] == "cascade doubly robust"
     assert new["low"] < SlateWorld(reading="cascade").true_value() < new["high"]
     assert document["choice"]["best"] == "new"
     assert "cascade ips" in (tmp_path / "out" / "ope.html").read_text(encoding="utf-8")
@@ -214,10 +214,27 @@ def test_a_log_of_slates_is_judged_place_by_place(slates, tmp_path):
     assert half["high"] - half["low"] < 0.4 * (new["high"] - new["low"])
 
 
+def test_the_reward_model_of_slates_is_said_as_that_of_single_decisions_is(slates):
+    def found(*more):
+        done = penchant("ope", slates, "-p", "column:target", "--json", *more)
+        assert done.returncode == 0, done.stderr
+        estimates = json.loads(done.stdout)["policies"][0]["estimates"]
+        return {one["estimator"]: one["value"] for one in estimates}
+
+    plain, folds = found(), found("--folds", "5")
+    assert folds["cascade doubly robust"] != plain["cascade doubly robust"]
+    assert folds["cascade ips"] == plain["cascade ips"]
+    assert "cascade doubly robust" not in found("--formula", "none")
+    assert found("--formula", "option")["cascade doubly robust"] == plain["cascade doubly robust"]
+
+
 def test_options_that_slates_have_no_use_for_are_refused(slates, log):
     done = penchant("ope", slates, "-p", "uniform", "--formula", "none", "--interval", "anytime")
     assert done.returncode == 2
-    assert "--formula, --interval would change nothing" in done.stderr
+    assert "--interval would change nothing" in done.stderr
+    done = penchant("ope", slates, "-p", "uniform", "--places", "each", "--folds", "3")
+    assert done.returncode == 2
+    assert "--folds would change nothing" in done.stderr
     done = penchant("ope", slates, "-p", "column:target", "--places", "each")
     assert done.returncode == 0, done.stderr
     done = penchant("ope", slates, "-p", "uniform", "--places", "both")

@@ -101,6 +101,8 @@ def test_options_that_would_change_nothing_are_refused(tmp_path):
     for arguments, said in [
         ((file, "--menu", "3", "--taste-scale", "2"), "--menu, --taste-scale would change nothing"),
         (("--formula", "price"), "--formula would change nothing"),
+        (("--cost", "price"), "--cost would change nothing"),
+        (("--labelled", "--kinds", "2"), "--kinds would change nothing"),
     ]:
         done = run(*arguments, "-p", "greedy")
         assert done.exit_code == 2
@@ -145,6 +147,9 @@ def test_every_option_reaches_the_worlds_and_the_contenders(monkeypatch):
     priced = of("--people", 9, "--seed", 4, "--priced")[0][0]
     assert (priced.cost[:, 0] == 0).all()
     assert (priced.cost[:, 1:] > 0).all()
+    labels = of("--labelled", "--menu", 3, "--attributes", 2, "--people", 9)[0][0]
+    assert labels.features.shape == (90, 3, 9)
+    assert (labels.share.max(axis=1) == 1).all()
     kinds = of("--people", 9, "--kinds", 3, "--differences", 0, "--seed", 4)[0][0]
     assert (kinds.share != of("--people", 9, "--differences", 0, "--seed", 4)[0][0].share).any()
     _, contenders = of("-p", "ucb:3/click/person-scale=0.7")

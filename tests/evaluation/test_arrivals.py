@@ -10,7 +10,7 @@ from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.arrival_page import curves_picture, lead, render_arrivals
 from penchant.evaluation.arrivals import Contender, compare_arrivals, follow
-from penchant.policies.bandits.rules import EpsilonGreedy, Greedy, Thompson
+from penchant.policies.bandits.rules import EpsilonGreedy, Greedy, InverseGapLoss, Thompson
 from penchant.simulation.arrivals import (
     Arrivals,
     ArrivalsConfig,
@@ -179,6 +179,19 @@ def test_a_round_that_cannot_be_paid_shows_nothing_and_earns_nothing():
         replace(spender, told="pick")
     with pytest.raises(ConfigError, match="--cost COLUMN"):
         follow(replace(world, cost=None), spender)
+
+
+def test_a_classification_is_learnt_by_whoever_hears_whether_the_front_was_right():
+    config = ArrivalsConfig(num_people=60, num_tasks=5, num_options=3, num_features=2,
+                            taste_scale=2.0, person_scale=0.1, is_labelled=True)  # fmt: skip
+    world = simulated_arrivals(config, np.random.default_rng(0))
+    own = world.features.reshape(300, 3, 3, 3)
+    for arm in range(3):
+        # An option has its own weights alone, on the attributes and a 1.
+        np.testing.assert_array_equal(own[:, arm, arm, 2], 1.0)
+        assert not own[:, arm, [k for k in range(3) if k != arm]].any()
+    found = follow(world, Contender(name="kl", rule=InverseGapLoss(gamma=50.0), told="click"))
+    assert found.earned[150:].mean() > -0.1 > found.earned[:20].mean()
 
 
 def test_people_of_a_kind_choose_alike_and_curves_bend_worths():

@@ -11,12 +11,14 @@ from penchant.data.slates import shows_several, slates_of
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.off_policy_page import lead, render_off_policy
 from penchant.evaluation.off_policy_slates import SlatesConfig, evaluate_slates
-from penchant.metrics.off_policy_slates import in_turn, of_place
+from penchant.evaluation.slates_reward_model import cascade_terms
+from penchant.metrics.off_policy_slates import in_turn, of_place, second_moment_in_turn
 from penchant.policies.policy import Column, Logged, Uniform
 from penchant.simulation.decisions import DecisionWorld
 from penchant.simulation.slates import LOGGED, TARGET, SlateWorld
 
 POLICIES = {"target": Column("target")}
+CASCADE = ("slate ips", "cascade ips", "cascade doubly robust")
 
 
 def judged(world, num_rounds=4000, seed=0, policies=POLICIES, **config):
@@ -54,9 +56,9 @@ def test_places_drawn_from_what_is_left_are_seen_as_often_as_their_chances_say()
 @pytest.mark.parametrize(
     ("world", "right"),
     [
-        (SlateWorld(), ("slate ips", "cascade ips", "independent ips")),
-        (SlateWorld(num_places=3), ("slate ips", "cascade ips", "independent ips")),
-        (SlateWorld(reading="cascade"), ("slate ips", "cascade ips")),
+        (SlateWorld(), (*CASCADE, "independent ips", "pseudo-inverse")),
+        (SlateWorld(num_places=3), (*CASCADE, "independent ips", "pseudo-inverse")),
+        (SlateWorld(reading="cascade"), CASCADE),
         (SlateWorld(reading="whole"), ("slate ips",)),
         (SlateWorld(answer="pick"), ("preferred to shown", "self-normalised")),
         (SlateWorld(answer="pick", num_places=3), ("preferred to shown", "self-normalised")),
@@ -89,9 +91,77 @@ def test_the_log_judged_by_itself_is_what_was_logged():
     ):
         report = judged(world, 500, policies={"itself": Logged()})
         for one in report.policies[0].estimates:
-            assert one.value == pytest.approx(report.logged.estimate)
-        assert report.policies[0].gain.estimate == pytest.approx(0.0, abs=1e-12)
+            # What a reward model adds is 0 on average only.
+            reach = 3 * one.error if one.estimator == "cascade doubly robust" else 1e-9
+            assert one.value == pytest.approx(report.logged.estimate, abs=reach)
     assert report.logged.estimate == pytest.approx(0.5)
+
+
+def test_a_reward_model_halves_the_variance_and_a_wrong_one_biases_nothing():
+    world = SlateWorld(reading="cascade", num_places=3)
+    report = judged(world, 4000).policies[0]
+    by_weights, doubly = (report.estimate(f"cascade {name}") for name in ("ips", "doubly robust"))
+    assert doubly.error < 0.8 * by_weights.error
+    assert judged(world, 500, formula="").policies[0].quoted == "cascade ips"
+    slates = slates_of(world.draw(20_000, np.random.default_rng(5)))
+    item = slates.line - slates.records.offsets[:-1][:, None]
+    law = np.tile(TARGET, (20_000, 1))
+    weight = in_turn(law, item) / in_turn(np.tile(LOGGED, (20_000, 1)), item)
+    for model in (np.zeros((5, 3)), np.random.default_rng(6).normal(size=(5, 3))):
+        terms = cascade_terms(law, item, weight, slates.reward, np.tile(model, (20_000, 1, 1)))
+        error = terms.std() / np.sqrt(20_000)
+        assert abs(terms.mean() - world.true_value()) < 4 * error
+
+
+@pytest.mark.parametrize("num_places", [1, 2, 3, 4])
+def test_a_reward_model_that_is_right_leaves_chance_of_rewards_alone(num_places):
+    """Rewards that are the model's own, without chance: every round tells the target's value; with
+    four places what lies further ahead than three is told by weights."""
+    rng, num = np.random.default_rng(7), 400
+    laws = rng.dirichlet(np.full(5, 3.0), size=2)
+    law, logged = np.tile(laws[0], (num, 1)), np.tile(laws[1], (num, 1))
+    item = np.argsort(rng.exponential(size=(num, 5)) / logged, axis=1)[:, :num_places]
+    model = np.tile(rng.normal(size=(5, num_places)), (num, 1, 1))
+    reward = model[np.arange(num)[:, None], item, np.arange(num_places)]
+    weight = in_turn(law, item) / in_turn(logged, item)
+    terms = cascade_terms(law, item, weight, reward, model)
+    truth = sum(
+        float(in_turn(law[:1], np.array([order]))[0].prod())
+        * sum(model[0, k, place] for place, k in enumerate(order))
+        for order in permutations(range(5), num_places)
+    )
+    if num_places < 4:
+        np.testing.assert_allclose(terms, truth, atol=1e-9)
+    else:
+        assert abs(terms.mean() - truth) < 4 * terms.std() / np.sqrt(num)
+        by_weights = cascade_terms(law, item, weight, reward, 0 * model)
+        assert terms.std() < 0.5 * by_weights.std()
+
+
+def test_second_moments_of_places_drawn_in_turn_are_sums_over_all_slates():
+    rng = np.random.default_rng(8)
+    law = rng.dirichlet(np.ones(4), size=2)
+    law[1] = [0.6, 0.0, 0.1, 0.3]
+    for places in (1, 2, 3):
+        expected = np.zeros((2, places * 4, places * 4))
+        for order in permutations(range(4), places):
+            mark = np.zeros((places, 4))
+            mark[np.arange(places), order] = 1.0
+            chance = np.nan_to_num(in_turn(law, np.tile(order, (2, 1)))).prod(axis=1)
+            expected += chance[:, None, None] * np.outer(mark, mark)
+        np.testing.assert_allclose(second_moment_in_turn(law, places), expected, atol=1e-12)
+
+
+def test_a_pseudo_inverse_that_cannot_be_is_left_out_and_says_why():
+    records = SlateWorld().draw(300, np.random.default_rng(0))
+    never = np.tile([0.0, 0.25, 0.25, 0.25, 0.25], 300)
+    position = np.asarray(records.options["position"].to_pylist(), dtype=float)
+    rounds = np.flatnonzero(np.isnan(position.reshape(300, 5)[:, 0]))
+    slates = slates_of(changed(records, propensity=never).take(rounds))
+    one = evaluate_slates(slates, POLICIES).policies[0]
+    assert "pseudo-inverse" not in [e.estimator for e in one.estimates]
+    told = next(f for f in one.findings if f.name == "pseudo-inverse")
+    assert (told.verdict, "never does" in told.text) == ("care", True)
 
 
 def test_chances_of_each_place_are_told_as_such_and_give_the_same():

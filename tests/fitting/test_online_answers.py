@@ -12,7 +12,7 @@ from penchant.feedback.channel_choice import Choice
 from penchant.feedback.channel_option import Approval, Binary, Outcome, Rating
 from penchant.feedback.channel_order import BestWorst, Ranking
 from penchant.feedback.channel_pair import GradedPair, Pair
-from penchant.fitting.online_answers import OnlineAnswers, _block, nothing_known
+from penchant.fitting.online_answers import OnlineAnswers, block_of, nothing_known
 from penchant.fitting.online_linear import OnlineLinear
 
 D = 3
@@ -54,7 +54,7 @@ def test_an_answer_moves_belief_to_the_mode_and_adds_the_information_there(
     learner = OnlineAnswers(nothing_known([channel], prior(rng), noise=0.7))
     before, features = learner.belief_, rng.normal(size=(K, D))
     learner.learn(features, channel.kind, answer, weight=weight)
-    after, block = learner.belief_, _block(K, channel.kind, answer)
+    after, block = learner.belief_, block_of(K, channel.kind, answer)
     is_free = np.diag(covariance(before.law)) > 0
     precision = np.linalg.inv(covariance(before.law)[np.ix_(is_free, is_free)])
 

@@ -17,7 +17,7 @@ from penchant.fitting.online_neural import OnlineNeural, batch_of, nothing_neura
 
 pytest.importorskip("torch")
 D = 2
-CONFIG = NeuralConfig(width=6, first=40, memory=100)
+CONFIG = NeuralConfig(width=6, first=60, memory=120)
 
 
 REWARDS = (Outcome(),)
@@ -43,8 +43,8 @@ def taught(learner, num, seed=0):
 
 
 def test_until_the_network_is_due_the_belief_is_the_linear_one():
-    neural = taught(OnlineNeural(nothing_neural(nothing(), CONFIG)), 39)
-    linear = taught(OnlineAnswers(nothing()), 39)
+    neural = taught(OnlineNeural(nothing_neural(nothing(), CONFIG)), 59)
+    linear = taught(OnlineAnswers(nothing()), 59)
     menu = np.random.default_rng(1).normal(size=(3, D))
     for found, expected in zip(neural.moments(menu), linear.moments(menu)):
         np.testing.assert_array_equal(found, expected)
@@ -54,14 +54,14 @@ def test_until_the_network_is_due_the_belief_is_the_linear_one():
 
 def test_with_a_network_the_belief_is_ridge_regression_on_what_it_makes_of_options():
     """The slow twin: all that is kept, solved anew with the network's outputs as features."""
-    belief = taught(OnlineNeural(nothing_neural(nothing(), CONFIG)), 60).belief_
+    belief = taught(OnlineNeural(nothing_neural(nothing(), CONFIG)), 70).belief_
     shown = np.concatenate([one.features for one in belief.kept])
     paid = np.concatenate([one.answer["value"] for one in belief.kept])
     lifted = belief.lifted(shown)
-    assert lifted.shape == (120, D + 6)
+    assert lifted.shape == (140, D + 6)
     prior = belief.worths.prior.spread()[: D + 6]
     # A priori the network's part varies as much as the linear one, on what it was trained on.
-    first = lifted[:80]
+    first = lifted[:120]
     assert prior[D] ** 2 * first[:, D:].var(axis=0).sum() == pytest.approx(
         (first[:, :D] ** 2).sum(axis=1).mean()
     )
@@ -87,22 +87,22 @@ def test_what_no_line_is_near_is_learnt():
 
 def test_where_worths_are_linear_people_held_out_gain_nothing_and_there_is_no_network():
     learner, rng = OnlineNeural(nothing_neural(nothing(), CONFIG)), np.random.default_rng(4)
-    for t in range(40):
+    for t in range(60):
         x = rng.normal(size=(1, D))
         value = x @ np.array([0.0, 0.0]) + 0.3 * rng.normal(size=1)
         learner.learn(x, "outcome", {"value": value}, person=f"p{t % 15}")
     assert learner.belief_.network is None
-    assert learner.belief_.due == 80
+    assert learner.belief_.due == 120
 
 
 def test_only_the_latest_answers_are_kept_and_trainings_come_ever_less_often():
     learner = OnlineNeural(nothing_neural(nothing(), CONFIG))
     due = []
-    for x, kind, answer, person in answers(190):
+    for x, kind, answer, person in answers(250):
         due.append(learner.belief_.due)
         learner.learn(x, kind, answer, person=person)
-    assert list(dict.fromkeys(due)) == [40, 80, 160, 260]
-    assert len(learner.belief_.kept) == 100
+    assert list(dict.fromkeys(due)) == [60, 120, 240, 360]
+    assert len(learner.belief_.kept) == 120
 
 
 def test_answers_of_every_kind_become_rows_of_a_batch():
@@ -136,10 +136,10 @@ def test_answers_of_every_kind_become_rows_of_a_batch():
 
 
 def test_a_saved_belief_goes_on_with_the_same_bits(tmp_path):
-    whole = taught(OnlineNeural(nothing_neural(nothing(half_life=200.0), CONFIG)), 45)
+    whole = taught(OnlineNeural(nothing_neural(nothing(half_life=200.0), CONFIG)), 61)
     whole.belief_.save(tmp_path)
-    again = taught(OnlineNeural(load_value(tmp_path)), 40, seed=1)
-    taught(whole, 40, seed=1)
+    again = taught(OnlineNeural(load_value(tmp_path)), 60, seed=1)
+    taught(whole, 60, seed=1)
     np.testing.assert_array_equal(whole.belief_.worths.law.mean, again.belief_.worths.law.mean)
 
 

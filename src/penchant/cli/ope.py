@@ -24,7 +24,8 @@ _POLICIES = (
 )
 
 # What says nothing of rounds that show several options.
-_OF_ONE = ("formula", "interval", "tightest_at", "folds", "propensity_formula", "embedding", "menu")
+_OF_ONE = ("interval", "tightest_at", "propensity_formula", "embedding", "menu")
+_OF_REWARDS = ("formula", "folds")
 
 
 @shell.guarded
@@ -51,7 +52,8 @@ def ope(
         str,
         typer.Option(
             help="Features of the reward model; 'none' for estimates by weights alone. Without it "
-            "options, features and context, and options by context where rounds allow."
+            "options, features and context, and options by context where rounds allow; of rounds "
+            "that show several options, the options alone."
         ),
     ] = "",
     interval: Annotated[
@@ -127,7 +129,21 @@ def ope(
     records = _read(log, description, role, on_bad_rows, folder, json)
     if shows_several(records):
         _refuse(options.given(call, among=_OF_ONE), "rounds of this log show several options")
-        document, report = _of_slates(records, policies, places, level, seed, json)
+        from penchant.data.slates import slates_of
+        from penchant.evaluation.off_policy_slates import SlatesConfig, evaluate_slates
+
+        slates = slates_of(records)
+        if slates.feedback != "rewards" or places != "drawn":
+            why = "a reward model needs rewards of each place, and places that are drawn"
+            _refuse(options.given(call, among=_OF_REWARDS), why)
+        chosen = SlatesConfig(
+            places=places,  # type: ignore[arg-type]  # the config refuses others
+            formula="" if formula == "none" else formula or None, num_folds=folds, level=level,
+            seed=seed,
+        )  # fmt: skip
+        with shell.waiting(f"Judging {len(policies)} policies on {len(slates):,} rounds", json):
+            report = evaluate_slates(slates, policies, chosen)
+        document = as_document(report, formula)
     else:
         _refuse(options.given(call, among=("places",)), "each round of this log has one reward")
         # Whether a policy was learnt from this log is told by the log as it stands in the file.
@@ -148,20 +164,6 @@ def ope(
         shell.print_json(document)
     else:
         _print(report)
-
-
-def _of_slates(
-    records: "Records", policies: "dict[str, Policy]", places: str, level: float, seed: int,
-    quiet: bool,
-) -> "tuple[dict[str, Any], OffPolicyReport]":  # fmt: skip
-    from penchant.data.slates import slates_of
-    from penchant.evaluation.off_policy_slates import SlatesConfig, evaluate_slates
-
-    slates = slates_of(records)
-    config = SlatesConfig(places=places, level=level, seed=seed)  # type: ignore[arg-type]  # as above
-    with shell.waiting(f"Judging {len(policies)} policies on {len(slates):,} rounds", quiet):
-        report = evaluate_slates(slates, policies, config)
-    return as_document(report, ""), report
 
 
 def _refuse(ignored: list[str], why: str) -> None:

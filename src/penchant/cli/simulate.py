@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _MOST_PEOPLE = 60
 # What says nothing of people in a file, and what says nothing of simulated ones.
 _OF_SIMULATED = (
-    "tasks", "menu", "attributes", "taste_scale", "differences", "kinds", "curves", "priced"
+    "tasks", "menu", "attributes", "taste_scale", "differences", "kinds", "curves", "priced",
+    "labelled",
 )  # fmt: skip
 _OF_FILES = ("formula", "description", "cost")
 
@@ -85,6 +86,14 @@ def simulate(
             "--priced", help="To show a simulated first option costs nothing, others 0 to 1."
         ),
     ] = False,
+    labelled: Annotated[
+        bool,
+        typer.Option(
+            "--labelled",
+            help="Whoever comes is of one of --menu classes and takes the option named like it; "
+            "--attributes of them lie --differences around centres drawn with --taste-scale.",
+        ),
+    ] = False,
     description: options.DescriptionFile = None,
     out: Annotated[
         Path | None,
@@ -111,6 +120,12 @@ def simulate(
             f"{', '.join(ignored)} would change nothing: people are {whose}. Leave that out, or "
             f"name {mend}."
         )
+    beside = options.given(call, among=("kinds", "curves", "priced")) if labelled else []
+    if beside:
+        raise ConfigError(
+            f"{', '.join(beside)} would change nothing: --labelled people are of one class each. "
+            "Leave one of the two out."
+        )
     contenders = _contenders(policy or ["thompson/click", "thompson/clicks", "thompson/pick"])
     if file is None:
         from penchant.simulation.arrivals import ArrivalsConfig
@@ -118,7 +133,7 @@ def simulate(
         config = ArrivalsConfig(
             num_people=people or _MOST_PEOPLE, num_tasks=tasks, num_options=menu,
             num_features=attributes, taste_scale=taste_scale, person_scale=differences,
-            num_kinds=kinds, curve_scale=curves, has_costs=priced,
+            num_kinds=kinds, curve_scale=curves, has_costs=priced, is_labelled=labelled,
         )  # fmt: skip
         worlds, title = _simulated(config, runs, seed), "simulated people"
     else:

@@ -101,7 +101,7 @@ def cross_fit_reward(
         )
         theta = _coefficients(belief, is_binary)
         slopes = np.zeros((len(targets), len(theta)))
-        for lines, features in _parts(encoder, records, split.test):
+        for lines, features in option_features(encoder, records, split.test):
             predicted[lines], slope = _response(features @ theta, is_binary)
             share = slope * decisions.weight[records.row_of_option[lines]]
             for m, target in enumerate(targets):
@@ -157,10 +157,11 @@ def _response(
     return mean, mean * (1.0 - mean)
 
 
-def _parts(
+def option_features(
     encoder: TableEncoder, records: Records, rows: Int[Array, " R"]
 ) -> Iterator[tuple[Int[Array, " L"], Float[Array, "L D"]]]:
-    """The lines of these rounds' menus and their features, a part of them at a time."""
+    """The lines of these rounds' menus and their features with a 1 behind them, a part of them at a
+    time."""
     num_features = len(encoder.encode(records.take(rows[:1])).feature_names) + 1
     most = max(1, int(records.menu_sizes.max()))
     at_once = max(1, _FLOATS_AT_ONCE // (num_features * most))

@@ -6,11 +6,10 @@ Legend: B rounds, L places from the top, K options of a menu, N options over all
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.data.slates import Slates
 from penchant.errors import ConfigError, DataError
@@ -21,6 +20,7 @@ from penchant.evaluation.off_policy_words import (
     finding_of_learning,
     findings_of_overlap,
 )
+from penchant.evaluation.slates_reward_model import cascade_terms, cross_fit_places
 from penchant.metrics import off_policy_slates
 from penchant.metrics.importance import errors_from, overlap, unsupported_mass
 from penchant.metrics.intervals import clustered_mean
@@ -30,14 +30,23 @@ from penchant.numerics.arrays import Array
 from penchant.policies.policy import Policy
 
 Places = Literal["drawn", "each"]
-# What each assumes of a place's reward, the least first; an estimate by more must agree with it.
+# What an estimate assumes of rewards, and one that assumes less, with which it must agree.
 ASSUMES = {
-    "slate ips": "nothing",
-    "cascade ips": "that people read from the top: a place's reward hangs on it and those above",
-    "independent ips": "that each place is taken or left whatever stands around it",
-}
+    "cascade ips": (
+        "slate ips", "that people read from the top: a place's reward hangs on it and those above"
+    ),
+    "independent ips": (
+        "cascade ips", "that each place is taken or left whatever stands around it"
+    ),
+    "pseudo-inverse": (
+        "slate ips", "that each item adds to the whole by itself, at its own place"
+    ),
+}  # fmt: skip
 
-QUOTED = "cascade ips"
+# The first that there is; both assume that people read from the top.
+QUOTED = ("cascade doubly robust", "cascade ips")
+# Chances of every slate of one round, over all rounds that are not alike: 400 MB.
+_MOST_SLATES = 50_000_000
 # Below it a probability is what rounding left of 0.
 _NO_CHANCE = 1e-12
 
@@ -46,9 +55,13 @@ _NO_CHANCE = 1e-12
 class SlatesConfig:
     """places: "drawn" where probabilities are those of standing in front, and further places are
     drawn from what is left of them (as `penchant decide` does); "each" where they are those of what
-    was shown at its own place, given what stands above. level: how often an interval holds."""
+    was shown at its own place, given what stands above. formula: features of the reward model of
+    doubly robust estimates, which need rewards and drawn places; "" for none, None for the options
+    alone. num_folds: for cross-fitting. level: how often an interval holds."""
 
     places: Places = "drawn"
+    formula: str | None = None
+    num_folds: int = 2
     level: float = 0.95
     seed: int = 0
 
@@ -62,10 +75,13 @@ class SlatesConfig:
 @dataclass(frozen=True, eq=False)
 class _Chances:
     """Of what stands at each place: given those above it, and of the place alone (None where
-    slates have too many places for that)."""
+    slates have too many places for that). law: of each option to stand in front; item: the option
+    at each place, -1 beyond the last; both None where that is not known."""
 
     in_turn: Float[Array, "B L"]
     alone: Float[Array, "B L"] | None
+    law: Float[Array, "B K"] | None = None
+    item: Int[Array, "B L"] | None = None
 
 
 def evaluate_slates(
@@ -73,10 +89,12 @@ def evaluate_slates(
 ) -> OffPolicyReport:
     """Every policy by every estimator of slates that the log allows.
 
-    Of rewards: what the places of a round earn together, by `slate_ips`, `cascade_ips` (quoted) and
-    `independent_ips`. Of picks, rankings and comparisons: how often what the policy puts at a place
-    is preferred to what the log shows beside it (`preferred_to_shown`); the log's own value is the
-    same of itself. Raises DataError for propensities that are not there or do not add up.
+    Of rewards: what the places of a round earn together, by `slate_ips`, `cascade_ips`,
+    `independent_ips`, `pseudo_inverse` and, quoted where there is one, `cascade_doubly_robust` with
+    a cross-fitted reward model of each place. Of picks, rankings and comparisons: how often what
+    the policy puts at a place is preferred to what the log shows beside it (`preferred_to_shown`);
+    the log's own value is the same of itself. Raises DataError for propensities that are not there
+    or do not add up.
     """
     config = config or SlatesConfig()
     if not policies:
@@ -90,9 +108,10 @@ def evaluate_slates(
             "or say with `places` (--places) whether they are of standing in front or of each "
             "place."
         )
-    own = _logged_terms(slates)
+    own, model = _logged_terms(slates), _model(slates, config)
     found = tuple(
-        _value(slates, name, policy, logged, own, config) for name, policy in policies.items()
+        _value(slates, name, policy, logged, own, model, config)
+        for name, policy in policies.items()
     )
     return OffPolicyReport(
         rounds=len(slates), clusters=slates.num_clusters, interval="normal",
@@ -140,10 +159,25 @@ def _chances(slates: Slates, law: Float[Array, " N"], name: str, config: SlatesC
             "epsilon."
         )
     if item.shape[1] > 3:
-        return _Chances(turn, None)
+        return _Chances(turn, None, padded, item)
     of_place = off_policy_slates.of_place(padded, item.shape[1])
     alone = np.take_along_axis(of_place, np.maximum(item, 0)[:, :, None], axis=2)[:, :, 0]
-    return _Chances(turn, np.where(item >= 0, alone, 1.0))
+    return _Chances(turn, np.where(item >= 0, alone, 1.0), padded, item)
+
+
+def _model(slates: Slates, config: SlatesConfig) -> Float[Array, "B K L"] | None:
+    """What each option of a menu would earn at each place; None where nothing can be foretold."""
+    formula = config.formula
+    if formula is None:
+        formula = "option" if "option" in slates.records.options.column_names else ""
+    if slates.feedback != "rewards" or config.places != "drawn" or not formula:
+        return None
+    found = cross_fit_places(slates, formula, config.num_folds, config.seed)
+    records = slates.records
+    within = np.arange(len(found)) - records.offsets[:-1][records.row_of_option]
+    padded = np.zeros((len(slates), int(records.menu_sizes.max(initial=1)), found.shape[1]))
+    padded[records.row_of_option, within] = found
+    return padded
 
 
 def _logged_terms(slates: Slates) -> Float[Array, " B"]:
@@ -169,6 +203,7 @@ def _value(
     policy: Policy,
     logged: _Chances,
     own: Float[Array, " B"],
+    model: Float[Array, "B K L"] | None,
     config: SlatesConfig,
 ) -> PolicyValue:
     law = policy(slates.records)
@@ -178,7 +213,14 @@ def _value(
     if target.alone is not None and logged.alone is not None:
         alone = target.alone / logged.alone
     terms = _terms(slates, turn, alone)
-    quoted = QUOTED if slates.feedback == "rewards" else next(iter(terms))
+    notes = list[Finding]()
+    if slates.feedback == "rewards":
+        if model is not None and target.law is not None and target.item is not None:
+            terms["cascade doubly robust"] = cascade_terms(
+                target.law, target.item, turn, slates.reward, model
+            )
+        notes = _add_pseudo_inverse(slates, logged, target, terms)
+    quoted = next((key for key in QUOTED if key in terms), next(iter(terms)))
     estimates = tuple(_estimate(slates, key, each, config) for key, each in terms.items())
     weight = turn.prod(axis=1)
     if slates.feedback == "preferences":
@@ -193,7 +235,8 @@ def _value(
         gain=clustered_mean(terms[quoted] - own, slates.cluster, slates.weight, config.level),
         overlap=overlaps,
         findings=(
-            *findings_of_overlap(overlaps), *_assumptions(slates, terms, alone is None),
+            *findings_of_overlap(overlaps),
+            *_assumptions(slates, terms, quoted, alone is None), *notes,
             *finding_of_learning(slates.records, policy, slates.log),
         ),
     )  # fmt: skip
@@ -225,6 +268,42 @@ def _terms(
     return found
 
 
+def _add_pseudo_inverse(
+    slates: Slates, logged: _Chances, target: _Chances, terms: dict[str, Float[Array, " B"]]
+) -> list[Finding]:
+    """The estimate, or why there is none. Rounds with the same chances are solved once."""
+    if logged.law is None or target.law is None or logged.item is None:
+        return []
+    num, places = slates.line.shape
+    width = logged.law.shape[1]
+    both, of_round = np.unique(
+        np.concatenate([logged.law, target.law, slates.shown], axis=1), axis=0, return_inverse=True
+    )
+    is_whole = bool(slates.shown.all())
+    if (
+        not is_whole
+        or places > 3
+        or len(both) * max(width**places, (places * width) ** 2) > _MOST_SLATES
+    ):
+        return [Finding(
+            "pseudo-inverse", "care",
+            f"The pseudo-inverse is left out: slates of {places} places out of {width} options, "
+            f"{len(both):,} rounds of {num:,} unlike the others, are too many to sum over, or "
+            "rounds have unlike numbers of places.",
+        )]  # fmt: skip
+    seen = np.zeros((num, places, width))
+    seen[np.arange(num)[:, None], np.arange(places), logged.item] = 1.0
+    try:
+        weight = off_policy_slates.pseudo_inverse_weights(
+            off_policy_slates.of_place(both[:, width : 2 * width], places),
+            off_policy_slates.second_moment_in_turn(both[:, :width], places),
+        )[of_round.ravel()]
+    except DataError as error:
+        return [Finding("pseudo-inverse", "care", f"The pseudo-inverse is left out: {error}")]
+    terms["pseudo-inverse"] = slates.reward.sum(axis=1) * (weight * seen).sum(axis=(1, 2))
+    return []
+
+
 def _estimate(
     slates: Slates, name: str, terms: Float[Array, " B"], config: SlatesConfig
 ) -> ValueEstimate:
@@ -237,22 +316,25 @@ def _estimate(
 
 
 def _assumptions(
-    slates: Slates, terms: Mapping[str, Float[Array, " B"]], is_left_out: bool
+    slates: Slates, terms: Mapping[str, Float[Array, " B"]], quoted: str, is_left_out: bool
 ) -> list[Finding]:
-    """Each estimate beside the one that assumes less: they are of one number if both are right."""
+    """Each estimate beside one that assumes less: they are of one number if both are right."""
     found = []
     if is_left_out:
         found.append(Finding(
             "places", "care",
             "Slates have more than three places: estimates by each place alone are left out.",
         ))  # fmt: skip
-    for less, more in pairwise(key for key in ASSUMES if key in terms):
+    for more, (less, assumed) in ASSUMES.items():
+        if more not in terms or less not in terms:
+            continue
         z = errors_from(terms[more] - terms[less], 0.0, slates.cluster, slates.weight)
+        shared = f" (as {quoted})" if more in QUOTED and quoted in QUOTED[:1] else ""
         if abs(z) >= SURPRISING_Z:
             # What is wrong with an estimate that nobody quotes leaves the quoted one as it is.
             found.append(Finding(
-                more, "wrong" if more == QUOTED else "care",
-                f"{more} assumes {ASSUMES[more]}; it is {abs(z):.1f} standard errors "
+                more, "wrong" if more in QUOTED and quoted in QUOTED else "care",
+                f"{more}{shared} assumes {assumed}; it is {abs(z):.1f} standard errors "
                 f"{'above' if z > 0 else 'below'} {less}, which assumes less. Quote that.",
             ))  # fmt: skip
         else:

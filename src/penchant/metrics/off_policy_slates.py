@@ -70,8 +70,16 @@ def pseudo_inverse(
     Gamma: an item at a place where it never stands, or slates whose parts the log never takes
     apart.
     """
-    num = len(reward)
-    wanted, seen = target.reshape(num, -1), shown.reshape(num, -1)
+    weight = pseudo_inverse_weights(target, second_moment)
+    return reward * (weight * shown).sum(axis=(1, 2))
+
+
+def pseudo_inverse_weights(
+    target: Float[Array, "B L K"], second_moment: Float[Array, "B LK LK"]
+) -> Float[Array, "B L K"]:
+    """q' Gamma^+: what each item at each place adds to the weight of a slate that has it. Arguments
+    and errors as of `pseudo_inverse`."""
+    wanted = target.reshape(len(target), -1)
     solved = np.linalg.pinv(second_moment, hermitian=True) @ wanted[:, :, None]
     # Outside the range the pseudo-inverse answers for the nearest policy within, without a word.
     apart = np.abs((second_moment @ solved)[:, :, 0] - wanted).max(axis=1)
@@ -84,7 +92,7 @@ def pseudo_inverse(
             f"({int(never.sum())} rounds are like this); expected slates that combine those of the "
             "log. Leave these rounds out, or use a reward model."
         )
-    return reward * (solved[:, :, 0] * seen).sum(axis=1)
+    return np.asarray(solved[:, :, 0].reshape(target.shape))
 
 
 def independent_second_moment(logged: Float[Array, "B L K"]) -> Float[Array, "B LK LK"]:
@@ -99,6 +107,43 @@ def independent_second_moment(logged: Float[Array, "B L K"]) -> Float[Array, "B 
     diagonal = np.arange(places * items)
     gamma[:, diagonal, diagonal] = flat
     return gamma
+
+
+def second_moment_in_turn(law: Float[Array, "B K"], num_places: int) -> Float[Array, "B LK LK"]:
+    """Gamma of places drawn one by one from what is left of `law`, as in `in_turn`.
+
+    Sums over all slates, K^L of them a round: for few places and items.
+    """
+    slates, (num, items) = _slates(law, num_places), law.shape
+    gamma = np.zeros((num, num_places, items, num_places, items))
+    every = np.arange(items)
+    for first in range(num_places):
+        for second in range(first, num_places):
+            others = tuple(1 + at for at in range(num_places) if at not in (first, second))
+            both = slates.sum(axis=others)
+            if first == second:
+                gamma[:, first, every, first, every] = both
+            else:
+                gamma[:, first, :, second, :] = both
+                gamma[:, second, :, first, :] = both.swapaxes(1, 2)
+    return gamma.reshape(num, num_places * items, num_places * items)
+
+
+def _slates(law: Float[Array, "B K"], num_places: int) -> Float[Array, "..."]:
+    """The probability of every slate, one axis a place."""
+    items = law.shape[1]
+    found, left, same = law, 1.0 - law, np.eye(items, dtype=bool)
+    for place in range(1, num_places):
+        coming = law.reshape(len(law), *(1,) * place, items)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            chance = np.where(
+                left[..., None] > 1e-12, found[..., None] * coming / left[..., None], 0
+            )
+        for above in range(place):
+            axes = [items if at in (above, place) else 1 for at in range(place + 1)]
+            chance = np.where(same.reshape(1, *axes), 0.0, chance)
+        found, left = chance, left[..., None] - coming
+    return found
 
 
 def uniform_second_moment(places: int, items: int) -> Float[Array, "LK LK"]:

@@ -65,13 +65,15 @@ def labelled_arms(
     rng: np.random.Generator,
     *,
     spread: float = 1.0,
+    centre_scale: float = 1.0,
 ) -> ArmsWorld:
     """Classification as a bandit: the arm named like the class pays 1, every other 0.
 
-    Classes lie around centres of unit normal coordinates, each with normal `spread`; a 1 is added
-    as the last feature. The smaller the spread, the smaller the loss of the best policy.
+    Classes lie around centres of normal coordinates (standard deviation `centre_scale`), each with
+    normal `spread`; a 1 is added as the last feature. The smaller the spread, the smaller the loss
+    of the best policy.
     """
-    centres = rng.normal(size=(num_arms, num_features - 1))
+    centres = centre_scale * rng.normal(size=(num_arms, num_features - 1))
     label = rng.integers(num_arms, size=num_rounds)
     place = centres[label] + spread * rng.normal(size=(num_rounds, num_features - 1))
     paid = np.eye(num_arms)[label]

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array, softmax
+from penchant.simulation.arms import labelled_arms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,7 +105,10 @@ class ArrivalsConfig:
     """num_tasks: menus of each person. taste_scale: standard deviation of the part-worths of all
     people (utility per standard deviation of a feature), of each of `num_kinds` kinds by itself;
     person_scale: of what sets one apart. curve_scale: of part-worths of squares, the same for all.
-    has_costs: to show the first option costs nothing, any other a number from 0 to 1."""
+    has_costs: to show the first option costs nothing, any other a number from 0 to 1. is_labelled:
+    classification as a bandit: who comes is of one class, and takes the option that is named like
+    it; the attributes lie around the class's centre (normal with taste_scale), with person_scale.
+    """
 
     num_people: int = 60
     num_tasks: int = 10
@@ -115,6 +119,7 @@ class ArrivalsConfig:
     num_kinds: int = 1
     curve_scale: float = 0.0
     has_costs: bool = False
+    is_labelled: bool = False
 
     def __post_init__(self) -> None:
         counts = (
@@ -130,6 +135,8 @@ class ArrivalsConfig:
 def simulated_arrivals(config: ArrivalsConfig, rng: np.random.Generator) -> Arrivals:
     """A world of its own: normal tastes of all or of each kind, normal deviations of each person,
     choices by logit."""
+    if config.is_labelled:
+        return _labelled(config, rng)
     D, P = config.num_features, config.num_people
     tastes = config.taste_scale * rng.normal(size=(config.num_kinds, D))
     own = config.person_scale * rng.normal(size=(P, D))
@@ -152,4 +159,17 @@ def simulated_arrivals(config: ArrivalsConfig, rng: np.random.Generator) -> Arri
         features=features, offered=np.ones(worth.shape, dtype=bool), person=person,
         chosen=np.argmax(worth + rng.gumbel(size=worth.shape), axis=1),
         share=softmax(worth, axis=1), cost=cost,
+    )  # fmt: skip
+
+
+def _labelled(config: ArrivalsConfig, rng: np.random.Generator) -> Arrivals:
+    """Weights of each class's own on the attributes and a 1: K (D + 1) features."""
+    K, D, num = config.num_options, config.num_features, config.num_people * config.num_tasks
+    world = labelled_arms(
+        K, D + 1, num, rng, spread=config.person_scale, centre_scale=config.taste_scale
+    )
+    own = np.eye(K)[None, :, :, None] * world.contexts[:, None, None, :]
+    return Arrivals(
+        features=own.reshape(num, K, K * (D + 1)), offered=np.ones((num, K), dtype=bool),
+        person=np.arange(num), chosen=world.expected.argmax(axis=1), share=world.expected,
     )  # fmt: skip

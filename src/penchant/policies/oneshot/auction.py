@@ -69,11 +69,20 @@ def clarke_payments(
 
     p_i = W_{-i} - (W - v_i pi_i). To bid one's value is then best, whatever others bid.
     """
-    best = place_best(value, attraction, most)
+    return clarke(value, attraction, lambda v, w: place_best(v, w, most))
+
+
+def clarke(
+    value: Float[Array, " N"],
+    links: Float[Array, "N L"],
+    best_of: Callable[[Array, Array], Placement],
+) -> tuple[Placement, Float[Array, " N"]]:
+    """The same of any way in which readers take links, as `best_of` solves it exactly."""
+    best = best_of(value, links)
     pays = np.zeros(len(value))
     for i in np.flatnonzero(best.place >= 0):
         without = np.delete(np.arange(len(value)), i)
-        other = place_best(value[without], attraction[without], most).total
+        other = best_of(value[without], links[without]).total
         pays[i] = max(other - (best.total - value[i] * best.click[i]), 0.0)
     return best, pays
 
