@@ -138,4 +138,4 @@ def test_a_saved_belief_goes_on_with_the_same_bits(tmp_path):
     opposed(again, 2)
     np.testing.assert_array_equal(whole.belief_.worths.law.mean, again.belief_.worths.law.mean)
     np.testing.assert_array_equal(whole.belief_.crowd, again.belief_.crowd)
-    assert again.belief_.num_answers == 70
+    assert again.belief_.num_answers == 40
