@@ -139,3 +139,18 @@ def test_a_saved_belief_goes_on_with_the_same_bits(tmp_path):
     np.testing.assert_array_equal(whole.belief_.worths.law.mean, again.belief_.worths.law.mean)
     np.testing.assert_array_equal(whole.belief_.crowd, again.belief_.crowd)
     assert again.belief_.num_answers == 40
+
+
+def test_whoever_was_surely_of_one_kind_can_turn_out_to_be_of_another():
+    learner = OnlineKinds(several_kinds(nothing(), 2, scale=2.0))
+    rng, worths = np.random.default_rng(6), np.array([5.0, -5.0, 5.0])
+    for sign in (1, -1):
+        for _ in range(15):
+            learner.learn(*rewarded(rng, sign * worths), person=f"{sign}")
+    for _ in range(25):
+        learner.learn(*rewarded(rng, worths), person="ann")
+    first = learner.belief_.weights_of("ann")
+    assert first.min() > 0
+    for _ in range(40):
+        learner.learn(*rewarded(rng, -worths), person="ann")
+    assert learner.belief_.weights_of("ann").argmax() != first.argmax()

@@ -350,3 +350,9 @@ def test_beliefs_with_kinds_of_people_and_with_a_network_decide_as_others_do():
 def test_kinds_and_networks_that_cannot_be_say_what_was_expected(settings, said):
     with pytest.raises(ConfigError, match=said):
         MenuBanditConfig(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"width": 0}, {"first": 0}, {"first": 300, "memory": 200}])
+def test_a_network_that_cannot_be_trained_is_refused(settings):
+    with pytest.raises(ConfigError, match="to remember as many"):
+        NeuralConfig(**settings)

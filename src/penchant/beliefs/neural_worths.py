@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from penchant.beliefs.online_worths import OnlineWorths
 from penchant.beliefs.storage import save_value
+from penchant.errors import ConfigError
 from penchant.feedback.channel_contract import Channel
 from penchant.numerics.arrays import Array
 from penchant.utilities.neural import Network, hidden
@@ -39,6 +40,14 @@ class NeuralConfig:
     width: int = 16
     first: int = 100
     memory: int = 2000
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.first) < 1 or self.memory < self.first:
+            raise ConfigError(
+                f"the network has width {self.width}, is trained first after {self.first} answers "
+                f"and remembers {self.memory}; expected 1 or more of each, and to remember as many "
+                "as it is trained on."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

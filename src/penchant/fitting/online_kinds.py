@@ -17,6 +17,8 @@ from penchant.numerics.arrays import Array
 
 # A kind that somebody is so surely not of learns nothing from them.
 _NEVER = 1e-3
+# Nobody is ever so surely of one kind that no answers could tell otherwise.
+_LEAST = 1e-12
 
 
 class OnlineKinds:
@@ -85,7 +87,8 @@ class OnlineKinds:
         ])  # fmt: skip
         joint = np.log(before) + told
         evidence = float(np.logaddexp.reduce(joint))
-        after = np.exp(joint - evidence)
+        after = np.maximum(np.exp(joint - evidence), _LEAST)
+        after /= after.sum()
         # Half of what was learnt is forgotten after so many answers, not after so many of kinds.
         now = float(self._num) if time is None else time
         for s, share in enumerate(after):

@@ -82,9 +82,10 @@ class OnlineNeural:
             known.lifted(features), kind, answer, person=person, weight=weight, time=time
         )
         now = float(known.num_answers) if time is None else time
+        # A copy: callers use their arrays again.
         self._kept.append(
-            KeptAnswer(features=features, kind=kind, answer=answer, person=person, weight=weight,
-                       time=now)
+            KeptAnswer(features=np.array(features), kind=kind, answer=answer, person=person,
+                       weight=weight, time=now)
         )  # fmt: skip
         self._belief = replace(known, num_answers=known.num_answers + 1)
         if self._belief.num_answers >= known.due:
