@@ -7,9 +7,8 @@ paper (100 instances of 6 advertisers, 4 places, at most 3 of them) found 100 wh
 placing each by what it would get alone reaches 0.86 of the best on average, 0.41 at worst. Ours:
 values uniform, utilities of links normal with standard deviation 1.5 (theirs are not recorded); our
 row of matchings beside that program; lies on a grid of eleven bids, for welfare with Clarke's and
-for revenue with Myerson's payments. The least of a hundred instances is itself chance: over twenty
-hundreds it lies anywhere between the ends that are printed, and is compared by them. The paper's
-other way of reading is in `cascade_positions.py`. Tiny: 5 instances. 60 s on one core.
+for revenue with Myerson's payments. The least of a hundred is itself chance: it is compared by the
+ends of twenty hundreds. (Cascades: `cascade_positions.py`.) Tiny: 5 instances. 60 s on one core.
 """
 
 from dataclasses import dataclass
