@@ -11,15 +11,17 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from penchant.serving.client import DecisionClient
+from penchant.serving.database import database_at
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import refit
-from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.publication import published
 
 OPTIONS = {"a": {"p": 1.0}, "b": {"p": -1.0}, "c": {}}
 
@@ -29,7 +31,8 @@ class Service:
 
     def __init__(self, database, *options, most_bytes=None):
         self.most_bytes = most_bytes
-        self.database, self.options, self.port = Path(database), options, 0
+        self.database = database_at(database) if isinstance(database, Path) else database
+        self.options, self.port = options, 0
         self.start()
 
     @property
@@ -38,7 +41,7 @@ class Service:
 
     def start(self):
         arguments = [sys.executable, "-m", "penchant.cli.main", "serve"]
-        arguments += ["--database", f"sqlite:///{self.database}", "--port", str(self.port)]
+        arguments += ["--database", self.database.address, "--port", str(self.port)]
         arguments += self.options
         limited = self._limited if self.most_bytes else None
         self.process = subprocess.Popen(
@@ -134,7 +137,7 @@ def check(database, loads):
     for event, (said, _) in told.items():
         assert f'"ranking":["{said.first}"]'.encode() in answers[event]
     assert store.waiting("default") == 0
-    found = published(belief_file(belief_folder(database), "default", "default"))
+    found = published(store, "default", "default")
     whole = refit(store, "default", ModelConfig(), found.position.seq)
     for name, array in whole.learnt.arrays().items():
         assert np.array_equal(found.learnt.arrays()[name], array)
@@ -144,9 +147,10 @@ def check(database, loads):
 
 def caught_up(database):
     """Waits until the learner has published something, half a minute at most."""
-    for _ in range(300):
-        found = published(belief_file(belief_folder(database), "default", "default"))
-        if found and found.learnt.rounds:
-            return
-        time.sleep(0.1)
+    with closing(EventStore(database, for_reading=True)) as store:
+        for _ in range(300):
+            found = published(store, "default", "default")
+            if found and found.learnt.rounds:
+                return
+            time.sleep(0.1)
     raise AssertionError("nothing was published")

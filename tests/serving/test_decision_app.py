@@ -21,7 +21,7 @@ from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.keys import Keyring, add_key, remove_key
 from penchant.serving.learner import Learner
-from penchant.serving.publication import belief_folder
+from penchant.serving.sqlite_database import SqliteDatabase
 from penchant.serving.wire import Limits
 from serving.asgi import Caller, living
 
@@ -34,9 +34,9 @@ def with_app(test=None, **settings):
     if test is None:
         return functools.partial(with_app, **settings)
 
-    def run(tmp_path):
+    def run(database):
         async def lived():
-            app = DecisionApp(tmp_path / "log.db", is_insecure=True,
+            app = DecisionApp(database, is_insecure=True,
                               generator=np.random.default_rng(0), **settings)  # fmt: skip
             async with living(app) as call:
                 await test(call)
@@ -50,7 +50,7 @@ def with_app(test=None, **settings):
 def learn(call):
     """What the learner does beside the service."""
     store = EventStore(call.app.database, for_reading=True)
-    learner = Learner(store=store, folder=belief_folder(call.app.database))
+    learner = Learner(store=store)
     while learner.step():
         pass
     store.close()
@@ -67,8 +67,8 @@ async def test_a_rank_tells_what_to_show_and_with_what_probability(call):
     assert np.isclose(sum(said["probabilities"].values()), 1.0)
     assert (said["model"], said["belief"]) == ("default", 0)
     # What was answered is in the log before the answer: another connection sees it.
-    other = sqlite3.connect(call.app.database)
-    ((kept,),) = other.execute("SELECT answer FROM entries").fetchall()
+    other = EventStore(call.app.database)
+    ((kept,),) = other.fetch("SELECT answer FROM entries")
     other.close()
     assert json.loads(kept) == said
 
@@ -231,14 +231,14 @@ async def test_an_apprentice_shows_what_stands_first_and_learns(call):
      {"learning": {"prior_precision": 1e308}}, {"learning": {"forgetting": 1e-320}},
      {"parameters": {"width": 1e308}}, {"rule": "softmax", "parameters": {"temperature": 1e-320}}],
 )  # fmt: skip
-def test_models_that_cannot_be_are_refused(tmp_path, bad):
+def test_models_that_cannot_be_are_refused(database, bad):
     @with_app
     async def run(call):
         status, told = await call("PUT", "/v1/models/m", bad)
         assert status == 400
         assert "expected" in told["error"].lower()
 
-    run(tmp_path)
+    run(database)
 
 
 @with_app
@@ -335,12 +335,12 @@ def test_a_full_disk_is_a_503_and_nothing_was_acknowledged(tmp_path):
         store.execute("PRAGMA max_page_count = 100000")
         assert (await call("POST", "/v1/rank", {"event_id": "59", **MENU}))[0] in (200, 409)
 
-    run(tmp_path)
+    run(SqliteDatabase(tmp_path / "log.db"))
 
 
 @pytest.fixture
-def keys(tmp_path):
-    store = EventStore(tmp_path / "log.db")
+def keys(database):
+    store = EventStore(database)
     made = {
         f"{tenant}/{role}": add_key(store, role, role, tenant)
         for tenant in ("one", "two")
@@ -350,9 +350,9 @@ def keys(tmp_path):
     return made
 
 
-def test_each_role_may_do_its_part_and_no_more(tmp_path, keys):
+def test_each_role_may_do_its_part_and_no_more(database, keys):
     async def run():
-        async with living(DecisionApp(tmp_path / "log.db")) as call:
+        async with living(DecisionApp(database)) as call:
             asks = {"decide": ("POST", "/v1/rank", {"event_id": "e", **MENU}),
                     "read": ("GET", "/v1/models"), "monitor": ("GET", "/metrics"),
                     "change": ("POST", "/v1/models/default/promote")}  # fmt: skip
@@ -374,9 +374,9 @@ def test_each_role_may_do_its_part_and_no_more(tmp_path, keys):
     asyncio.run(run())
 
 
-def test_tenants_never_meet(tmp_path, keys):
+def test_tenants_never_meet(database, keys):
     async def run():
-        async with living(DecisionApp(tmp_path / "log.db")) as call:
+        async with living(DecisionApp(database)) as call:
             one, two = (Caller(call.app, keys[f"{tenant}/admin"]) for tenant in ("one", "two"))
             await one("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
             await two("POST", "/v1/feedback", {"event_id": "e", "kind": "reward", "value": 9.0})
@@ -395,12 +395,12 @@ def test_tenants_never_meet(tmp_path, keys):
     asyncio.run(run())
 
 
-def test_a_removed_key_opens_nothing_after_a_refresh(tmp_path, keys):
+def test_a_removed_key_opens_nothing_after_a_refresh(database, keys):
     async def run():
-        async with living(DecisionApp(tmp_path / "log.db")) as call:
+        async with living(DecisionApp(database)) as call:
             admin = Caller(call.app, keys["one/admin"])
             assert (await admin("GET", "/v1/models"))[0] == 200
-            store = EventStore(tmp_path / "log.db")
+            store = EventStore(database)
             remove_key(store, "admin", "one")
             store.close()
             await asyncio.sleep(1.2)
@@ -409,11 +409,11 @@ def test_a_removed_key_opens_nothing_after_a_refresh(tmp_path, keys):
     asyncio.run(run())
 
 
-def test_a_removed_key_opens_nothing_though_a_model_cannot_be_read(tmp_path, keys):
+def test_a_removed_key_opens_nothing_though_a_model_cannot_be_read(database, keys):
     async def run():
-        async with living(DecisionApp(tmp_path / "log.db")) as call:
+        async with living(DecisionApp(database)) as call:
             admin = Caller(call.app, keys["one/admin"])
-            store = EventStore(tmp_path / "log.db")
+            store = EventStore(database)
             store.execute("INSERT INTO models VALUES ('one', 'm', '{\"rule\": \"later\"}', 0)")
             new = Caller(call.app, add_key(store, "new", "admin", "three"))
             remove_key(store, "admin", "one")
@@ -459,8 +459,8 @@ async def test_a_report_holds_up_no_erasure(call):
         assert (await report)[0] == 503
 
 
-def test_keys_are_kept_as_digests_alone(tmp_path, keys):
-    store = EventStore(tmp_path / "log.db")
+def test_keys_are_kept_as_digests_alone(database, keys):
+    store = EventStore(database)
     ring = Keyring(store)
     token = keys["one/app"]
     assert ring.principal(f"Bearer {token}".encode()).tenant == "one"
@@ -471,9 +471,9 @@ def test_keys_are_kept_as_digests_alone(tmp_path, keys):
         add_key(store, "new", "king", "one")
     with pytest.raises(ConfigError, match="tenant"):
         add_key(store, "new", "app", "../x")
+    kept = repr(store.fetch("SELECT * FROM keys"))
     store.close()
-    content = b"".join(each.read_bytes() for each in tmp_path.iterdir())
-    assert token.rpartition("_")[2].encode() not in content
+    assert token.rpartition("_")[2] not in kept
 
 
 def test_a_damaged_log_is_told_at_the_start(tmp_path):
@@ -487,12 +487,12 @@ def test_a_damaged_log_is_told_at_the_start(tmp_path):
         asyncio.run(run())
 
 
-def test_threads_of_a_service_end_with_it(tmp_path):
+def test_threads_of_a_service_end_with_it(database):
     @with_app
     async def run(call):
         await call("POST", "/v1/rank", {"event_id": "e", **MENU})
 
-    run(tmp_path)
+    run(database)
     assert "group commit" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -515,9 +515,9 @@ SAYINGS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-def test_whatever_is_sent_wherever_the_service_answers_and_lives(tmp_path):
+def test_whatever_is_sent_wherever_the_service_answers_and_lives(database):
     runner = asyncio.Runner()
-    app = DecisionApp(tmp_path / "log.db", is_insecure=True)
+    app = DecisionApp(database, is_insecure=True)
     alive = living(app)
     call = runner.run(alive.__aenter__())
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("msgspec")
@@ -18,10 +18,11 @@ from penchant.serving import learner as learning
 from penchant.serving import publication
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Joined
-from penchant.serving.learner import Learner, only_one, refit
+from penchant.serving.learner import Learner, refit
 from penchant.serving.lessons import Lesson, taught
 from penchant.serving.models import put_model
-from penchant.serving.publication import belief_file, belief_folder, publish, published
+from penchant.serving.publication import publish, published
+from penchant.serving.sqlite_database import SqliteDatabase
 
 CONFIG = ModelConfig()
 IDS = ["a", "b", "c"]
@@ -44,11 +45,11 @@ def feedback(number, rng, kind="reward"):
     return Entry("t", str(number), f"id:{kind}", kind, None, body)
 
 
-def log(path, order, seed=0):
+def log(database, order, seed=0):
     rng = np.random.default_rng(seed)
     entries = [rank(n, rng, "ann" if n % 2 else "bob") for n in range(12)]
     entries += [feedback(n, rng, kind) for n in range(14) for kind in ("reward", "pick", "text")]
-    store = EventStore(path)
+    store = EventStore(database)
     for at in order:
         store.append([entries[at]])
     return store
@@ -60,28 +61,27 @@ def same(first, second):
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@settings(max_examples=15)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_what_is_published_is_a_refit_however_it_was_read(tmp_path_factory, data):
-    folder = tmp_path_factory.mktemp("log")
+def test_what_is_published_is_a_refit_however_it_was_read(new_database, data):
+    database = new_database()
     order = data.draw(st.permutations(range(12 + 14 * 3)))
     cut = data.draw(st.integers(0, len(order)))
     learning._AT_ONCE = data.draw(st.integers(1, 60))
     try:
-        store = log(folder / "log.db", order[:cut])
-        beliefs = belief_folder(folder / "log.db")
-        learner = Learner(store=store, folder=beliefs)
+        store = log(database, order[:cut])
+        learner = Learner(store=store)
         for _ in range(data.draw(st.integers(0, 5))):
             learner.step()
         # It is killed, and more comes before another takes over.
         store.close()
-        store = log(folder / "log.db", order)
-        learner = Learner(store=store, folder=beliefs)
+        store = log(database, order)
+        learner = Learner(store=store)
         while learner.step():
             pass
     finally:
         learning._AT_ONCE = 4_000
-    found = published(belief_file(beliefs, "t", "default"))
+    found = published(store, "t", "default")
     whole = refit(store, "t", CONFIG, store.position("t").seq)
     same(found.learnt, whole.learnt)
     assert found.unusable == whole.unusable == 12
@@ -90,22 +90,29 @@ def test_what_is_published_is_a_refit_however_it_was_read(tmp_path_factory, data
 
 
 @pytest.fixture
-def store(tmp_path):
-    held = log(tmp_path / "log.db", range(54))
+def store(database):
+    held = log(database, range(54))
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def file_store(tmp_path):
+    held = log(SqliteDatabase(tmp_path / "log.db"), range(54))
     yield held
     held.close()
 
 
 @pytest.fixture
 def learner(store):
-    return Learner(store=store, folder=belief_folder(store.path))
+    return Learner(store=store)
 
 
 def current(store, model="default"):
-    return published(belief_file(belief_folder(store.path), "t", model))
+    return published(store, "t", model)
 
 
-def test_erasing_somebody_is_a_refit_without_them(store, learner, tmp_path):
+def test_erasing_somebody_is_a_refit_without_them(store, learner, new_database):
     learner.step()
     before = current(store)
     store.erase_person("t", "ann")
@@ -116,7 +123,7 @@ def test_erasing_somebody_is_a_refit_without_them(store, learner, tmp_path):
     # A log that never held them says the same.
     bob = [n for n in range(12) if not n % 2] + [12 + 3 * n + k for n in range(0, 14, 2)
                                                  for k in range(3)]  # fmt: skip
-    never = log(tmp_path / "never.db", bob)
+    never = log(new_database(), bob)
     same(after.learnt, refit(never, "t", CONFIG, 10**6).learnt)
     never.close()
 
@@ -135,21 +142,24 @@ def test_a_refit_is_not_published_before_its_end(store, learner, monkeypatch):
 
 def test_a_damaged_belief_is_made_anew_from_the_log(store, learner):
     learner.step()
-    file = belief_file(belief_folder(store.path), "t", "default")
-    good = published(file)
-    content = bytearray(file.read_bytes())
-    for at in (-5, 20, len(content) // 2):
+    good = current(store)
+    content = bytearray(store.connection.belief("t", "default"))
+    for at in (-5, 3, 20, len(content) // 2):
         broken = content.copy()
         broken[at] ^= 0xFF
-        file.write_bytes(broken)
+        store.connection.put_belief("t", "default", bytes(broken))
         with pytest.raises(BeliefError, match="Delete it"):
-            published(file)
-    file.write_bytes(content[: len(content) // 2])
-    Learner(store=store, folder=belief_folder(store.path)).step()
-    same(published(file).learnt, good.learnt)
+            current(store)
+    for length in (0, 5, len(content) // 2):
+        store.connection.put_belief("t", "default", bytes(content[:length]))
+        with pytest.raises(BeliefError, match="Delete it"):
+            current(store)
+    Learner(store=store).step()
+    same(current(store).learnt, good.learnt)
 
 
-def test_a_belief_that_is_being_written_is_not_seen(store, learner, monkeypatch):
+def test_a_belief_that_is_being_written_is_not_seen(file_store, monkeypatch):
+    store, learner = file_store, Learner(store=file_store)
     learner.step()
     before = current(store)
     store.append([feedback(3, np.random.default_rng(5), "ranking")])
@@ -157,12 +167,12 @@ def test_a_belief_that_is_being_written_is_not_seen(store, learner, monkeypatch)
     def dies(fd):
         raise OSError("no space left")
 
-    monkeypatch.setattr("penchant.serving.publication.os.fsync", dies)
+    monkeypatch.setattr("penchant.serving.sqlite_database.os.fsync", dies)
     with pytest.raises(OSError, match="no space"):
         learner.step()
     same(current(store).learnt, before.learnt)
     monkeypatch.undo()
-    Learner(store=store, folder=belief_folder(store.path)).step()
+    Learner(store=store).step()
     assert current(store).learnt.rounds > before.learnt.rounds
 
 
@@ -173,36 +183,52 @@ def test_a_model_that_comes_later_reads_the_whole_log(store, learner):
     same(current(store, "late").learnt, current(store).learnt)
 
 
-def test_one_process_learns_at_a_time(tmp_path):
-    with only_one(tmp_path / "log.db") as first:
-        assert first
-        with only_one(tmp_path / "log.db") as second:
-            assert not second
-    with only_one(tmp_path / "log.db") as again:
-        assert again
+def test_one_process_learns_at_a_time(database):
+    first, second = (EventStore(database).connection for _ in range(2))
+    with first.leading() as is_first:
+        assert is_first
+        assert first.leads
+        with second.leading() as is_second:
+            assert not is_second
+    with second.leading() as is_second:
+        assert is_second
+    # Whoever held it and is gone holds it no more.
+    with first.leading() as is_first:
+        assert is_first
+        first.close()
+    for _ in range(50):
+        with second.leading() as is_second:
+            if is_second:
+                break
+        time.sleep(0.1)
+    assert is_second
+    second.close()
 
 
 def test_the_learner_runs_until_told_to_stop(store):
     stop = threading.Event()
-    thread = threading.Thread(target=learning.run, args=(store.path, stop))
+    thread = threading.Thread(target=learning.run, args=(store.database, stop))
     thread.start()
-    file = belief_file(belief_folder(store.path), "t", "default")
     for _ in range(200):
-        if file.exists():
+        if current(store):
             break
         stop.wait(0.05)
     stop.set()
     thread.join()
-    same(published(file).learnt, refit(store, "t", CONFIG, 10**6).learnt)
+    same(current(store).learnt, refit(store, "t", CONFIG, 10**6).learnt)
 
 
-def test_publishing_needs_no_feedback(tmp_path):
-    store = EventStore(tmp_path / "log.db")
-    publish(tmp_path / "x" / "m.safetensors", refit(store, "t", CONFIG, 0).publication())
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o700
-    assert published(tmp_path / "x" / "m.safetensors").learnt.belief().rounds == 0
-    assert published(tmp_path / "none.safetensors") is None
+def test_publishing_needs_no_feedback(database):
+    store = EventStore(database)
+    publish(store, "x", "m", refit(store, "t", CONFIG, 0).publication())
+    assert published(store, "x", "m").learnt.belief().rounds == 0
+    assert published(store, "x", "none") is None
     store.close()
+
+
+def test_beliefs_are_for_the_user_who_made_them_alone(file_store, tmp_path):
+    Learner(store=file_store).step()
+    assert (tmp_path / "log.db.beliefs" / "t").stat().st_mode & 0o777 == 0o700
 
 
 def lessons(kind, value, shown=("b", "a")):
@@ -238,24 +264,29 @@ def test_what_cannot_be_read_any_more_teaches_nothing_and_ends_nothing(store, le
     assert current(store).position.seq == store.position("t").seq
 
 
-def test_readers_see_the_old_belief_or_the_new_and_nothing_between(store, tmp_path):
-    file, whole = tmp_path / "m.safetensors", refit(store, "t", CONFIG, 10**6).publication()
-    publish(file, whole)
-    over, seen = threading.Event(), []
+def test_readers_see_the_old_belief_or_the_new_and_nothing_between(store):
+    whole = refit(store, "t", CONFIG, 10**6).publication()
+    half = refit(store, "t", CONFIG, 30).publication()
+    publish(store, "t", "m", whole)
+    over, seen, stamps = threading.Event(), [], set()
 
     def read():
+        reader = EventStore(store.database, for_reading=True)
         while not over.is_set():
-            seen.append(published(file).learnt.rounds)
+            seen.append(published(reader, "t", "m").learnt.rounds)
+        reader.close()
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(100):
-        publish(file, whole)
+    for at in range(100):
+        publish(store, "t", "m", half if at % 2 else whole)
+        stamps.add(store.connection.belief_stamp("t", "m"))
     over.set()
     reader.join()
-    assert seen
-    assert set(seen) == {whole.learnt.rounds}
-    assert [each.name for each in tmp_path.glob("m.*")] == ["m.safetensors"]
+    assert set(seen) <= {whole.learnt.rounds, half.learnt.rounds}
+    assert len(set(seen)) == 2
+    # Who serves sees by the stamp that there is another.
+    assert len(stamps) == 100
 
 
 def test_the_only_person_of_a_tenant_leaves_no_belief_behind(store, learner):
@@ -272,25 +303,25 @@ def test_the_only_person_of_a_tenant_leaves_no_belief_behind(store, learner):
 
 
 def test_what_an_older_copy_of_the_log_does_not_hold_is_unlearnt(tmp_path):
-    path = tmp_path / "log.db"
-    whole = log(path, range(54))
-    Learner(store=whole, folder=belief_folder(path)).step()
+    database = SqliteDatabase(tmp_path / "log.db")
+    whole = log(database, range(54))
+    Learner(store=whole).step()
     known = current(whole).learnt.rounds
     whole.close()
-    path.unlink()
-    older = log(path, range(20))
-    Learner(store=older, folder=belief_folder(path)).step()
+    database.path.unlink()
+    older = log(database, range(20))
+    Learner(store=older).step()
     found = current(older)
     assert 0 < found.learnt.rounds < known
     same(found.learnt, refit(older, "t", CONFIG, 20).learnt)
     older.close()
 
 
-def test_the_learner_sweeps_what_a_reader_kept_in_the_write_ahead_log(store, learner):
-    wal = store.path.with_name("log.db-wal")
+def test_the_learner_sweeps_what_a_reader_kept_in_the_write_ahead_log(file_store, tmp_path):
+    store, learner, wal = file_store, Learner(store=file_store), tmp_path / "log.db-wal"
     learner.step()
     assert not wal.stat().st_size
-    reader = EventStore(store.path)
+    reader = EventStore(store.database)
     with reader.reading():
         reader.position("t")
         store.erase_person("t", "ann")
@@ -309,13 +340,14 @@ def test_a_belief_of_another_version_is_made_anew_from_the_log(store, learner, m
     monkeypatch.undo()
     with pytest.raises(BeliefError):
         current(store)
-    Learner(store=store, folder=belief_folder(store.path)).step()
+    Learner(store=store).step()
     same(current(store).learnt, refit(store, "t", CONFIG, 54).learnt)
 
 
 def test_when_a_learner_last_read_without_trouble_is_told(store, monkeypatch):
-    assert learning.last_read(store.path) is None
-    now, troubled = time.time(), threading.Event()
+    idle = store.connection.idle_seconds
+    assert idle() is None
+    troubled = threading.Event()
 
     def fails(learner):
         troubled.set()
@@ -323,7 +355,7 @@ def test_when_a_learner_last_read_without_trouble_is_told(store, monkeypatch):
 
     def run_until(done):
         stop = threading.Event()
-        thread = threading.Thread(target=learning.run, args=(store.path, stop))
+        thread = threading.Thread(target=learning.run, args=(store.database, stop))
         thread.start()
         for _ in range(200):
             if done():
@@ -332,16 +364,20 @@ def test_when_a_learner_last_read_without_trouble_is_told(store, monkeypatch):
         stop.set()
         thread.join()
 
-    old = now - 1_000
-    lock = store.path.with_name("log.db.learner")
-    lock.touch()
-    os.utime(lock, (old, old))
+    with store.connection.leading():
+        pass
+    assert idle() < 10
+    if isinstance(store.database, SqliteDatabase):
+        then = time.time() - 1_000
+        os.utime(store.database.path.with_name("log.db.learner"), (then, then))
+    else:
+        store.execute("UPDATE learner SET looked = looked - interval '1000 s'")
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", fails)
         run_until(troubled.is_set)
-    assert learning.last_read(store.path) == pytest.approx(old, abs=1)
-    run_until(lambda: learning.last_read(store.path) > now - 10)
-    assert learning.last_read(store.path) > now - 10
+    assert idle() > 990
+    run_until(lambda: idle() < 10)
+    assert idle() < 10
 
 
 def test_a_model_that_cannot_be_read_ends_nobody_elses_learning(store, learner):

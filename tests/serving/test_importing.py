@@ -44,8 +44,8 @@ def saved(path, lines):
 
 
 @pytest.fixture
-def store(tmp_path):
-    made = EventStore(tmp_path / "log.db")
+def store(database):
+    made = EventStore(database)
     yield made
     made.close()
 
@@ -143,21 +143,20 @@ def test_a_line_that_cannot_be_used_is_told_and_left_out(store, tmp_path, change
     assert store.fetch("SELECT count(*) FROM entries WHERE event_id = 'e2'") == [(0,)]
 
 
-def test_the_command_imports_and_says_what_it_did(tmp_path):
+def test_the_command_imports_and_says_what_it_did(database, tmp_path):
     path = saved(tmp_path / "x.dsjson", [decision(n, n % 3, 1.0) for n in range(5)])
-    database = tmp_path / "log.db"
     run = CliRunner().invoke
-    said = run(app, ["import", str(path), "--database", f"sqlite:///{database}"])
+    said = run(app, ["import", str(path), "--database", database.address])
     assert said.exit_code == 0, said.output
     assert "5 decisions and 5 rewards are new" in said.output
-    said = run(app, ["import", str(path), "--database", f"sqlite:///{database}", "--json"])
+    said = run(app, ["import", str(path), "--database", database.address, "--json"])
     assert json.loads(said.stdout)["known"] == 10
     store = EventStore(database)
     assert kept_answer(store.fetch("SELECT answer FROM entries")[0][0]).model == "import:log"
     assert kept_rank(store.fetch("SELECT body FROM entries")[0][0]).ids[0] == "news"
     store.close()
-    said = run(app, ["import", str(tmp_path / "no.csv"), "--database", f"sqlite:///{database}"])
+    said = run(app, ["import", str(tmp_path / "no.csv"), "--database", database.address])
     assert said.exit_code != 0
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
-    said = run(app, ["import", str(tmp_path / "no.csv"), "--database", f"sqlite:///{database}"])
+    said = run(app, ["import", str(tmp_path / "no.csv"), "--database", database.address])
     assert said.exit_code != 0

@@ -14,7 +14,7 @@ from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.keys import ROLES, add_key
 from penchant.serving.learner import Learner
-from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.publication import published
 from penchant.serving.studies import kept_question
 from serving.test_decision_app import Caller, living, with_app
 
@@ -127,7 +127,7 @@ async def test_an_answer_that_does_not_fit_its_question_is_refused(call):
      ({"options": [{"id": "a", "text": "a " * 2_001}, {"id": "b", "text": "b"}]}, "2,000 words"),
      ({"context": {"": 1}}, "empty name"), ({"explored": float("nan")}, "cannot be used")],
 )  # fmt: skip
-def test_a_study_that_makes_no_sense_is_refused(tmp_path, changed, told):
+def test_a_study_that_makes_no_sense_is_refused(database, changed, told):
     @with_app
     async def refused(call):
         body = json.dumps(STUDY | changed).encode()
@@ -135,7 +135,7 @@ def test_a_study_that_makes_no_sense_is_refused(tmp_path, changed, told):
         assert status == 400
         assert told in said["error"]
 
-    refused(tmp_path)
+    refused(database)
 
 
 @with_app
@@ -153,11 +153,12 @@ async def test_a_name_says_one_thing_alone(call):
 
 def learnt_of(call):
     store = EventStore(call.app.database, for_reading=True)
-    learner = Learner(store=store, folder=belief_folder(call.app.database))
+    learner = Learner(store=store)
     while learner.step():
         pass
+    found = published(store, "default", "default")
     store.close()
-    return published(belief_file(belief_folder(call.app.database), "default", "default"))
+    return found
 
 
 @with_app
@@ -242,7 +243,7 @@ MISFITS = (
 
 
 @pytest.mark.parametrize("kind", STUDY["kinds"])
-def test_what_does_not_fit_a_question_says_nothing_though_the_log_took_it(tmp_path, kind):
+def test_what_does_not_fit_a_question_says_nothing_though_the_log_took_it(database, kind):
     @with_app
     async def said(call):
         # `/v1/feedback` knows no questions: it keeps anything of any event.
@@ -267,17 +268,17 @@ def test_what_does_not_fit_a_question_says_nothing_though_the_log_took_it(tmp_pa
                 assert (await call("POST", "/v1/people/ann/corrections", changed))[0] == 400
         assert (await call("GET", "/v1/studies/s"))[1]["belief"]["answers"] == 1
 
-    said(tmp_path)
+    said(database)
 
 
-def test_keys_of_each_role_reach_their_part_of_studies_and_of_no_other_tenant(tmp_path):
-    store = EventStore(tmp_path / "log.db")
+def test_keys_of_each_role_reach_their_part_of_studies_and_of_no_other_tenant(database):
+    store = EventStore(database)
     keys = {role: add_key(store, role, role) for role in ROLES}
     keys["another"] = add_key(store, "another", "admin", "another")
     store.close()
 
     async def run():
-        async with living(DecisionApp(tmp_path / "log.db")) as call:
+        async with living(DecisionApp(database)) as call:
             admin = Caller(call.app, keys["admin"])
             await admin("PUT", "/v1/studies/s", STUDY)
             _, question = await admin("POST", "/v1/studies/s/questions", {})

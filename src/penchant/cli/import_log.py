@@ -22,8 +22,8 @@ def import_log(
     ],
     database: Annotated[
         str,
-        typer.Option(help="sqlite:///FILE that `penchant serve` keeps; made where it is not there.",
-                     show_default=False),
+        typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE that `penchant serve` "
+                     "keeps; the log is made where it is not there.", show_default=False),
     ],
     tenant: Annotated[str, typer.Option(help="Whose decisions these were.")] = "default",
     on_bad_rows: Annotated[
@@ -47,12 +47,13 @@ def import_log(
         raise DataError(f"there is no file {log}; expected a log of decisions. Check the path.")
     try:
         from penchant.serving import importing
-        from penchant.serving.event_store import EventStore, checked_name, path_of
+        from penchant.serving.database import database_at
+        from penchant.serving.event_store import EventStore, checked_name
     except ModuleNotFoundError as error:
         raise needs_serve(error) from None
     checked_name(tenant, "tenant")
     steps = shell.Steps(json, plain=True, every=2.0)
-    with closing(EventStore(path_of(database))) as store, steps.shown():
+    with closing(EventStore(database_at(database))) as store, steps.shown():
         found = importing.import_log(
             store, tenant, log, raises=on_bad_rows == "error",
             on_step=lambda done: steps.say(f"Imported {done:,} decisions", 0),

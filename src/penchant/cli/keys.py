@@ -12,16 +12,21 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(help="Keys of a decision service.", no_args_is_help=True)
 Database = Annotated[
-    str, typer.Option(help="sqlite:///FILE that `penchant serve` keeps.", show_default=False)
+    str,
+    typer.Option(
+        help="sqlite:///FILE or postgresql://USER@HOST/DATABASE that `penchant serve` keeps.",
+        show_default=False,
+    ),
 ]
 Tenant = Annotated[str, typer.Option(help="Whose key; tenants never see each other.")]
 KeyName = Annotated[str, typer.Argument(help="Name of the key.", show_default=False)]
 
 
 def _store(database: str) -> "EventStore":
-    from penchant.serving.event_store import EventStore, path_of
+    from penchant.serving.database import database_at
+    from penchant.serving.event_store import EventStore
 
-    return EventStore(path_of(database))
+    return EventStore(database_at(database))
 
 
 @keys.command("add")

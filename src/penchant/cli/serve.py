@@ -25,8 +25,8 @@ def serve(
     database: Annotated[
         str | None,
         typer.Option(
-            help="Decisions: sqlite:///FILE, which keeps every decision and feedback; made where "
-            "it is not there.",
+            help="Decisions: sqlite:///FILE, which keeps every decision and feedback, made where "
+            "it is not there; or postgresql://USER@HOST/DATABASE, for several machines.",
             show_default=False,
         ),
     ] = None,
@@ -97,7 +97,8 @@ def serve(
     if (belief is None) == (database is None):
         raise ConfigError(
             "expected one of --belief FOLDER, to serve the rewards of a model, and --database "
-            f"sqlite:///FILE, to serve decisions; got {'neither' if belief is None else 'both'}."
+            "sqlite:///FILE or postgresql://..., to serve decisions; got "
+            f"{'neither' if belief is None else 'both'}."
         )
     if belief is not None:
         _refuse(for_decisions, "--belief")
@@ -133,7 +134,7 @@ def _rewards(
 def _decisions(
     database: str, host: str, port: int, insecure: bool, workers: int, limits: Mapping[str, float]
 ) -> None:
-    from penchant.serving.event_store import path_of
+    from penchant.serving.database import database_at
 
     try:
         from penchant.serving import run_service
@@ -141,7 +142,7 @@ def _decisions(
     except ModuleNotFoundError as error:
         raise needs_serve(error) from None
     config = run_service.ServiceConfig(
-        database=path_of(database), host=host, port=port, num_workers=workers,
+        database=database_at(database), host=host, port=port, num_workers=workers,
         is_insecure=insecure, limits=Limits(**limits),  # type: ignore[arg-type] # of one dict
     )  # fmt: skip
     run_service.check_service(config)

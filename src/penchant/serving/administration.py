@@ -1,11 +1,11 @@
 """What a decision service does besides deciding: people, models, the report."""
 
+import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -20,12 +20,13 @@ from penchant.serving.asking import (
     told_belief,
 )
 from penchant.serving.console import console_document
+from penchant.serving.database import Database
 from penchant.serving.decision_model import model_config
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
 from penchant.serving.models import models_of, promote, put_model, roll_back
 from penchant.serving.people import person_document
-from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.publication import published
 from penchant.serving.studies import (
     checked_answer,
     kept_question,
@@ -38,6 +39,8 @@ from penchant.serving.wire import Limits, checked_value, correction, feedback_bo
 
 # Seconds.
 _LONGEST_REPORT = 120.0
+# Tenants that are served at once, each on a connection of its own.
+_NUM_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +51,49 @@ class Said:
     document: Any
 
 
-Act = Callable[[str, Sequence[str], bytes], Said]
+class _Lane:
+    """A connection, opened at its first use, and chance, for one request at a time."""
+
+    def __init__(self, database: Database, generator: np.random.Generator) -> None:
+        self._database, self.generator = database, generator
+
+    @cached_property
+    def store(self) -> EventStore:
+        return EventStore(self._database, for_reading=True)
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+_Act = Callable[[_Lane, str, Sequence[str], bytes], Said]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """right: what a key must be allowed. names: what the path named."""
+    """act: takes the tenant, the names and the body, and time. right: what a key must be allowed.
+    names: what the path named. is_alone: whether no other such is to be acted on meanwhile, not of
+    another tenant either."""
 
-    act: Act
+    act: Callable[[str, Sequence[str], bytes], Said]
     right: str
     names: tuple[str, ...]
     has_body: bool = False
+    is_alone: bool = False
 
 
 class Administration:
-    """Slow requests, one at a time, on a connection of their own; a report, which takes seconds,
-    holds up only other reports."""
+    """Slow requests. Those of one tenant are to come one after the other; reports, which take
+    seconds, one after the other among themselves."""
 
-    def __init__(self, database: Path, limits: Limits, generator: np.random.Generator) -> None:
-        self._store = EventStore(database, for_reading=True)
-        self._generator = generator
-        self._folder = belief_folder(database)
+    def __init__(self, database: Database, limits: Limits, generator: np.random.Generator) -> None:
+        self._database = database
         self._limits = limits
-        self._turn, self._reporting = threading.Lock(), threading.Lock()
-        self._routes: dict[tuple[str, str], tuple[Act, str, bool]] = {
+        self._free: queue.LifoQueue[_Lane] = queue.LifoQueue()
+        self._lanes = [_Lane(database, each) for each in generator.spawn(_NUM_LANES)]
+        for lane in self._lanes:
+            self._free.put(lane)
+        self._routes: dict[tuple[str, str], tuple[_Act, str, bool]] = {
             ("GET", "people/*"): (self._person, "read", False),
             ("DELETE", "people/*"): (self._erase, "change", False),
             ("POST", "people/*/corrections"): (self._correct, "change", True),
@@ -105,38 +127,41 @@ class Administration:
             pairs = list(zip(form, parts))
             if len(form) == len(parts) and all(own in ("*", part) for own, part in pairs):
                 names = tuple(part for own, part in pairs if own == "*")
-                yield of, Route(self._in_turn(act), right, names, has_body)
+                yield of, Route(self._in_lane(act), right, names, has_body,
+                                is_alone=act == self._report)  # fmt: skip
 
-    def _in_turn(self, act: Act) -> Act:
-        turn = self._reporting if act == self._report else self._turn
-
+    def _in_lane(self, act: _Act) -> Callable[[str, Sequence[str], bytes], Said]:
         def acted(tenant: str, names: Sequence[str], body: bytes) -> Said:
-            with turn:
-                return act(tenant, names, body)
+            lane = self._free.get()
+            try:
+                return act(lane, tenant, names, body)
+            finally:
+                self._free.put(lane)
 
         return acted
 
     def close(self) -> None:
         """Nothing is asked any more."""
-        self._store.close()
+        for lane in self._lanes:
+            lane.close()
 
-    def _person(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        models = models_of(self._store, tenant)
-        found = published(belief_file(self._folder, tenant, models.live))
+    def _person(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models = models_of(lane.store, tenant)
+        found = published(lane.store, tenant, models.live)
         learnt = found.learnt if found else Student.beginner(models.configs[models.live]).learnt
         config = models.configs[models.live]
-        document = person_document(self._store, tenant, names[0], learnt.belief(), config)
+        document = person_document(lane.store, tenant, names[0], learnt.belief(), config)
         if document is None:
             return _nobody(names[0])
         return Said(200, {**document, "model": models.live})
 
-    def _erase(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        gone = self._store.erase_person(tenant, names[0])
+    def _erase(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        gone = lane.store.erase_person(tenant, names[0])
         return Said(200, {"erased": gone}) if gone else _nobody(names[0])
 
-    def _correct(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+    def _correct(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
         asked = correction(body)
-        kept = self._store.fetch(
+        kept = lane.store.fetch(
             "SELECT f.entry_id, f.kind, f.body, e.answer FROM entries f JOIN entries e "
             "ON e.tenant = f.tenant AND e.event_id = f.event_id AND e.entry_id = '' "
             "WHERE f.tenant = ? AND f.event_id = ? AND f.entry_id IN (?, ?) AND e.person = ? "
@@ -155,95 +180,96 @@ class Administration:
         if said.question is not None:
             kept_value = msgspec.json.decode(changed)["value"]
             checked_answer(said.question, said.ranking, kind, kept_value)
-        self._store.correct(tenant, asked.event_id, entry_id, changed)
+        lane.store.correct(tenant, asked.event_id, entry_id, changed)
         return Said(200, {"corrected": True})
 
-    def _models(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        return Said(200, self._told_models(tenant))
+    def _models(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        return Said(200, _told_models(lane.store, tenant))
 
-    def _told_models(self, tenant: str) -> dict[str, Any]:
-        models, told = models_of(self._store, tenant), []
-        for name, config in models.configs.items():
-            found = published(belief_file(self._folder, tenant, name))
-            mode = "shadow" if name != models.live else "live"
-            told.append({
-                "name": name, "is_apprentice": config.is_apprentice, "mode": mode,
-                "config": msgspec.json.decode(config.as_json()),
-                "belief": found.position.seq if found else 0,
-                "rewards": found.learnt.rounds if found else 0,
-                "columns": len(found.learnt.coder) if found else 0,
-                "columns_left_out": found.learnt.left_out if found else 0,
-                "unusable_feedback": found.unusable if found else 0,
-            })  # fmt: skip
-        return {"live": models.live, "before": models.before, "models": told}
+    def _console(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        with lane.store.reading():
+            return Said(200, console_document(lane.store, tenant, _told_models(lane.store, tenant)))
 
-    def _console(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        with self._store.reading():
-            return Said(200, console_document(self._store, tenant, self._told_models(tenant)))
-
-    def _studies(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+    def _studies(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
         return Said(200, {"studies": [
             {"name": name, "question": study.question, "kinds": study.kinds,
              "options": len(study.options)}
-            for name, study in studies_of(self._store, tenant).items()
+            for name, study in studies_of(lane.store, tenant).items()
         ]})  # fmt: skip
 
-    def _put_study(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+    def _put_study(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
         study = study_of(body)
         check_study(study, self._limits)
-        put_study(self._store, tenant, names[0], study)
+        put_study(lane.store, tenant, names[0], study)
         return Said(200, {"name": names[0]})
 
-    def _study(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        study = study_named(self._store, tenant, names[0])
+    def _study(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        study = study_named(lane.store, tenant, names[0])
         if study is None:
             return _no_study(names[0])
         document = {"name": names[0], "study": study}
         if study.shows_belief:
-            answers = answers_of(self._store, tenant, names[0], study)
+            answers = answers_of(lane.store, tenant, names[0], study)
             document["belief"] = told_belief(study, answers, belief_of(study, answers))
         return Said(200, document)
 
-    def _ask(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        study = study_named(self._store, tenant, names[0])
+    def _ask(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        study = study_named(lane.store, tenant, names[0])
         if study is None:
             return _no_study(names[0])
-        return Said(200, ask(self._store, tenant, names[0], study, body, self._generator))
+        return Said(200, ask(lane.store, tenant, names[0], study, body, lane.generator))
 
-    def _answer(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        kept = keep_answer(self._store, tenant, names[0], body, self._limits)
+    def _answer(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        kept = keep_answer(lane.store, tenant, names[0], body, self._limits)
         if kept is None:
             told = f"the study {names[0]!r:.100} asked no such question; ask for one first."
             return Said(404, {"error": told})
         return Said(200, kept)
 
-    def _put(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        put_model(self._store, tenant, names[0], model_config(body))
+    def _put(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        put_model(lane.store, tenant, names[0], model_config(body))
         return Said(200, {"name": names[0]})
 
-    def _promote(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        models = models_of(self._store, tenant).configs
+    def _promote(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        models = models_of(lane.store, tenant).configs
         if names[0] not in models:
             told = f"there is no model {names[0]!r:.100}; expected one of {', '.join(models)}."
             return Said(404, {"error": told})
-        promote(self._store, tenant, names[0])
+        promote(lane.store, tenant, names[0])
         return Said(200, {"live": names[0]})
 
-    def _roll_back(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
-        return Said(200, {"live": roll_back(self._store, tenant)})
+    def _roll_back(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
+        return Said(200, {"live": roll_back(lane.store, tenant)})
 
-    def _report(self, tenant: str, names: Sequence[str], body: bytes) -> Said:
+    def _report(self, lane: _Lane, tenant: str, names: Sequence[str], body: bytes) -> Said:
         # Seconds of work: beside this process, not in a thread that shares its interpreter.
         command = [sys.executable, "-m", "penchant.serving.decision_report"]
         try:
             done = subprocess.run(
-                [*command, str(self._store.path), tenant], capture_output=True, check=True,
-                timeout=_LONGEST_REPORT,
+                [*command, tenant], input=self._database.address.encode(), capture_output=True,
+                check=True, timeout=_LONGEST_REPORT,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             told = f"the report took more than {_LONGEST_REPORT:.0f} seconds and was given up."
             return Said(503, {"error": told})
         return Said(200, msgspec.json.decode(done.stdout))
+
+
+def _told_models(store: EventStore, tenant: str) -> dict[str, Any]:
+    models, told = models_of(store, tenant), []
+    for name, config in models.configs.items():
+        found = published(store, tenant, name)
+        mode = "shadow" if name != models.live else "live"
+        told.append({
+            "name": name, "is_apprentice": config.is_apprentice, "mode": mode,
+            "config": msgspec.json.decode(config.as_json()),
+            "belief": found.position.seq if found else 0,
+            "rewards": found.learnt.rounds if found else 0,
+            "columns": len(found.learnt.coder) if found else 0,
+            "columns_left_out": found.learnt.left_out if found else 0,
+            "unusable_feedback": found.unusable if found else 0,
+        })  # fmt: skip
+    return {"live": models.live, "before": models.before, "models": told}
 
 
 def _no_study(name: str) -> Said:

@@ -109,11 +109,14 @@ def _kept(before: str, after: str) -> float:
     """`kept_share`, once for each edit: long ones take up to a tenth of a second, and all answers
     of a study are read for each of its questions."""
     key = hashlib.sha256(json.dumps([before, after]).encode()).digest()
-    if key not in _SHARES:
+    share = _SHARES.get(key)
+    if share is None:
+        share = kept_share(before, after)
+        # Somebody else's question may empty it at any moment.
         if len(_SHARES) >= 2 * MOST_ANSWERS:
             _SHARES.clear()
-        _SHARES[key] = kept_share(before, after)
-    return _SHARES[key]
+        _SHARES[key] = share
+    return share
 
 
 def belief_of(study: Study, answers: Sequence[Answer]) -> Strengths:

@@ -4,7 +4,6 @@ Legend: B rounds, W windows, Z groups.
 """
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from penchant.numerics.arrays import Array
 from penchant.serving.asking import answers_of, belief_of, told_belief
 from penchant.serving.decision_report import reward_of_first
 from penchant.serving.event_store import RANK, EventStore
-from penchant.serving.learner import last_read
 from penchant.serving.lessons import taught
 from penchant.serving.studies import studies_of
 from penchant.serving.wire import kept_answer, kept_rank
@@ -56,8 +54,7 @@ def console_document(store: EventStore, tenant: str, models: dict[str, Any]) -> 
     last = store.position(tenant).seq
     after = max(0, last - MOST_READ)
     rounds, feedback = read_rounds(store, tenant, after, last)
-    waiting, read = store.waiting(tenant), last_read(store.path)
-    idle = None if read is None else max(0.0, time.time() - read)
+    waiting, idle = store.waiting(tenant), store.connection.idle_seconds()
     live = next((m for m in models["models"] if m["name"] == models["live"]), None)
     document: dict[str, Any] = {
         "entries": last, "read": last - after, "decisions": len(rounds), "feedback": feedback,

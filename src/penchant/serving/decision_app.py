@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from penchant.errors import ConfigError, DataError, PenchantError
 from penchant.serving.administration import Administration, Said
 from penchant.serving.counters import Counters
+from penchant.serving.database import Database, database_at
 from penchant.serving.decision_service import BusyError, ConflictError, DecisionService
 from penchant.serving.hosts import is_loopback
 from penchant.serving.keys import DEFAULT_TENANT, Principal
@@ -47,15 +49,16 @@ class DecisionApp:
     alone, and only for requests that address it by a loopback name."""
 
     def __init__(
-        self, database: Path, *, limits: Limits | None = None, is_insecure: bool = False,
+        self, database: Database | Path, *, limits: Limits | None = None, is_insecure: bool = False,
         generator: np.random.Generator | None = None,
     ) -> None:  # fmt: skip
-        self.database = database
+        self.database = database_at(database) if isinstance(database, Path) else database
         self.limits = limits or Limits()
         self.is_insecure = is_insecure
         self.counters = Counters()
         self._generator = generator or np.random.default_rng()
         self._allowance: dict[str, tuple[float, float]] = {}
+        self._turns: defaultdict[str | None, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What an ASGI server calls."""
@@ -161,7 +164,9 @@ class DecisionApp:
             raise _Refusal(404, "there is nothing there; /openapi.json tells what there is.")
         _check_right(principal, route.right)
         body = await self._body(headers, receive) if route.has_body else b""
-        said: Said = await asyncio.to_thread(route.act, principal.tenant, route.names, body)
+        # Who waits for their turn takes no thread from others.
+        async with self._turns[None if route.is_alone else principal.tenant]:
+            said: Said = await asyncio.to_thread(route.act, principal.tenant, route.names, body)
         if route.right == "change":
             # Whatever comes of it, the change itself was made.
             await self._refresh_once()

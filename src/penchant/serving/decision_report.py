@@ -21,6 +21,7 @@ from penchant.data.records import Records
 from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue, evaluate_policies
 from penchant.numerics.arrays import Array
 from penchant.policies.policy import Column, Policy, Uniform
+from penchant.serving.database import database_at
 from penchant.serving.event_store import EventStore
 from penchant.serving.learner import Student
 from penchant.serving.lessons import MOST_EARNED, Taught, earned_of, taught
@@ -165,10 +166,12 @@ def _number(value: float) -> float | None:
 
 
 def main() -> None:
-    """`python -m penchant.serving.decision_report FILE TENANT` prints the report of a log as JSON:
-    a process of its own, so that nobody who is served waits for it."""
-    store = EventStore(sys.argv[1], for_reading=True)
-    tenant = sys.argv[2]
+    """`python -m penchant.serving.decision_report TENANT` prints the report of the log whose
+    database standard input names as JSON: a process of its own, so that nobody who is served waits
+    for it."""
+    # Not an argument: all users of a machine may read these, and an address may hold a password.
+    store = EventStore(database_at(sys.stdin.read()), for_reading=True)
+    tenant = sys.argv[1]
     with store.reading():
         last = store.position(tenant).seq
         rounds = (taught(joined) for joined in store.joined(tenant, max(0, last - MOST_READ), last))

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import os
+import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -18,15 +17,15 @@ from penchant.encoders.named import Menu
 from penchant.errors import BeliefError, PenchantError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy, drawn
+from penchant.serving.database import Database
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Receipt
 from penchant.serving.group_commit import GroupCommit
 from penchant.serving.keys import DEFAULT_TENANT, Keyring
-from penchant.serving.learner import last_read
 from penchant.serving.lessons import MOST_EARNED, earned_of, readable
 from penchant.serving.models import models_of
 from penchant.serving.people import said_of
-from penchant.serving.publication import belief_file, belief_folder, published
+from penchant.serving.publication import published
 from penchant.serving.wire import (
     FeedbackAnswer,
     Limits,
@@ -52,21 +51,20 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Live:
-    """What decides for a tenant. stamp: of the file that the belief was read from."""
+    """What decides for a tenant. stamp: of the belief as it was published."""
 
     model: str
     config: ModelConfig
     policy: NamedPolicy | FirstPolicy
     belief: NamedWeights
     seq: int
-    stamp: tuple[int, ...] | None
+    stamp: Hashable | None
 
 
 class DecisionService:
     """Decides and keeps, in one event loop. `refresh` brings it up to date, from any thread."""
 
-    def __init__(self, database: Path, limits: Limits, generator: np.random.Generator) -> None:
-        self.database = database
+    def __init__(self, database: Database, limits: Limits, generator: np.random.Generator) -> None:
         self.limits = limits
         self._generator = generator
         self._loop = asyncio.get_running_loop()
@@ -74,7 +72,9 @@ class DecisionService:
         self._control = EventStore(database, for_reading=True)
         self._people = EventStore(database, for_reading=True)
         self._live: dict[str, _Live] = {}
-        self._refreshing = threading.Lock()
+        # When somebody last learnt from the log, by our own clock.
+        self._learner_seen = math.nan
+        self._refreshing, self._asking = threading.Lock(), threading.Lock()
         self.keys = Keyring(self._control)
         self.refresh()
         # Compiled loops are loaded now, not while the first client waits.
@@ -87,6 +87,8 @@ class DecisionService:
         `PenchantError` where some model or belief cannot be read; what decided before goes on."""
         with self._refreshing:
             keys, trouble = Keyring(self._control), None
+            idle = self._control.connection.idle_seconds()
+            self._learner_seen = math.nan if idle is None else time.monotonic() - idle
             for tenant in {DEFAULT_TENANT, *keys.tenants}:
                 try:
                     self._live[tenant] = self._current(tenant)
@@ -101,13 +103,12 @@ class DecisionService:
     def _current(self, tenant: str) -> _Live:
         models = models_of(self._control, tenant)
         config = models.configs[models.live]
-        file = belief_file(belief_folder(self.database), tenant, models.live)
         before = self._live.get(tenant)
-        stamp = _stamp(file)
+        stamp = self._control.connection.belief_stamp(tenant, models.live)
         if before and (before.model, before.stamp) == (models.live, stamp):
             return before
         try:
-            found = published(file)
+            found = published(self._control, tenant, models.live)
         except BeliefError as error:
             _log.warning("%s", error)
             found = None
@@ -124,7 +125,10 @@ class DecisionService:
         first time. Raises `DataError`, `ConflictError`, `BusyError`, `sqlite3.Error`."""
         asked = rank_request(body, self.limits)
         menu, live = menu_of(asked), self._live[tenant]
-        belief = self._belief_about(tenant, asked.person, live)
+        belief: NamedWeights | PersonalWeights = live.belief
+        if asked.person is not None and live.config.personal_spread:
+            # It is asked what they said before: nobody else waits for that.
+            belief = await asyncio.to_thread(self._belief_about, tenant, asked.person, live)
         probabilities = live.policy.probabilities(belief, menu)
         places = drawn(probabilities, asked.slots, self._generator)
         assert asked.event_id is not None
@@ -147,13 +151,12 @@ class DecisionService:
         return receipt.answer
 
     def _belief_about(
-        self, tenant: str, person: str | None, live: _Live
+        self, tenant: str, person: str, live: _Live
     ) -> NamedWeights | PersonalWeights:
-        if person is None or not live.config.personal_spread:
-            return live.belief
         # From the log, not from the learner: what somebody said a moment ago counts at once, and
         # what they had erased counts no more.
-        said = said_of(self._people, tenant, person, MOST_EARNED)
+        with self._asking:
+            said = said_of(self._people, tenant, person, MOST_EARNED)
         return live.config.belief_about(live.belief, earned_of(readable(said)))
 
     async def feedback(self, tenant: str, body: bytes) -> bytes:
@@ -195,10 +198,9 @@ class DecisionService:
 
     def numbers(self) -> dict[str, float]:
         """What is counted of the writer, and seconds since the learner last had read the log."""
-        read = last_read(self.database)
         return {
             "transactions": self._commit.num_transactions, "waiting": self._commit.num_waiting,
-            "learner_idle_seconds": float("nan") if read is None else max(0.0, time.time() - read),
+            "learner_idle_seconds": time.monotonic() - self._learner_seen,
         }  # fmt: skip
 
     def close(self) -> None:
@@ -211,11 +213,3 @@ class DecisionService:
 def _each(calls: list[Callable[[], None]]) -> None:
     for call in calls:
         call()
-
-
-def _stamp(file: Path) -> tuple[int, ...] | None:
-    try:
-        found = os.stat(file)
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size

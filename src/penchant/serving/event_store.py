@@ -1,75 +1,28 @@
-"""The log of a decision service: what was asked, what was answered and what came of it, in SQLite.
+"""The log of a decision service: what was asked, what was answered and what came of it.
 
 One table of entries, appended to and numbered in the order in which they were made durable: ranks
 and feedback alike. A feedback is joined with its rank when both are there, in whatever order they
-came.
+came. In what database the table is, is the connection's part (`database.py`).
 """
 
 import contextlib
 import hashlib
 import json
-import os
 import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from penchant.errors import ConfigError, DataError
+from penchant.errors import ConfigError, PenchantError
+from penchant.serving.database import Database, database_at
 
-VERSION = 2
 RANK = "rank"
-# Seconds to wait for another process that writes.
-_PATIENCE = 10.0
-_PATIENCE_TO_SWEEP = 0.1
-# Beyond so many bytes a look at every page takes longer than a start should.
-_CHECKED_AT_START = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SCHEMA = """
-CREATE TABLE entries (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  tenant TEXT NOT NULL, event_id TEXT NOT NULL, entry_id TEXT NOT NULL,
-  kind TEXT NOT NULL, person TEXT, received REAL NOT NULL,
-  body BLOB NOT NULL, answer BLOB NOT NULL
-);
-CREATE UNIQUE INDEX one_of_each ON entries (tenant, event_id, entry_id);
-CREATE INDEX of_person ON entries (tenant, person) WHERE person IS NOT NULL;
-CREATE TABLE epochs (tenant TEXT PRIMARY KEY, epoch INTEGER NOT NULL);
-CREATE TABLE keys (
-  key_id TEXT PRIMARY KEY, name TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
-  digest BLOB NOT NULL, created REAL NOT NULL, UNIQUE (tenant, name)
-);
-CREATE TABLE models (
-  tenant TEXT NOT NULL, name TEXT NOT NULL, config TEXT NOT NULL, created REAL NOT NULL,
-  PRIMARY KEY (tenant, name)
-);
-CREATE TABLE promotions (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, model TEXT NOT NULL,
-  promoted REAL NOT NULL
-);
-"""
-# What files of before do not have: studies, and digests of the events that were erased.
-_SECOND = """
-CREATE TABLE studies (
-  tenant TEXT NOT NULL, name TEXT NOT NULL, config TEXT NOT NULL, created REAL NOT NULL,
-  PRIMARY KEY (tenant, name)
-);
-CREATE TABLE erased (tenant TEXT NOT NULL, event BLOB NOT NULL, PRIMARY KEY (tenant, event))
-  WITHOUT ROWID;
-"""
-# From each version to the next.
-_STEPS = (_SCHEMA, _SECOND)
-_INSERT = (
-    "INSERT OR IGNORE INTO entries (tenant, event_id, entry_id, kind, person, received, body, "
-    "answer) VALUES "
-)
-# Of one moment: another process may be making the tables.
-_WHOSE = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
-# The last number that was given, which an erasure does not take back.
-_LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
-# What a transaction asks first: that, and whether anything was ever erased.
-_BEFORE = f"SELECT ({_LAST}), EXISTS (SELECT 1 FROM erased)"
+# Numbers of the log whose pairs are read at once: what they say is held in memory.
+_AT_ONCE = 2_000
 # From one tenant to the next by the index, whatever lies between.
 _TENANTS = """
 WITH RECURSIVE each (name) AS (
@@ -80,15 +33,15 @@ WITH RECURSIVE each (name) AS (
 """
 _COLUMNS = "f.event_id, f.entry_id, f.kind, f.body, e.person, e.body, e.answer"
 # Feedback that came after its rank, and feedback that waited for it. A range of numbers is read,
-# its partners are looked up: the plus keeps the planner from reading all of a tenant instead.
+# its partners are looked up: the empty words keep a planner from reading all of a tenant instead.
 _JOINED = f"""
 SELECT f.seq AS place, f.seq, {_COLUMNS} FROM entries f CROSS JOIN entries e
-  ON e.tenant = f.tenant AND e.event_id = f.event_id AND e.entry_id = '' AND e.seq < f.seq
-  WHERE f.seq > :after AND f.seq <= :upto AND +f.tenant = :tenant AND +f.entry_id <> ''
+  WHERE e.tenant = f.tenant AND e.event_id = f.event_id AND e.entry_id = '' AND e.seq < f.seq
+  AND f.seq > ? AND f.seq <= ? AND f.tenant || '' = ? AND f.entry_id || '' <> ''
 UNION ALL
 SELECT e.seq AS place, f.seq, {_COLUMNS} FROM entries e CROSS JOIN entries f
-  ON f.tenant = e.tenant AND f.event_id = e.event_id AND f.entry_id <> '' AND f.seq < e.seq
-  WHERE e.seq > :after AND e.seq <= :upto AND +e.tenant = :tenant AND +e.entry_id = ''
+  WHERE f.tenant = e.tenant AND f.event_id = e.event_id AND f.entry_id <> '' AND f.seq < e.seq
+  AND e.seq > ? AND e.seq <= ? AND e.tenant || '' = ? AND e.entry_id || '' = ''
 ORDER BY 1, 2
 """
 
@@ -142,110 +95,53 @@ class Position:
 
 
 class EventStore:
-    """One connection to the log in a file, which is made where it is not, for this user alone.
+    """One connection to the log in a database (a path: in that file of SQLite), which is made where
+    it is not.
 
-    What `append` returns from is durable: write-ahead log, full synchronisation. Several processes
-    may hold the file; within one, each thread its own store. now: the clock of `received`, which
-    nothing but people looks at.
+    What `append` returns from is durable. Several processes may hold the log; within one, each
+    thread its own store. now: the clock of `received`, which nothing but people looks at. Who
+    learns, and what was learnt, is the connection's to tell.
 
-    Raises `DataError` for a damaged file, one of another program or a newer penchant.
+    Raises `DataError` for a log that is damaged, of another program or of a newer penchant.
     """
 
     def __init__(
-        self, path: str | Path, *, now: Callable[[], float] = time.time, for_reading: bool = False
-    ) -> None:
-        self.path = Path(path)
+        self, database: Database | Path, *, now: Callable[[], float] = time.time,
+        for_reading: bool = False,
+    ) -> None:  # fmt: skip
+        self.database = database_at(database) if isinstance(database, Path) else database
         self._now = now
-        try:
-            # What people did is nobody else's to read; the write-ahead log is made alike.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(
-                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise DataError(
-                f"{self.path} cannot be opened ({error}); expected a file that can be written, in "
-                "a folder that exists."
-            ) from error
-        try:
-            self._open(for_reading)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise _damaged(self.path, error) from error
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _open(self, for_reading: bool) -> None:
-        run = self._connection.execute
-        version, num_tables = run(_WHOSE).fetchone()
-        if version > VERSION:
-            raise DataError(
-                f"{self.path} was written by a newer penchant (schema {version}, this one knows "
-                f"{VERSION}). Update penchant."
-            )
-        if version == 0 and num_tables:
-            raise DataError(
-                f"{self.path} is a database of another program; expected one of penchant's, or "
-                "none. Name another file."
-            )
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        # macOS calls what is in the drive's cache synchronised, but for these.
-        run("PRAGMA fullfsync = ON")
-        run("PRAGMA checkpoint_fullfsync = ON")
-        # What somebody asked to be erased does not linger in freed pages.
-        run("PRAGMA secure_delete = ON")
-        if version and not for_reading and self.path.stat().st_size <= _CHECKED_AT_START:
-            (found,) = run("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise sqlite3.DatabaseError(found)
-        if version < VERSION:
-            self._make()
-
-    def _make(self) -> None:
-        run = self._connection.execute
-        with self.transaction():
-            # Another process may have been faster.
-            (version,) = run("PRAGMA user_version").fetchone()
-            for step in _STEPS[version:]:
-                for statement in step.split(";"):
-                    run(statement)
-            run(f"PRAGMA user_version = {VERSION}")
+        self.connection = self.database.connect(for_reading=for_reading)
+        # What a transaction asks first: where it begins, and whether anything was ever erased.
+        last = self.connection.last_number
+        self._before = f"SELECT ({last}), EXISTS (SELECT 1 FROM erased)"
 
     def append(self, entries: Sequence[Entry]) -> list[Receipt]:
         """All of them in one transaction, durable on return; those that are there are left, and of
         events that were erased nothing is kept.
 
-        Raises `sqlite3.Error` where nothing could be written, and then nothing was.
+        Raises `sqlite3.Error` or `EndpointError` where nothing could be written; whether the last
+        word of a server that went away was written nobody knows: append it again.
         """
         if not entries:
             return []
         with self.transaction():
-            last, has_erased = self._connection.execute(_BEFORE).fetchone()
+            last, has_erased = self.fetch(self._before)[0]
             is_gone = [has_erased and self._is_erased(entry) for entry in entries]
             rest = [entry for entry, gone in zip(entries, is_gone) if not gone]
             kept = iter(self._append(rest, last) if rest else ())
             return [Receipt(False, b"", is_erased=True) if gone else next(kept) for gone in is_gone]
 
     def _is_erased(self, entry: Entry) -> bool:
-        return self._connection.execute(
-            "SELECT 1 FROM erased WHERE tenant = ? AND event = ?",
-            (entry.tenant, _digest(entry.event_id)),
-        ).fetchone() is not None  # fmt: skip
+        query = "SELECT 1 FROM erased WHERE tenant = ? AND event = ?"
+        return bool(self.fetch(query, entry.tenant, _digest(entry.event_id)))
 
     def _append(self, entries: Sequence[Entry], last: int) -> list[Receipt]:
         received = self._now()
-        # One statement for all rows: each gives up the interpreter's lock and waits to get it back.
-        insert = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(entries))
-        values = [
-            value
+        added = self.connection.insert([
+            (e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer)
             for e in entries
-            for value in (
-                e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer
-            )
-        ]  # fmt: skip
-        added = self._connection.execute(insert, values).rowcount
+        ])  # fmt: skip
         if added == len(entries):
             return [Receipt(True, entry.answer) for entry in entries]
         return self._compared(entries, last)
@@ -255,10 +151,10 @@ class EventStore:
         claimed: set[int] = set()
         receipts = []
         for entry in entries:
-            seq, body, answer = self._connection.execute(
+            ((seq, body, answer),) = self.fetch(
                 "SELECT seq, body, answer FROM entries WHERE tenant = ? AND event_id = ? AND "
-                "entry_id = ?", (entry.tenant, entry.event_id, entry.entry_id),
-            ).fetchone()  # fmt: skip
+                "entry_id = ?", entry.tenant, entry.event_id, entry.entry_id,
+            )  # fmt: skip
             # The first of equals in one transaction is the one that was kept.
             is_new = seq > last and seq not in claimed
             claimed.add(seq)
@@ -268,16 +164,16 @@ class EventStore:
     def position(self, tenant: str) -> Position:
         """How far the log goes now."""
         epoch = self.fetch("SELECT epoch FROM epochs WHERE tenant = ?", tenant)
-        (last,) = self.fetch(_LAST)[0]
+        ((last,),) = self.fetch(self.connection.last_number)
         return Position(epoch[0][0] if epoch else 0, last)
 
     def joined(self, tenant: str, after: int = 0, upto: int | None = None) -> Iterator[Joined]:
         """Every feedback whose rank is there, in the order in which the two came together."""
-        found = self._connection.execute(
-            _JOINED, {"tenant": tenant, "after": after, "upto": 2**62 if upto is None else upto}
-        )
-        for place, _, event_id, entry_id, kind, feedback, person, asked, answered in found:
-            yield Joined(place, event_id, entry_id, kind, feedback, person, asked, answered)
+        upto = self.position(tenant).seq if upto is None else upto
+        for begin in range(after, upto, _AT_ONCE):
+            part = begin, min(begin + _AT_ONCE, upto), tenant
+            for place, _, *rest in self.fetch(_JOINED, *part, *part):
+                yield Joined(place, *rest)
 
     def waiting(self, tenant: str) -> int:
         """Feedback whose rank has not come."""
@@ -293,119 +189,72 @@ class EventStore:
         return sorted({name for (name,) in [*self.fetch(_TENANTS), *had]})
 
     def erase_person(self, tenant: str, person: str) -> int:
-        """Their ranks and all feedback to these are gone, from the file too; how many entries.
+        """Their ranks and all feedback to these are gone; how many entries.
 
-        The next epoch begins: whatever was learnt from the log is learnt anew. What the write-ahead
-        log still has of them is gone once `sweep` was possible, which is tried here. Digests of the
-        events' names stay, so that what is still sent of them is known and not kept.
+        The next epoch begins: whatever was learnt from the log is learnt anew. What the database
+        still holds of them elsewhere is gone once `sweep` was possible, which is tried here.
+        Digests of the events' names stay, so that what is still sent of them is known and not kept.
         """
         with self.transaction():
             events = self.fetch(
                 "SELECT event_id FROM entries WHERE tenant = ? AND person = ?", tenant, person
             )
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO erased VALUES (?, ?)",
-                [(tenant, _digest(event)) for (event,) in events],
-            )
-            gone = self._connection.execute(
-                "DELETE FROM entries WHERE tenant = :tenant AND event_id IN (SELECT event_id FROM "
-                "entries WHERE tenant = :tenant AND person = :person)",
-                {"tenant": tenant, "person": person},
-            ).rowcount
+            for (event,) in events:
+                self.execute(
+                    "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO NOTHING", tenant,
+                    _digest(event),
+                )  # fmt: skip
+            gone = self.execute(
+                "DELETE FROM entries WHERE tenant = ? AND event_id IN (SELECT event_id FROM "
+                "entries WHERE tenant = ? AND person = ?)", tenant, tenant, person,
+            )  # fmt: skip
             if gone:
                 self._next_epoch(tenant)
         # The erasure itself is durable, whatever becomes of this; the learner tries again.
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, PenchantError):
             self.sweep()
         return gone
 
     def sweep(self) -> bool:
-        """Takes the write-ahead log over into the file and empties it: until then old pages are
-        still in it. Whether that was possible; it is not while somebody reads an older moment."""
-        run = self._connection.execute
-        # Writers wait as long as this does.
-        run(f"PRAGMA busy_timeout = {1000 * _PATIENCE_TO_SWEEP:.0f}")
-        try:
-            (is_busy, _, _) = run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            run(f"PRAGMA busy_timeout = {1000 * _PATIENCE:.0f}")
-        return not is_busy
+        """Lets go of what was erased as far as the database can; whether that was possible now."""
+        return self.connection.sweep()
 
     def correct(self, tenant: str, event_id: str, entry_id: str, body: bytes) -> bool:
         """Put another body in place of a feedback's; whether there was one."""
         with self.transaction():
-            changed = self._connection.execute(
+            changed = self.execute(
                 "UPDATE entries SET body = ? WHERE tenant = ? AND event_id = ? AND entry_id = ? "
-                "AND entry_id <> ''", (body, tenant, event_id, entry_id),
-            ).rowcount  # fmt: skip
+                "AND entry_id <> ''", body, tenant, event_id, entry_id,
+            )  # fmt: skip
             if changed:
                 self._next_epoch(tenant)
         return bool(changed)
 
     def _next_epoch(self, tenant: str) -> None:
-        self._connection.execute(
-            "INSERT INTO epochs VALUES (?, 1) ON CONFLICT (tenant) DO UPDATE SET epoch = epoch + 1",
-            (tenant,),
-        )
+        self.execute(
+            "INSERT INTO epochs VALUES (?, 1) ON CONFLICT (tenant) DO UPDATE "
+            "SET epoch = epochs.epoch + 1", tenant,
+        )  # fmt: skip
 
-    def reading(self) -> "_Transaction":
+    def reading(self) -> AbstractContextManager[None]:
         """Everything read within is of one moment."""
-        return _Transaction(self._connection, "BEGIN")
+        return self.connection.reading()
 
     def fetch(self, query: str, *values: object) -> list[tuple]:
-        """All rows of a question."""
-        return self._connection.execute(query, values).fetchall()
+        """All rows of a question; `?` stands for each value."""
+        return self.connection.fetch(query, *values)
 
     def execute(self, statement: str, *values: object) -> int:
-        """A statement of its own, durable on return; how many rows it changed."""
-        return self._connection.execute(statement, values).rowcount
+        """A statement, by itself durable on return; how many rows it changed."""
+        return self.connection.execute(statement, *values)
 
-    def transaction(self) -> "_Transaction":
+    def transaction(self) -> AbstractContextManager[None]:
         """Everything within happens or nothing does; others see it at once."""
-        return _Transaction(self._connection)
+        return self.connection.transaction()
 
     def close(self) -> None:
-        """Takes the write-ahead log over into the file where nobody else holds it."""
-        self._connection.close()
-
-
-class _Transaction:
-    def __init__(self, connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> None:
-        self._connection = connection
-        self._begin = begin
-
-    def __enter__(self) -> None:
-        self._connection.execute(self._begin)
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is None:
-            try:
-                self._connection.execute("COMMIT")
-                return
-            except BaseException:
-                self._roll_back()
-                raise
-        self._roll_back()
-
-    def _roll_back(self) -> None:
-        # A full disk may have ended the transaction already.
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def path_of(database: str) -> Path:
-    """The file of an address like sqlite:///FILE. Raises `ConfigError` for any other."""
-    if database.startswith(("postgresql:", "postgres:")):
-        raise ConfigError(
-            f"the database is {database.split('@')[-1]}; events are kept in SQLite alone so far. "
-            "Expected sqlite:///FILE, on one machine."
-        )
-    if not database.startswith("sqlite:///") or database == "sqlite:///":
-        raise ConfigError(
-            f"the database is {database!r}; expected sqlite:///FILE (three strokes before a path "
-            "from here, four before one from the root)."
-        )
-    return Path(database.removeprefix("sqlite:///"))
+        """Nothing is asked any more."""
+        self.connection.close()
 
 
 def checked_name(name: str, what: str) -> str:
@@ -423,11 +272,3 @@ def _digest(event_id: str) -> bytes:
 
 def _says_the_same(kept: bytes, came: bytes) -> bool:
     return kept == came or json.loads(kept) == json.loads(came)
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} is damaged or no database ({error}); expected a log that penchant wrote. Nothing "
-        f"was changed. Take the last good copy, or save what can be read: `sqlite3 {path} .recover "
-        f"| sqlite3 mended.db`; {path}.beliefs was learnt from another log then: delete it."
-    )

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import secrets
-import sqlite3
 import time
 from collections.abc import Container
 from dataclasses import dataclass
@@ -91,16 +90,15 @@ def add_key(store: EventStore, name: str, role: str, tenant: str = DEFAULT_TENAN
         raise ConfigError(f"the role is {role!r}; expected one of {', '.join(ROLES)}.")
     key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
     digest = hashlib.sha256(secret.encode()).digest()
-    try:
-        store.execute(
-            "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?)",
-            key_id, name, tenant, role, digest, time.time(),
-        )  # fmt: skip
-    except sqlite3.IntegrityError as error:
+    is_new = store.execute(
+        "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        key_id, name, tenant, role, digest, time.time(),
+    )  # fmt: skip
+    if not is_new:
         raise ConfigError(
             f"tenant {tenant!r} has a key {name!r} already; expected another name. Remove the old "
             "one with `penchant keys remove`."
-        ) from error
+        )
     return f"{_PREFIX}_{key_id}_{secret}"
 
 

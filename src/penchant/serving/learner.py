@@ -1,37 +1,31 @@
 """From the log to beliefs, in a process of its own: read what is new, learn, publish."""
 
 import contextlib
-import fcntl
 import logging
-import os
 import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
-from penchant.errors import BeliefError, ConfigError, PenchantError
+from penchant.errors import BeliefError, ConfigError, EndpointError, PenchantError
 from penchant.fitting.online_named import OnlineNamed
+from penchant.serving.database import Database, database_at
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import EventStore, Position
 from penchant.serving.lessons import Taught, taught
 from penchant.serving.models import models_of
-from penchant.serving.publication import (
-    Publication,
-    belief_file,
-    belief_folder,
-    publish,
-    published,
-)
+from penchant.serving.publication import Publication, publish, published
 
 # Numbers of the log that are read at once: no more than this is held in memory.
 _AT_ONCE = 4_000
 # Seconds between looks at a log in which nothing happened, and between publications.
 _REST = 0.25
+# Seconds before a database that was away is asked again.
+_PATIENCE = 1.0
 _log = logging.getLogger("penchant.learner")
 
 
@@ -87,9 +81,8 @@ class Learner:
     """Keeps the published beliefs of all tenants and models up with the log."""
 
     store: EventStore
-    folder: Path
     _students: dict[tuple[str, str], Student] = field(default_factory=dict)
-    # Whether the write-ahead log may have what was erased.
+    # Whether the database has let go of what was erased.
     _is_swept: bool = False
 
     def step(self) -> bool:
@@ -109,8 +102,7 @@ class Learner:
         return is_behind
 
     def _follow(self, tenant: str, name: str, config: ModelConfig) -> bool:
-        file = belief_file(self.folder, tenant, name)
-        student = self._students.get((tenant, name)) or _resumed(file, config)
+        student = self._students.get((tenant, name)) or _resumed(self.store, tenant, name, config)
         with self.store.reading():
             now = self.store.position(tenant)
             if student.position.epoch != now.epoch or student.position.seq > now.seq:
@@ -126,7 +118,7 @@ class Learner:
         # worse than the one it replaces.
         is_due = student.is_published or not is_behind
         if is_due and (student.num_taught != known or not student.is_published):
-            publish(file, student.publication())
+            publish(self.store, tenant, name, student.publication())
             student.is_published = True
         return is_behind
 
@@ -138,9 +130,9 @@ def refit(store: EventStore, tenant: str, config: ModelConfig, upto: int) -> Stu
     return student
 
 
-def _resumed(file: Path, config: ModelConfig) -> Student:
+def _resumed(store: EventStore, tenant: str, name: str, config: ModelConfig) -> Student:
     try:
-        found = published(file)
+        found = published(store, tenant, name)
     except BeliefError as error:
         _log.warning("%s", error)
         found = None
@@ -150,68 +142,52 @@ def _resumed(file: Path, config: ModelConfig) -> Student:
                    unusable=found.unusable, is_published=True)  # fmt: skip
 
 
-def last_read(database: Path) -> float | None:
-    """When a learner began or last had read the log without trouble, seconds since 1970; None where
-    there was none. A step through a long log takes up to seconds."""
-    try:
-        return _lock_of(database).stat().st_mtime
-    except FileNotFoundError:
-        return None
-
-
-def _lock_of(database: Path) -> Path:
-    return database.with_name(database.name + ".learner")
-
-
-@contextlib.contextmanager
-def only_one(database: Path) -> Iterator[bool]:
-    """Whether this process is the one that learns from a log, as long as the block lasts."""
-    with _lock_of(database).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-
-
-def run(database: Path, stop: threading.Event) -> None:
-    """Learns until told to stop; waits while another process learns from the same log."""
+def run(database: Database, stop: threading.Event) -> None:
+    """Learns until told to stop; waits while another process learns from the same log, or while
+    its database is away."""
     while not stop.is_set():
-        with only_one(database) as is_mine:
-            if is_mine:
-                _learn(database, stop)
-        stop.wait(_REST)
+        try:
+            with closing(EventStore(database, for_reading=True)) as store:
+                while not stop.is_set():
+                    with store.connection.leading() as is_mine:
+                        if is_mine:
+                            _learn(store, stop)
+                    stop.wait(_REST)
+        except EndpointError as error:
+            _log.warning("%s", error)
+            stop.wait(_PATIENCE)
 
 
-def _learn(database: Path, stop: threading.Event) -> None:
-    store = EventStore(database, for_reading=True)
-    learner = Learner(store=store, folder=belief_folder(database))
-    try:
-        while not stop.is_set():
-            began = time.monotonic()
-            try:
-                is_behind = learner.step()
-                os.utime(_lock_of(database))
-            except (sqlite3.Error, OSError, PenchantError) as error:
-                # A full disk or a locked log may pass; what was published stands until then.
-                _log.warning("%s: %s", type(error).__name__, error)
-                is_behind = False
-                learner = Learner(store=store, folder=learner.folder)
-            if not is_behind:
-                stop.wait(max(0.0, _REST - (time.monotonic() - began)))
-    finally:
-        store.close()
+def _learn(store: EventStore, stop: threading.Event) -> None:
+    """Until told to stop, or until another may have begun to."""
+    learner = Learner(store=store)
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            is_behind = learner.step()
+            store.connection.mark()
+        except (sqlite3.Error, OSError, PenchantError) as error:
+            # A full disk or a locked log may pass; what was published stands until then.
+            _log.warning("%s: %s", type(error).__name__, error)
+            if not store.connection.leads:
+                return
+            is_behind = False
+            learner = Learner(store=store)
+        if not is_behind:
+            stop.wait(max(0.0, _REST - (time.monotonic() - began)))
 
 
 def main() -> None:
-    """`python -m penchant.serving.learner FILE`: learns until its standard input ends."""
+    """`python -m penchant.serving.learner`: learns from the database that the first line of its
+    standard input names, until that ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # Not an argument: all users of a machine may read these, and an address may hold a password.
+    database = database_at(sys.stdin.readline().rstrip("\n"))
     stop = threading.Event()
-    threading.Thread(target=run, args=(Path(sys.argv[1]), stop)).start()
+    threading.Thread(target=run, args=(database, stop)).start()
     # Whoever started it holds the other end, and lets go even when killed.
     with contextlib.suppress(KeyboardInterrupt):
-        sys.stdin.buffer.read()
+        sys.stdin.read()
     stop.set()
 
 

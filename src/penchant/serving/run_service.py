@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from penchant.errors import ConfigError
+from penchant.serving.database import Database, database_at
 from penchant.serving.decision_app import DecisionApp
 from penchant.serving.event_store import EventStore
 from penchant.serving.hosts import is_loopback
@@ -36,7 +36,7 @@ _log = logging.getLogger("penchant.service")
 class ServiceConfig:
     """port: 0 picks a free one. num_workers: processes that serve. is_insecure: without keys."""
 
-    database: Path
+    database: Database
     host: str = "127.0.0.1"
     port: int = 8000
     num_workers: int = 1
@@ -46,9 +46,11 @@ class ServiceConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """A process that is kept running. held: files of ours that it shares."""
+    """A process that is kept running. told: the first line of its standard input, which nobody
+    else reads, as its arguments are. held: files of ours that it shares."""
 
     command: list[str]
+    told: str
     held: tuple[int, ...] = ()
 
 
@@ -65,8 +67,8 @@ def check_service(config: ServiceConfig) -> None:
         if not config.is_insecure and not len(Keyring(store)):
             raise ConfigError(
                 f"{config.database} has no key, so that nobody could use the service. Make one: "
-                f"`penchant keys add NAME --role admin --database sqlite:///{config.database}`; or "
-                "say --insecure on a loopback address to try it without."
+                f"`penchant keys add NAME --role admin --database {config.database.name}`; or say "
+                "--insecure on a loopback address to try it without."
             )
     finally:
         store.close()
@@ -87,13 +89,14 @@ def listening(host: str, port: int) -> socket.socket:
 def run_service(config: ServiceConfig, held: socket.socket) -> None:
     """Serves until interrupted."""
     # The learner does not hold the socket: when we are killed the port is free at once.
-    learner = _Beside([sys.executable, "-m", "penchant.serving.learner", str(config.database)])
+    address = config.database.address
+    learner = _Beside([sys.executable, "-m", "penchant.serving.learner"], address)
     told = json.dumps({
-        "database": str(config.database), "is_insecure": config.is_insecure,
+        "database": address, "is_insecure": config.is_insecure,
         "limits": asdict(config.limits), "socket": held.fileno(),
     })  # fmt: skip
-    further = [sys.executable, "-m", "penchant.serving.run_service", told]
-    workers = [_Beside(further, (held.fileno(),))] * (config.num_workers - 1)
+    further = [sys.executable, "-m", "penchant.serving.run_service"]
+    workers = [_Beside(further, told, (held.fileno(),))] * (config.num_workers - 1)
     with _kept_running([learner, *workers]):
         work(DecisionApp(config.database, limits=config.limits, is_insecure=config.is_insecure),
              held)  # fmt: skip
@@ -140,11 +143,16 @@ def _kept_running(processes: list[_Beside]) -> Iterator[None]:
 
 def _keep(process: _Beside, stop: threading.Event) -> None:
     while not stop.is_set():
-        child = subprocess.Popen(process.command, stdin=subprocess.PIPE, pass_fds=process.held)
+        child = subprocess.Popen(
+            process.command, stdin=subprocess.PIPE, pass_fds=process.held, text=True
+        )
+        assert child.stdin is not None
+        with contextlib.suppress(OSError):
+            child.stdin.write(process.told + "\n")
+            child.stdin.flush()
         while child.poll() is None and not stop.wait(0.2):
             pass
         if child.poll() is None:
-            assert child.stdin is not None
             child.stdin.close()
             child.wait()
         elif not stop.is_set():
@@ -160,13 +168,13 @@ def _main() -> None:
     import signal
 
     def follow() -> None:
-        sys.stdin.buffer.read()
+        sys.stdin.read()
         os.kill(os.getpid(), signal.SIGTERM)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    told = json.loads(sys.argv[1])
+    told = json.loads(sys.stdin.readline())
     threading.Thread(target=follow, daemon=True).start()
-    app = DecisionApp(Path(told["database"]), limits=Limits(**told["limits"]),
+    app = DecisionApp(database_at(told["database"]), limits=Limits(**told["limits"]),
                       is_insecure=told["is_insecure"])  # fmt: skip
     work(app, socket.socket(fileno=told["socket"]))
 

@@ -1,0 +1,44 @@
+"""Databases for the log: whatever holds of one holds of the other."""
+
+import pytest
+
+from penchant.serving.sqlite_database import SqliteDatabase
+from serving import postgres
+
+KINDS = ("sqlite", "postgresql")
+# For what takes long and is the same whatever keeps the log.
+in_a_file = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server."""
+    reason = postgres.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    held = postgres.Server()
+    yield held
+    held.close()
+
+
+@pytest.fixture(params=KINDS)
+def new_database(request, tmp_path_factory):
+    """Makes empty databases of one kind."""
+    if request.param == "sqlite":
+        yield lambda: SqliteDatabase(tmp_path_factory.mktemp("log") / "log.db")
+        return
+    server, made = request.getfixturevalue("server"), []
+
+    def make():
+        made.append(server.database())
+        return made[-1]
+
+    yield make
+    for each in made:
+        server.recycle(each)
+
+
+@pytest.fixture
+def database(new_database):
+    """An empty database, of each kind in turn."""
+    return new_database()

@@ -1,0 +1,130 @@
+"""A PostgreSQL server of our own for tests and benchmarks, where its programs are."""
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from penchant.serving.postgres_database import PostgresDatabase
+
+USER, PASSWORD = "keeper", "p@ss/w:rd"
+_WRITTEN = "p%40ss%2Fw%3Ard"
+
+
+def missing():
+    """Why there can be no server here; None where there can be one."""
+    if _program("initdb") is None or _program("postgres") is None:
+        return "no programs of PostgreSQL: initdb and postgres, on PATH or in /usr/lib/postgresql"
+    if os.getuid() == 0 and _account() is None:
+        return "PostgreSQL does not run as root, and there is no user postgres or nobody"
+    try:
+        import psycopg as psycopg
+    except ImportError as error:
+        return f"no psycopg ({error})"
+    return None
+
+
+def _program(name):
+    kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(kept[-1]) if kept else None)
+
+
+def _account():
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    return None
+
+
+def name_of(database):
+    """Of a database on its server."""
+    return database.address.rpartition("/")[2]
+
+
+class Server:
+    """One server with databases of its own; syncs: whether it waits for the disk, as tests need
+    not."""
+
+    def __init__(self, *, syncs=False, **settings):
+        self.settings = {"fsync": "on" if syncs else "off", "max_connections": "80"} | settings
+        self.folder = Path(tempfile.mkdtemp(prefix="penchant-postgresql-"))
+        self._numbers, self._free = itertools.count(), []
+        account = _account() if os.getuid() == 0 else None
+        self._as = {}
+        if account is not None:
+            self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        secret = self.folder / "secret"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        subprocess.run(
+            [_program("initdb"), "-D", self.folder / "data", "-U", USER, "--pwfile", secret,
+             "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"],
+            check=True, capture_output=True, cwd=self.folder, **self._as,
+        )  # fmt: skip
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self):
+        """Anew after `stop`, on the same port."""
+        settings = [f"-c{name}={value}" for name, value in self.settings.items()]
+        self._said = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [_program("postgres"), "-D", self.folder / "data", "-p", str(self.port),
+             "-k", self.folder, "-h", "127.0.0.1", *settings],
+            stdout=self._said, stderr=self._said, cwd=self.folder, **self._as,
+        )  # fmt: skip
+        for _ in range(300):
+            with suppress(Exception):
+                self._connected("postgres").close()
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def stop(self, how=signal.SIGQUIT):
+        """SIGQUIT: at once, as after a crash; SIGKILL: without the server knowing."""
+        self.process.send_signal(how)
+        self.process.wait(30)
+        self._said.close()
+
+    def _connected(self, database):
+        import psycopg
+
+        return psycopg.connect(self.address(database), autocommit=True, connect_timeout=5)
+
+    def run(self, statement, database="postgres"):
+        """Rows of a statement, by the keeper of the server."""
+        with self._connected(database) as session:
+            found = session.execute(statement)
+            return found.fetchall() if found.description else []
+
+    def address(self, database, password=_WRITTEN):
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def database(self, more=""):
+        """An empty one."""
+        if self._free and not more:
+            return self._free.pop()
+        name = f"log{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} {more}")
+        return PostgresDatabase(self.address(name))
+
+    def recycle(self, database):
+        """Emptied and given to somebody else: sooner done than to make another."""
+        name = name_of(database)
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self.run("DROP SCHEMA IF EXISTS penchant CASCADE", name)
+        self._free.append(database)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
