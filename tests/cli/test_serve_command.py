@@ -38,7 +38,7 @@ def test_without_keys_it_listens_on_loopback_alone(database):
     "arguments",
     [(), ("--belief", "x", "--database", "sqlite:///x"), ("--belief", "x", "--insecure"),
      ("--belief", "x", "--workers", "2"), ("--database", "sqlite:///x", "--name", "y"),
-     ("--database", "sqlite:///x", "--cache", "y"), ("--database", "postgresql://h/d"),
+     ("--database", "sqlite:///x", "--cache", "y"), ("--database", "mysql://h/d"),
      ("--database", "x.db")],
 )  # fmt: skip
 def test_what_would_change_nothing_or_cannot_be_is_refused(arguments):

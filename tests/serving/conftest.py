@@ -6,8 +6,6 @@ from penchant.serving.sqlite_database import SqliteDatabase
 from serving import postgres
 
 KINDS = ("sqlite", "postgresql")
-# For what takes long and is the same whatever keeps the log.
-in_a_file = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="session")

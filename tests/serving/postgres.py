@@ -95,6 +95,14 @@ class Server:
         self.process.wait(30)
         self._said.close()
 
+    def kill_backend(self, database):
+        """SIGKILL to whoever serves a session: the server then starts all of itself anew."""
+        found = self.run(
+            f"SELECT pid FROM pg_stat_activity WHERE datname = '{name_of(database)}' LIMIT 1"
+        )
+        for (pid,) in found:
+            os.kill(pid, signal.SIGKILL)
+
     def _connected(self, database):
         import psycopg
 

@@ -47,9 +47,12 @@ class Service:
         self.process = subprocess.Popen(
             arguments, stderr=subprocess.PIPE, text=True, preexec_fn=limited
         )
-        line = self.process.stderr.readline()
-        found = re.search(r":(\d+)/v1/rank", line)
-        assert found, line + self.process.stderr.read()
+        found, said = None, ""
+        while found is None:
+            line = self.process.stderr.readline()
+            said += line
+            assert line, said
+            found = re.search(r":(\d+)/v1/rank", line)
         self.port = int(found[1])
         for _ in range(300):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health") as said:

@@ -574,6 +574,7 @@ async def test_people_have_weights_of_their_own_where_a_model_says_so(call):
     assert (await call("PUT", "/v1/models/odd", {"personal_spread": -1.0}))[0] == 400
 
 
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
 @with_app
 async def test_a_report_tells_what_weights_of_people_would_have_earned(call):
     await call("PUT", "/v1/models/own", {"personal_spread": 1.0})

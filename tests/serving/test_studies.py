@@ -68,6 +68,7 @@ async def test_answers_of_all_kinds_settle_who_is_first(call):
     assert all(each["low"] < each["share"] < each["high"] for each in belief["options"])
 
 
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
 @with_app
 async def test_questions_are_drawn_as_they_say_and_logged_so(call):
     await call("PUT", "/v1/studies/s", STUDY | {"kinds": ["pair"], "explored": 0.5})

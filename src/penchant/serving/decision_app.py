@@ -58,6 +58,7 @@ class DecisionApp:
         self.counters = Counters()
         self._generator = generator or np.random.default_rng()
         self._allowance: dict[str, tuple[float, float]] = {}
+        self._trouble = ""
         self._turns: defaultdict[str | None, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,9 +93,13 @@ class DecisionApp:
     async def _refresh_once(self) -> None:
         try:
             await asyncio.to_thread(self.service.refresh)
+            self._trouble = ""
         except (sqlite3.Error, OSError, PenchantError) as error:
-            # What was read before goes on serving.
-            _log.warning("%s: %s", type(error).__name__, error)
+            # What was read before goes on serving; the same is not said twice a second.
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:
+                _log.warning("%s", trouble)
+            self._trouble = trouble
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()

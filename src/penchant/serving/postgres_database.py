@@ -48,8 +48,8 @@ SELECT set_config('search_path', '{_SPACE}', false), set_config('lock_timeout', 
 _READ = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = '10min'"""
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT last FROM log FOR UPDATE"
-# Asked of tables: what functions such as to_regclass say may be of a moment ago. Whoever may make no
-# schema may have been given an empty one.
+# Asked of tables: what functions such as to_regclass say may be of a moment ago. Whoever may make
+# no schema may have been given an empty one.
 _FOUND = f"""
 SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{_SPACE}'),
   EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
