@@ -21,7 +21,7 @@ import numpy as np
 from penchant.data.batch_builder import groups_of
 from penchant.data.samples import convincing_arguments
 from penchant.encoders.embedding import EmbeddingColumn
-from penchant.encoders.reward import read_pairs
+from penchant.encoders.reward_pairs import read_pairs
 from penchant.evaluation.recipes import circumstances
 from penchant.metrics.intervals import Z95
 from penchant.models.reward_model import HABITS, RewardModel

@@ -138,7 +138,7 @@ def scoring(_: World) -> Fit:
 
 def rewards(_: World) -> Fit:
     """From embeddings in memory to the difference in reward, 10,000 pairs."""
-    from penchant.encoders.reward import read_pairs
+    from penchant.encoders.reward_pairs import read_pairs
 
     model, records = _judged()
     encoder = model.belief_.encoder

@@ -26,7 +26,7 @@ import pandas as pd
 from penchant.cli.fit_reward import DEFAULT_EMBEDDER
 from penchant.data.batch_builder import groups_of
 from penchant.data.readers.read import read
-from penchant.encoders.reward import pair_outcomes
+from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.encoders.text_embedding import TextEmbedding
 from penchant.evaluation.recipes import circumstances
 from penchant.evaluation.reward_trial import judged_pairs

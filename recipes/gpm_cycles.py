@@ -19,7 +19,7 @@ import numpy as np
 
 from penchant.data.samples import convincing_arguments
 from penchant.encoders.embedding import EmbeddingColumn
-from penchant.encoders.reward import read_pairs
+from penchant.encoders.reward_pairs import read_pairs
 from penchant.evaluation.claims import as_printed, no_worse, within_reach
 from penchant.evaluation.recipes import reach_over_seeds, results, run_recipe
 from penchant.fitting.skew_head import SkewHeadConfig, SkewPairs, fit_skew_head, skew_log_likelihood

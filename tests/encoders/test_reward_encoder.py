@@ -6,7 +6,8 @@ import pytest
 
 from penchant.data.records import Records
 from penchant.encoders.embedding import EmbeddingColumn
-from penchant.encoders.reward import RewardEncoder, read_pairs
+from penchant.encoders.reward import RewardEncoder
+from penchant.encoders.reward_pairs import read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.errors import DataError
 from penchant.feedback import pairwise

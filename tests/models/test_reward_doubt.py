@@ -102,7 +102,7 @@ def test_intervals_cover_what_few_answers_leave_open_of_an_attribute():
 
 
 def _pairs_of(encoder, first, second):
-    from penchant.encoders.reward import read_pairs
+    from penchant.encoders.reward_pairs import read_pairs
 
     pairs = np.column_stack([first, second])
     asked = records_of(pairs, np.zeros(len(pairs), dtype=int), ["x"] * len(pairs))

@@ -8,7 +8,7 @@ import pytest
 
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
-from penchant.encoders.reward import known_texts, text_keys
+from penchant.encoders.known_texts import known_texts, text_keys
 from penchant.models.reward_model import RewardModel
 from penchant.models.reward_scorer import RewardScorer, Texts
 

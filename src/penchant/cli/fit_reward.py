@@ -369,7 +369,7 @@ def _shots(records: "Records") -> tuple[int, ...]:
     import numpy as np
 
     from penchant.data.batch_builder import groups_of
-    from penchant.encoders.reward import pair_outcomes
+    from penchant.encoders.reward_pairs import pair_outcomes
 
     answers = np.bincount(groups_of(records, "person").of_row[pair_outcomes(records) >= 0])
     enough = min(100, max(len(answers) // 2, 5))

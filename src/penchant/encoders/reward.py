@@ -11,38 +11,23 @@ C attributes, L directions of taste, F features, H texts that were met, A of the
 P people.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Int, UInt64
 
 from penchant.data.batch import Batch, Block
 from penchant.data.batch_builder import build_batch, groups_of
-from penchant.data.columns import to_floats, to_ints
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
+from penchant.encoders.known_texts import known_texts, nearness
+from penchant.encoders.reward_pairs import Pairs, pair_rows, pairs_at, read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
 
 TIE, SHOWN_FIRST = "tie", "shown_first"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pairs:
-    """Pairs of texts: `first` and `second` point into the distinct texts; outcome 0 first won, 1
-    second won, 2 tie, -1 nobody answered. row: the observation of each, None where they are one
-    each, in order."""
-
-    embedded: Embedded
-    first: Int[Array, " B"]
-    second: Int[Array, " B"]
-    outcome: Int[Array, " B"]
-    weight: Float[Array, " B"]
-    row: Int[Array, " B"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,7 +129,7 @@ class RewardEncoder:
         """The attributes in units of the spread of their differences, and places along tastes."""
         return self.look(embedded).form
 
-    def gap_variances(self, pairs: "Pairs") -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    def gap_variances(self, pairs: Pairs) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
         """The variance of what the embeddings say of each gap, now and before any data."""
         return self.look(pairs.embedded).gap_variances(pairs.first, pairs.second)
 
@@ -355,85 +340,3 @@ class Looked:
 
 def _squares(rooted: Float[Array, "B _"]) -> Float[Array, " B"]:
     return np.einsum("be,be->b", rooted, rooted).astype(np.float64)
-
-
-def text_keys(
-    texts: Sequence[str], prompts: Sequence[str | None] | None = None
-) -> UInt64[Array, " T"]:
-    """A number by which a text, after its prompt where it has one, is known again, the same on
-    every machine."""
-    before = [None] * len(texts) if prompts is None else prompts
-    # Lengths tell a prompt's end from the text's beginning; without a prompt the text stands alone.
-    whole = (f"{len(p)}\0{p}{t}" if p else t for p, t in zip(before, texts, strict=True))
-    digests = b"".join(
-        blake2b(each.encode("utf-8", "surrogatepass"), digest_size=8).digest() for each in whole
-    )
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
-def known_texts(embedded: Embedded, keys: UInt64[Array, " H"]) -> Bool[Array, " T"]:
-    """Which texts are among the keys: after their prompts, or by themselves where the keys were
-    made without any."""
-    known = np.isin(text_keys(embedded.texts), keys)
-    if embedded.prompts is not None:
-        known |= np.isin(text_keys(embedded.texts, embedded.prompts), keys)
-    return known
-
-
-def nearness(
-    vectors: Float[Array, "N E"], anchors: Float[Array, "A E"], chunk: int = 4096
-) -> Float[Array, " N"]:
-    """The cosine between each embedding and the nearest anchor, which have length one."""
-    across = np.asarray(anchors, dtype=np.float32).T
-    length = np.linalg.norm(vectors, axis=1)
-    found = np.concatenate([np.zeros(0, dtype=np.float32)] + [
-        (vectors[at : at + chunk].astype(np.float32) @ across).max(axis=1)
-        for at in range(0, len(vectors), chunk)
-    ])  # fmt: skip
-    return np.clip(found / np.where(length > 0, length, 1.0), 0.0, 1.0).astype(np.float64)
-
-
-def pair_rows(records: Records) -> Bool[Array, " B"]:
-    """Which observations compare two texts.
-
-    An edit counts as one: the edited text against the proposal. A choice between two does too.
-    """
-    kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
-    return np.isin(kinds, ("pair", "edit", "choice")) & (records.menu_sizes == 2)
-
-
-def read_pairs(records: Records, embedding: Embedding) -> Pairs:
-    """The pairs of the records. Raises `DataError` where an observation is no pair of two texts."""
-    is_pair = pair_rows(records)
-    if not is_pair.all():
-        row = int(np.argmax(~is_pair))
-        raise DataError(
-            f"observation {row} is of kind {records.kinds[records.kind_codes[row]]!r} with "
-            f"{int(records.menu_sizes[row])} texts ({int((~is_pair).sum())} of {len(records)} are "
-            "no pairs); expected pairs, edits or choices between two texts. Keep only these here; "
-            "other feedback can be learned from, not judged."
-        )
-    return pairs_at(records, embedding.embed(records), np.arange(len(records)))
-
-
-def pair_outcomes(records: Records) -> Int[Array, " B"]:
-    """Of a pair: 0 where the first won, 1 where the second did, 2 for a tie; else -1."""
-    kinds = records.kinds[records.kind_codes] if len(records) else np.zeros(0, dtype=object)
-    outcome = np.full(len(records), -1, dtype=np.int64)
-    for name, of_kinds in (("outcome", ("pair",)), ("chosen", ("choice", "edit"))):
-        mine = np.isin(kinds, of_kinds) & (records.menu_sizes == 2)
-        if mine.any():
-            outcome[mine] = to_ints(records.rows[name], missing=-1)[mine]
-    return outcome
-
-
-def pairs_at(records: Records, embedded: Embedded, rows: Int[Array, " C"]) -> Pairs:
-    """The pairs at these places of records whose texts are embedded already."""
-    places = records.offsets[:-1][rows]
-    return Pairs(
-        embedded=embedded,
-        first=embedded.of_option[places],
-        second=embedded.of_option[places + 1],
-        outcome=pair_outcomes(records)[rows],
-        weight=to_floats(records.rows["weight"])[rows],
-    )

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.data.batch_builder import groups_of
 from penchant.data.columns import is_text, one_chunk, to_ints
 from penchant.data.records import Records
-from penchant.encoders.reward import pair_outcomes
+from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.encoders.text_embedding import plain_texts
 from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel

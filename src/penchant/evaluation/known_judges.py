@@ -12,7 +12,7 @@ from penchant.data.batch_builder import groups_of
 from penchant.data.columns import place_within
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
-from penchant.encoders.reward import Pairs, read_pairs
+from penchant.encoders.reward_pairs import Pairs, read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.fitting.head_pairs import HeadPairs
 from penchant.metrics.intervals import Interval, clustered_mean

@@ -14,7 +14,7 @@ from penchant.data.columns import place_within
 from penchant.data.implied_pairs import as_pairs
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding
-from penchant.encoders.reward import pair_outcomes
+from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.errors import DataError
 from penchant.evaluation.predictions import Predictions
 from penchant.metrics.calibration import clustered_share

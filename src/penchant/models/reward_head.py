@@ -15,13 +15,8 @@ from penchant.data.columns import combine_codes, entry_hashes, to_codes
 from penchant.data.implied_pairs import ImpliedPairs, as_pairs, implied_pairs
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
-from penchant.encoders.reward import (
-    Pairs,
-    RewardEncoder,
-    pair_outcomes,
-    pair_rows,
-    pairs_at,
-)
+from penchant.encoders.reward import RewardEncoder
+from penchant.encoders.reward_pairs import Pairs, pair_outcomes, pair_rows, pairs_at
 from penchant.encoders.text_attributes import text_attributes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.channel_head import fit_channel_head

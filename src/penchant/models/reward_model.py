@@ -14,7 +14,8 @@ from penchant.data.batch_builder import groups_of
 from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
-from penchant.encoders.reward import RewardEncoder, pair_outcomes, read_pairs
+from penchant.encoders.reward import RewardEncoder
+from penchant.encoders.reward_pairs import pair_outcomes, read_pairs
 from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
@@ -22,7 +23,7 @@ from penchant.fitting.channel_head import joint_channels
 from penchant.fitting.linear_head import LinearHead
 from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
-from penchant.models.estimator import Estimator, answered, encoded
+from penchant.models.estimator import Estimator, encoded
 from penchant.models.reward_head import (
     HeadSettings,
     Lessons,
@@ -33,14 +34,18 @@ from penchant.models.reward_head import (
 from penchant.models.reward_kinds import (
     PEOPLE,
     People,
-    TasteDirections,
     find_tastes,
     fit_kinds,
-    unseen_tastes,
     with_tastes,
 )
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
 from penchant.models.reward_scorer import RewardScorer, people_of
+from penchant.models.reward_unseen import (
+    choices_of,
+    encode_lessons,
+    told_rows,
+    unseen_answers,
+)
 from penchant.models.reward_weight import weighed
 from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
@@ -48,8 +53,6 @@ from penchant.populations.pooled import Pooled
 
 # What of a person may differ, from nothing to everything that is told apart.
 NOTHING: tuple[str, ...] = ()
-# Parts of the pairs for heads that have not seen a part.
-_FOLDS = 5
 HABITS = ("reward", "tie", "shown_first")
 _ADVICE = "Look for embeddings of very different sizes, or set a smaller prior_scale."
 
@@ -148,9 +151,9 @@ class RewardModel(Estimator):
             tastes = find_tastes(lessons, everything, self.kinds, self.random_state)
             whole = with_tastes(whole, tastes.loadings)
         self._refuse_unknown_names(whole.encoder.feature_names)
-        batch, parts, heard = self._unseen(lessons, whole, tastes)
-        choices = _choices(batch)
-        encoder, of_new = self._of_new_texts(lessons, heard, whole, choices)
+        unseen = unseen_answers(lessons, whole, tastes, self.random_state)
+        batch, choices = unseen.batch, choices_of(unseen.batch)
+        encoder, of_new = self._of_new_texts(lessons, unseen.heard, whole, choices)
         whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
@@ -173,7 +176,7 @@ class RewardModel(Estimator):
             belief = weighed(lambda anchors: fit_pooled(
                 told, channels=channels, encoder=whole.encoder, anchors=anchors
             ), len(self.attributes))  # fmt: skip
-        belief = _told(belief, whole.fitted, [part.fitted for part in parts])
+        belief = _told(belief, whole.fitted, [part.fitted for part in unseen.parts])
         if places:
             named = set(groups_of(of_named(data, self.group_by), self.group_by).names)
             people = people_of(belief, choices, named)
@@ -290,61 +293,11 @@ class RewardModel(Estimator):
                 "in everything. Expected personal=True, or kinds=1."
             )
 
-    def _unseen(
-        self, lessons: Lessons, whole: RewardHead, tastes: TasteDirections | None
-    ) -> tuple[Batch, list[RewardHead], Lessons]:
-        """The answers as the second stage learns from them, each judged by a head that has not
-        seen it, and the lessons they come from: those of the heads, or the pairs that these imply
-        where nobody compared. By the head that has, rewards would look surer than they are of
-        pairs to come."""
-        batch = _encode(lessons, whole.encoder)
-        is_told = _told_rows(lessons, batch)
-        if not is_told.any():
-            raise DataError(
-                f"none of the {len(lessons.weight)} pairs has an answer; expected at least one."
-            )
-        # Whoever judges the same texts belongs to the same part.
-        has_choices = bool(_choices(batch).blocks)
-        met, menu = np.unique(
-            (lessons.menus() if has_choices else lessons.asked())[is_told], return_inverse=True
-        )
-        num_folds = min(_FOLDS, len(met))
-        if num_folds < 2:
-            return batch, [], lessons
-        fold = np.full(len(lessons.weight), -1)
-        fold[is_told] = (
-            np.random.default_rng(self.random_state).permutation(len(met)) % num_folds
-        )[menu]
-        parts = [lessons.fit(is_told & (fold != k), whole.encoder.prior_scale)
-                 for k in range(num_folds)]  # fmt: skip
-        if tastes is not None:
-            parts = [
-                with_tastes(part, unseen_tastes(lessons, is_told & (fold != k), tastes, k))
-                for k, part in enumerate(parts)
-            ]
-        heard = lessons
-        if not has_choices:
-            pairs, row = lessons.in_pairs(fold, self.random_state)
-            if len(row):
-                heard, fold = pairs, fold[row]
-                batch = _encode(heard, whole.encoder)
-        features = [block.features.copy() for block in batch.blocks]
-        # What heads say: the reward, and places along the directions of taste.
-        names = ("reward", *whole.encoder.taste_names)
-        said_by_heads = np.array([name in names for name in batch.feature_names])
-        for k, part in enumerate(parts):
-            said = _encode(heard, part.encoder)
-            for own, block, other in zip(features, batch.blocks, said.blocks):
-                there = np.ix_(fold[block.row] == k, np.ones(own.shape[1], bool), said_by_heads)
-                own[there] = other.features[there]
-        blocks = tuple(replace(b, features=f) for b, f in zip(batch.blocks, features))
-        return replace(batch, blocks=blocks), parts, heard
-
     def _of_new_texts(
         self, lessons: Lessons, heard: Lessons, whole: RewardHead, seen: Batch
     ) -> tuple[RewardEncoder, tuple[str, ...]]:
         """The encoder with what heads that have not met whole texts tell of them."""
-        told = _told_rows(lessons, _encode(lessons, whole.encoder))
+        told = told_rows(lessons, encode_lessons(lessons, whole.encoder))
         parts = left_out_texts(lessons, heard, told, whole.encoder.prior_scale, self.random_state)
         return with_new_texts(
             whole.encoder, heard, parts, seen,
@@ -389,28 +342,6 @@ def _of_people(batch: Batch, named: Records, group_by: str) -> Batch | None:
     kept = np.array([name in names for name in batch.group_names], dtype=bool)
     blocks = tuple(b.take(np.flatnonzero(kept[b.group])) for b in batch.blocks)
     return replace(batch, blocks=tuple(block for block in blocks if len(block)))
-
-
-def _choices(batch: Batch) -> Batch:
-    return replace(batch, blocks=tuple(b for b in batch.blocks if b.kind == "choice"))
-
-
-def _encode(lessons: Lessons, encoder: RewardEncoder) -> Batch:
-    """The answered observations, weighed as the lessons are."""
-    if lessons.is_pair.all():
-        batch = encoder.encode_pairs(lessons.records, lessons.pairs(np.arange(len(lessons.weight))))
-    else:
-        batch = encoder.encode_mixed(lessons.records, lessons.is_pair, lessons.embedded)
-        blocks = tuple(replace(b, weight=lessons.weight[b.row]) for b in batch.blocks)
-        batch = replace(batch, blocks=blocks)
-    return answered(batch)
-
-
-def _told_rows(lessons: Lessons, batch: Batch) -> Bool[Array, " B"]:
-    told = np.zeros(len(lessons.weight), dtype=bool)
-    for block in batch.blocks:
-        told[block.row] = True
-    return told
 
 
 def _told(belief: Belief, whole: LinearHead, parts: list[LinearHead]) -> Belief:

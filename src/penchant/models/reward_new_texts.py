@@ -14,7 +14,9 @@ from jaxtyping import Bool, Float, Float16, Int
 
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
-from penchant.encoders.reward import SHOWN_FIRST, Pairs, RewardEncoder, nearness, text_keys
+from penchant.encoders.known_texts import nearness, text_keys
+from penchant.encoders.reward import SHOWN_FIRST, RewardEncoder
+from penchant.encoders.reward_pairs import Pairs
 from penchant.models.reward_head import Lessons, RewardHead
 from penchant.numerics.arrays import Array, log_sigmoid
 

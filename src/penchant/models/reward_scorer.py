@@ -16,7 +16,8 @@ from penchant.data.batch import Batch
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
 from penchant.encoders.language_states import LanguageStates
-from penchant.encoders.reward import KnownPeople, Looked, Pairs, RewardEncoder
+from penchant.encoders.reward import KnownPeople, Looked, RewardEncoder
+from penchant.encoders.reward_pairs import Pairs
 from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import BeliefError, DataError
 from penchant.metrics.intervals import Z95

@@ -18,7 +18,7 @@ from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
 from penchant.encoders.language_states import LanguageStates
-from penchant.encoders.reward import pair_rows
+from penchant.encoders.reward_pairs import pair_rows
 from penchant.fitting.language_reward import LanguageRewardConfig, fit_language_reward
 from penchant.fitting.processes import number
 from penchant.fitting.sgd import TrainConfig, hold_out

@@ -9,7 +9,7 @@ from typing import Any
 
 from penchant.data.records import Records
 from penchant.encoders.embedding import EmbeddingColumn
-from penchant.encoders.reward import pair_outcomes
+from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.encoders.text_embedding import ReadTexts, with_plain_texts
 from penchant.errors import DataError
 from penchant.models.reward_scorer import RewardScorer
