@@ -23,6 +23,7 @@ from penchant.evaluation.claims import no_worse
 from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
 from penchant.feedback.corrupted_pair import strength
 from penchant.fitting.reward_network import (
+    Contrast,
     RewardNetworkConfig,
     SoftPairs,
     fit_reward_networks,
@@ -104,22 +105,28 @@ def one(config: Config, flip: float, index: int) -> dict[str, Any]:
         "turned round": relabelled(plain, target=held.targets(0.2)),
         "left out": relabelled(plain, keep=(~low).astype(float)),
         "soft": relabelled(plain, target=held.soft_targets()),
+        "contrast": plain,
     }
     order = np.argsort(held.mean)[: size - size % 10].reshape(10, -1)
     found: dict[str, Any] = {"wrong by tenth of strength": wrong[order].mean(axis=1)}
     for name, pairs in ways.items():
         for long in (True, False) if name in ("as they are", "turned round") else (True,):
-            rewards = fit(config, pairs, config.epochs, stops=not long).rewards(features)[0]
+            apart = Contrast() if name == "contrast" else None
+            made = fit(config, pairs, config.epochs, stops=not long, contrast=apart)
+            rewards = made.rewards(features)[0]
             right = np.mean(rewards[winner[size:]] > rewards[loser[size:]])
             found[name if long else f"{name}, stopped early"] = float(right)
     return found
 
 
-def fit(config: Config, pairs: SoftPairs, epochs: int, *, stops: bool = False) -> Any:
+def fit(
+    config: Config, pairs: SoftPairs, epochs: int, *, stops: bool = False,
+    contrast: Contrast | None = None,
+) -> Any:  # fmt: skip
     held_out = np.arange(0, len(pairs.winner), 6) if stops else None
     training = TrainConfig(batch_size=64, max_epochs=epochs, learning_rate=3e-3,
                            patience=3 if stops else None, seed=config.seed)  # fmt: skip
-    settings = RewardNetworkConfig(width=64, seed=config.seed)
+    settings = RewardNetworkConfig(width=64, seed=config.seed, contrast=contrast)
     return fit_reward_networks(pairs, settings, training, held_out)[0]
 
 

@@ -79,6 +79,7 @@ OF_TEXTS = {
         ("prototypes", 3),
     ),
     "soft_label": (["--soft-label", "p"], lambda m: (m.soft_label, m.personal), ("p", False)),
+    "margin": (["--margin", "p"], lambda m: m.margin, "p"),
     "seed": (["--seed", "41"], lambda m: m.random_state, 41),
 }
 TUNED = ["--language-model", "tiny", "--tune", "low_rank"]
@@ -229,6 +230,12 @@ def test_an_option_of_reading_is_how_the_file_is_read(folder, monkeypatch, optio
     run(folder / "trips.csv", "-m", model, *words)
     ((file, description), named) = arrived[0]
     assert see({"file": file, "description": description, **named}) == value
+
+
+def test_a_margin_is_what_a_language_model_is_tuned_by(folder, monkeypatch, tmp_path):
+    arrived = stop_at(monkeypatch, tuned_language_model, "tune_language_model")
+    run(folder / "pairs.jsonl", "-m", "reward", *TUNED, "--margin", "p", "--out", tmp_path)
+    assert arrived[0][1]["margin"] == "p"
 
 
 def test_options_of_the_report_are_what_it_judges(folder, monkeypatch, tmp_path):

@@ -386,3 +386,29 @@ def test_kinds_of_judges_are_fitted_saved_and_scored_by_their_own_answers(tmp_pa
     one, other, anybody = (row["reward"] for row in lines(said.stdout))
     # p0 dislikes what p1 likes; of nobody nothing is known.
     assert one < anybody - 0.3 < anybody + 0.3 < other
+
+
+def test_margins_are_used_where_they_are_asked_for_and_named_where_they_are_not(folder, tmp_path):
+    rows = [
+        {**row, "margin": 3.0 * (place % 2)}
+        for place, row in enumerate(lines((folder / "pairs.jsonl").read_text()))
+    ]
+    (tmp_path / "strong.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = []
+    for words in ((), ("--margin", "margin")):
+        done = penchant("fit", tmp_path / "strong.jsonl", "--model", "reward", "--folds", "0",
+                        "--out", tmp_path / "m", *words)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("--margin margin makes it the head's" in done.stderr) == (not words)
+        found.append(np.array(json.loads((tmp_path / "m" / "weights.json").read_text())["weights"]))
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    for words, said in (
+        (("--margin", "margin", "--judges", "classes"), "got --margin with --judges classes"),
+        (("--margin", "margin", "--soft-label", "margin"), "got --margin with --soft-label"),
+    ):
+        done = penchant("fit", tmp_path / "strong.jsonl", "--model", "reward", *words)
+        assert done.returncode == 2
+        assert said in " ".join(done.stderr.replace("│", " ").split())
+    done = penchant("fit", tmp_path / "strong.jsonl", "--model", "reward", "--margin", "strength")
+    assert done.returncode == 3
+    assert "no column 'strength' of margins" in " ".join(done.stderr.replace("│", " ").split())

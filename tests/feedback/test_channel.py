@@ -383,3 +383,11 @@ def test_a_top_grade_that_nobody_gave_leaves_the_middle_where_it_was():
     told = replace(batch, blocks=(graded,), scale=scale)
     assert default_channels(told) == (GradedPair(levels=5, labels=scale),)
     assert default_channels(replace(told, scale=())) == (GradedPair(levels=4),)
+
+
+@pytest.mark.parametrize("scales", [{"stretch_scale": 0.0}, {"shift_scale": -1.0}])
+@pytest.mark.parametrize("channel", [Rating, Outcome])
+def test_scales_of_people_that_are_no_standard_deviations_are_refused(channel, scales):
+    wanted = {"levels": 3} if channel is Rating else {"has_intercept": True}
+    with pytest.raises(ConfigError, match="expected positive standard deviations"):
+        channel(**wanted, by_person=True, **scales)

@@ -392,3 +392,11 @@ def test_saved_heads_say_the_same_and_nothing_else_is_read_for_them(tmp_path, mi
     save_value(GapModel(), tmp_path / "other")
     with pytest.raises(BeliefError, match="GapModel"):
         RewardHeads.load(tmp_path / "other")
+
+
+def test_an_offset_that_no_head_would_hear_of_is_refused():
+    pairs = judge_pairs(two_tastes(np.pi, 3, 1.0), 30, 4, np.random.default_rng(0)).pairs()
+    with pytest.raises(DataError, match="a mixture of heads would not hear of"):
+        fit_head_mixture(
+            replace(pairs, offset=np.ones(len(pairs))), 2, rng=np.random.default_rng(0)
+        )

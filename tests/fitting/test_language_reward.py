@@ -372,3 +372,26 @@ def test_two_processes_of_torchrun_are_one(tmp_path, trained):
     shares = [np.load(tmp_path / f"{rank}.share.npy") for rank in (0, 1)]
     assert sorted(np.concatenate(shares).tolist()) == list(range(7))
     assert len(shares[0]) == 4
+
+
+@pytest.mark.parametrize("trained", ["low_rank", "whole"])
+def test_layers_worked_out_again_train_to_the_same_model(tmp_path, trained):
+    pytest.importorskip("transformers")
+    from lm.tiny_models import save_tiny
+    from penchant.lm.pretrained import load_pretrained
+
+    save_tiny(tmp_path / "base")
+    model = load_pretrained(str(tmp_path / "base"))
+    texts, batch = mixed_rows()
+    plain = config(trained)
+    one, other = (
+        fit_language_reward(model, texts, batch, SHORT, config=each)[0].rewards(texts)
+        for each in (plain, replace(plain, recomputes=True))
+    )
+    np.testing.assert_allclose(other, one, atol=1e-5)
+    assert np.ptp(one) > 1e-3
+
+
+def test_what_would_change_nothing_for_a_head_alone_is_refused():
+    with pytest.raises(ConfigError, match="recomputes=True with trained='head'"):
+        replace(config("head"), recomputes=True)

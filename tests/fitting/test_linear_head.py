@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError
+from penchant.feedback.corrupted_pair import margin_log_prob
 from penchant.feedback.gap import GapModel
 from penchant.fitting import head_start
+from penchant.fitting.head_mixture_density import take_pairs
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.linear_head import HeadConfig, fit_linear_head
 
@@ -216,3 +218,39 @@ def test_features_too_large_for_float32_sums_are_told_apart_from_missing_ones():
     pairs, _ = world(num_pairs=50)
     with pytest.raises(DataError, match=r"reach [\d.e+]+, so large that their sums"):
         head_start.check_numbers(pairs, np.array([np.inf]))
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.sampled_from([None, "davidson"]))
+def test_an_offset_that_is_worths_moves_the_weights_by_those_worths(seed, ties):
+    """f'(w - v) + f'v: what is known beforehand need not be learnt. Nearly free weights."""
+    pairs, weights = world(seed=seed, num_pairs=2500)
+    model = GapModel(ties=ties)
+    if ties is None:
+        pairs = take_pairs(pairs, np.flatnonzero(pairs.answer < 2))
+    known = pairs.gaps(0.5 * weights, np.zeros(1))
+    # A fifth of the pairs and less starts the climb: their offsets have to be theirs.
+    few = HeadConfig(subsample=2)
+    free = fit_linear_head(pairs, model, prior_scale=1e3, config=few)
+    told = fit_linear_head(replace(pairs, offset=known), model, prior_scale=1e3, config=few)
+    sd = np.sqrt(np.diag(free.covariance))[: len(weights)]
+    apart = free.weights - 0.5 * weights - told.weights
+    np.testing.assert_array_less(np.abs(apart) / sd, 0.02)
+    assert told.log_likelihood == pytest.approx(free.log_likelihood, rel=1e-5)
+
+
+def test_the_head_with_margins_is_at_the_top_of_the_margin_loss():
+    pairs, _ = world(seed=3)
+    pairs = take_pairs(pairs, np.flatnonzero(pairs.answer < 2))
+    margin = np.random.default_rng(0).gamma(1.0, 1.0, len(pairs))
+    sign = np.where(pairs.answer == 0, 1.0, -1.0)
+    # More texts than pairs of them: the layout of differences keeps each pair's own margin.
+    wide = replace(pairs, offset=-sign * margin, features=np.tile(pairs.features, (40, 1)))
+    for shown in (replace(pairs, offset=-sign * margin), wide):
+        head = fit_linear_head(shown, GapModel(), prior_scale=0.7)
+        gap = sign * pairs.gaps(head.weights, head.coefficients)
+        value = margin_log_prob(gap, margin)
+        assert head.log_likelihood == pytest.approx(value.sum(), rel=1e-4)
+        pull = pairs.gather(sign * (1.0 - np.exp(value))) - head.weights / 0.7**2
+        assert np.abs(pull).max() < 1e-2
+    assert wide.compact().second is None

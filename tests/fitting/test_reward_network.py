@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.contrastive import contrast_log_prob
 from penchant.feedback.corrupted_pair import soft_log_prob
 from penchant.fitting.reward_network import (
+    Contrast,
     RewardNetworkConfig,
     SoftPairs,
     _forward,
@@ -104,3 +106,62 @@ def test_features_that_are_no_numbers_are_refused():
         fit_reward_networks(
             replace(pairs, features=broken), RewardNetworkConfig(), TrainConfig(max_epochs=1)
         )
+
+
+def test_the_contrast_adds_its_own_slope_and_one_training_taken_up_draws_the_same_views():
+    pairs, rows = world(), np.arange(12)
+    contrast = Contrast(weight=0.7, dropout=0.3, temperature=0.5)
+    learner = _Learner(pairs, RewardNetworkConfig(width=5, contrast=contrast))
+    parameters = learner.parameters
+
+    def slope(with_it):
+        rng = np.random.default_rng(1)
+        return _gradients(parameters, pairs, rows, contrast if with_it else None, rng)[1]
+
+    def loss(changed):
+        rng = np.random.default_rng(1)
+        texts = np.concatenate([pairs.winner[rows], pairs.loser[rows]])
+        outputs = _forward(changed, pairs.features[texts])[1][1]
+        one, other = (outputs * (rng.random(outputs.shape[1:]) >= 0.3) / 0.7 for _ in range(2))
+        return -0.7 * contrast_log_prob(one, other, 0.5).sum() / len(texts)
+
+    with_it, without = slope(True), slope(False)
+    for name in ("hidden", "bias"):
+        for place in np.random.default_rng(4).integers(0, parameters[name].size, 8):
+            step = np.zeros(parameters[name].size)
+            step[place] = 1e-5
+            apart = step.reshape(parameters[name].shape)
+            up, down = (loss({**parameters, name: parameters[name] + s * apart}) for s in (1, -1))
+            own = (with_it[name] - without[name]).ravel()[place]
+            assert own == pytest.approx((up - down) / 2e-5, abs=1e-6)
+    np.testing.assert_array_equal(with_it["out"], without["out"])
+    again = _Learner(pairs, RewardNetworkConfig(width=5, contrast=contrast))
+    for step in range(3):
+        learner.step(rows, 0.01)
+        if step == 0:
+            again.restore(learner.state())
+    for _ in range(2):
+        again.step(rows, 0.01)
+    np.testing.assert_array_equal(again.parameters["hidden"], learner.parameters["hidden"])
+
+
+def test_the_contrast_keeps_texts_apart_that_labels_would_fold_together():
+    pairs = world(members=1, num_pairs=200)
+    training = TrainConfig(batch_size=25, max_epochs=30, learning_rate=0.01, patience=None)
+
+    def alike(contrast):
+        config = RewardNetworkConfig(width=12, contrast=contrast)
+        networks, _ = fit_reward_networks(pairs, config, training)
+        units = _forward(networks.parameters, pairs.features)[1][1][0]
+        unit = units / np.linalg.norm(units, axis=1, keepdims=True)
+        return (unit @ unit.T)[~np.eye(len(unit), dtype=bool)].mean()
+
+    assert alike(Contrast(weight=1.0)) < alike(None) - 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"weight": 0.0}, {"dropout": 1.0}, {"temperature": -1.0}])
+def test_a_contrast_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ConfigError, match="Leave the contrast out"):
+        Contrast(**wrong)
+    with pytest.raises(ConfigError, match="no hidden units"):
+        RewardNetworkConfig(width=0, contrast=Contrast())

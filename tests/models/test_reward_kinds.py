@@ -1,53 +1,26 @@
 """Reward models whose judges part in what texts say: classes, mixes, latent tastes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.opposed_judges import EACH, KNOWN, TASTES, VECTORS, first_answers, judged_by
 from penchant.data.records import Records
+from penchant.encoders.reward_pairs import read_pairs
 from penchant.errors import ConfigError, DataError
+from penchant.metrics.intervals import Z95
 from penchant.models.reward_kinds import TasteDirections
 from penchant.models.reward_model import RewardModel
 from penchant.models.reward_scorer import RewardScorer, Texts
 from penchant.serving.json_weights import json_weights
 from penchant.simulation.judgements import judge_pairs, two_tastes
 
-# Two tastes that agree on the first dimension and part on the second.
-TASTES = np.array([[0.7, 1.5, 0, 0, 0, 0], [0.7, -1.5, 0, 0, 0, 0]])
-NUM_PEOPLE, EACH, KNOWN, TEXTS = 80, 20, 14, 80
-VECTORS = np.random.default_rng(0).standard_normal((TEXTS, 6)).astype(np.float32)
-
-
-def judged_by(tastes, seed=0, favour=0.0):
-    """Pairs with ties of judges who each have one of these tastes; whose, the truth, and kinds."""
-    rng = np.random.default_rng(seed)
-    kind = rng.integers(0, len(tastes), NUM_PEOPLE)
-    person = np.repeat(np.arange(NUM_PEOPLE), EACH)
-    first = rng.integers(0, TEXTS, len(person))
-    second = (first + rng.integers(1, TEXTS, len(person))) % TEXTS
-    gap = ((VECTORS[first] - VECTORS[second]) * tastes[kind[person]]).sum(axis=1) + favour
-    worth = np.exp(np.stack([0.5 * gap, -0.5 * gap, np.full(len(gap), -0.7)], axis=1))
-    chance = worth / worth.sum(axis=1, keepdims=True)
-    outcome = (rng.random(len(gap))[:, None] > np.cumsum(chance, axis=1)).sum(axis=1)
-    shown = np.column_stack([first, second]).ravel().astype(np.int32)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 6)
-    words = pa.array([f"text {place}" for place in range(TEXTS)])
-    records = Records.from_arrays(
-        options={"text": pa.DictionaryArray.from_arrays(shown, words),
-                 "embedding": pa.DictionaryArray.from_arrays(shown, lists)},
-        menu_sizes=np.full(len(person), 2), kind="pair",
-        rows={"person": [f"p{p}" for p in person], "outcome": outcome}, extras=("embedding",),
-    )  # fmt: skip
-    return records, chance, kind
-
 
 @pytest.fixture(scope="module")
 def world():
     return judged_by(TASTES)
-
-
-def first_answers(records):
-    return records.take(np.flatnonzero(np.arange(len(records)) % EACH < KNOWN))
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +168,46 @@ def test_kinds_are_found_by_pairs_alone():
     )  # fmt: skip
     with pytest.raises(DataError, match="pairs alone"):
         RewardModel(kinds=2, people="classes", attributes=()).fit(rated)
+
+
+def test_a_soft_label_of_nobody_known_is_the_average_over_kinds(world, fits):
+    """Of two opposed kinds the average is no sigmoid of an average: half of the judges are sure of
+    one text, half of the other."""
+    records = world[0].take(np.arange(200))
+    texts = np.array([int(t.split()[1]) for t in records.options["text"].to_pylist()])
+    asked = [Texts(texts=[f"text {t}" for t in texts[side::2]], vectors=VECTORS[texts[side::2]])
+             for side in (0, 1)]  # fmt: skip
+    for people in ("classes", "prototypes"):
+        belief = fits[people].belief_
+        scorer = RewardScorer.of(belief)
+        everybody = belief.population.tastes(belief.population_theta, np.zeros((1, 0)))
+        # Each kind by itself, as if it were known.
+        weights, alone = np.exp(everybody.log_weights[0]), []
+        for value in everybody.values[0]:
+            kind = replace(scorer, average=value, kinds=None)
+            alone.append(kind.compare(*asked).margin)
+        told = scorer.compare(*asked)
+        variance = ((told.high - told.low) / (2 * Z95)) ** 2
+        drawn = np.sqrt(1 + np.pi * variance / 8)
+        wanted = weights @ (1 / (1 + np.exp(-np.array(alone) / drawn)))
+        np.testing.assert_allclose(told.soft_label, wanted, atol=1e-9)
+        assert np.abs(told.soft_label - 1 / (1 + np.exp(-told.margin))).max() > 0.1
+
+
+def test_a_soft_label_of_kinds_is_the_share_that_the_model_foretells(world, fits):
+    records, _, _ = world
+    rows = np.arange(300)
+    for people in ("classes", "prototypes"):
+        said = fits[people].judge(records.take(rows)).probabilities
+        pairs = read_pairs(records.take(rows), fits[people].embedding)
+        soft = RewardScorer.of(fits[people].belief_).margins(pairs).soft_label
+        share = said[:, 0] / said[:, :2].sum(axis=1)
+        assert np.abs(soft - share).mean() < 0.03, people
+
+
+@pytest.mark.parametrize("people", ["classes", "prototypes"])
+@pytest.mark.parametrize("option", [{"correlated": False}, {"num_draws": 50}])
+def test_what_kinds_have_no_use_for_is_refused(world, people, option):
+    model = RewardModel(kinds=2, people=people, **option)
+    with pytest.raises(ConfigError, match="would change nothing"):
+        model.fit(first_answers(world[0]))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fitting.judged_rows import batch_of, block_of
+from penchant.feedback.gap import GapModel
 from penchant.feedback.pairwise import bradley_terry_log_prob
 from penchant.fitting.channel_head import joint_channels
+from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.utilities.implicit import log_ratio_utility
 
 torch = pytest.importorskip("torch")
@@ -24,6 +26,7 @@ from penchant.fitting.language_reward import LanguageRewardConfig, _Objective  #
 from penchant.lm.folder import ScoreLayer, save_language_model  # noqa: E402
 from penchant.lm.language_model import moved_to  # noqa: E402
 from penchant.lm.log_probs import log_probs  # noqa: E402
+from penchant.lm.states import read_states  # noqa: E402
 from penchant.lm.tokens import Tokens  # noqa: E402
 
 pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("ignore")]
@@ -83,6 +86,17 @@ def test_the_reward_loss_with_margin_and_its_gradients_are_trls(tmp_path, has_ma
         theirs_of = found[f"model.{name}"].grad
         torch.testing.assert_close(leaves[f"body.{name}"].grad, theirs_of, **CLOSE)
         assert theirs_of.abs().max() > 0
+
+    # The head on frozen states, as `RewardModel(margin=...)` fits it, at the same weights.
+    pairs = HeadPairs(
+        features=read_states(single(), rows).numpy(), first=np.arange(3), second=np.arange(3, 6),
+        answer=np.zeros(3, dtype=int), weight=np.ones(3), offset=-margin.astype(float),
+    )  # fmt: skip
+    density = HeadDensity(pairs=pairs, model=GapModel(), precision=np.zeros(16))
+    answered = density.respond(density.gaps(weights.numpy().astype(float)), np.zeros(0))
+    assert -answered.value.mean() == pytest.approx(float(theirs), abs=1e-5)
+    pull = -density.gather(answered) / 3
+    np.testing.assert_allclose(pull, found["score.weight"].grad[0].numpy(), atol=1e-5)
 
 
 def test_the_margins_of_direct_preference_optimisation_and_their_gradients_are_trls(tmp_path):

@@ -131,6 +131,13 @@ def fit(
     soft_label: Annotated[
         str, typer.Option(help="reward: column with the probability that the first is preferred.")
     ] = "",
+    margin: Annotated[
+        str,
+        typer.Option(
+            help="reward: column with the strength of each preference, in logits by which the "
+            "winner has to win."
+        ),
+    ] = "",
     topic: Annotated[
         str,
         typer.Option(help="reward: column of topics; the report also judges on new ones."),
@@ -169,10 +176,9 @@ def fit(
 
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
-        judges=judges, kinds=kinds, soft_label=soft_label, topic=topic, by=tuple(by or ()),
-        folds=folds,
-        endpoint=endpoint, language_model=language_model, tune=tune, learning_rate=learning_rate,
-        epochs=epochs, classifier=classifier, seed=seed,
+        judges=judges, kinds=kinds, soft_label=soft_label, margin=margin, topic=topic,
+        by=tuple(by or ()), folds=folds, endpoint=endpoint, language_model=language_model,
+        tune=tune, learning_rate=learning_rate, epochs=epochs, classifier=classifier, seed=seed,
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,

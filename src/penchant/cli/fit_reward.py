@@ -1,7 +1,7 @@
 """`penchant fit --model reward`: judged texts in, a reward model's folder out."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class RewardOptions:
     judges: str = ""
     kinds: int | None = None
     soft_label: str = ""
+    margin: str = ""
     topic: str = ""
     by: tuple[str, ...] = ()
     folds: int | None = None
@@ -48,14 +49,10 @@ class RewardOptions:
 
     def given(self) -> tuple[str, ...]:
         """The options that were used, as they are typed."""
-        names = ("text", "prompt", "embedding", "embedder", "attributes", "judges", "kinds",
-                 "soft_label",
-                 "topic", "by", "folds", "endpoint", "language_model", "tune", "learning_rate",
-                 "epochs", "classifier")  # fmt: skip
         return tuple(
-            f"--{name.replace('_', '-')}"
-            for name in names
-            if getattr(self, name) not in ("", (), None, False)
+            f"--{each.name.replace('_', '-')}"
+            for each in fields(self)
+            if each.name != "seed" and getattr(self, each.name) != each.default
         )
 
 
@@ -90,6 +87,12 @@ def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
         raise ConfigError(
             f"got --soft-label with --judges {wanted.judges}; a soft label is no answer of one "
             "person. Leave --judges out."
+        )
+    if wanted.margin and (wanted.soft_label or wanted.judges in KINDS):
+        other = "--soft-label" if wanted.soft_label else f"--judges {wanted.judges}"
+        raise ConfigError(
+            f"got --margin with {other}; a margin is of who won, to one average head. Expected one "
+            "of the two."
         )
 
 
@@ -135,8 +138,8 @@ def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
     kinds = (wanted.kinds or 2) if wanted.judges in KINDS else 1
     return RewardModel(
         embedding=embedding_of(wanted, records), attributes=attributes, personal=personal,
-        soft_label=wanted.soft_label or None, random_state=wanted.seed, kinds=kinds,
-        people=KINDS.get(wanted.judges, "normal"),
+        soft_label=wanted.soft_label or None, margin=wanted.margin or None,
+        random_state=wanted.seed, kinds=kinds, people=KINDS.get(wanted.judges, "normal"),
     )  # fmt: skip
 
 
@@ -204,6 +207,7 @@ def fit_reward(
         name = "--tune" if wanted.tune else "--classifier"
         raise ConfigError(f"got {name} without --out; expected a folder for what it writes.")
     _check_groups(records, wanted)
+    _say_unused_margin(records, wanted, json)
     remarks: tuple[str, ...] = ()
     if wanted.tune and out is not None:
         wanted, records, remarks = _tuned(wanted, records, out, json)
@@ -257,6 +261,12 @@ def _check_report(wanted: RewardOptions, out: Path | None) -> None:
         )
 
 
+def _say_unused_margin(records: "Records", wanted: RewardOptions, json: bool) -> None:
+    """TRL's trainer takes a column `margin` unasked; here it may be one that `score` wrote."""
+    if "margin" in records.rows.column_names and not wanted.margin:
+        shell.note("The column margin is not used; --margin margin makes it the head's.", json)
+
+
 def _check_groups(records: "Records", wanted: RewardOptions) -> None:
     """Raise for groups and topics that the report could not tell apart, before anything is fitted.
 
@@ -308,8 +318,9 @@ def _tuned(
     quiet = json or int(os.environ.get("RANK", "0")) > 0
     with shell.waiting(f"Tuning {wanted.language_model}", quiet), joined() as process:
         tuned = tune_language_model(
-            records, states, out / OWN_MODEL, replace(tuning, training=training), checkpoint=kept
-        )
+            records, states, out / OWN_MODEL, replace(tuning, training=training),
+            margin=wanted.margin or None, checkpoint=kept,
+        )  # fmt: skip
     if process > 0:
         raise typer.Exit(0)
     rmtree(kept)

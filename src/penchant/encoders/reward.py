@@ -63,6 +63,9 @@ class RewardEncoder:
     tastes: directions of the embedding in which judges are told apart, in logits beside the average
     head (`models/reward_kinds.py`); None where they are not. `coefficients`, `spread`, `form_doubt`
     and `form_seen` then go on behind the attributes, with nothing to say of them.
+    sizes: in which the prior, ignorance and nearness measure each dimension, where a few are far
+    larger than the rest (`dimension_sizes.py`); None where they are alike. Weights, tastes and
+    doubt are of the embedding as it is.
     Features of an option: `reward`, each attribute, `taste 1`, .., `shown_first` and `tie`.
     """
 
@@ -89,6 +92,7 @@ class RewardEncoder:
     anchors: Float16[Array, "A E"] | None = None
     usual_nearness: float = -np.inf
     tastes: Float32[Array, "E L"] | None = None
+    sizes: Float32[Array, " E"] | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -265,7 +269,7 @@ class Looked:
         near = np.ones(len(self.embedded.texts))
         new = np.flatnonzero(~self.is_known)
         if len(new) and self.encoder.anchors is not None:
-            near[new] = nearness(self.embedded.vectors[new], self.encoder.anchors)
+            near[new] = nearness(self._even(self.embedded.vectors[new]), self.encoder.anchors)
         return near
 
     @cached_property
@@ -313,12 +317,12 @@ class Looked:
     ) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
         """The variance of what the embeddings say of each gap, now and before any data."""
         now = _squares(self._rooted[first] - self._rooted[second])
-        apart = self._apart[first] - self._apart[second]
+        apart = self._even(self._apart[first] - self._apart[second])
         return now, self.encoder.prior_scale**2 * _squares(apart)
 
     def text_variances(self) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
         """The same of each text beside the mean of the texts that the head was fitted on."""
-        now, before = _squares(self._rooted), _squares(self._apart)
+        now, before = _squares(self._rooted), _squares(self._even(self._apart))
         return now, self.encoder.prior_scale**2 * before
 
     @cached_property
@@ -329,6 +333,10 @@ class Looked:
     @cached_property
     def _apart(self) -> Float32[Array, "T E"]:
         return (self.embedded.vectors - self.encoder.mean).astype(np.float32)
+
+    def _even(self, vectors: Float[Array, "N E"]) -> Float[Array, "N E"]:
+        sizes = self.encoder.sizes
+        return vectors if sizes is None else vectors / sizes
 
     def _with_form(self, rooted: Array, form: Float[Array, "T C"]) -> tuple[Array, Array]:
         root, size = self.encoder.form_doubt, len(self.encoder.weights)

@@ -1,4 +1,4 @@
-"""Judged pairs of texts as arrays: which two texts, and who won.
+"""Judged pairs of texts as arrays: which two texts, who won, and by how much they have to.
 
 Legend: B observations or pairs, C some of them.
 """
@@ -6,9 +6,10 @@ Legend: B observations or pairs, C some of them.
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
-from penchant.data.columns import to_floats, to_ints
+from penchant.data.columns import one_chunk, to_floats, to_ints
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
 from penchant.errors import DataError
@@ -61,6 +62,42 @@ def pair_outcomes(records: Records) -> Int[Array, " B"]:
         if mine.any():
             outcome[mine] = to_ints(records.rows[name], missing=-1)[mine]
     return outcome
+
+
+def pair_margins(records: Records, column: str) -> Float[Array, " B"]:
+    """By how many logits the winner of each pair has to win, from a column of the rows; 0 where it
+    is empty, as for ties.
+
+    Raises `DataError` without such a column, for other feedback than pairs, for numbers that are
+    not finite and for a tie with a margin.
+    """
+    if column not in records.rows.column_names:
+        raise DataError(
+            f"the rows have no column {column!r} of margins; they have "
+            f"{', '.join(records.rows.column_names)}."
+        )
+    is_pair = pair_rows(records)
+    if not is_pair.all():
+        raise DataError(
+            f"{int((~is_pair).sum())} of the {len(records)} observations are no pairs; a margin is "
+            f"of who won a pair. Keep only pairs, or leave out the margins of {column!r}."
+        )
+    given = one_chunk(records.rows[column])
+    margin = to_floats(records.rows[column])
+    stated = ~np.asarray(pc.is_null(given))
+    outcome = pair_outcomes(records)
+    for bad, what, mend in (
+        (stated & ~np.isfinite(margin), "is no finite number", "Write a number, or leave it empty"),
+        ((outcome == 2) & stated & (margin != 0), "is of a tie", "Nobody won: write 0"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"the margin of observation {row}, {margin[row]:g}, {what} ({int(bad.sum())} of "
+                f"{len(records)} are like this); expected the logits by which the winner has to "
+                f"win. {mend}."
+            )
+    return np.where(stated, margin, 0.0)
 
 
 def pairs_at(records: Records, embedded: Embedded, rows: Int[Array, " C"]) -> Pairs:

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float
 from penchant.evaluation.reward_form import ShownTexts
 from penchant.evaluation.reward_trial import RewardTrial
 from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.names import excerpt
 
-_EXAMPLES, _EXCERPT = 4, 220
+_EXAMPLES, EXCERPT = 4, 220
 # Decided answers of one pair from which its judges are seen to disagree, and how many such pairs
 # there are at least: the four most divided of a handful need not be divided.
 _FEW_VOTES, _ENOUGH_PAIRS = 5, 40
@@ -76,18 +77,14 @@ def examples(
         shown.add(both)
         same = (lower == both[0]) & (upper == both[1]) & trial.decided
         won = np.where(first[same] == first[at], trial.outcome[same] == 0, trial.outcome[same] == 1)
+        one, other = (excerpt(texts.words[side[at]], EXCERPT) for side in (first, second))
         centre = _log_odds(trial.first_wins[at : at + 1])
         low, high = sigmoid(centre + np.array([trial.low[at], trial.high[at]]) - trial.gap[at])
         made.append(
             Example(
-                first=_excerpt(texts.words[first[at]]), second=_excerpt(texts.words[second[at]]),
+                first=one, second=other,
                 share=float(won.mean()) if len(won) else float("nan"), votes=len(won),
                 said=float(trial.first_wins[at]), low=float(low), high=float(high),
             )
         )  # fmt: skip
     return tuple(made)
-
-
-def _excerpt(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1].rstrip() + "…"

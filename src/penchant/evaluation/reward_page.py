@@ -13,6 +13,7 @@ import numpy as np
 from penchant.data.records import Records
 from penchant.errors import ConfigError
 from penchant.evaluation.few_shot import few_shot_gains, few_shot_points
+from penchant.evaluation.judge_kinds import JudgeKinds, judge_kinds
 from penchant.evaluation.report import (
     Calibration,
     CalibrationBin,
@@ -59,6 +60,8 @@ class RewardPage:
     few_shot: FewShotCurve | None
     few_shot_words: str
     worst_subgroups: WorstSubgroups | None
+    kinds: JudgeKinds | None
+    kinds_words: str
     biases: tuple[Bias, ...]
     selective: tuple[Estimate, ...]
     by_length: tuple[Estimate, ...]
@@ -96,6 +99,7 @@ def reward_page(
     accuracy = trial.accuracy()
     sd = np.sqrt(trial.doubt_variance)
     p = trial.first_wins
+    kinds = judge_kinds(model, records)
     divided, has_votes = disagreement(trial, texts)
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
     return RewardPage(
@@ -112,6 +116,8 @@ def reward_page(
         few_shot=_few_shot(shots),
         few_shot_words=_few_shot_words(shots),
         worst_subgroups=_subgroups(trial, records, tuple(by), nll.estimate, seed),
+        kinds=kinds,
+        kinds_words=_kinds_words(kinds),
         biases=biases(trial, texts, model),
         selective=_selective(trial),
         by_length=by_length(trial, texts),
@@ -219,6 +225,21 @@ def _few_shot_words(shots: Sequence[tuple[int, RewardTrial]]) -> str:
         f"{gain.estimate:+.3f} nats ({gain.low:+.3f} to {gain.high:+.3f}): no gain that can be "
         "told from chance."
     )
+
+
+def _kinds_words(found: JudgeKinds | None) -> str:
+    """Who the kinds are, and how much they part."""
+    if found is None:
+        return ""
+    who = {
+        "classes": f"Every judge is of one of {len(found.kinds)} kinds.",
+        "prototypes": f"Every judge is a mix of {len(found.kinds)} prototypes, every mix as likely "
+        "as every other.",
+        "latent": "Judges lie anywhere along the directions of taste; shown are those one standard "
+        "deviation to either side of the average.",
+    }[found.people]
+    two = "The two ends of a direction" if found.people == "latent" else "Two of them"
+    return f"{who} {two} would prefer different texts in {percent(found.apart)} of pairs."
 
 
 def _subgroups(

@@ -30,6 +30,7 @@ from penchant.feedback.answers import (
 )
 from penchant.feedback.channel_contract import CommonChannel, Likelihood
 from penchant.feedback.channel_personal import (
+    check_personal_scales,
     personal_index,
     personal_names,
     personal_precision,
@@ -61,6 +62,7 @@ class Rating(CommonChannel):
     def __post_init__(self) -> None:
         check_levels(self.levels)
         check_labels(self.labels, self.levels)
+        check_personal_scales(self.shift_scale, self.stretch_scale)
 
     def validate(self, batch: Batch) -> None:
         validate_levels(answers_of(batch, self.kind, "level"), self.levels, lowest=-1)
@@ -179,11 +181,11 @@ class Outcome(CommonChannel):
     kind: ClassVar[str] = "outcome"
 
     def __post_init__(self) -> None:
-        if self.by_person and not (self.has_intercept and self.shift_scale > 0):
+        check_personal_scales(self.shift_scale, self.stretch_scale)
+        if self.by_person and not self.has_intercept:
             raise ConfigError(
-                f"got by_person=True with has_intercept={self.has_intercept} and shift_scale="
-                f"{self.shift_scale}; expected an intercept, from which people shift, and a "
-                "positive scale."
+                "got by_person=True without an intercept; expected one, from which people shift. "
+                "Set has_intercept=True, or leave by_person out."
             )
 
     def num_common(self) -> int:

@@ -7,12 +7,22 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch, Block
+from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array, constant, namespace
 
 
 def personal_names(batch: Batch, shift: str, stretch: str) -> tuple[str, ...]:
     """`threshold shift [ann]`, `log threshold stretch [ann]` and so on."""
     return tuple(f"{what} [{name}]" for name in batch.group_names for what in (shift, stretch))
+
+
+def check_personal_scales(shift_scale: float, stretch_scale: float) -> None:
+    """Raise `ConfigError` for prior scales that are no standard deviations."""
+    if not (shift_scale > 0 and stretch_scale > 0):
+        raise ConfigError(
+            f"got shift_scale={shift_scale} and stretch_scale={stretch_scale}; expected positive "
+            "standard deviations. Where people are not to shift and stretch, leave by_person out."
+        )
 
 
 def personal_precision(

@@ -25,7 +25,7 @@ from penchant.fitting.head_mixture_density import (
     take_pairs,
 )
 from penchant.fitting.head_mixture_start import Units, second_moment, starting_points
-from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.head_pairs import HeadPairs, refuse_offset
 from penchant.fitting.lbfgs import LbfgsConfig, MatrixFreeOptimum, Slope, maximise_lbfgs
 from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
 from penchant.fitting.separation import WEAK_SCALE
@@ -266,7 +266,11 @@ class Context:
 
 
 def group_pairs(pairs: HeadPairs, group: Int[Array, " B"] | None, context: Context) -> GroupedPairs:
-    """The pairs in the order of their groups, in the layout with fewer bytes to read."""
+    """The pairs in the order of their groups, in the layout with fewer bytes to read.
+
+    Raises `DataError` for pairs with an offset.
+    """
+    refuse_offset(pairs, "a mixture of heads")
     pairs, sizes = pairs.compact(), np.ones(len(pairs), dtype=np.int64)
     if group is not None:
         sizes = np.bincount(group)

@@ -118,6 +118,7 @@ def take_pairs(pairs: HeadPairs, rows: Int[Array, " A"]) -> HeadPairs:
         answer=pairs.answer[rows],
         weight=pairs.weight[rows],
         columns=pairs.columns[rows],
+        offset=None if pairs.offset is None else pairs.offset[rows],
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from penchant.errors import DataError
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.numerics.arrays import Array
 
@@ -26,7 +27,9 @@ class HeadPairs:
 
     second: None where the features are differences already, line b for pair b. answer: 0 where the
     first won, 1 where the second did, 2 for a tie, or a grade. columns: of the pair itself, not
-    shrunk. features are read as float32: a pass over them is bound by memory.
+    shrunk. features are read as float32: a pass over them is bound by memory. offset: what is added
+    to each gap as it is, such as minus a margin where the first won (Touvron et al. 2023); None
+    adds nothing.
     """
 
     features: Float32[Array, "N D"]
@@ -35,6 +38,7 @@ class HeadPairs:
     answer: Int[Array, " B"]
     weight: Float[Array, " B"]
     columns: Float[Array, "B C"] = field(default_factory=_no_columns)
+    offset: Float[Array, " B"] | None = None
 
     def __post_init__(self) -> None:
         if not self.columns.size:
@@ -76,6 +80,15 @@ class HeadPairs:
         return (self.features.T @ pull.astype(np.float32)).astype(np.float64)
 
 
+def refuse_offset(pairs: HeadPairs, model: str) -> None:
+    """Raise `DataError` for pairs with an offset, of a model that has no place for it."""
+    if pairs.offset is not None:
+        raise DataError(
+            f"the pairs have an offset (a margin, say), which {model} would not hear of; expected "
+            "pairs without. Fit one head (`fit_linear_head`), or leave the offset out."
+        )
+
+
 def winners(differences: Float[Array, "B D"]) -> HeadPairs:
     """Pairs whose first won, from the features of winners less those of losers."""
     rows = np.arange(len(differences))
@@ -115,6 +128,8 @@ class HeadDensity:
 
     def respond(self, gap: Float[Array, " B"], own: Float[Array, " M"]) -> GapResponse:
         answer = self.pairs.answer
+        if self.pairs.offset is not None:
+            gap = gap + self.pairs.offset
         parts = [
             self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], own[None])
             for at in range(0, len(gap), _STEP)

@@ -40,6 +40,7 @@ def _subsample(pairs: HeadPairs, wanted: int) -> HeadPairs:
         answer=pairs.answer[rows],
         weight=pairs.weight[rows],
         columns=pairs.columns[rows],
+        offset=None if pairs.offset is None else pairs.offset[rows],
     )
 
 

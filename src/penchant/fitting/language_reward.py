@@ -7,6 +7,7 @@ Legend: B observations, K options, T texts, H numbers of a state, C examples of 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.fitting.sgd_checkpoint import fingerprint_of
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
+from penchant.lm.recomputing import recomputing
 from penchant.lm.states import read_states, text_states
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
@@ -40,7 +42,9 @@ class LanguageRewardConfig:
     """trained: "head" (the model stays as it is), "low_rank" (adapters beside it) or "whole".
     width: hidden units of the head; 0 is a linear one. seed: of what is drawn at the start.
     is_half: whether the model's products are taken in bfloat16 while it is trained; parameters,
-    their averages, head and likelihood stay in single precision."""
+    their averages, head and likelihood stay in single precision. recomputes: whether what happened
+    in a layer is worked out again on the way back rather than kept, of models of transformers that
+    are trained: less memory for a third more work."""
 
     trained: str = "low_rank"
     width: int = 0
@@ -48,8 +52,14 @@ class LanguageRewardConfig:
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     seed: int = 0
     is_half: bool = False
+    recomputes: bool = False
 
     def __post_init__(self) -> None:
+        if self.recomputes and self.trained == "head":
+            raise ConfigError(
+                "got recomputes=True with trained='head', whose states are read once with nothing "
+                "kept; it would change nothing. Leave it out, or train the model."
+            )
         if self.trained not in TRAINED:
             raise ConfigError(f"got trained={self.trained!r}; expected one of {TRAINED}.")
 
@@ -120,12 +130,13 @@ def fit_language_reward(
     learner = LanguageLearner(trained, objective, config.learner)
     held = np.zeros(0, dtype=np.int64) if held_out is None else held_out
     mine = np.setdiff1d(np.arange(len(objective.answers.weight)), held)
-    done = train(
-        learner, mine, held, training, checkpoint=checkpoint, is_writer=number() == 0,
-        fingerprint="" if checkpoint is None else fingerprint_of(
-            batch, channels, config, held, fingerprint(texts, model.parameters)
-        ),
-    )  # fmt: skip
+    with recomputing(model) if config.recomputes else nullcontext():
+        done = train(
+            learner, mine, held, training, checkpoint=checkpoint, is_writer=number() == 0,
+            fingerprint="" if checkpoint is None else fingerprint_of(
+                batch, channels, config, held, fingerprint(texts, model.parameters)
+            ),
+        )  # fmt: skip
     # Whoever trains on in the same folder finds there what the first process kept.
     wait_for_all()
     body = objective.body(learner.parameters)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.contrastive import contrast_score
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.sgd import State, TrainConfig, Training, train
@@ -53,12 +54,40 @@ class SoftPairs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """A term that keeps the texts of a step apart in the hidden units (Wang et al. 2024; dropout
+    views of Gao et al. 2021). weight: of it beside the pairs; dropout: share of units that a view
+    leaves out; temperature: of cosines."""
+
+    weight: float = 0.1
+    dropout: float = 0.1
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.weight > 0 and self.temperature > 0 and 0 < self.dropout < 1):
+            raise ConfigError(
+                f"got weight={self.weight}, temperature={self.temperature} and dropout="
+                f"{self.dropout}; expected positive ones, and a share between 0 and 1. Leave the "
+                "contrast out for none."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RewardNetworkConfig:
-    """width: hidden units; 0 is a linear head. adam: weight_decay acts on the layers' weights."""
+    """width: hidden units; 0 is a linear head. adam: weight_decay acts on the layers' weights.
+    contrast: of hidden units; None without."""
 
     width: int = 64
     adam: AdamConfig = field(default_factory=AdamConfig)
+    contrast: Contrast | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width == 0 and self.contrast is not None:
+            raise ConfigError(
+                "got a contrast with width=0: a linear head has no hidden units to keep apart. "
+                "Leave the contrast out, or give the network a width."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +142,11 @@ class _Learner:
         self.memory = AdamMemory.fresh(self.parameters)
 
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
-        value, gradients = _gradients(self.parameters, self.pairs, examples)
+        # By seed and step, so that a training that is taken up draws the same views.
+        rng = np.random.default_rng((self.config.seed, self.memory.steps))
+        value, gradients = _gradients(
+            self.parameters, self.pairs, examples, self.config.contrast, rng
+        )
         self.parameters, self.memory = adam_step(
             self.parameters, gradients, self.memory, learning_rate, self.config.adam,
             decayed=frozenset({"hidden", "out"}),
@@ -153,9 +186,11 @@ def _forward(
 
 
 def _gradients(
-    parameters: Mapping[str, Array], pairs: SoftPairs, examples: Int[Array, " C"]
-) -> tuple[float, dict[str, Array]]:
-    """The mean log-probability, and the gradient of minus it for each member."""
+    parameters: Mapping[str, Array], pairs: SoftPairs, examples: Int[Array, " C"],
+    contrast: Contrast | None = None, rng: np.random.Generator | None = None,
+) -> tuple[float, dict[str, Array]]:  # fmt: skip
+    """The mean log-probability of the labels, and the gradient of minus it for each member, of the
+    contrast's too."""
     rows = np.concatenate([pairs.winner[examples], pairs.loser[examples]])
     features, size = pairs.features[rows], len(examples)
     rewards, kept = _forward(parameters, features)
@@ -168,12 +203,25 @@ def _gradients(
         return value, {"out": pull @ features}
     opening, outputs = kept
     inward = pull[:, :, None] * parameters["out"][:, None, :]
+    if contrast is not None:
+        assert rng is not None
+        inward = inward - contrast.weight * _apart(outputs, contrast, rng) / len(rows)
     inward = inward * (opening + outputs * (1.0 - opening))
     return value, {
         "hidden": features.T @ inward,
         "bias": inward.sum(axis=1, keepdims=True),
         "out": np.einsum("hr,hrw->hw", pull, outputs),
     }
+
+
+def _apart(
+    outputs: Float[Array, "H R W"], contrast: Contrast, rng: np.random.Generator
+) -> Float[Array, "H R W"]:
+    """The slope of the contrast's log-probabilities by the outputs of the hidden units."""
+    kept = [(rng.random(outputs.shape[1:]) >= contrast.dropout) / (1.0 - contrast.dropout)
+            for _ in range(2)]  # fmt: skip
+    slopes = contrast_score(outputs * kept[0], outputs * kept[1], contrast.temperature)
+    return slopes[0] * kept[0] + slopes[1] * kept[1]
 
 
 def relabelled(

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from penchant.errors import ConfigError, DataError, MissingExtraError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
-from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.head_pairs import HeadPairs, refuse_offset
 from penchant.fitting.linear_head import fit_linear_head
 from penchant.fitting.sgd import Look, State, TrainConfig, Training, hold_out, train
 from penchant.numerics.arrays import Array, log_sigmoid
@@ -77,7 +77,8 @@ def fit_variational(
     own pairs, cut at random to between one and all of them at each step, so that the encoder has
     read short histories too. Starts at the pooled head, loadings small.
 
-    Raises `MissingExtraError` without torch, `DataError` for ties or fewer than ten people.
+    Raises `MissingExtraError` without torch, `DataError` for ties, an offset or fewer than
+    ten people.
     """
     if find_spec("torch") is None:
         raise MissingExtraError(
@@ -85,6 +86,7 @@ def fit_variational(
             "or use fit_prototypes or fit_head_mixture, which do not."
         )
     config = config or VariationalConfig()
+    refuse_offset(pairs, "a latent person")
     if not np.isin(pairs.answer, (0, 1)).all() or len(np.unique(group)) < 10:
         raise DataError(
             f"got answers {np.unique(pairs.answer).tolist()} of {len(np.unique(group))} people; "

@@ -1,19 +1,21 @@
 """The first stage of a reward model: what texts are worth to the average judge, from all feedback.
 
-Legend: B observations, N options over all menus, T distinct texts, C attributes.
+Legend: B observations, N options over all menus, T distinct texts, E dimensions of the embedding,
+C attributes.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import build_batch, groups_of
 from penchant.data.columns import combine_codes, entry_hashes, to_codes
 from penchant.data.implied_pairs import ImpliedPairs, as_pairs, implied_pairs
 from penchant.data.records import Records
+from penchant.encoders.dimension_sizes import dimension_sizes, told_of_sizes
 from penchant.encoders.embedding import Embedded, Embedding
 from penchant.encoders.reward import RewardEncoder
 from penchant.encoders.reward_pairs import Pairs, pair_outcomes, pair_rows, pairs_at
@@ -57,7 +59,9 @@ class RewardHead:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lessons:
     """What heads learn from. weight: of each observation. share: of soft labels, the probability
-    that the first of a pair is preferred, NaN where the answer stands; None without any."""
+    that the first of a pair is preferred, NaN where the answer stands; None without any. margin:
+    logits that the head takes off the winner's lead, 0 of ties; None without any. sizes: of
+    the embedding's dimensions, as in `RewardEncoder`."""
 
     records: Records
     embedded: Embedded
@@ -65,16 +69,23 @@ class Lessons:
     weight: Float[Array, " B"]
     settings: HeadSettings
     share: Float[Array, " B"] | None = None
+    margin: Float[Array, " B"] | None = None
+    sizes: Float32[Array, " E"] | None = None
 
     @classmethod
     def read(
         cls, records: Records, weight: Float[Array, " B"], settings: HeadSettings
     ) -> "Lessons":
         """The records with their texts embedded, once."""
+        embedded = settings.embedding.embed(records)
         return cls(
-            records=records, embedded=settings.embedding.embed(records),
-            is_pair=pair_rows(records), weight=weight, settings=settings,
+            records=records, embedded=embedded, is_pair=pair_rows(records), weight=weight,
+            settings=settings, sizes=dimension_sizes(embedded.vectors),
         )  # fmt: skip
+
+    def even(self, vectors: Float[Array, "T E"]) -> Float[Array, "T E"]:
+        """Embeddings in units that suit one prior."""
+        return vectors if self.sizes is None else vectors / self.sizes
 
     def menus(self) -> Int[Array, " B"]:
         """A number for each set of texts: whoever judged the same texts has the same one."""
@@ -141,9 +152,10 @@ class Lessons:
 
     def remarks(self) -> tuple[str, ...]:
         """What a reader should know of the texts and answers."""
+        of_texts = (*self.embedded.notes, *told_of_sizes(self.sizes))
         pair = np.flatnonzero(self.is_pair)
         if not len(pair) or "person" not in self.records.rows.column_names:
-            return self.embedded.notes
+            return of_texts
         pairs = pairs_at(self.records, self.embedded, pair)
         person, _ = to_codes(self.records.rows["person"])
         known = (person[pair] >= 0) & (pairs.outcome >= 0) & (pairs.outcome < 2)
@@ -155,9 +167,9 @@ class Lessons:
         times, lower = np.bincount(asked), np.bincount(asked, won_lower)
         both = (lower > 0) & (lower < times) & (times > 1)
         if not both.any():
-            return self.embedded.notes
+            return of_texts
         return (
-            *self.embedded.notes,
+            *of_texts,
             f"{int(both.sum())} of {int((times > 1).sum())} times that a judge saw the same two "
             "texts again, they preferred the other one: both answers count.",
         )
@@ -166,29 +178,31 @@ class Lessons:
         """The head that has seen these observations."""
         embedded, settings = self.embedded, self.settings
         mean = embedded.vectors.mean(axis=0)
+        vectors = self.even(embedded.vectors - mean)
         form = text_attributes(embedded.texts, settings.attributes)
-        if self.is_pair.all():
-            fitted, spread = self._from_pairs(embedded.vectors - mean, form, kept, prior_scale)
-        else:
-            fitted, spread = self._from_all(embedded.vectors - mean, form, kept, prior_scale)
+        learn = self._from_pairs if self.is_pair.all() else self._from_all
+        fitted, spread = learn(vectors, form, kept, prior_scale)
         assert fitted.covariance is not None
         size, whole = len(fitted.weights), len(fitted.weights) + form.shape[1]
         root = np.linalg.cholesky(fitted.covariance[:whole, :whole]).astype(np.float32)
         scaled = form / spread
+        # From here on of the embedding as it is.
+        unit = np.ones(size, dtype=np.float32) if self.sizes is None else self.sizes
         encoder = RewardEncoder(
             embedding=settings.embedding,
             mean=mean,
-            weights=fitted.weights,
+            weights=fitted.weights / unit,
             attributes=settings.attributes,
             spread=spread,
             coefficients=fitted.coefficients[: form.shape[1]],
-            doubt=root[:size, :size],
+            doubt=root[:size, :size] / unit[:, None],
             form_doubt=root[size:],
             form_seen=np.stack([scaled.min(axis=0), scaled.mean(axis=0), scaled.max(axis=0)]),
             prior_scale=fitted.prior_scale,
             has_ties=settings.has_ties,
             group_by=settings.group_by,
             has_position=settings.has_position,
+            sizes=self.sizes,
         )
         return RewardHead(encoder=encoder, fitted=fitted)
 
@@ -220,7 +234,7 @@ class Lessons:
         mean = self.embedded.vectors.mean(axis=0)
         form = text_attributes(self.embedded.texts, self.settings.attributes)
         rows = np.flatnonzero(kept)
-        pairs, _ = self._told_pairs(self.embedded.vectors - mean, form, rows)
+        pairs, _ = self._told_pairs(self.even(self.embedded.vectors - mean), form, rows)
         return pairs, rows[pair_outcomes(self.records)[rows] >= 0]
 
     def _told_pairs(
@@ -237,6 +251,7 @@ class Lessons:
             answer=pairs.outcome[told],
             weight=pairs.weight[told],
             columns=self._columns(apart / spread, np.ones(len(told))),
+            offset=None if self.margin is None else self._offsets(rows)[told],
         ), spread
 
     def _from_pairs(
@@ -272,13 +287,30 @@ class Lessons:
     def _columns(self, form: Array, shown_first: Array) -> Array:
         return np.column_stack([form, shown_first]) if self.settings.has_position else form
 
-    def batch(self, features: Float[Array, "N C1"], kept: Bool[Array, " B"]) -> Batch:
-        """These observations, with texts for options and these features."""
+    def _offsets(self, rows: Int[Array, " C"]) -> Float[Array, " C"]:
+        """What margins add to the gap of each of these pairs."""
+        taken, first = self.handicaps(), self.records.offsets[:-1][rows]
+        return taken[first + 1] - taken[first]
+
+    def handicaps(self) -> Float[Array, " N"]:
+        """Of each text shown, what is taken off its worth: the margin, where it won a pair."""
+        taken = np.zeros(len(self.embedded.of_option))
+        if self.margin is not None:
+            outcome = pair_outcomes(self.records)
+            decided = np.flatnonzero((outcome == 0) | (outcome == 1))
+            taken[self.records.offsets[:-1][decided] + outcome[decided]] = self.margin[decided]
+        return taken
+
+    def batch(
+        self, features: Float[Array, "N C1"], kept: Bool[Array, " B"],
+        named: tuple[str, ...] | None = None,
+    ) -> Batch:  # fmt: skip
+        """These observations, with texts for options and these features, called x0 and on."""
         names = pa.array([str(t) for t in range(len(self.embedded.texts))])
         option = pa.DictionaryArray.from_arrays(self.embedded.of_option.astype(np.int32), names)
         records = self.records.with_columns(options={"option": option})
         num_groups = len(groups_of(records, self.settings.group_by).names)
-        named = tuple(f"x{place}" for place in range(features.shape[1]))
+        named = named or tuple(f"x{place}" for place in range(features.shape[1]))
         batch = build_batch(
             records, features, named, np.zeros((num_groups, 0)), (), self.settings.group_by
         )

@@ -114,7 +114,9 @@ def find_tastes(
 
 def with_tastes(head: RewardHead, loadings: Float[Array, "E L"]) -> RewardHead:
     """The head with directions of taste."""
-    return replace(head, encoder=head.encoder.with_tastes(loadings.astype(np.float32)))
+    sizes = head.encoder.sizes
+    told = loadings if sizes is None else loadings / sizes[:, None]
+    return replace(head, encoder=head.encoder.with_tastes(told.astype(np.float32)))
 
 
 def unseen_tastes(

@@ -15,7 +15,7 @@ from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
 from penchant.encoders.reward import RewardEncoder
-from penchant.encoders.reward_pairs import pair_outcomes, read_pairs
+from penchant.encoders.reward_pairs import pair_margins, pair_outcomes, read_pairs
 from penchant.encoders.text_embedding import ReadTexts
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
@@ -51,6 +51,8 @@ from penchant.numerics.arrays import Array
 from penchant.populations.normal import Normal
 from penchant.populations.pooled import Pooled
 
+# Of tastes for each judge, where judges are normal.
+_NUM_DRAWS = 200
 # What of a person may differ, from nothing to everything that is told apart.
 NOTHING: tuple[str, ...] = ()
 HABITS = ("reward", "tie", "shown_first")
@@ -107,6 +109,10 @@ class RewardModel(Estimator):
     for reliability, tie rate and favour for the first alone, or names; False for one average judge.
     soft_label: a column with the probability that the first of a pair is preferred, from several
     votes or another model, in place of its answer; for all-pair data and one average judge.
+    margin: a column with the strength of each preference, in logits by which the winner has to win:
+    the head's loss is log sigmoid(gap - margin) (Touvron et al. 2023), which is no likelihood. What
+    its word then counts for is found without margins, on pairs that it has not seen, so that
+    probabilities stay those of answers; for all-pair data and one kind.
     has_own_worth: whether a text that the fit has not met is worth something of its own, beside
     what its embedding says, which draws probabilities in and widens intervals.
     kinds: heads of a mixture whose differences, kinds - 1 directions of the embedding, are features
@@ -121,8 +127,9 @@ class RewardModel(Estimator):
     personal: bool | tuple[str, ...] = True
     correlated: bool = True
     soft_label: str | None = None
+    margin: str | None = None
     prior_scale: float | None = None
-    num_draws: int = 200
+    num_draws: int = _NUM_DRAWS
     doubt_draws: int = 0
     group_by: str = "person"
     random_state: int = 0
@@ -250,7 +257,21 @@ class RewardModel(Estimator):
             has_position=len(np.unique(won[(won == 0) | (won == 1)])) > 1,
         )  # fmt: skip
         lessons = Lessons.read(data, weight, settings)
+        if self.margin is not None:
+            return self._with_margins(lessons, self.margin)
         return lessons if self.soft_label is None else self._softened(lessons, self.soft_label)
+
+    def _with_margins(self, lessons: Lessons, column: str) -> Lessons:
+        """The lessons with the column's margins."""
+        if self.soft_label is not None or self.kinds > 1:
+            other = f"kinds={self.kinds}"
+            if self.soft_label is not None:
+                other = f"soft_label={self.soft_label!r}"
+            raise ConfigError(
+                f"got margin={column!r} with {other}; a margin is of who won, to one average head. "
+                "Expected one of the two."
+            )
+        return replace(lessons, margin=pair_margins(lessons.records, column))
 
     def _softened(self, lessons: Lessons, column: str) -> Lessons:
         """The lessons with the column's probabilities for answers."""
@@ -286,6 +307,12 @@ class RewardModel(Estimator):
             raise ConfigError(
                 f"got people={self.people!r} with kinds=1, which is one taste for all; expected 2 "
                 "kinds or more."
+            )
+        if self.people != "normal" and not (self.correlated and self.num_draws == _NUM_DRAWS):
+            raise ConfigError(
+                f"got correlated={self.correlated} and num_draws={self.num_draws} with people="
+                f"{self.people!r}; {self.people} are summed over, none is drawn, and both would "
+                "change nothing. Leave them out, or choose people='normal'."
             )
         if self.kinds > 1 and self.personal is not True:
             raise ConfigError(

@@ -159,7 +159,7 @@ class _Anchors:
 def _anchors(lessons: Lessons, met: Int[Array, " _"]) -> _Anchors:
     met = np.unique(met)
     kept = np.random.default_rng(0).permutation(met)[:_MOST_ANCHORS]
-    vectors = lessons.embedded.vectors[kept].astype(np.float64)
+    vectors = lessons.even(lessons.embedded.vectors[kept].astype(np.float64))
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1.0)
     return _Anchors(text=kept, vectors=unit.astype(np.float16))
@@ -206,7 +206,8 @@ def _told(
     kept = ~is_new[anchors.text]
     near = np.zeros(len(is_new))
     if kept.any():
-        near[part.texts] = nearness(embedded.vectors[part.texts], anchors.vectors[kept])
+        left_out = lessons.even(embedded.vectors[part.texts])
+        near[part.texts] = nearness(left_out, anchors.vectors[kept])
     content = theta[0] * ((embedded.vectors - head.mean) @ head.weights)
     form = head.form(embedded)
     # Of attributes their part in the reward and, in the second stage, their own.

@@ -79,7 +79,8 @@ class Margins:
 class RewardScorer:
     """average: what the reward and each attribute count for with anybody; people: with whom we
     know. Both are rows of the second stage's features. doubt: our covariance of the average;
-    differing: how people's own differ from it; doubt_of: our covariance of each known one's."""
+    differing: how normal people's own differ from it; doubt_of: our covariance of each known one's.
+    kinds: whom somebody may be, where people are of so many kinds; None where they are normal."""
 
     encoder: RewardEncoder
     average: Float[Array, " F"]
@@ -87,6 +88,7 @@ class RewardScorer:
     doubt: Float[Array, "F F"] | None = None
     differing: Float[Array, "F F"] | None = None
     doubt_of: Mapping[str, Float[Array, "F F"]] = field(default_factory=dict)
+    kinds: Tastes | None = None
 
     @classmethod
     def of(cls, belief: Belief, history: Records | None = None) -> "RewardScorer":
@@ -110,14 +112,14 @@ class RewardScorer:
                 batch = belief.encode(named)
                 told, doubts = _known(people_of(belief, batch, set(batch.group_names)))
                 known, covariance_of = {**known, **told}, {**covariance_of, **doubts}
-        differing = None
+        differing, kinds = None, None
         if isinstance(belief.population, Normal):
             differing = belief.population.taste_covariance(belief.population_theta)
         elif not isinstance(belief.population, Pooled):
-            differing = _moments(everybody)[1][0]
+            kinds = everybody
         return cls(
             encoder=encoder, average=average, people=known, differing=differing,
-            doubt=_doubt_of_average(belief, len(average)), doubt_of=covariance_of,
+            doubt=_doubt_of_average(belief, len(average)), doubt_of=covariance_of, kinds=kinds,
         )  # fmt: skip
 
     @property
@@ -215,14 +217,26 @@ class RewardScorer:
         reach, ignorance = Z95 * np.sqrt(variance), _share(now, before)
         return Margins(
             margin=margin, low=margin - reach, high=margin + reach,
-            # MacKay's (1992) approximation to the average of a sigmoid over normal doubt.
-            soft_label=sigmoid(margin / np.sqrt(1.0 + np.pi * over_people / 8.0)),
+            soft_label=self._averaged(apart, margin, over_people, known),
             own_variance=own,
             ignorance=ignorance,
             is_unfamiliar=(ignorance > encoder.usual_ignorance)
             | seen.is_strange[pairs.first] | seen.is_strange[pairs.second],
             knows_person=known,
         )  # fmt: skip
+
+    def _averaged(
+        self, apart: Float[Array, "A D"], margin: Float[Array, " A"], variance: Float[Array, " A"],
+        known: Bool[Array, " A"],
+    ) -> Float[Array, " A"]:  # fmt: skip
+        """The probability that the first is preferred, averaged over normal doubt of this variance
+        (by MacKay's (1992) approximation) and, of whoever is not known, over kinds of people."""
+        drawn = np.sqrt(1.0 + np.pi * variance / 8.0)
+        alone = sigmoid(margin / drawn)
+        if self.kinds is None:
+            return alone
+        of_kind = apart @ self.kinds.values[0, :, : apart.shape[1]].T / drawn[:, None]
+        return np.where(known, alone, sigmoid(of_kind) @ np.exp(self.kinds.log_weights[0]))
 
     def _embedded(self, asked: Texts) -> Embedded:
         """The texts' numbers: those that came along, else by the model that reads them."""

@@ -18,8 +18,8 @@ from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
 from penchant.encoders.language_states import LanguageStates
-from penchant.encoders.reward_pairs import pair_rows
-from penchant.fitting.language_reward import LanguageRewardConfig, fit_language_reward
+from penchant.encoders.reward_pairs import pair_margins, pair_rows
+from penchant.fitting.language_reward import OFFSET, LanguageRewardConfig, fit_language_reward
 from penchant.fitting.processes import number
 from penchant.fitting.sgd import TrainConfig, hold_out
 from penchant.lm.folder import load_language_model, save_language_model
@@ -70,10 +70,10 @@ class Tuned:
 
 def tune_language_model(
     records: Records, states: LanguageStates, folder: Path, tuning: Tuning,
-    *, group_by: str = "person", checkpoint: Path | None = None,
+    *, group_by: str = "person", margin: str | None = None, checkpoint: Path | None = None,
 ) -> Tuned:  # fmt: skip
     """Tune the model that `states` names, with a head that is then thrown away, on a share of the
-    answers, and write it into `folder`.
+    answers, and write it into `folder`. margin: a column, as in `RewardModel`.
 
     Of several processes the first one writes. Raises as `fit_language_reward` and
     `load_language_model` do, and `ConfigError` for a share that leaves nothing on a side.
@@ -88,12 +88,16 @@ def tune_language_model(
         settings=HeadSettings(
             embedding=states, attributes=(), has_ties=False, has_position=False, group_by=group_by
         ),
+        margin=None if margin is None else pair_margins(records, margin),
     )  # fmt: skip
     groups = _groups(lessons)
     left, mine = hold_out(groups, tuning.share, tuning.seed)
     looked_at = mine[hold_out(groups[mine], _LOOKED_AT, tuning.seed)[1]]
     tunes = np.isin(np.arange(len(groups)), mine)
-    batch = lessons.batch(np.zeros((len(told.of_option), 0)), tunes)
+    offset = np.zeros((len(told.of_option), 0))
+    if margin is not None:
+        offset = -lessons.handicaps()[:, None]
+    batch = lessons.batch(offset, tunes, (OFFSET,) if margin is not None else None)
     row = np.concatenate([block.row for block in batch.blocks])
     model = load_language_model(states.model)
     rows, _ = text_rows(model, told.prompts, told.texts)
