@@ -1,260 +1,156 @@
-"""A GRPO step of ours beside TRL's on the same model, prompts and rewards, in one run.
+"""A GRPO step and a DPO step of ours beside TRL's, on the same model, data and machine, in one run.
 
-    python benchmarks/align.py --peer /path/of/a/python/with/trl [--prompt 512] [--group 8]
-        [--steps 5] [--vocabulary 32000] [--out FILE]
+    python benchmarks/align.py --peer PYTHON [--only grpo dpo] [--cells 512x8 64x8 ...] [--steps 2]
 
-A decoder of Llama's form, 4 layers of 256, randomly initialised; prompts of `--prompt` random
-tokens, completions of exactly 64 (the end token is never drawn), one group of 8, one optimiser step
-of AdamW, no reference, float32. The two take turns, each in a process of its own: CPU seconds of a
-step (median of the steps after the first), their ratio, and the peak of resident memory. Rewards
-are a count of even tokens, so that they differ within a group.
+A decoder of Llama's form, 4 layers of 256 and 32,000 tokens, randomly initialised; AdamW, one
+thread, a process of its own for each contender, process CPU seconds after a warm-up, the kernel's
+peak of memory. PYTHON is an environment with trl.
 
-The share of the theoretical saving: with P tokens of a prompt and R of a completion a group of G
-needs P + G R tokens in place of G (P + R); reached is the ratio of forward and backward of our own
-two layouts over that of the tokens.
+GRPO: prompts of random tokens, completions of exactly 64, one group and one optimiser step a step,
+no reference. `--cells` are prompt lengths and group sizes. Drawing is a part of the step and told
+apart. The share of the theoretical saving: a prompt of P tokens and G completions of R need P + G R
+tokens in place of G (P + R); reached is the ratio of forward and backward of our own two layouts
+over that of the tokens.
+
+DPO: pairs of log-normal lengths, eight a step, the reference's log-probabilities counted in.
+
+Each row is replaced in results/align.json as soon as it is measured; `--table` prints what is kept.
 """
 
 import argparse
 import json
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from align_worlds import COMPLETION, Cell, model_folder
+from measure import HERE, ONE_THREAD, circumstances
 
-LAYERS, WIDTH, HEADS, COMPLETION = 4, 256, 4, 64
-
-
-def even_share(ids: list[int]) -> float:
-    """The reward: how many of the tokens are even."""
-    return float(np.mean([each % 2 == 0 for each in ids]))
+RESULTS = HERE / "results" / "align.json"
+CELLS = ("512x8", "64x8", "2048x8", "512x4", "512x16", "512x32")
 
 
-def prompts_of(size: int, vocabulary: int, num: int = 64) -> list[list[int]]:
-    """Random prompts of exactly so many tokens, none of them special."""
-    rng = np.random.default_rng(0)
-    return rng.integers(8, vocabulary, (num, size)).tolist()
-
-
-def model_folder(folder: Path, vocabulary: int, window: int) -> None:
-    """The model, and a tokenizer of one word a token (`t17`)."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    words = {"<pad>": 0, "<begin>": 1, "<end>": 2}
-    words |= {f"t{n}": n for n in range(3, vocabulary)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="<end>"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=688,
-            num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=HEADS,
-            max_position_embeddings=window, tie_word_embeddings=True, pad_token_id=0,
-            bos_token_id=None, eos_token_id=2,
-        )
-    ).save_pretrained(folder)  # fmt: skip
-
-
-def ours(folder: Path, prompts: list[list[int]], group: int, steps: int) -> dict[str, Any]:
-    """Seconds of each step of `PolicyTrainer`, our decoder with the same numbers."""
-    from dataclasses import dataclass
-
-    from safetensors.torch import load_file
-
-    from penchant.fitting.adam import AdamConfig
-    from penchant.fitting.language_learner import LearnerConfig
-    from penchant.lm.decoder import Decoder, DecoderConfig
-    from penchant.lm.language_model import LanguageModel
-    from penchant.policies.language.methods.group_relative import grpo
-    from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
-    from penchant.simulation.tasks.task import Problem
-
-    @dataclass(frozen=True)
-    class Words:
-        pad: int = 0
-        begin: None = None
-        end: None = None
-
-        def encode(self, text: str) -> list[int]:
-            return [int(word[1:]) for word in text.split()]
-
-        def decode(self, ids: Any) -> str:
-            return " ".join(f"t{each}" for each in ids)
-
-    @dataclass(frozen=True)
-    class Given:
-        texts: tuple[str, ...]
-
-        def draw(self, num: int, generator: np.random.Generator) -> tuple[Problem, ...]:
-            chosen = generator.choice(len(self.texts), num, replace=False)
-            return tuple(
-                Problem(prompt=self.texts[n], demonstration="", difficulty=1) for n in chosen
-            )
-
-        def grade(self, problem: Problem, response: str) -> dict[str, float]:
-            return {"correct": even_share([int(word[1:]) for word in response.split()])}
-
-    said = json.loads((folder / "config.json").read_text())
-    found = {
-        n.removeprefix("model."): v for n, v in load_file(folder / "model.safetensors").items()
-    }
-    shape = DecoderConfig(
-        num_tokens=said["vocab_size"], width=WIDTH, layers=LAYERS, heads=HEADS, inner=688,
-        window=said["max_position_embeddings"],
+def one(side: str, kind: str, folder: Path, cell: Cell, python: str) -> dict[str, Any]:
+    """What a process of its own found."""
+    done = subprocess.run(
+        [python, str(HERE / f"align_{side}.py"), kind, str(folder), json.dumps(asdict(cell))],
+        capture_output=True, text=True, check=False,
+        env=os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    found = {name: value for name, value in found.items() if name != "lm_head.weight"}
-    model = LanguageModel(network=Decoder(config=shape), parameters=found, tokenizer=Words())
-    texts = tuple(" ".join(f"t{each}" for each in ids) for ids in prompts)
-    trainer = PolicyTrainer(
-        model, Given(texts), grpo(),
-        TrainerConfig(
-            prompts=1, group_size=group, most_tokens=COMPLETION, learning_rate=1e-6,
-            learner=LearnerConfig(adam=AdamConfig(), at_once=group),
-        ),
-    )  # fmt: skip
-    return timed(trainer.step, steps) | layouts(model, trainer, group)
-
-
-def layouts(model: Any, trainer: Any, group: int) -> dict[str, Any]:
-    """CPU seconds of forward and backward in both layouts."""
-
-    from penchant.policies.language.layout import read_drawn
-
-    rollouts = trainer._gathered().rollouts
-    found = {}
-    for layout in ("padded", "shared"):
-        taken = []
-        for _ in range(3):
-            leaves = {n: v.detach().clone().requires_grad_() for n, v in model.parameters.items()}
-            began = time.process_time()
-            read_drawn(
-                model.with_parameters(leaves), rollouts, layout=layout
-            ).log_prob.sum().backward()
-            taken.append(time.process_time() - began)
-        found[f"{layout} forward and backward"] = statistics.median(taken)
+    if done.returncode:
+        raise SystemExit(f"{side} failed at {cell}:\n{done.stderr[-3000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {side} {kind} {cell.precision} {cell.layout}: {found}", file=sys.stderr, flush=True)
     return found
 
 
-def theirs(folder: Path, prompts: list[list[int]], group: int, steps: int) -> dict[str, Any]:
-    """Seconds of each step of TRL's trainer."""
-    import torch
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    texts = [" ".join(f"t{each}" for each in ids) for ids in prompts]
-    marks: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            marks.append(time.process_time())
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            marks.append(time.process_time())
-
-    def reward(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
-        return [even_share(ids) for ids in completion_ids]
-
-    config = GRPOConfig(
-        output_dir=str(folder / "trl"), per_device_train_batch_size=group, num_generations=group,
-        max_completion_length=COMPLETION, beta=0.0, learning_rate=1e-6, max_steps=steps + 1,
-        report_to=[], save_strategy="no", logging_strategy="no", use_cpu=True, bf16=False,
-        gradient_checkpointing=False, disable_tqdm=True, temperature=1.0, loss_type="grpo",
-        generation_kwargs={"suppress_tokens": [0, 2]}, top_k=0,
-    )  # fmt: skip
-    trainer = GRPOTrainer(
-        model=model, reward_funcs=reward, args=config, processing_class=tokenizer,
-        train_dataset=Dataset.from_dict({"prompt": texts}), callbacks=[Clock()],
-    )  # fmt: skip
-    trainer.train()
-    # A step of theirs draws between the end of one and the beginning of the next.
-    spans = np.diff(marks[1::2])
-    return {"seconds": statistics.median(spans.tolist()), "all": np.round(spans, 3).tolist()}
+def contenders(kind: str, folder: Path, cell: Cell, said: argparse.Namespace) -> dict[str, Any]:
+    """Both sides by turns, in the precisions asked for."""
+    found = {}
+    for precision in ("full", "bfloat16") if said.bfloat16 else ("full",):
+        mine = replace(cell, precision=precision)
+        found[f"ours {precision}"] = one("ours", kind, folder, mine, sys.executable)
+        if said.peer:
+            found[f"TRL {precision}"] = one("peers", kind, folder, mine, said.peer)
+    return found
 
 
-def timed(step: Any, num: int) -> dict[str, Any]:
-    """Of steps after the first."""
-    step()
-    spans = []
-    for _ in range(num):
-        began = time.process_time()
-        step()
-        spans.append(time.process_time() - began)
-    return {"seconds": statistics.median(spans), "all": np.round(spans, 3).tolist()}
+def ratios(found: dict[str, Any]) -> dict[str, float]:
+    """TRL's seconds over ours: at the same precision, and each at its better one."""
+
+    def least(side: str) -> float:
+        return min(each["seconds"] for name, each in found.items() if name.startswith(side))
+
+    if not any(name.startswith("TRL") for name in found):
+        return {}
+    told = {"full": found["TRL full"]["seconds"] / found["ours full"]["seconds"]}
+    return told | {"best": least("TRL") / least("ours")}
 
 
-def one(side: str, folder: Path, said: argparse.Namespace) -> dict[str, Any]:
-    """What a process of its own found."""
-    python = said.peer if side == "theirs" else sys.executable
-    done = subprocess.run(
-        [python, __file__, "--side", side, "--folder", str(folder), "--prompt", str(said.prompt),
-         "--group", str(said.group), "--steps", str(said.steps),
-         "--vocabulary", str(said.vocabulary)],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def grpo_row(folder: Path, name: str, said: argparse.Namespace) -> dict[str, Any]:
+    """A step, what of it is drawing, and what sharing saves of forward and backward."""
+    prompt, group = (int(part) for part in name.split("x"))
+    cell = Cell(prompt=prompt, group=group, steps=said.steps)
+    model_folder(folder, cell.vocabulary, prompt + COMPLETION)
+    found = contenders("grpo", folder, cell, said)
+    each = one("ours", "layouts", folder, cell, sys.executable)
+    by_tokens = group * (prompt + COMPLETION) / (prompt + group * COMPLETION)
+    reached = each["padded"] / min(each["shared"], each["packed"])
+    return {
+        "prompt": prompt, "group": group, **found, "ratio": ratios(found), "layouts": each,
+        "saving": {"by tokens": by_tokens, "reached": reached, "share": reached / by_tokens},
+    }  # fmt: skip
+
+
+def dpo_row(folder: Path, said: argparse.Namespace) -> dict[str, Any]:
+    """A step on pairs of unequal lengths: packed, and padded as a comparison."""
+    cell = Cell(steps=said.steps, layout="packed")
+    model_folder(folder, cell.vocabulary, 1024)
+    found = contenders("dpo", folder, cell, said)
+    padded = one("ours", "dpo", folder, replace(cell, layout="padded"), sys.executable)
+    return {"pairs": cell.pairs, "batch": cell.batch, **found, "ours padded": padded,
+            "ratio": ratios(found)}  # fmt: skip
+
+
+def keep(name: str, row: dict[str, Any], peer: str | None, out: Path) -> None:
+    """Replace one row of the file."""
+    kept = json.loads(out.read_text()) if out.exists() else {}
+    kept[name] = {"circumstances": circumstances(peer), **row}
+    kept[name]["circumstances"]["command"] = kept[name]["circumstances"]["command"].replace(
+        str(peer), "PYTHON"
+    )
+    out.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def table(kept: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+
+    def seconds(row: dict[str, Any], side: str) -> str:
+        each = row.get(side)
+        return f"{each['seconds']:.2f} s, {each['peak MB'] / 1000:.1f} GB" if each else ""
+
+    lines = ["| step | ours | TRL | ratio | drawing | saving of sharing, of that by tokens |",
+             "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+    for name, row in kept.items():
+        for precision in ("full", "bfloat16"):
+            if f"ours {precision}" not in row:
+                continue
+            ours, theirs = row[f"ours {precision}"], row.get(f"TRL {precision}")
+            ratio = f"{theirs['seconds'] / ours['seconds']:.1f}" if theirs else ""
+            drawing = f"{ours['drawing'] / ours['seconds']:.0%}" if "drawing" in ours else ""
+            saving = row.get("saving") if precision == "full" else None
+            told = f"{saving['reached']:.1f} of {saving['by tokens']:.1f}" if saving else ""
+            label = name if precision == "full" else f"{name}, bfloat16"
+            lines.append(
+                f"| {label} | {seconds(row, f'ours {precision}')} | "
+                f"{seconds(row, f'TRL {precision}')} | {ratio} | {drawing} | {told} |"
+            )
+    return "\n".join(lines)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser()
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--peer", help="a Python with trl")
-    words.add_argument("--prompt", type=int, default=512)
-    words.add_argument("--group", type=int, default=8)
-    words.add_argument("--steps", type=int, default=5)
-    words.add_argument("--vocabulary", type=int, default=32_000)
-    words.add_argument("--out", type=Path)
-    words.add_argument("--side", help=argparse.SUPPRESS)
-    words.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    words.add_argument("--only", nargs="+", choices=("grpo", "dpo"), default=["grpo", "dpo"])
+    words.add_argument("--cells", nargs="+", default=list(CELLS))
+    words.add_argument("--steps", type=int, default=2)
+    words.add_argument("--bfloat16", action="store_true", help="measure it beside float32")
+    words.add_argument("--out", type=Path, default=RESULTS)
+    words.add_argument("--table", action="store_true", help="print what is kept, and stop")
     said = words.parse_args()
-    prompts = prompts_of(said.prompt, said.vocabulary)
-    if said.side:
-        run = {"ours": ours, "theirs": theirs}[said.side]
-        found = run(said.folder, prompts, said.group, said.steps)
-        found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(found))
+    if said.table:
+        print(table(json.loads(said.out.read_text())))
         return
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        model_folder(folder, said.vocabulary, said.prompt + COMPLETION)
-        found = {
-            side: one(side, folder, said)
-            for side in ("ours", "theirs")
-            if side == "ours" or said.peer
-        }
-    saved = said.group * (said.prompt + COMPLETION) / (said.prompt + said.group * COMPLETION)
-    mine = found["ours"]
-    reached = mine["padded forward and backward"] / mine["shared forward and backward"]
-    lines = [f"prompts of {said.prompt}, completions of {COMPLETION}, a group of {said.group}"]
-    lines += [
-        f"{side:7s} {each['seconds']:.2f} CPU s a step, peak {each['peak MB']:.0f} MB"
-        for side, each in found.items()
-    ]
-    if "theirs" in found:
-        lines.append(f"ratio   {found['theirs']['seconds'] / mine['seconds']:.2f}")
-    lines.append(f"sharing {reached:.2f} of {saved:.2f} by tokens ({reached / saved:.0%})")
-    print("\n".join(lines))
-    if said.out:
-        from penchant.evaluation.recipes import circumstances
-
-        kept = {**circumstances(Path(__file__).parent), "prompt": said.prompt, "group": said.group,
-                "vocabulary": said.vocabulary, **found}  # fmt: skip
-        said.out.write_text(json.dumps(kept, indent=1) + "\n")
+        for name in said.cells if "grpo" in said.only else ():
+            keep(f"GRPO {name}", grpo_row(Path(place), name, said), said.peer, said.out)
+        if "dpo" in said.only:
+            keep("DPO", dpo_row(Path(place), said), said.peer, said.out)
+    print(table(json.loads(said.out.read_text())))
 
 
 if __name__ == "__main__":

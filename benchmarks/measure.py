@@ -175,7 +175,7 @@ def versions(python: str) -> dict:
         "found = {'python': sys.version.split()[0]}\n"
         "for name in ('numpy', 'scipy', 'numba', 'pyarrow', 'penchant', 'xlogit', 'choice-learn',\n"
         "             'tensorflow', 'choix', 'biogeme', 'evalica', 'arena-rank', 'jax',\n"
-        "             'scikit-learn', 'torch', 'obp'):\n"
+        "             'scikit-learn', 'torch', 'obp', 'transformers', 'trl'):\n"
         "    try:\n"
         "        found[name] = version(name)\n"
         "    except PackageNotFoundError:\n"

@@ -216,7 +216,11 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     assert "temperature=nan" in refused("CHAIN", "-o", nan, *SHAPE, "--temperature", "nan")
     # Refused before anything was taught: the folder is nobody's yet.
     assert not nan.exists()
-    assert "shared or padded" in refused("CHAIN", "-o", out, "--layout", "packed")
+    assert "packed or padded" in refused("CHAIN", "-o", out, "--layout", "mixed")
+    assert "full or bfloat16" in refused("CHAIN", "-o", out, "--precision", "int8")
+    for method, option in (("kto", "--tokens-at-once"), ("sft", "--tokens-at-once")):
+        assert "would change nothing" in refused(file, "-m", method, "-o", out, option, "64")
+    assert "--layout would change" in refused(file, "-m", "sft", "-o", out, "--layout", "packed")
     assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", nan, "--group-size", "1")
     assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", nan)
     assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", nan)

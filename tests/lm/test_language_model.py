@@ -15,7 +15,7 @@ from lm.tiny_models import TEXTS, TINY, rows_of, tiny  # noqa: E402  # they need
 from penchant.lm.byte_tokenizer import ByteTokenizer  # noqa: E402
 from penchant.lm.decoder import DecoderConfig, fresh_parameters  # noqa: E402
 from penchant.lm.language_model import moved_to, num_parameters  # noqa: E402
-from penchant.lm.log_probs import log_probs  # noqa: E402
+from penchant.lm.log_probs import log_probs, selected  # noqa: E402
 from penchant.lm.sample import SampleConfig, sample, sampling_log_probs  # noqa: E402
 from penchant.lm.templates import answer_ids, plain_chat, prompted  # noqa: E402
 from penchant.lm.tokens import (  # noqa: E402
@@ -159,6 +159,43 @@ def test_log_probabilities_are_those_of_the_whole_vocabulary_however_few_are_hel
     by_parts = torch.autograd.grad(told.log_prob.sum(), list(leaves.parameters.values()))
     for one, other in zip(by_hand, by_parts):
         close(one, other, 1e-9)
+
+
+def test_the_logits_of_the_whole_vocabulary_are_never_held():
+    """Neither while they are made nor for the way back, where they are made again."""
+    model, tokens = tiny(), padded([[1, *range(3, 43)]] * 3, 0)
+    num, size = 120, model.network.config.num_tokens
+    made, kept = [], []
+
+    class Watched(type(model.network)):
+        def logits(self, parameters, states):
+            made.append(len(states))
+            return super().logits(parameters, states)
+
+    network = Watched(config=model.network.config)
+    leaves = {n: v.clone().requires_grad_() for n, v in model.parameters.items()}
+    states = network.read(leaves, tokens).states[:, :-1].reshape(num, -1)
+
+    def hold(x):
+        kept.append(x.numel() if x.ndim and x.shape[-1] == size else 0)
+        return x
+
+    ids = tokens.ids[:, 1:].reshape(-1)
+    with torch.autograd.graph.saved_tensors_hooks(hold, lambda x: x):
+        for has_entropy in (True, False):
+            said = selected(network, leaves, states, ids, at_once=16, has_entropy=has_entropy)
+            assert max(made) <= 16
+            assert sum(made) == num
+            assert sum(kept) == 0
+            made.clear()
+            (said[0].sum() + said[1].sum()).backward(retain_graph=True)
+            assert max(made) <= 16
+            assert sum(made) == num
+            made.clear()
+            kept.clear()
+        # Without parts they would be.
+        selected(network, leaves, states, ids, at_once=num)
+        assert sum(kept) >= num * size
 
 
 def test_temperature_divides_the_logits():

@@ -1,7 +1,7 @@
 """`penchant align`: a language model, a method, and preferences or a task; a policy comes out."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,9 +10,12 @@ from penchant.cli.align_methods import METHODS, AlignOptions, offered
 from penchant.cli.align_tasks import TASKS, known_task
 from penchant.errors import ConfigError
 
+if TYPE_CHECKING:
+    from penchant.lm.precision import Precision
+    from penchant.policies.language.layout import Layout
+
 _NAMES = ", ".join(METHODS)
-_OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "layout",
-              "reward")  # fmt: skip
+_OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "reward")
 _OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "held_out")
 _OF_SCRATCH = ("width", "layers", "window", "demonstrations", "passes")
 
@@ -88,9 +91,25 @@ def align(
         ),
     ] = "",
     layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How rows are read: shared (a prompt once for its answers), packed (so too, and "
+            "nothing is padded) or padded.",
+            show_default="shared; packed for data",
+        ),
+    ] = None,
+    tokens_at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Rewards and pairs: about how many tokens are read together for a gradient.",
+            show_default="32 rows or people",
+        ),
+    ] = None,
+    precision: Annotated[
         str,
-        typer.Option(help="Rewards: shared (a prompt is read once for its group) or padded."),
-    ] = "shared",
+        typer.Option(help="In which products are taken: full, or bfloat16 where hardware has it."),
+    ] = "full",
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Data: passes over them.", show_default="3"),
@@ -172,8 +191,10 @@ def align(
         steps=steps, prompts=prompts, group_size=group_size, most_tokens=most_tokens,
         updates=updates, temperature=temperature, learning_rate=learning_rate, anchor=anchor,
         rank=rank, strength=strength, epochs=epochs, batch=batch, kinds=kinds, context=context,
-        held_out=held_out, trial=trial, layout=_layout(layout), model=model, width=width,
-        layers=layers, window=window, demonstrations=demonstrations, passes=passes,
+        held_out=held_out, trial=trial, layout=_layout(layout), tokens_at_once=tokens_at_once,
+        precision=_precision(precision),
+        model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
+        passes=passes,
         reward=reward, seed=seed,
     )  # fmt: skip
     from penchant.policies.language.trainer import need_torch
@@ -223,7 +244,9 @@ def _check(
     ignored = options.given(call, among=_ignored(way, is_task, has_model))
     if method not in ("dpo", "dpo-nll"):
         ignored += options.given(call, among=("kinds", "context"))
-    ignored += options.given(call, among=("strength",)) if way == "shown" else []
+    ignored += options.given(call, among=("strength", "layout")) if way == "shown" else []
+    if way in ("answers", "shown"):
+        ignored += options.given(call, among=("tokens_at_once",))
     if ignored:
         raise ConfigError(
             f"{', '.join(dict.fromkeys(ignored))} would change nothing for --method {method} on "
@@ -242,12 +265,16 @@ def _ignored(way: str, is_task: bool, has_model: bool) -> tuple[str, ...]:
     return (*found, "context", "held_out", "on_bad_rows", "description", "temperature")
 
 
-def _layout(text: str) -> Literal["shared", "padded"]:
-    if text == "shared":
-        return "shared"
-    if text == "padded":
-        return "padded"
-    raise ConfigError(f"--layout got {text!r}; expected shared or padded.")
+def _layout(text: str | None) -> "Layout | None":
+    if text is None or text in ("shared", "packed", "padded"):
+        return cast("Layout | None", text)
+    raise ConfigError(f"--layout got {text!r}; expected shared, packed or padded.")
+
+
+def _precision(text: str) -> "Precision":
+    if text in ("full", "bfloat16"):
+        return cast("Precision", text)
+    raise ConfigError(f"--precision got {text!r}; expected full or bfloat16.")
 
 
 def _list(json: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from penchant.cli import shell
 from penchant.cli.align_folder import RunFolder
-from penchant.cli.align_methods import METHODS, AlignOptions, Setting, low_rank_of
+from penchant.cli.align_methods import METHODS, AlignOptions, Setting, learner_of, low_rank_of
 from penchant.cli.align_reward import rate
 from penchant.cli.align_start import started, taught_by, taught_rows
 from penchant.cli.align_tasks import known_task, read_task
@@ -250,7 +250,7 @@ def _imitated(
     from penchant.fitting.next_token import fit_next_token
 
     return fit_next_token(start, rows, training, from_place=places, checkpoint=folder.state,
-                          low_rank=low_rank_of(options))  # fmt: skip
+                          low_rank=low_rank_of(options), config=learner_of(options))  # fmt: skip
 
 
 def _nats(model: "LanguageModel", rows: Any, places: Any) -> Any:

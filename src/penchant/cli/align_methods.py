@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
+    from penchant.fitting.language_learner import LearnerConfig
+    from penchant.lm.precision import Precision
+    from penchant.policies.language.layout import Layout
     from penchant.policies.language.methods.anchor import Anchor
 
 # What a method learns from: rewards of its own answers; pairs; answers found good or bad;
@@ -34,7 +37,9 @@ class AlignOptions:
     context: str | None = None
     held_out: float = 0.1
     trial: int = 300
-    layout: Literal["shared", "padded"] = "shared"
+    layout: "Layout | None" = None
+    tokens_at_once: int | None = None
+    precision: "Precision" = "full"
     model: str = ""
     width: int = 96
     layers: int = 3
@@ -222,24 +227,31 @@ def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) 
 
         return DirectConfig(
             strength=_strength(options), loss=loss, anchor=anchor, kinds=options.kinds,
-            low_rank=low_rank_of(options), seed=options.seed,
+            low_rank=low_rank_of(options), layout=options.layout or "packed",
+            tokens_at_once=options.tokens_at_once, learner=learner_of(options), seed=options.seed,
         )  # fmt: skip
 
     return made
 
 
 def _kto(options: AlignOptions, setting: Setting) -> Any:
-    from penchant.fitting.language_learner import LearnerConfig
     from penchant.policies.language.unpaired import UnpairedConfig
 
     return UnpairedConfig(
         strength=_strength(options), low_rank=low_rank_of(options), seed=options.seed,
-        learner=LearnerConfig(at_once=max(options.batch, 64)),
+        layout=options.layout or "packed", learner=learner_of(options, max(options.batch, 64)),
     )  # fmt: skip
 
 
 def _strength(options: AlignOptions) -> float:
     return 0.1 if options.strength is None else options.strength
+
+
+def learner_of(options: AlignOptions, at_once: int = 32) -> "LearnerConfig":
+    """How a gradient is made."""
+    from penchant.fitting.language_learner import LearnerConfig
+
+    return LearnerConfig(at_once=at_once, precision=options.precision)
 
 
 def low_rank_of(options: AlignOptions) -> Any:

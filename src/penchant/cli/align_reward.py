@@ -13,7 +13,7 @@ import typer
 
 from penchant.cli import shell
 from penchant.cli.align_folder import RunFolder
-from penchant.cli.align_methods import METHODS, AlignOptions, Setting, low_rank_of
+from penchant.cli.align_methods import METHODS, AlignOptions, Setting, learner_of, low_rank_of
 from penchant.cli.align_start import started, taught_by
 from penchant.cli.align_tasks import known_task, read_task
 from penchant.errors import ConfigError, DataError
@@ -38,7 +38,8 @@ def align_to_reward(
     most = options.most_tokens or known.most_tokens
     config = TrainerConfig(
         prompts=options.prompts or 16, group_size=options.group_size, most_tokens=most,
-        temperature=options.temperature, updates=options.updates, layout=options.layout,
+        temperature=options.temperature, updates=options.updates, layout=options.layout or "shared",
+        tokens_at_once=options.tokens_at_once, learner=learner_of(options),
         learning_rate=rate(options, 3e-4), low_rank=low_rank_of(options), seed=options.seed,
     )  # fmt: skip
     # What does not go together is refused before a decoder is taught for it.

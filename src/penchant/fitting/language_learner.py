@@ -7,6 +7,7 @@ Legend: C examples of one step.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,8 +16,10 @@ from jaxtyping import Int
 
 from penchant.errors import ConfigError
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
-from penchant.fitting.processes import number, share, summed
+from penchant.fitting.processes import most, num_processes, share, summed
 from penchant.fitting.sgd import State
+from penchant.lm.pieces import Pieces, divided, joined_up, own, whole
+from penchant.lm.precision import Precision, in_precision
 from penchant.numerics.arrays import Array
 
 Parameters = Mapping[str, Array]
@@ -52,11 +55,15 @@ class Divided(Protocol):
 class LearnerConfig:
     """adam: weight_decay acts on matrices. at_once: examples whose states are held together; fewer
     take less memory and give the same step. most_norm: length to which a step's gradient is cut;
-    None leaves it."""
+    None leaves it. precision: in which products are taken, "bfloat16" on hardware that has it.
+    is_divided: whether parameters, their gradients and Adam's memory lie in pieces over the
+    processes (`lm.pieces`); one process has them whole. A state is whole in either case."""
 
     adam: AdamConfig = field(default_factory=AdamConfig)
     at_once: int = 32
     most_norm: float | None = 1.0
+    precision: Precision = "full"
+    is_divided: bool = False
 
     def __post_init__(self) -> None:
         if self.at_once < 1 or not (self.most_norm is None or self.most_norm > 0):
@@ -76,46 +83,63 @@ class LanguageLearner:
         self, trained: Parameters, objective: Objective, config: LearnerConfig | None = None
     ) -> None:
         self.objective, self.config = objective, config or LearnerConfig()
-        self.parameters: dict[str, Any] = {n: v.detach().clone() for n, v in trained.items()}
-        self.memory = AdamMemory.fresh(self.parameters)
-        self.decayed = frozenset(n for n, value in self.parameters.items() if value.ndim > 1)
+        self._is_divided = self.config.is_divided and num_processes() > 1
+        self.parameters = {n: v.detach().clone() for n, v in trained.items()}
+        self.memory = AdamMemory.fresh(own(self._held) if self._is_divided else self._held)
+        self.decayed = frozenset(n for n, value in trained.items() if value.ndim > 1)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All of each; where they lie in pieces every process has to ask."""
+        return whole(self._held) if self._is_divided else self._held
+
+    @parameters.setter
+    def parameters(self, values: dict[str, Any]) -> None:
+        self._held = divided(values) if self._is_divided else values
 
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
         import torch
 
         total = max(self.objective.weight(examples), 1e-300)
-        leaves = {n: value.requires_grad_() for n, value in self.parameters.items()}
-        said = next(iter(leaves.values())).new_zeros(1)
-        for part in self._parts(share(examples)):
-            log_prob = self.objective.log_prob(leaves, part) / total
+        leaves = {n: value.requires_grad_() for n, value in self._held.items()}
+        said = next(iter(self.memory.mean.values())).new_zeros(1)
+        for part, weight in self._even_parts(examples):
+            with self.in_precision():
+                log_prob = weight * self.objective.log_prob(self._read(leaves), part) / total
             (-log_prob).backward()
             said += log_prob.detach()
-        penalty = self.objective.penalty(leaves) if number() == 0 else 0.0
+        penalty = self.objective.penalty(self._read(leaves))
         if isinstance(penalty, torch.Tensor) and penalty.requires_grad:
-            penalty.backward()
-        blank = {n: torch.zeros_like(v) if v.grad is None else v.grad for n, v in leaves.items()}
-        *gradients, said = summed([*blank.values(), said])
+            (penalty / num_processes()).backward()
+        gradients, said = self._summed(leaves, said)
         with torch.no_grad():
-            self.parameters, self.memory = adam_step(
-                {n: leaf.detach() for n, leaf in leaves.items()},
-                self._cut(dict(zip(leaves, gradients))),
+            before = {n: leaf.detach() for n, leaf in leaves.items()}
+            moved, self.memory = adam_step(
+                own(before) if self._is_divided else before, self._cut(gradients),
                 self.memory, learning_rate, self.config.adam, self.decayed,
             )  # fmt: skip
+            self._held = joined_up(moved, before) if self._is_divided else moved
         return float(said)
 
     def evaluate(self, examples: Int[Array, " C"]) -> float:
         import torch
 
         said = next(iter(self.parameters.values())).new_zeros(1, dtype=torch.float64)
-        with torch.no_grad():
+        with torch.no_grad(), self.in_precision():
             for part in self._parts(share(examples)):
                 said += self.objective.log_prob(self.parameters, part)
         return float(summed([said])[0]) / max(self.objective.weight(examples), 1e-300)
 
+    def in_precision(self) -> AbstractContextManager[Any]:
+        """Within it products are taken as the config says."""
+        device = next(iter(self._held.values())).device
+        return in_precision(self.config.precision, device)
+
     def state(self) -> State:
-        kept = {
-            "value": self.parameters, "mean": self.memory.mean, "square": self.memory.square
-        }  # fmt: skip
+        memory = {"mean": self.memory.mean, "square": self.memory.square}
+        if self._is_divided:
+            memory = {part: whole(joined_up(v, self._held)) for part, v in memory.items()}
+        kept = {"value": self.parameters, **memory}
         arrays = {
             f"{part}.{name}": value.detach().cpu().numpy().copy()
             for part, values in kept.items()
@@ -129,13 +153,37 @@ class LanguageLearner:
         def part(prefix: str) -> dict[str, Any]:
             return {
                 name: torch.from_numpy(np.array(state[f"{prefix}.{name}"])).to(value.device)
-                for name, value in self.parameters.items()
+                for name, value in self._held.items()
             }
 
+        def mine(values: dict[str, Any]) -> dict[str, Any]:
+            return own(divided(values)) if self._is_divided else values
+
         self.memory = AdamMemory(
-            mean=part("mean"), square=part("square"), steps=int(state["steps"])
+            mean=mine(part("mean")), square=mine(part("square")), steps=int(state["steps"])
         )
         self.parameters = part("value")
+
+    def _read(self, leaves: dict[str, Any]) -> Parameters:
+        return Pieces(leaves) if self._is_divided else leaves
+
+    def _even_parts(self, examples: Int[Array, " C"]) -> list[tuple[Int[Array, " _"], float]]:
+        """This process's parts, each counting once."""
+        parts = [(part, 1.0) for part in self._parts(share(examples))]
+        if self._is_divided:
+            # Whoever has fewer reads some for nothing: each read gathers from all.
+            parts += [(examples[:1], 0.0)] * (most(len(parts)) - len(parts))
+        return parts
+
+    def _summed(self, leaves: dict[str, Any], said: Any) -> tuple[dict[str, Any], Any]:
+        """Gradients over all processes, or of those this one's rows; and what examples said."""
+        import torch
+
+        slopes = {n: torch.zeros_like(v) if v.grad is None else v.grad for n, v in leaves.items()}
+        if self._is_divided:
+            return own(slopes), summed([said])[0]
+        *gradients, said = summed([*slopes.values(), said])
+        return dict(zip(leaves, gradients)), said
 
     def _parts(self, examples: Int[Array, " C"]) -> Iterator[Int[Array, " _"]]:
         own = self.objective.parts(examples) if isinstance(self.objective, Divided) else None
@@ -152,5 +200,7 @@ class LanguageLearner:
         if self.config.most_norm is None:
             return gradients
         norm = torch.stack([value.norm() for value in gradients.values()]).norm()
+        if self._is_divided:
+            norm = summed([norm.square()[None]])[0].sqrt()
         share_kept = (self.config.most_norm / (norm + 1e-12)).clamp(max=1.0)
         return {name: share_kept * value for name, value in gradients.items()}

@@ -1,6 +1,7 @@
 """Several processes that train one model together, as `torchrun` starts them; one alone as well.
 
-Each has all parameters and its share of a step's examples; gradients are summed over processes.
+Each has all parameters, or a piece of each (`lm.pieces`), and its share of a step's examples;
+gradients are summed over processes.
 """
 
 import os
@@ -58,6 +59,17 @@ def wait_for_all() -> None:
 def share(examples: Int[Array, " C"]) -> Int[Array, " D"]:
     """This process's examples: every so-manieth, so that shares differ by one at most."""
     return np.asarray(examples)[number() :: num_processes()]
+
+
+def most(count: int) -> int:
+    """The largest of what the processes say."""
+    if num_processes() == 1:
+        return count
+    import torch
+
+    found = torch.tensor([count])
+    torch.distributed.all_reduce(found, op=torch.distributed.ReduceOp.MAX)
+    return int(found)
 
 
 def summed(arrays: Sequence[Array]) -> list[Array]:

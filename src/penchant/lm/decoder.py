@@ -5,13 +5,17 @@ state, A heads, C numbers a head, V tokens of the vocabulary.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
+from penchant.lm.copied_memory import CopiedMemory, copied
 from penchant.lm.language_model import Parameters, Read, positions_of
+from penchant.lm.packing import Packed, attended_apart, masks_after
+from penchant.lm.pieces import Pieces
 from penchant.lm.soft_prompt import embedded
 from penchant.lm.tokens import Tokens, positions
 from penchant.numerics.arrays import Array
@@ -53,7 +57,8 @@ class Decoder:
 
     x <- x + O attention(norm(x)); x <- x + D (silu(G norm(x)) * U norm(x)). Norms divide by the
     root mean square (Zhang and Sennrich 2019), places enter by turning queries and keys (Su et al.
-    2021). Implements `Network`; parameters have the names that transformers gives Llama's.
+    2021). Implements `Network` and `Packs`; parameters have the names that transformers gives
+    Llama's.
     """
 
     config: DecoderConfig
@@ -74,43 +79,102 @@ class Decoder:
         self, parameters: Parameters, tokens: Tokens, memory: Any = None, *, remembers: bool = False
     ) -> Read:
         """Raises `ConfigError` for more tokens than the window holds."""
-        config, size = self.config, tokens.ids.shape[1]
-        if tokens.is_text.shape[1] > config.window:
+        size = tokens.ids.shape[1]
+        self._check_room(tokens.is_text.shape[1])
+        place = positions_of(positions(tokens.is_text), size)
+        sees = _sees(tokens.is_text, size)
+        kept: dict[int, tuple[Array, Array] | CopiedMemory] = {}
+
+        def attended(q: Array, k: Array, v: Array, layer: int) -> Array:
+            if memory is not None and isinstance(memory[layer], CopiedMemory):
+                now = memory[layer].after(k, v)
+                kept[layer] = now
+                return now.attended(q, sees)
+            if memory is not None:
+                k, v = (_after(old, new) for old, new in zip(memory[layer], (k, v)))
+            if remembers:
+                # By its layer: one that is read again on the way back is not one more.
+                kept[layer] = (k, v)
+            return _attended(q, k, v, sees)
+
+        states = self._through(parameters, tokens.ids, place, attended)
+        return Read(states=states, memory=list(kept.values()) if remembers else None)
+
+    def why_unpacked(self) -> str | None:
+        return None
+
+    def read_packed(self, parameters: Parameters, packed: Packed) -> Float[Array, "N H"]:
+        """Raises `ConfigError` for a sequence longer than the window."""
+        import torch
+
+        self._check_room(int(packed.places.max()) + 1)
+        masks = masks_after(packed, packed.ids.device)
+        place = torch.from_numpy(packed.places).to(packed.ids.device)
+
+        def attended(q: Array, k: Array, v: Array, layer: int) -> Array:
+            return attended_apart(q, k, v, packed, masks)
+
+        return self._through(parameters, packed.ids[None], place[None], attended)[0]
+
+    def _check_room(self, size: int) -> None:
+        if size > self.config.window:
             raise ConfigError(
-                f"got {tokens.is_text.shape[1]} tokens; expected at most the {config.window} of "
+                f"got {size} tokens; expected at most the {self.config.window} of "
                 "the window. Cut them (`tokens.cut`), or make a decoder with a larger window."
             )
-        x = embedded(parameters, lambda ids: parameters["embed_tokens.weight"][ids], tokens.ids)
-        place = positions_of(positions(tokens.is_text), size)
-        angles = _angles(place, config.width // config.heads, config.turn, x)
-        sees = _sees(tokens.is_text, size)
-        kept = []
-        for layer in range(config.layers):
 
-            def named(name: str, at: int = layer) -> Array:
-                return parameters[f"layers.{at}.{name}.weight"]
+    def _through(
+        self,
+        parameters: Parameters,
+        ids: Int[Array, "B T"],
+        place: Int[Array, "B T"],
+        attended: Callable[[Array, Array, Array, int], Array],
+    ) -> Float[Array, "B T H"]:
+        """All layers; `attended` mixes the values of one by its queries and keys."""
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        config = self.config
+        x = embedded(parameters, lambda ids: parameters["embed_tokens.weight"][ids], ids)
+        angles = _angles(place, config.width // config.heads, config.turn, x)
+        in_pieces = isinstance(parameters, Pieces)
+        weight = parameters.passing if isinstance(parameters, Pieces) else parameters.__getitem__
+
+        def layer(x: Array, at: int) -> Array:
+            def named(name: str) -> Array:
+                return weight(f"layers.{at}.{name}.weight")
 
             y = _normed(x, named("input_layernorm"), config.norm_floor)
             q, k, v = (
                 _by_head(y @ named(f"self_attn.{each}_proj").T, config.heads) for each in "qkv"
             )
-            q, k = _turned(q, angles), _turned(k, angles)
-            if memory is not None:
-                k, v = (_after(old, new) for old, new in zip(memory[layer], (k, v)))
-            kept.append((k, v))
-            x = x + _attended(q, k, v, sees) @ named("self_attn.o_proj").T
+            mixed = attended(_turned(q, angles), _turned(k, angles), v, at)
+            x = x + mixed.transpose(1, 2).flatten(2) @ named("self_attn.o_proj").T
             y = _normed(x, named("post_attention_layernorm"), config.norm_floor)
             opened = y @ named("mlp.gate_proj").T
             inner = opened * opened.sigmoid() * (y @ named("mlp.up_proj").T)
-            x = x + inner @ named("mlp.down_proj").T
-        states = _normed(x, parameters["norm.weight"], config.norm_floor)
-        return Read(states=states, memory=kept if remembers else None)
+            return x + inner @ named("mlp.down_proj").T
+
+        for at in range(config.layers):
+            if in_pieces and torch.is_grad_enabled():
+                # Read again on the way back, so that what was gathered for it is not held.
+                x = checkpoint(layer, x, at, use_reentrant=False)
+            else:
+                x = layer(x, at)
+        return _normed(x, parameters["norm.weight"], config.norm_floor)
 
     def logits(self, parameters: Parameters, states: Float[Array, "*B H"]) -> Float[Array, "*B V"]:
         return states @ parameters["embed_tokens.weight"].T
 
     def memory_of(self, memory: Any, rows: Int[Array, " N"]) -> Any:
-        return [(k[rows], v[rows]) for k, v in memory]
+        import torch
+
+        plain = [m.expanded() if isinstance(m, CopiedMemory) else m for m in memory]
+        if not torch.is_grad_enabled():
+            shared = [copied(k, v, rows) for k, v in plain]
+            if None not in shared:
+                return shared
+        return [(k[rows], v[rows]) for k, v in plain]
 
 
 def fresh_parameters(config: DecoderConfig, generator: Any) -> dict[str, Array]:
@@ -186,8 +250,7 @@ def _attended(
     k: Float[Array, "B A U C"],
     v: Float[Array, "B A U C"],
     sees: Bool[Array, "B 1 T U"],
-) -> Float[Array, "B T H"]:
+) -> Float[Array, "B A T C"]:
     import torch
 
-    mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=sees)
-    return mixed.transpose(1, 2).flatten(2)
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=sees)

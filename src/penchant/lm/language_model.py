@@ -74,6 +74,9 @@ class LanguageModel:
 
     def with_parameters(self, parameters: Parameters) -> "LanguageModel":
         """The same model with these in place of its own; those not named stay."""
+        if parameters.keys() >= self.parameters.keys():
+            # As they are: of those in pieces none is gathered before it is read.
+            return replace(self, parameters=parameters)
         return replace(self, parameters={**self.parameters, **parameters})
 
 

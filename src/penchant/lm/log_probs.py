@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 
 from penchant.lm.language_model import LanguageModel, Network, Parameters
+from penchant.lm.precision import at_least_single
 from penchant.lm.tokens import Tokens
 from penchant.numerics.arrays import Array
 
@@ -46,7 +47,7 @@ def log_probs(
         model.network, model.parameters, states[:, :-1][is_text], tokens.ids[:, 1:][is_text],
         temperature=temperature, at_once=at_once,
     )  # fmt: skip
-    blank = states.new_zeros(is_text.shape)
+    blank = found.new_zeros(is_text.shape)
     return Told(
         log_prob=blank.masked_scatter(is_text, found),
         entropy=blank.masked_scatter(is_text, entropy),
@@ -70,7 +71,7 @@ def selected(
     from torch.utils.checkpoint import checkpoint
 
     def told(states: Array, ids: Array) -> tuple[Array, Array]:
-        logits = network.logits(parameters, states)
+        logits = at_least_single(network.logits(parameters, states))
         logits = logits if temperature == 1.0 else logits / temperature
         if not has_entropy:
             lost = torch.nn.functional.cross_entropy(logits, ids, reduction="none")
@@ -84,6 +85,7 @@ def selected(
         kept = lambda *parts: checkpoint(told, *parts, use_reentrant=False)  # noqa: E731
     parts = [kept(s, i) for s, i in zip(states.split(at_once), ids.split(at_once))]
     if not parts:
-        return states.new_zeros(0), states.new_zeros(0)
+        nothing = at_least_single(states.new_zeros(0))
+        return nothing, nothing
     first, second = zip(*parts)
     return torch.cat(first), torch.cat(second)

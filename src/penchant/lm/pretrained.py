@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError, MissingExtraError
 from penchant.lm.language_model import LanguageModel, Parameters, Read, positions_of
+from penchant.lm.packing import Packed, in_rows
 from penchant.lm.soft_prompt import SOFT, embedded
 from penchant.lm.tokens import Tokens, positions
 from penchant.numerics.arrays import Array
@@ -25,8 +26,8 @@ _ENDLESS = 10**9
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PretrainedNetwork:
     """A module of transformers whose parameters are those that it is called with. Implements
-    `Network`. head: from states to logits, None where there is none; tied: of the head's
-    parameters, those of the body that they are the same as."""
+    `Network` and `Packs`. head: from states to logits, None where there is none; tied: of the
+    head's parameters, those of the body that they are the same as."""
 
     body: Any
     width: int
@@ -43,9 +44,7 @@ class PretrainedNetwork:
         from torch.func import functional_call
 
         size = tokens.ids.shape[1]
-        given: dict[str, Any] = {
-            "input_ids": tokens.ids, "attention_mask": tokens.is_text.long(), "return_dict": True
-        }  # fmt: skip
+        given = self._given(parameters, tokens.ids) | {"attention_mask": tokens.is_text.long()}
         if self.is_causal:
             given |= {"past_key_values": memory, "use_cache": remembers}
         if self.takes_positions:
@@ -55,13 +54,14 @@ class PretrainedNetwork:
                 "got rows padded on the left; this model counts places from the first column on "
                 "and would misplace them. Expected padding on the right: padded(..., 'right')."
             )
-        mine = {n: v for n, v in parameters.items() if not n.startswith(_HEAD) and n != SOFT}
-        if SOFT in parameters:
-            del given["input_ids"]
-            given["inputs_embeds"] = self._embedded(parameters, tokens.ids)
-        said = functional_call(self.body, mine, kwargs=given)
+        said = functional_call(self.body, _of_body(parameters), kwargs=given)
         memory = said.past_key_values if remembers and self.is_causal else None
         return Read(states=said.last_hidden_state, memory=memory)
+
+    def _given(self, parameters: Parameters, ids: Int[Array, "B T"]) -> dict[str, Any]:
+        if SOFT in parameters:
+            return {"inputs_embeds": self._embedded(parameters, ids), "return_dict": True}
+        return {"input_ids": ids, "return_dict": True}
 
     def _embedded(self, parameters: Parameters, ids: Int[Array, "B T"]) -> Float[Array, "B T H"]:
         """Through the model's own layer, which may scale what it looks up."""
@@ -71,6 +71,50 @@ class PretrainedNetwork:
         name = next(n for n, v in self.body.named_parameters() if v is layer.weight)
         own = {"weight": parameters[name]}
         return embedded(parameters, lambda ids: functional_call(layer, own, (ids,)), ids)
+
+    def read_packed(self, parameters: Parameters, packed: Packed) -> Float[Array, "N H"]:
+        """Rows of several segments each, kept apart by a mask and by places of their own.
+
+        Raises `ConfigError` for a model that takes no places, no mask of its own for every pair of
+        tokens, or sees a part of what it reads only.
+        """
+        import torch
+        from torch.func import functional_call
+
+        if (why := self.why_unpacked()) is not None:
+            raise ConfigError(
+                f"the model cannot read several sequences in one row: {why}. Expected a causal "
+                "model that takes places and a mask for every pair of tokens, such as Llama's "
+                'with attn_implementation="sdpa"; or read each for itself: layout="padded".'
+            )
+        rows, device = in_rows(packed), packed.ids.device
+        row, column = (torch.from_numpy(each).to(device) for each in (rows.row, rows.column))
+        shape = rows.sees.shape[:2]
+        ids, place = (torch.zeros(shape, dtype=torch.long, device=device) for _ in range(2))
+        ids[row, column] = packed.ids
+        place[row, column] = torch.from_numpy(packed.places).to(device)
+        mask = torch.from_numpy(rows.sees)[:, None].to(device)
+        if self.body.config._attn_implementation != "sdpa":
+            kind = next(iter(parameters.values())).dtype
+            mask = torch.zeros(mask.shape, dtype=kind, device=device).masked_fill(
+                ~mask, torch.finfo(kind).min
+            )
+        given = self._given(parameters, ids) | {
+            "attention_mask": mask, "position_ids": place, "use_cache": False
+        }  # fmt: skip
+        said = functional_call(self.body, _of_body(parameters), kwargs=given)
+        return said.last_hidden_state[row, column]
+
+    def why_unpacked(self) -> str | None:
+        config = self.body.config
+        if not self.takes_positions:
+            return "it counts places itself, or is not causal"
+        if config._attn_implementation not in ("sdpa", "eager"):
+            return f"its attention {config._attn_implementation!r} takes no mask"
+        kinds = set(getattr(config, "layer_types", None) or ("full_attention",))
+        if kinds != {"full_attention"} or getattr(config, "sliding_window", None) is not None:
+            return "its attention slides over a part of what was read"
+        return None
 
     def logits(self, parameters: Parameters, states: Float[Array, "*B H"]) -> Float[Array, "*B V"]:
         """Raises `ConfigError` for a model that foretells no tokens."""
@@ -185,6 +229,10 @@ def from_module(model: Any, tokenizer: Any, name: str = "model") -> LanguageMode
     if head is not None:
         _check_logits(model, made)
     return made
+
+
+def _of_body(parameters: Parameters) -> dict[str, Array]:
+    return {n: v for n, v in parameters.items() if not n.startswith(_HEAD) and n != SOFT}
 
 
 def _transformers() -> Any:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel
+from penchant.lm.precision import at_least_single
 from penchant.lm.tokens import Tokens, padded
 from penchant.numerics.arrays import Array
 
@@ -102,7 +103,8 @@ def sample(
             if turn == 0 and len(copied) > len(ids):
                 memory, states = network.memory_of(memory, copied), states[copied]
                 is_text = is_text[copied]
-            log_p = sampling_log_probs(network.logits(model.parameters, states), config)
+            logits = at_least_single(network.logits(model.parameters, states))
+            log_p = sampling_log_probs(logits, config)
             share = log_p.exp()
             new = torch.multinomial(share, 1, generator=generator)
             doubt.append(-(share * log_p.nan_to_num(neginf=0.0)).sum(dim=1) * open_rows)

@@ -1,7 +1,11 @@
 """Direct preference learning: its likelihood and gradient, and kinds of people recovered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.language_learner import LearnerConfig
@@ -16,6 +20,7 @@ from penchant.policies.language.direct import (
     _Mixture,
     _of_kind,
     fit_direct,
+    people_within,
     reference_of,
 )
 from penchant.policies.language.rollouts import demonstration_ids
@@ -272,3 +277,94 @@ def test_labels_people_and_strengths_that_mean_nothing_are_refused():
         pairs_of([("a", "b")], [-1])
     with pytest.raises(ConfigError, match="above 0"):
         DirectConfig(strength=0.0)
+
+
+def uneven_pairs():
+    """Prompts and answers of all lengths, some prompts of several pairs, people of some pairs."""
+    tokenizer = tiny().tokenizer
+    said = [
+        ("?", "a", "bcdefgh"),
+        ("longer than that?", "xy", ""),
+        ("?", "abcd", "c"),
+        ("", "a", "b"),
+    ]
+    rows = [[demonstration_ids(tokenizer, p, text) for text in texts] for p, *texts in said]
+    return Pairs(
+        first=[a[0] for a, _ in rows], second=[b[0] for _, b in rows],
+        place=np.array([a[1] for a, _ in rows]), first_wins=np.array([1.0, 0.3, 0.0, 1.0]),
+        person=np.array([0, 1, 1, 2]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_packed_pairs_say_what_padded_ones_say_and_teach_the_same(mean):
+    base, pairs = tiny(), uneven_pairs()
+    config = DirectConfig(kinds=2, low_rank=ADAPTERS, strength=0.7, anchor=0.2, mean=mean)
+    start = _fresh(base, config, 0)
+    found = []
+    for layout in ("padded", "shared", "packed"):
+        leaves = {n: v.clone().requires_grad_() for n, v in start.items()}
+        told = _Mixture(
+            model=base, pairs=pairs, config=replace(config, layout=layout),
+            features=np.zeros((3, 0)), reference=reference_of(base, pairs, layout),
+        ).log_prob(leaves, np.array([2, 0, 1]))  # fmt: skip
+        told.backward()
+        found.append((told.item(), {n: leaf.grad for n, leaf in leaves.items()}))
+    (one, slopes), *others = found
+    for other, other_slopes in others:
+        assert other == pytest.approx(one, rel=1e-11)
+        for name, slope in slopes.items():
+            np.testing.assert_allclose(other_slopes[name], slope, atol=1e-10)
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+def test_people_read_a_few_at_a_time_are_the_same_training(layout):
+    base, pairs = tiny(), uneven_pairs()
+    training = TrainConfig(batch_size=3, max_epochs=2, learning_rate=0.01, patience=None)
+    ends = [
+        fit_direct(base, pairs, training, DirectConfig(layout=layout, tokens_at_once=tokens))
+        for tokens in (None, 40)
+    ]
+    assert len(people_within(pairs, np.arange(3), 40, layout)) > 1
+    one, other = (end.policies[0].parameters for end in ends)
+    for name, value in one.items():
+        np.testing.assert_allclose(other[name], value, atol=1e-9)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),
+        min_size=1, max_size=15,
+    ),
+    st.integers(5, 80), st.sampled_from(["padded", "packed"]),
+)  # fmt: skip
+def test_parts_hold_every_person_once_and_keep_to_the_budget(told, budget, layout):
+    person, place, one, other = (np.array(part) for part in zip(*told))
+    pairs = Pairs(
+        first=[[3] * n for n in place + one], second=[[3] * n for n in place + other],
+        place=place, first_wins=np.ones(len(told)), person=person,
+    )  # fmt: skip
+    people = np.unique(person)
+    parts = people_within(pairs, people, budget, layout)
+    assert sorted(np.concatenate(parts).tolist()) == people.tolist()
+
+    def cost(part):
+        mine = np.isin(person, part)
+        if layout == "packed":
+            return (place + one + other)[mine].sum()
+        return 2 * mine.sum() * (place + np.maximum(one, other))[mine].max()
+
+    for part, after in zip(parts, [*parts[1:], None]):
+        assert len(part) == 1 or cost(part) <= budget
+        assert after is None or cost(np.append(part, after[0])) > budget
+
+
+def test_one_kind_of_people_is_everybodys():
+    fit = fit_direct(tiny(), pairs_of([("a", "b")] * 2, [0, 1]), TRAINING)
+    assert fit.posterior.tolist() == [[1.0], [1.0]]
+    assert fit.log_shares.tolist() == [[0.0], [0.0]]
+
+
+def test_a_token_budget_below_one_is_refused():
+    with pytest.raises(ConfigError, match="tokens_at_once"):
+        DirectConfig(tokens_at_once=0)

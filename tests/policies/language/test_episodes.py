@@ -71,7 +71,7 @@ def test_the_policy_wrote_its_turns_and_the_world_the_rest():
         assert said == "go" + "".join(f"<{n}>" for n in range(1, len(world.heard)))
 
 
-@pytest.mark.parametrize("layout", ["padded", "shared"])
+@pytest.mark.parametrize("layout", ["padded", "shared", "packed"])
 def test_each_token_is_as_likely_as_the_model_says_of_it_there(layout):
     model, found = played([Echo(), Echo(most=2)])
     read = read_drawn(model, found.rollouts, layout=layout, has_entropy=True)

@@ -1,4 +1,7 @@
-"""Layouts: a prompt read once for its group says what one read for every row says, exactly."""
+"""Layouts: a prompt read once for its group, or all side by side, says what each row says alone."""
+
+import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
+from penchant.lm.packing import Packed
 from penchant.lm.sample import SampleConfig, sample
-from penchant.policies.language.layout import check_shared, groups_within, read_drawn
+from penchant.policies.language.layout import groups_within, packed_rows, read_drawn, settled
 from penchant.policies.language.rollouts import draw_rollouts
 
 torch = pytest.importorskip("torch")
@@ -54,27 +58,46 @@ def told(model, rollouts, layout, rows=None):
     most=st.integers(1, 6),
     seed=st.integers(0, 5),
 )
-def test_a_shared_prompt_says_what_one_for_each_row_says(sizes, group_size, most, seed):
+def test_a_shared_or_packed_prompt_says_what_one_for_each_row_says(sizes, group_size, most, seed):
     model = tiny(seed)
     rollouts = drawn(model, ["ab" * size for size in sizes], group_size, seed, most)
-    (one, one_gradient), (other, other_gradient) = (
-        told(model, rollouts, layout) for layout in ("padded", "shared")
+    (one, one_gradient), *others = (
+        told(model, rollouts, layout) for layout in ("padded", "shared", "packed")
     )
-    for name in ("states", "log_prob", "entropy"):
-        np.testing.assert_allclose(
-            getattr(one, name).detach(), getattr(other, name).detach(), atol=1e-11
-        )
-    for a, b in zip(one_gradient, other_gradient, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-10 * max(1.0, float(a.abs().max())))
+    for other, other_gradient in others:
+        for name in ("states", "log_prob", "entropy"):
+            np.testing.assert_allclose(
+                getattr(one, name).detach(), getattr(other, name).detach(), atol=1e-11
+            )
+        for a, b in zip(one_gradient, other_gradient, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-10 * max(1.0, float(a.abs().max())))
 
 
-def test_so_do_models_of_transformers_and_rows_in_any_order():
+@pytest.mark.parametrize("layout", ["shared", "packed"])
+def test_so_do_models_of_transformers_and_rows_in_any_order(layout):
     model = theirs()
     rollouts = drawn(model, ["abcdefg", "c"])
-    check_shared(model, rollouts, 1e-6)  # their norms are taken in single precision
+    # Their norms are taken in single precision.
+    assert settled(model, rollouts, layout, 1e-6) == layout
     for rows in ([4, 0, 5, 1], [2]):
-        (one, _), (other, _) = (told(model, rollouts, kind, rows) for kind in ("padded", "shared"))
+        (one, _), (other, _) = (told(model, rollouts, kind, rows) for kind in ("padded", layout))
         np.testing.assert_allclose(one.log_prob.detach(), other.log_prob.detach(), atol=1e-6)
+
+
+def test_what_was_not_drawn_is_read_where_something_drawn_comes_after_it_alone():
+    rollouts = drawn(tiny(), ["abc", "de"], group_size=2)
+    is_drawn = rollouts.is_drawn.copy()
+    is_drawn[0] = False
+    is_drawn[1, rollouts.start[1] + 2 :] = False
+    is_drawn[2, rollouts.start[2]] = False
+    some = replace(rollouts, is_drawn=is_drawn)
+    packed, at = packed_rows(some)
+    assert len(at) == is_drawn.sum()
+    # Both prompts; nothing of the first answer, two tokens of the second.
+    kept = [4, 2, 3, *(rollouts.lengths[2:] - 1)]
+    assert sorted(packed.sizes.tolist()) == sorted(kept)
+    one, other = (told(tiny(), some, layout) for layout in ("padded", "packed"))
+    np.testing.assert_allclose(one[0].log_prob.detach(), other[0].log_prob.detach(), atol=1e-11)
 
 
 def test_numbers_stand_where_their_tokens_do():
@@ -96,7 +119,41 @@ def test_a_model_that_reads_a_shared_prompt_otherwise_is_refused_before_it_train
         tokenizer=model.tokenizer,
     )  # fmt: skip
     with pytest.raises(ConfigError, match='layout="padded"'):
-        check_shared(broken, drawn(model, ["abc"]))
+        settled(broken, drawn(model, ["abc"]), "shared")
+
+
+def test_a_model_whose_segments_see_each_other_is_refused_before_it_trains():
+    model = tiny()
+
+    class Gossip(type(model.network)):
+        def read_packed(self, parameters, packed):
+            one = np.array([len(packed.ids)]), np.array([-1])
+            return super().read_packed(
+                parameters, Packed(ids=packed.ids, sizes=one[0], after=one[1])
+            )
+
+    broken = replace(model, network=Gossip(config=model.network.config))
+    with pytest.raises(ConfigError, match='layout="padded"'):
+        settled(broken, drawn(model, ["abc"]), "packed")
+
+
+def test_a_model_that_cannot_pack_is_read_padded_and_says_so(caplog):
+    model = tiny()
+
+    class Plain:
+        """A network that knows nothing of segments."""
+
+        def __init__(self, inner):
+            self.width, self.window, self.is_causal = inner.width, inner.window, True
+            self.read, self.logits, self.memory_of = inner.read, inner.logits, inner.memory_of
+
+    plain, rollouts = replace(model, network=Plain(model.network)), drawn(model, ["abc"])
+    with caplog.at_level(logging.WARNING):
+        assert settled(plain, rollouts, "packed") == "padded"
+    assert "padded" in caplog.text
+    assert "read_packed" in caplog.text
+    with pytest.raises(ConfigError, match='layout="padded"'):
+        read_drawn(plain, rollouts, layout="packed")
 
 
 def test_copies_of_a_prompt_are_drawn_as_if_each_had_been_read():
@@ -116,16 +173,27 @@ def test_copies_of_a_prompt_are_drawn_as_if_each_had_been_read():
         st.tuples(st.integers(0, 4), st.integers(1, 30), st.integers(1, 20)),
         min_size=1, max_size=25,
     ),
-    st.integers(10, 120),
+    st.integers(10, 120), st.sampled_from(["padded", "shared", "packed"]),
 )  # fmt: skip
-def test_parts_hold_every_row_once_and_keep_to_the_budget(rows, budget):
+def test_parts_hold_every_row_once_and_keep_to_the_budget(rows, budget, layout):
     prompt_of, start, length = (np.array(part) for part in zip(*rows, strict=True))
-    parts = groups_within(prompt_of, start, length, budget)
+    start = start[prompt_of % len(start)]  # a prompt has one length
+    parts = groups_within(prompt_of, start, length, budget, layout)
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(rows)))
-    for part in parts:
-        prompts = len(np.unique(prompt_of[part])) * start[part].max()
-        assert len(part) == 1 or prompts + len(part) * length[part].max() <= budget
-    whole = groups_within(prompt_of, start, length, 10_000)
+
+    def cost(part):
+        heads = np.unique(prompt_of[part], return_index=True)[1]
+        if layout == "packed":
+            return start[part][heads].sum() + length[part].sum()
+        if layout == "padded":
+            return len(part) * (start + length)[part].max()
+        return len(heads) * start[part].max() + len(part) * length[part].max()
+
+    for part, after in zip(parts, [*parts[1:], None]):
+        assert len(part) == 1 or cost(part) <= budget
+        # No part ends before it must.
+        assert after is None or cost(np.append(part, after[0])) > budget
+    whole = groups_within(prompt_of, start, length, 10_000, layout)
     assert len(whole) == 1
     # Rows of one prompt stand side by side.
     met = prompt_of[whole[0]]

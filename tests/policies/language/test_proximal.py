@@ -127,7 +127,8 @@ def test_a_value_learns_what_is_to_be_expected_and_parts_change_nothing():
     trainers = [
         PolicyTrainer(tiny(), Chain(), Proximal(), replace(SMALL, **other))
         for other in ({}, {"learner": LearnerConfig(at_once=1)}, {"tokens_at_once": 30},
-                      {"layout": "padded"})
+                      {"layout": "padded"}, {"layout": "packed"},
+                      {"layout": "packed", "tokens_at_once": 30})
     ]  # fmt: skip
     reports = [[each.step() for _ in range(2)][-1] for each in trainers]
     for trainer, report in zip(trainers, reports):

@@ -104,3 +104,20 @@ def test_own_pairs_put_the_better_answer_first_and_the_widest_gap_before_others(
     told = judged_answers(rollouts, reward, threshold=0.6)
     assert told.is_desired.tolist() == [False, True, False, True, True, True, True]
     assert told.rows[2] == ids[3]
+
+
+def test_packed_answers_say_what_padded_ones_say_and_teach_the_same():
+    model, data, found = tiny(), judged(), []
+    moved = {n: 1.1 * v for n, v in model.parameters.items()}
+    for layout in ("padded", "packed"):
+        leaves = {n: v.clone().requires_grad_() for n, v in moved.items()}
+        told = _Unpaired(
+            model=model, judged=data, config=UnpairedConfig(strength=0.5, layout=layout),
+            reference=torch.zeros(4, dtype=torch.float64),
+        ).log_prob(leaves, np.array([2, 0, 1, 3]))  # fmt: skip
+        told.backward()
+        found.append((told.item(), {n: leaf.grad for n, leaf in leaves.items()}))
+    (one, slopes), (other, other_slopes) = found
+    assert other == pytest.approx(one, rel=1e-11)
+    for name, slope in slopes.items():
+        np.testing.assert_allclose(other_slopes[name], slope, atol=1e-10)

@@ -8,7 +8,7 @@ those before them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,12 @@ from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Pa
 from penchant.fitting.processes import number
 from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.lm.language_model import LanguageModel
-from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
-from penchant.lm.tokens import fingerprint, padded
+from penchant.lm.precision import Precision, at_least_single, in_precision
+from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array, add_rows, log_sum_exp
+from penchant.policies.language.answers import Answers, answer_log_probs, answers_of
+from penchant.policies.language.layout import Layout, settled
 from penchant.policies.language.pair_terms import Term, of_term, term_reference, told_term
 from penchant.policies.language.preference import (
     hinge_pair_loss,
@@ -92,7 +94,10 @@ class DirectConfig:
     log-ratios a token. margin: asked of the likelier winner by the logistic loss, in utility.
     anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO), to each
     kind in the measure that the person is of it. kinds: of people, each an adapter; low_rank:
-    adapters, None trains the whole model (one kind).
+    adapters, None trains the whole model (one kind). layout: "packed" reads a prompt once for its
+    answers and pads nothing (its numbers are compared with "padded" before the first step, which is
+    what a model that cannot pack is read by); tokens_at_once: about how many tokens are read
+    together (None: as many people as the learner says); people are not divided.
     """
 
     strength: float = 0.1
@@ -102,10 +107,16 @@ class DirectConfig:
     anchor: float = 0.0
     kinds: int = 1
     low_rank: LowRankConfig | None = None
+    layout: Layout = "packed"
+    tokens_at_once: int | None = None
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.tokens_at_once is not None and self.tokens_at_once < 1:
+            raise ConfigError(
+                f"got tokens_at_once={self.tokens_at_once}; expected 1 or more, or None."
+            )
         if self.kinds < 1 or not self.strength > 0.0:
             raise ConfigError(
                 f"got kinds={self.kinds} and strength={self.strength}; expected one kind or more, "
@@ -173,9 +184,10 @@ def fit_direct(
             f"there are {len(features)} rows of person_features for {num_people} people; expected "
             "one for each number in `person`."
         )
+    config = replace(config, layout=settled_pairs(model, pairs, config.layout))
     objective = _Mixture(
-        model=model, pairs=pairs, config=config, features=features,
-        reference=reference_of(model, pairs), terms=terms,
+        model=model, pairs=pairs, config=config, features=features, terms=terms,
+        reference=reference_of(model, pairs, config.layout, config.learner.precision),
         term_references=[term_reference(model, term, len(pairs)) for term in terms],
     )  # fmt: skip
     learner = LanguageLearner(_fresh(model, config, features.shape[1]), objective, config.learner)
@@ -208,6 +220,13 @@ class _Mixture:
     terms: Sequence[Term] = ()
     term_references: Sequence[Float[Array, "B _"] | None] = ()
 
+    def parts(self, examples: Int[Array, " C"]) -> list[Int[Array, " _"]] | None:
+        """People who are read together."""
+        config = self.config
+        if config.tokens_at_once is None:
+            return None
+        return people_within(self.pairs, examples, config.tokens_at_once, config.layout)
+
     def weight(self, examples: Int[Array, " C"]) -> float:
         return float(np.isin(self.pairs.person, examples).sum())
 
@@ -234,6 +253,8 @@ class _Mixture:
         """Log-shares of each person, and joint with their answers."""
         import torch
 
+        if self.config.kinds == 1:
+            return (np.zeros((len(self.features), 1)),) * 2
         shares, joints = [], []
         with torch.no_grad():
             for person in range(len(self.features)):
@@ -249,8 +270,11 @@ class _Mixture:
     def _log_shares(self, parameters: Parameters, people: Int[Array, " C"]) -> Float[Array, "C S"]:
         import torch
 
-        router = parameters[_ROUTER]
-        return router_log_weights(router, torch.from_numpy(self.features[people]).to(router))
+        like = next(iter(self.model.parameters.values()))
+        if self.config.kinds == 1:
+            return like.new_zeros((len(people), 1))
+        features = torch.from_numpy(self.features[people]).to(like)
+        return router_log_weights(parameters[_ROUTER], features)
 
     def _policies(self, parameters: Parameters) -> list[LanguageModel]:
         kinds = range(self.config.kinds)
@@ -271,9 +295,10 @@ def of_pairs(
     """What policies say of these pairs; reference: log-probabilities of these rows."""
     import torch
 
-    tokens, scored = pair_tokens(policies[0], pairs, rows)
-    said = [log_probs(policy, tokens).log_prob.reshape(len(rows), 2, -1) for policy in policies]
-    logp, is_scored = torch.stack(said, dim=3), scored.reshape(len(rows), 2, -1)
+    answers = pair_answers(policies[0], pairs, rows)
+    said, scored = zip(*(answer_log_probs(each, answers, config.layout) for each in policies))
+    logp = torch.stack(said, dim=2).unflatten(0, (len(rows), 2))
+    is_scored = scored[0].unflatten(0, (len(rows), 2))
     wins = torch.from_numpy(pairs.first_wins[rows]).to(logp)
     # The likelier winner first: a margin, and losses that are no likelihood, take its side.
     turned = wins < 0.5
@@ -287,7 +312,6 @@ def of_pairs(
         loss = squared_pair_loss(worth, config.strength)
     else:
         loss = hinge_pair_loss(worth)
-    logp = torch.where(is_scored[..., None], logp, 0.0)
     better = logp[:, 0].sum(dim=1) / is_scored[:, 0].sum(dim=1)[:, None]
     return PairsTold(log_prob=-loss, better=better, worth=worth, logp=logp, is_turned=turned)
 
@@ -304,48 +328,59 @@ def told_data(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"])
     return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
 
 
-def pair_tokens(model: LanguageModel, pairs: Pairs, rows: Array) -> tuple[Any, Any]:
-    """First and second answers by turns, and which of their tokens are scored."""
-    import torch
-
-    device = next(iter(model.parameters.values())).device
-    both = [side[b] for b in rows for side in (pairs.first, pairs.second)]
-    tokens = padded(both, model.tokenizer.pad).to(device)
-    place = torch.from_numpy(np.repeat(pairs.place[rows], 2)).to(device)[:, None]
-    at = torch.arange(1, tokens.ids.shape[1], device=device)[None, :]
-    scored = tokens.is_text[:, 1:] & (at >= place)
-    if pairs.first_own is not None or pairs.second_own is not None:
-        own = [
-            [True] * len(row[b]) if mine is None else mine[b]
-            for b in rows
-            for row, mine in ((pairs.first, pairs.first_own), (pairs.second, pairs.second_own))
-        ]
-        scored &= own_tokens(own, tokens.ids.shape[1]).to(device)
-    return tokens, scored
+def pair_answers(model: LanguageModel, pairs: Pairs, rows: Int[Array, " C"]) -> Answers:
+    """First and second answers by turns."""
+    sides = ((pairs.first, pairs.first_own), (pairs.second, pairs.second_own))
+    both = [side[b] for b in rows for side, _ in sides]
+    own = [[True] * len(side[b]) if mine is None else mine[b] for b in rows for side, mine in sides]
+    is_all = pairs.first_own is None and pairs.second_own is None
+    return answers_of(model, both, np.repeat(pairs.place[rows], 2), None if is_all else own)
 
 
-def own_tokens(own: Sequence[Sequence[bool]], width: int) -> Any:
-    """Which tokens after the first are the policy's, rows filled up to the width."""
-    import torch
-
-    found = np.zeros((len(own), width), dtype=bool)
-    for row, mine in enumerate(own):
-        found[row, : len(mine)] = mine
-    return torch.from_numpy(found[:, 1:])
+def settled_pairs(model: LanguageModel, pairs: Pairs, layout: Layout) -> Layout:
+    """The layout that the model can be read in, tried on the first pairs (`layout.settled`)."""
+    return settled(model, pair_answers(model, pairs, np.arange(min(2, len(pairs)))), layout)
 
 
-def reference_of(model: LanguageModel, pairs: Pairs) -> Float[Array, "B 2 T1"]:
-    """Log-probabilities of the model as given, made once."""
+def people_within(
+    pairs: Pairs, people: Int[Array, " C"], budget: int, layout: Layout
+) -> list[Int[Array, " _"]]:
+    """People in parts whose pairs have about so many tokens, the longest first: prompts counted
+    once, or (padded) every answer as long as the part's longest."""
+    longest, tokens, answers = (np.zeros(int(pairs.person.max()) + 1, dtype=int) for _ in range(3))
+    sizes = [np.array([len(row) for row in side]) for side in (pairs.first, pairs.second)]
+    np.maximum.at(longest, pairs.person, np.maximum(*sizes))
+    np.add.at(tokens, pairs.person, sizes[0] + sizes[1] - pairs.place)
+    np.add.at(answers, pairs.person, 2)
+    parts: list[list[int]] = []
+    read = rows = 0
+    for person in people[np.argsort(-longest[people], kind="stable")].tolist():
+        rows, read = rows + answers[person], read + tokens[person]
+        size = rows * longest[parts[-1][0]] if parts and layout == "padded" else read
+        if not parts or size > budget:
+            parts.append([])
+            rows, read = answers[person], tokens[person]
+        parts[-1].append(person)
+    return [np.array(part) for part in parts]
+
+
+def reference_of(
+    model: LanguageModel,
+    pairs: Pairs,
+    layout: Layout = "packed",
+    precision: Precision = "full",
+) -> Float[Array, "B 2 T1"]:
+    """Log-probabilities of the model as given, made once; 0 where nothing is scored."""
     import torch
 
     width = max(len(row) for side in (pairs.first, pairs.second) for row in side) - 1
-    like = next(iter(model.parameters.values()))
+    like = at_least_single(next(iter(model.parameters.values())).new_zeros(0))
     found = like.new_zeros((len(pairs), 2, width))
-    with torch.no_grad():
+    with torch.no_grad(), in_precision(precision, like.device):
         for start in range(0, len(pairs), _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, len(pairs)))
-            told = log_probs(model, pair_tokens(model, pairs, rows)[0]).log_prob
-            found[rows, :, : told.shape[1]] = told.reshape(len(rows), 2, -1)
+            told, _ = answer_log_probs(model, pair_answers(model, pairs, rows), layout)
+            found[rows, :, : told.shape[1]] = told.unflatten(0, (len(rows), 2))
     return found
 
 
@@ -355,9 +390,9 @@ def _fresh(model: LanguageModel, config: DirectConfig, num_features: int) -> dic
 
     generator = torch.Generator().manual_seed(config.seed)
     like = next(iter(model.parameters.values()))
-    router = {_ROUTER: like.new_zeros((config.kinds - 1, 1 + num_features))}
     if config.low_rank is None:
-        return {**model.parameters, **router}
+        return dict(model.parameters)
+    router = {_ROUTER: like.new_zeros((config.kinds - 1, 1 + num_features))}
     thin: dict[str, Any] = {}
     for s in range(config.kinds):
         for name, value in fresh_low_rank(model.parameters, config.low_rank, generator).items():
@@ -372,7 +407,7 @@ def _of_kind(
     model: LanguageModel, parameters: Parameters, config: DirectConfig, kind: int
 ) -> LanguageModel:
     if config.low_rank is None:
-        return model.with_parameters({n: v for n, v in parameters.items() if n != _ROUTER})
+        return model.with_parameters(parameters)
     mark = f"{kind}/"
     thin = {n.removeprefix(mark): v for n, v in parameters.items() if n.startswith(mark)}
     return model.with_parameters(merged(model.parameters, thin, config.low_rank.scale))

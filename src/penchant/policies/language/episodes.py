@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel
+from penchant.lm.precision import at_least_single
 from penchant.lm.sample import SampleConfig, sample
 from penchant.lm.tokens import padded
 from penchant.numerics.arrays import Array
@@ -131,7 +132,7 @@ def _episodes(
         turn_of[row, :size] = line.turn_of
         log_prob[row, :size], entropy[row, :size] = line.log_prob, line.entropy
         rewards[row, : len(line.rewards)] = line.rewards
-    like = next(iter(model.parameters.values()))
+    like = at_least_single(next(iter(model.parameters.values())).new_zeros(0))
     rollouts = Rollouts(
         tokens=tokens,
         is_drawn=turn_of[:, 1:] >= 0,

@@ -2,13 +2,16 @@
 
 Rollouts of one prompt begin alike. "shared" reads a prompt once and lets each response go on from
 what was remembered: P + G R tokens in place of G (P + R), with the same numbers and gradients
-(Prefix Grouper, 2025). Logits are made where the policy wrote a token, nowhere else.
+(Prefix Grouper, 2025). "packed" does so too and puts all of a part side by side, so that rows of
+different lengths cost their own tokens and no padding. Logits are made where the policy wrote a
+token, nowhere else.
 
 Legend: B rows, T1 tokens after those before them, H numbers of a state, N tokens that were drawn.
 """
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -16,11 +19,29 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.log_probs import selected
+from penchant.lm.packing import Packed, Packs
 from penchant.lm.tokens import Tokens
 from penchant.numerics.arrays import Array
-from penchant.policies.language.rollouts import Rollouts
 
-Layout = Literal["padded", "shared"]
+Layout = Literal["padded", "shared", "packed"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Begun(Protocol):
+    """Rows of tokens, padded on the right, in which a policy wrote some: `Rollouts` and `Answers`.
+    is_drawn: whether token t + 1 is the policy's; start: tokens of the prompt, one at the least;
+    prompt_of: rows of one begin with the same tokens."""
+
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def is_drawn(self) -> Bool[Array, "B T1"]: ...
+    @property
+    def start(self) -> Int[Array, " B"]: ...
+    @property
+    def prompt_of(self) -> Int[Array, " B"]: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,58 +53,71 @@ class Drawn:
     log_prob: Float[Array, " N"]
     entropy: Float[Array, " N"]
 
-    def placed(self, values: Float[Array, " N"], rollouts: Rollouts) -> Float[Array, "B T1"]:
+    def placed(self, values: Float[Array, " N"], rows: Begun) -> Float[Array, "B T1"]:
         """Where the tokens stand, 0 elsewhere; autograd goes through."""
-        where = _told(rollouts.is_drawn, values)
+        where = _told(rows.is_drawn, values)
         return values.new_zeros(where.shape).masked_scatter(where, values)
 
 
 def read_drawn(
     model: LanguageModel,
-    rollouts: Rollouts,
+    rows: Begun,
     *,
     temperature: float = 1.0,
     layout: Layout = "shared",
     has_entropy: bool = False,
 ) -> Drawn:
     """States and log-probabilities of the drawn tokens; autograd goes through."""
-    read = _shared_states if layout == "shared" else _padded_states
-    states = read(model, rollouts)
-    where = _told(rollouts.is_drawn, states)
+    read = {"padded": _padded_states, "shared": _shared_states, "packed": _packed_states}[layout]
+    states = read(model, rows)
+    where = _told(rows.is_drawn, states)
     log_prob, entropy = selected(
-        model.network, model.parameters, states, rollouts.tokens.ids[:, 1:][where],
+        model.network, model.parameters, states, rows.tokens.ids[:, 1:][where],
         temperature=temperature, has_entropy=has_entropy,
     )  # fmt: skip
     return Drawn(states=states, log_prob=log_prob, entropy=entropy)
 
 
-def check_shared(model: LanguageModel, rollouts: Rollouts, tolerance: float = 1e-4) -> None:
-    """Whether this model gives the same loss and gradient in both layouts, tried on some rows.
+def settled(
+    model: LanguageModel, rows: Begun, layout: Layout, tolerance: float | None = None
+) -> Layout:
+    """The layout, once this model is seen to give the same loss and gradient in it as where every
+    row is read for itself, tried on these rows; "padded", with a warning, where it cannot pack.
 
-    Raises `ConfigError` where they are apart by more than `tolerance` of their size: a model that
-    counts places or masks in a way of its own.
+    Raises `ConfigError` where they are apart by more than `tolerance` of their size (1e-4; of
+    parameters in half precision what these resolve): a model that counts places or masks in a way
+    of its own.
     """
     import torch
 
+    if layout == "packed" and (why := _why_unpacked(model)) is not None:
+        _LOG.warning("%r is read row by row, padded, and not packed: %s.", model.name, why)
+        return "padded"
+    if layout == "padded":
+        return layout
+    kind = next(iter(model.parameters.values())).dtype
+    tolerance = max(1e-4, 16.0 * torch.finfo(kind).eps) if tolerance is None else tolerance
     # Any weights do, as long as they differ from token to token.
-    weight = torch.linspace(0.5, 1.5, int(rollouts.is_drawn.sum()))
+    weight = torch.linspace(0.5, 1.5, int(rows.is_drawn.sum()))
     found = []
-    for layout in ("padded", "shared"):
+    tried: tuple[Layout, ...] = (layout, "padded")
+    for each in tried:
         leaves = {n: v.detach().clone().requires_grad_() for n, v in model.parameters.items()}
-        said = read_drawn(model.with_parameters(leaves), rollouts, layout=layout).log_prob
+        said = read_drawn(model.with_parameters(leaves), rows, layout=each).log_prob
         loss = (said * weight.to(said)).mean()
         gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         found.append((said.detach(), [g for g in gradient if g is not None]))
-    (dense, dense_gradient), (shared, shared_gradient) = found
+    (other, other_gradient), (dense, dense_gradient) = found
     most = max(float(g.abs().max()) for g in dense_gradient)
-    off = max(float((a - b).abs().max()) for a, b in zip(dense_gradient, shared_gradient))
-    of_loss = float((dense - shared).abs().max()) / max(float(dense.abs().max()), 1.0)
+    off = max(float((a - b).abs().max()) for a, b in zip(dense_gradient, other_gradient))
+    of_loss = float((dense - other).abs().max()) / max(float(dense.abs().max()), 1.0)
     if not (of_loss <= tolerance and off <= tolerance * most):
         raise ConfigError(
-            f"{model.name!r} reads a prompt otherwise when it is shared: log-probabilities are off "
-            f"by up to {of_loss:.2g}, gradients by {off / most:.2g} of their size; expected "
+            f"{model.name!r} reads otherwise where the layout is {layout}: log-probabilities are "
+            f"off by up to {of_loss:.2g}, gradients by {off / most:.2g} of their size; expected "
             f'{tolerance:g} or less. Give layout="padded", which reads every row for itself.'
         )
+    return layout
 
 
 def groups_within(
@@ -91,42 +125,116 @@ def groups_within(
     start: Int[Array, " C"],
     length: Int[Array, " C"],
     budget: int,
+    layout: Layout = "shared",
 ) -> list[Int[Array, " _"]]:
     """Places of rows in parts of about so many tokens: whole groups, long beside long.
 
-    A part costs its prompts once and its rows' widest response for each; a group that alone
-    exceeds the budget is cut into rows that do not, one at the least.
+    A part costs its prompts once and its rows' widest response for each (packed: its tokens;
+    padded: its widest row for each); a group that alone exceeds the budget is cut into rows that
+    do not, one at the least.
     """
     order = np.lexsort((prompt_of, -length))
     first = {int(p): at for at, p in reversed(list(enumerate(prompt_of[order])))}
     order = order[np.argsort([first[int(p)] for p in prompt_of[order]], kind="stable")]
     parts: list[list[int]] = []
-    width = prompts = longest = 0
-    known: set[int] = set()
+    cost = _Cost(layout)
     for row in order.tolist():
-        is_new = int(prompt_of[row]) not in known
-        prompts_then = max(prompts, int(start[row]))
-        width_then = max(width, int(length[row]))
-        size = (len(known) + is_new) * prompts_then + (longest + 1) * width_then
-        if not parts or size > budget:
+        then = cost.with_row(int(prompt_of[row]), int(start[row]), int(length[row]))
+        if not parts or then.tokens > budget:
             parts.append([])
-            known, longest = set(), 0
-            prompts_then, width_then = int(start[row]), int(length[row])
+            then = _Cost(layout).with_row(int(prompt_of[row]), int(start[row]), int(length[row]))
         parts[-1].append(row)
-        known.add(int(prompt_of[row]))
-        prompts, width, longest = prompts_then, width_then, longest + 1
+        cost = then
     return [np.array(part) for part in parts]
 
 
-def _padded_states(model: LanguageModel, rollouts: Rollouts) -> Float[Array, "N H"]:
+@dataclass(frozen=True)
+class _Cost:
+    """Of a part that grows by rows, those of a prompt side by side. real: tokens, prompts once;
+    prompt, response, whole: the widest."""
+
+    layout: Layout
+    rows: int = 0
+    prompts: int = 0
+    last: int = -1
+    real: int = 0
+    prompt: int = 0
+    response: int = 0
+    whole: int = 0
+
+    @property
+    def tokens(self) -> int:
+        if self.layout == "packed":
+            return self.real
+        if self.layout == "padded":
+            return self.rows * self.whole
+        return self.prompts * self.prompt + self.rows * self.response
+
+    def with_row(self, of: int, start: int, length: int) -> "_Cost":
+        is_new = of != self.last
+        return _Cost(
+            layout=self.layout, rows=self.rows + 1, prompts=self.prompts + is_new, last=of,
+            real=self.real + length + is_new * start, prompt=max(self.prompt, start),
+            response=max(self.response, length), whole=max(self.whole, start + length),
+        )  # fmt: skip
+
+
+def _padded_states(model: LanguageModel, rows: Begun) -> Float[Array, "N H"]:
     # The last token of a row foretells nothing.
-    tokens = rollouts.tokens
+    tokens = rows.tokens
     seen = Tokens(ids=tokens.ids[:, :-1], is_text=tokens.is_text[:, :-1])
     states = model.network.read(model.parameters, seen).states
-    return states[_told(rollouts.is_drawn, states)]
+    return states[_told(rows.is_drawn, states)]
 
 
-def _shared_states(model: LanguageModel, rollouts: Rollouts) -> Float[Array, "N H"]:
+def _packed_states(model: LanguageModel, rows: Begun) -> Float[Array, "N H"]:
+    import torch
+
+    if not isinstance(model.network, Packs):
+        raise ConfigError(
+            f'got layout="packed" for {model.name!r}, but {_why_unpacked(model)}. Give '
+            'layout="padded", which reads every row for itself.'
+        )
+    packed, at = packed_rows(rows)
+    states = model.network.read_packed(model.parameters, packed)
+    return states[torch.from_numpy(at).to(states.device)]
+
+
+def packed_rows(rows: Begun) -> tuple[Packed, Int[Array, " N"]]:
+    """The rows as segments, up to what their last drawn token is foretold from: of rows that begin
+    alike the prompt once, then each one's own part. And where each drawn token's state stands."""
+    import torch
+
+    width = rows.is_drawn.shape[1]
+    end = width - np.argmax(rows.is_drawn[:, ::-1], axis=1)
+    end = np.where(rows.is_drawn.any(axis=1), end, rows.start)
+    order = np.argsort(rows.prompt_of, kind="stable")
+    own_at, prompt_at = (np.zeros(len(order), dtype=np.int64) for _ in range(2))
+    # Of each segment: its row, the place where it begins there, its tokens, what it goes on from.
+    segments: list[tuple[int, int, int, int]] = []
+    total = 0
+    for group in np.split(order, np.flatnonzero(np.diff(rows.prompt_of[order])) + 1):
+        head, start, root = int(group[0]), int(rows.start[group[0]]), len(segments)
+        prompt_at[group], own_at[head] = total, total + start
+        # One alone is one segment.
+        segments.append((head, 0, start if len(group) > 1 else int(end[head]), -1))
+        total += segments[-1][2]
+        for row in group.tolist() if len(group) > 1 else ():
+            own_at[row] = total
+            if end[row] > start:
+                segments.append((row, start, int(end[row]) - start, root))
+                total += segments[-1][2]
+    row_of, first, sizes, after = np.array(segments).T
+    column = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes - first, sizes)
+    ids = rows.tokens.ids
+    place = torch.from_numpy(np.repeat(row_of, sizes) * ids.shape[1] + column).to(ids.device)
+    mine, token = np.nonzero(rows.is_drawn)
+    before = rows.start[mine]
+    at = np.where(token < before, prompt_at[mine] + token, own_at[mine] + token - before)
+    return Packed(ids=ids.reshape(-1)[place], sizes=sizes, after=after), at
+
+
+def _shared_states(model: LanguageModel, rollouts: Begun) -> Float[Array, "N H"]:
     import torch
 
     ids, is_text = rollouts.tokens.ids, rollouts.tokens.is_text
@@ -159,6 +267,12 @@ def _shared_states(model: LanguageModel, rollouts: Rollouts) -> Float[Array, "N 
     width = rollouts.is_drawn.shape[1]
     drawn = np.take_along_axis(rollouts.is_drawn, np.minimum(at, width - 1), axis=1) & (at < width)
     return states[torch.from_numpy(drawn).to(ids.device)]
+
+
+def _why_unpacked(model: LanguageModel) -> str | None:
+    if isinstance(model.network, Packs):
+        return model.network.why_unpacked()
+    return f"{type(model.network).__name__} has no `read_packed`"
 
 
 def _told(is_drawn: Bool[Array, "B T1"], like: Array) -> Any:

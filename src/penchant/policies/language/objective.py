@@ -57,7 +57,7 @@ class PolicyObjective:
         """Rows that are read together: whole groups within the budget of tokens."""
         if self.most_tokens is None:
             return None
-        return rows_within(self.rollouts, examples, self.most_tokens)
+        return rows_within(self.rollouts, examples, self.most_tokens, self.layout)
 
     def weight(self, examples: Int[Array, " C"]) -> float:
         return 1.0
@@ -100,14 +100,16 @@ class PolicyObjective:
 
 
 def rows_within(
-    rollouts: Rollouts, examples: Int[Array, " C"], budget: int
+    rollouts: Rollouts, examples: Int[Array, " C"], budget: int, layout: Layout = "shared"
 ) -> list[Int[Array, " _"]]:
     """The rows in parts of about so many tokens, those of a prompt together."""
     sizes = rollouts.tokens.is_text.sum(dim=1).cpu().numpy()[examples]
     start = rollouts.start[examples]
     return [
         examples[part]
-        for part in groups_within(rollouts.prompt_of[examples], start, sizes - start, budget)
+        for part in groups_within(
+            rollouts.prompt_of[examples], start, sizes - start, budget, layout
+        )
     ]
 
 

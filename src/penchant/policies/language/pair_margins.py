@@ -1,6 +1,6 @@
 """What a policy says of pairs of answers: by how much it finds the first worth more.
 
-Legend: B pairs, S kinds of people, T1 tokens after those before them.
+Legend: B pairs, S kinds of people.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.lm.language_model import LanguageModel
-from penchant.lm.log_probs import log_probs
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import Pairs, pair_tokens
+from penchant.policies.language.answers import answer_log_probs
+from penchant.policies.language.direct import Pairs, pair_answers
 from penchant.utilities.implicit import log_ratio_utility
 
 
@@ -31,14 +31,12 @@ def pair_margins(
     with torch.no_grad():
         for start in range(0, len(pairs), at_once):
             rows = np.arange(start, min(start + at_once, len(pairs)))
-            tokens, scored = pair_tokens(reference, pairs, rows)
-            said = [
-                log_probs(model, tokens).log_prob.reshape(len(rows), 2, -1)
-                for model in (*policies, reference)
-            ]
+            answers = pair_answers(reference, pairs, rows)
+            told = [answer_log_probs(m, answers, "padded") for m in (*policies, reference)]
+            said = [each.unflatten(0, (len(rows), 2)) for each, _ in told]
             worth = log_ratio_utility(
                 torch.stack(said[:-1], dim=3), said[-1][..., None],
-                scored.reshape(len(rows), 2, -1), strength=strength, mean=mean,
+                told[0][1].unflatten(0, (len(rows), 2)), strength=strength, mean=mean,
             )  # fmt: skip
             found.append((worth[:, 0] - worth[:, 1]).double().cpu().numpy())
     return np.concatenate(found)

@@ -26,8 +26,10 @@ from penchant.policies.language.direct import (
     Pairs,
     of_pairs,
     reference_of,
+    settled_pairs,
     told_data,
 )
+from penchant.policies.language.layout import Layout
 
 _SHARED, _OWN = "prompt.shared", "prompt.own"
 
@@ -37,12 +39,13 @@ class PersonalConfig:
     """places: of each soft prompt. spread: standard deviation of what one's own numbers differ
     from the shared ones, in standard deviations of the model's embeddings: a normal prior, so that
     who said little is as people are. low_rank: adapters that all share; None leaves the model as
-    it is. strength: beta, nats of utility a nat of log-ratio."""
+    it is. strength: beta, nats of utility a nat of log-ratio. layout: `direct.DirectConfig`'s."""
 
     places: int = 4
     spread: float = 1.0
     strength: float = 0.1
     low_rank: LowRankConfig | None = None
+    layout: Layout = "packed"
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     seed: int = 0
 
@@ -92,7 +95,8 @@ def fit_personal(
     config = config or PersonalConfig()
     num_people = int(pairs.person.max()) + 1
     _check_room(model, pairs, config.places)
-    reference = reference_of(model, pairs)
+    config = replace(config, layout=settled_pairs(model, pairs, config.layout))
+    reference = reference_of(model, pairs, config.layout, config.learner.precision)
     import torch
 
     objective = _Personal(
@@ -152,7 +156,7 @@ class _Personal:
         rows = np.flatnonzero(np.isin(self.pairs.person, examples))
         said = of_pairs(
             [self.policy(parameters)], self.pairs, self.reference[rows],
-            DirectConfig(strength=self.config.strength), rows,
+            DirectConfig(strength=self.config.strength, layout=self.config.layout), rows,
         )  # fmt: skip
         return said.log_prob.sum()
 

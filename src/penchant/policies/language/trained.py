@@ -32,8 +32,9 @@ def policy_of(
     model: LanguageModel, parameters: Parameters, low_rank: LowRankConfig | None
 ) -> LanguageModel:
     """The policy that these numbers make of the model as given; autograd goes through."""
-    own = {name: v for name, v in parameters.items() if name not in (_WEIGHT, _BIAS)}
-    return adapted_model(model, own, low_rank)
+    if _WEIGHT in parameters:
+        parameters = {n: v for n, v in parameters.items() if n not in (_WEIGHT, _BIAS)}
+    return adapted_model(model, parameters, low_rank)
 
 
 def value_of(parameters: Parameters, states: Float[Array, "N H"]) -> Float[Array, " N"]:

@@ -20,6 +20,7 @@ from penchant.fitting.language_learner import LanguageLearner, LearnerConfig
 from penchant.fitting.processes import number
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig
+from penchant.lm.precision import for_drawing
 from penchant.lm.sample import SampleConfig
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
@@ -27,7 +28,7 @@ from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import is_degenerate
 from penchant.policies.language.gathering import Ask, Gathered, Gatherer, gathered, grader_of
 from penchant.policies.language.grading import Grader, Reward, correct
-from penchant.policies.language.layout import Layout, check_shared
+from penchant.policies.language.layout import Layout, settled
 from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import OLD, importance_weight, is_clipped, log_ratio
@@ -43,9 +44,9 @@ class TrainerConfig:
     a world, of a turn. updates: optimiser steps on one batch of rollouts, each on its share of the
     prompts, whose rollouts stay together where the shares are even; epochs: how often the batch is
     gone through so. learning_rate: of Adam. low_rank: adapters, None trains the whole model.
-    layout: "shared" reads what the rollouts of a prompt begin with once (its numbers are compared
-    with "padded" in the first step); tokens_at_once: about how many
-    tokens are read together for a gradient (None: as many rows as the learner says).
+    layout: "shared" reads what the rollouts of a prompt begin with once, "packed" pads nothing
+    either (their numbers are compared with "padded" in the first step); tokens_at_once: about how
+    many tokens are read together for a gradient (None: as many rows as the learner says).
     learner: how a gradient is made and cut. seed: of problems, rollouts and order."""
 
     prompts: int = 16
@@ -143,7 +144,7 @@ class PolicyTrainer:
         )  # fmt: skip
         self._learner = LanguageLearner(fresh, _Nothing(), self.config.learner)
         self._memory: Mapping[str, np.ndarray] = {}
-        self._is_checked = self.config.layout != "shared"
+        self._layout, self._is_tried = self.config.layout, False
         self._problems = np.random.default_rng(self.config.seed)
         device = next(iter(model.parameters.values())).device
         self._draws = torch.Generator(device=device).manual_seed(self.config.seed)
@@ -164,9 +165,9 @@ class PolicyTrainer:
         """Draw problems and responses, grade them, update the policy."""
         batch = self._gathered()
         rollouts, reward = batch.rollouts, batch.grades.reward
-        if not self._is_checked:
-            check_shared(self.model, rollouts.take(np.flatnonzero(rollouts.prompt_of < 2)))
-            self._is_checked = True
+        if not self._is_tried:
+            some = rollouts.take(np.flatnonzero(rollouts.prompt_of < 2))
+            self._layout, self._is_tried = settled(self.model, some, self._layout), True
         reference = None
         if self.method.anchor is not None:
             reference = self._log_probs(self._given, rollouts)
@@ -187,32 +188,35 @@ class PolicyTrainer:
     def _gathered(self) -> Gathered:
         config = self.config
         sampling = SampleConfig(most_tokens=config.most_tokens, temperature=config.temperature)
+        drawn_from = for_drawing(self.model, config.learner.precision)
         if isinstance(self.method, Gatherer):
             return self.method.gathered(Ask(
-                model=self.model, task=self.task, num_problems=config.prompts,
+                model=drawn_from, task=self.task, num_problems=config.prompts,
                 group_size=config.group_size, sampling=sampling, draws=self._problems,
                 generator=self._draws, grade=self.grade, reward=self.reward, version=self._steps,
                 memory=self._memory,
             ))  # fmt: skip
         return gathered(
-            self.model, self.task, config.prompts, config.group_size, sampling,
+            drawn_from, self.task, config.prompts, config.group_size, sampling,
             self._problems, self._draws, self.grade, self.reward, version=self._steps,
         )  # fmt: skip
 
     def _values(self, rollouts: Rollouts) -> Float[Array, "B T1"] | None:
         if self.method.value_weight == 0.0:
             return None
-        said = in_parts(
-            self.model, rollouts, 1.0, self.config.learner.at_once, layout=self.config.layout,
-            value=self._learner.parameters,
-        )  # fmt: skip
+        with self._learner.in_precision():
+            said = in_parts(
+                self.model, rollouts, 1.0, self.config.learner.at_once, layout=self._layout,
+                value=self._learner.parameters,
+            )  # fmt: skip
         return said.double().cpu().numpy()
 
     def save(self, folder: Path) -> None:
-        """Replace the folder's state by this one; of several processes the first does."""
+        """Replace the folder's state by this one; of several processes the first does, and the
+        others bring it their pieces."""
+        arrays = {f"learner.{name}": a for name, a in self._learner.state().items()}
         if number() > 0:
             return
-        arrays = {f"learner.{name}": a for name, a in self._learner.state().items()}
         arrays |= {f"memory.{name}": a for name, a in self._memory.items()}
         said = {
             "steps": self._steps,
@@ -246,10 +250,11 @@ class PolicyTrainer:
         return f"{self.task!r}; {self.method!r}; {self.config!r}; from {given}"
 
     def _log_probs(self, model: LanguageModel, rollouts: Rollouts) -> Float[Array, "B T1"]:
-        return in_parts(
-            model, rollouts, self.config.temperature, self.config.learner.at_once,
-            layout=self.config.layout,
-        )  # fmt: skip
+        with self._learner.in_precision():
+            return in_parts(
+                model, rollouts, self.config.temperature, self.config.learner.at_once,
+                layout=self._layout,
+            )  # fmt: skip
 
     def _update(
         self,
@@ -279,7 +284,7 @@ class PolicyTrainer:
                 denominator=heard.kind,
                 correction=correction, reference=reference, anchor=method.anchor,
                 low_rank=config.low_rank, target=heard.target, value_weight=method.value_weight,
-                layout=config.layout, most_tokens=config.tokens_at_once,
+                layout=self._layout, most_tokens=config.tokens_at_once,
             )  # fmt: skip
             if turn:
                 stopped.append(self._stopped_share(objective, part))

@@ -1,6 +1,6 @@
 """Learning from single answers that were found good or bad, without pairs.
 
-Legend: B answers, C answers of a step, T1 tokens after those before them.
+Legend: B answers, C answers of a step.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,12 @@ from penchant.fitting.language_learner import LanguageLearner, LearnerConfig, Pa
 from penchant.fitting.processes import num_processes, number
 from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.lm.language_model import LanguageModel
-from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig
-from penchant.lm.tokens import fingerprint, padded
+from penchant.lm.precision import in_precision
+from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import own_tokens
+from penchant.policies.language.answers import answer_log_probs, answers_of
+from penchant.policies.language.layout import Layout, settled
 from penchant.policies.language.preference import unpaired_loss
 from penchant.policies.language.trained import fresh_trained, policy_of
 
@@ -66,12 +67,14 @@ class Judged:
 class UnpairedConfig:
     """strength: beta, nats of utility a nat of log-ratio. desired_weight, undesired_weight: of the
     two kinds; None weighs the rarer one up until both count alike. low_rank: adapters, None trains
-    the whole model. learner: `at_once` holds a whole batch, whose usual level is one number."""
+    the whole model. layout: as in `direct.DirectConfig`. learner: `at_once` holds a whole batch,
+    whose usual level is one number."""
 
     strength: float = 0.1
     desired_weight: float | None = None
     undesired_weight: float | None = None
     low_rank: LowRankConfig | None = None
+    layout: Layout = "packed"
     learner: LearnerConfig = field(default_factory=lambda: LearnerConfig(at_once=64))
     seed: int = 0
 
@@ -117,13 +120,11 @@ def fit_unpaired(
         config,
         desired_weight=config.desired_weight or max(1.0, bad / good),
         undesired_weight=config.undesired_weight or max(1.0, good / bad),
+        layout=settled(model, answers_of(model, judged.rows[:2], judged.place[:2]), config.layout),
     )
-    objective = _Unpaired(
-        model=model,
-        judged=judged,
-        config=config,
-        reference=_in_parts(model, judged, np.arange(len(judged))),
-    )
+    with in_precision(config.learner.precision, next(iter(model.parameters.values())).device):
+        reference = _in_parts(model, judged, np.arange(len(judged)), config.layout)
+    objective = _Unpaired(model=model, judged=judged, config=config, reference=reference)
     fresh = fresh_trained(model, config.low_rank, False, torch.Generator().manual_seed(config.seed))
     learner = LanguageLearner(fresh, objective, config.learner)
     begun = "" if checkpoint is None else (
@@ -150,20 +151,23 @@ def answer_log_ratios(
     policy: LanguageModel, reference: LanguageModel, judged: Judged, rows: Int[Array, " C"]
 ) -> Float[Array, " C"]:
     """log pi - log pi_reference of some answers."""
-    told = (_in_parts(model, judged, rows) for model in (policy, reference))
+    told = (_in_parts(model, judged, rows, "padded") for model in (policy, reference))
     own, other = (part.double().cpu().numpy() for part in told)
     return own - other
 
 
-def _in_parts(model: LanguageModel, judged: Judged, rows: Int[Array, " C"]) -> Float[Array, " C"]:
+def _in_parts(
+    model: LanguageModel, judged: Judged, rows: Int[Array, " C"], layout: Layout
+) -> Float[Array, " C"]:
     """log pi of some answers, without a gradient."""
     import torch
 
     with torch.no_grad():
         parts = [
-            _told(model, [judged.rows[b] for b in part], judged.place[part], _own(judged, part))
+            _told(model, [judged.rows[b] for b in part], judged.place[part], _own(judged, part),
+                  layout)
             for part in np.array_split(rows, max(1, len(rows) // 32))
-        ]
+        ]  # fmt: skip
     return torch.cat(parts)
 
 
@@ -185,7 +189,8 @@ class _Unpaired:
         config, judged = self.config, self.judged
         policy = policy_of(self.model, parameters, config.low_rank)
         rows = [judged.rows[e] for e in examples]
-        own = _told(policy, rows, judged.place[examples], _own(judged, examples))
+        mine = _own(judged, examples)
+        own = _told(policy, rows, judged.place[examples], mine, config.layout)
         utility = config.strength * (own - self.reference[examples])
         usual = config.strength * self._drift(policy, examples)
         loss = unpaired_loss(
@@ -216,8 +221,11 @@ class _Unpaired:
                 for e, o in zip(examples, np.roll(examples, 1))
             ]
         with torch.no_grad():
-            place = self.judged.place[examples]
-            return (_told(policy, rows, place, own) - _told(self.model, rows, place, own)).mean()
+            told = [
+                _told(model, rows, judged.place[examples], own, self.config.layout)
+                for model in (policy, self.model)
+            ]
+        return (told[0] - told[1]).mean()
 
 
 def _own(judged: Judged, rows: Int[Array, " C"]) -> Sequence[Sequence[bool]] | None:
@@ -229,17 +237,7 @@ def _told(
     rows: Sequence[Sequence[int]],
     place: Int[Array, " C"],
     own: Sequence[Sequence[bool]] | None,
+    layout: Layout,
 ) -> Float[Array, " C"]:
     """log pi of each answer; autograd goes through."""
-    import torch
-
-    device = next(iter(model.parameters.values())).device
-    tokens = padded(rows, model.tokenizer.pad).to(device)
-    said = log_probs(model, tokens).log_prob
-    after = torch.arange(1, tokens.ids.shape[1], device=device)[None, :]
-    scored = tokens.is_text[:, 1:] & (
-        after >= torch.from_numpy(np.asarray(place)).to(device)[:, None]
-    )
-    if own is not None:
-        scored &= own_tokens(own, tokens.ids.shape[1]).to(device)
-    return torch.where(scored, said, 0.0).sum(dim=1)
+    return answer_log_probs(model, answers_of(model, rows, place, own), layout)[0].sum(dim=1)

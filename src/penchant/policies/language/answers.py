@@ -1,0 +1,60 @@
+"""Answers that are given, as rows of tokens: what a model says of each token of them.
+
+Legend: B answers, T tokens, T1 tokens after those before them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.lm.language_model import LanguageModel
+from penchant.lm.tokens import Tokens, padded
+from penchant.numerics.arrays import Array
+from penchant.policies.language.layout import Layout, read_drawn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What `layout.read_drawn` reads. is_drawn: whether token t + 1 is scored. start: tokens of
+    the prompt. prompt_of: answers of one begin with the same tokens."""
+
+    tokens: Tokens
+    is_drawn: Bool[Array, "B T1"]
+    start: Int[Array, " B"]
+    prompt_of: Int[Array, " B"]
+
+
+def answers_of(
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    place: Int[Array, " B"],
+    own: Sequence[Sequence[bool]] | None = None,
+) -> Answers:
+    """Prompts with their answers, which begin at `place`; prompts that are the same token for token
+    are one. own: of several turns, which tokens of a row the policy wrote; only these are scored. A
+    row's first token is foretold by nothing and never scored."""
+    device = next(iter(model.parameters.values())).device
+    tokens = padded(rows, model.tokenizer.pad)
+    start = np.maximum(place, 1)
+    met: dict[tuple[int, ...], int] = {}
+    prompts = (tuple(row[:at]) for row, at in zip(rows, start.tolist(), strict=True))
+    is_drawn = tokens.is_text.numpy() & (np.arange(tokens.ids.shape[1]) >= start[:, None])
+    for row, mine in enumerate(own or ()):
+        is_drawn[row, : len(mine)] &= np.asarray(mine, dtype=bool)
+    return Answers(
+        tokens=tokens.to(device), is_drawn=is_drawn[:, 1:], start=start,
+        prompt_of=np.array([met.setdefault(prompt, len(met)) for prompt in prompts]),
+    )  # fmt: skip
+
+
+def answer_log_probs(
+    model: LanguageModel, answers: Answers, layout: Layout
+) -> tuple[Float[Array, "B T1"], Bool[Array, "B T1"]]:
+    """log pi of each scored token, 0 elsewhere, and which are scored; autograd goes through."""
+    import torch
+
+    read = read_drawn(model, answers, layout=layout)
+    said = read.placed(read.log_prob, answers)
+    return said, torch.from_numpy(answers.is_drawn).to(said.device)
