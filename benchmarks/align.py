@@ -1,6 +1,7 @@
 """A GRPO step and a DPO step of ours beside TRL's, on the same model, data and machine, in one run.
 
     python benchmarks/align.py --peer PYTHON [--only grpo dpo] [--cells 512x8 64x8 ...] [--steps 2]
+        [--pairs 64] [--bfloat16]
 
 A decoder of Llama's form, 4 layers of 256 and 32,000 tokens, randomly initialised; AdamW, one
 thread, a process of its own for each contender, process CPU seconds after a warm-up, the kernel's
@@ -88,7 +89,7 @@ def grpo_row(folder: Path, name: str, said: argparse.Namespace) -> dict[str, Any
 
 def dpo_row(folder: Path, said: argparse.Namespace) -> dict[str, Any]:
     """A step on pairs of unequal lengths: packed, and padded as a comparison."""
-    cell = Cell(steps=said.steps, layout="packed")
+    cell = Cell(steps=said.steps, pairs=said.pairs, layout="packed")
     model_folder(folder, cell.vocabulary, 1024)
     found = contenders("dpo", folder, cell, said)
     padded = one("ours", "dpo", folder, replace(cell, layout="padded"), sys.executable)
@@ -138,6 +139,7 @@ def main() -> None:
     words.add_argument("--only", nargs="+", choices=("grpo", "dpo"), default=["grpo", "dpo"])
     words.add_argument("--cells", nargs="+", default=list(CELLS))
     words.add_argument("--steps", type=int, default=2)
+    words.add_argument("--pairs", type=int, default=64, help="of the DPO, eight a step")
     words.add_argument("--bfloat16", action="store_true", help="measure it beside float32")
     words.add_argument("--out", type=Path, default=RESULTS)
     words.add_argument("--table", action="store_true", help="print what is kept, and stop")
