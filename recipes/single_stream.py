@@ -6,8 +6,11 @@ decoder of 0.1 million parameters, taught the 300 sums of one operation until it
 the time, then reinforced: 128 responses a step, of 16 prompts by GRPO, of 128 by the single stream,
 the 128 chosen out of 512 by the tracker's weight. Methods are paired by seed, intervals are of five
 seeds. Beside it a tracker that forgets at one rate (0.96), and how often GRPO's groups were all
-alike. Throughput was not timed: rollouts here take equally long. The learning rate of both was
-chosen for GRPO by `group_baselines.py`. Tiny: two seeds, a few steps, nothing learnt.
+alike (39 %; of single responses none is). Not met: more than GRPO beyond chance; the single stream
+gains 1.8 points more, -0.2 to 3.8, which holds theirs too. A tracker of one rate does as well (1.3,
+0.7 to 2.0), so that drift is not what counts here. Throughput was not timed: rollouts here take
+equally long. The learning rate of both was chosen for GRPO by `group_baselines.py`. Tiny: two
+seeds, a few steps, nothing learnt.
 """
 
 from dataclasses import dataclass
@@ -15,9 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from penchant.evaluation.claims import no_worse
+from penchant.evaluation.claims import no_worse, within_reach
 from penchant.evaluation.policy_trial import share_right, trained_for
-from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
+from penchant.evaluation.recipes import (
+    low_over_seeds,
+    over_seeds,
+    reach_over_seeds,
+    results,
+    run_recipe,
+)
 from penchant.lm.decoder import DecoderConfig
 from penchant.lm.sample import SampleConfig
 from penchant.policies.language.methods.group_relative import grpo
@@ -73,10 +82,18 @@ def main(config: Config) -> dict[str, Any]:
         name: 100.0 * np.subtract(right[name], right["GRPO"]) for name in methods if name != "GRPO"
     }
     gained = points["single stream"]
+    claims = [
+        within_reach("points beside GRPO", 3.4, float(gained.mean()),
+                     reach=reach_over_seeds(gained), source=SOURCE),
+        no_worse("points of one rate beside GRPO, low end", 0.0, low_over_seeds(points["one rate"]),
+                 source=SOURCE),
+    ]  # fmt: skip
+    short = [
+        no_worse("points beside GRPO, low end", 0.0, low_over_seeds(gained), source=SOURCE),
+    ]
     return results(
-        [
-            no_worse("points beside GRPO, low end", 0.0, low_over_seeds(gained), source=SOURCE),
-        ],
+        claims,
+        not_met=short,
         points_beside_grpo={name: over_seeds(found, digits=2) for name, found in points.items()},
         alike_of_grpo=over_seeds(np.array(alike), digits=3),
         right={name: np.round(found, 3).tolist() for name, found in right.items()},

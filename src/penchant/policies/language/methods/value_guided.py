@@ -89,16 +89,20 @@ class ValueGuided:
             least = min(self.least, ask.group_size)
             return ask.answered(problems, budget(value, total, least, max(self.most, least)))
         parts = [ask.answered(problems)]
-        while len(open_ := self._unsure(parts, value)):
+        while len(open_ := self._unsure_of(parts, value)):
             more = ask.answered([problems[p] for p in open_], np.full(len(open_), self.stride))
             back = replace(more.rollouts, prompt_of=open_[more.rollouts.prompt_of])
             parts.append(replace(more, rollouts=back))
         return together(parts)
 
-    def _unsure(self, parts: list[Gathered], value: Float[Array, " P"]) -> Int[Array, " _"]:
-        """Prompts of which `stride` more rollouts are worth drawing."""
+    def _unsure_of(self, parts: list[Gathered], value: Float[Array, " P"]) -> Int[Array, " _"]:
         prompt = np.concatenate([part.rollouts.prompt_of for part in parts])
-        reward = np.concatenate([part.grades.reward for part in parts])
+        return self.unsure(prompt, np.concatenate([part.grades.reward for part in parts]), value)
+
+    def unsure(
+        self, prompt: Int[Array, " B"], reward: Float[Array, " B"], value: Float[Array, " P"]
+    ) -> Int[Array, " _"]:
+        """Prompts of which `stride` more rollouts are worth drawing after these."""
         is_scored = np.isfinite(reward)
         num = np.bincount(prompt, minlength=len(value))
         right = np.bincount(prompt[is_scored], weights=reward[is_scored], minlength=len(value))

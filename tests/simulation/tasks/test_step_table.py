@@ -1,0 +1,75 @@
+"""A table that answers CHAIN: its chances and its gradient are exact."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.simulation.tasks.chain import Chain
+from penchant.simulation.tasks.step_table import StepTable, Sums, Written
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def drawn(seed, num=5, most=3):
+    rng = np.random.default_rng(seed)
+    problems = Chain(fewest=1, most=most).draw(num, rng)
+    return problems, Sums.read(problems), StepTable.taught(rng, skill=1.0), rng
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_what_it_writes_is_graded_as_the_task_grades_it(seed):
+    problems, sums, table, rng = drawn(seed)
+    written = table.written(sums, rng)
+    for row, problem in enumerate(problems):
+        digits = written.said[row][: problem.difficulty].tolist()
+        text = "".join(f"{digit}," for digit in digits) + f"#{digits[-1]}"
+        assert Chain().grade(problem, text)["correct"] == float(written.is_right[row])
+        assert sums.length[row] == problem.difficulty
+    assert written.tokens == sums.length.sum()
+
+
+def test_its_chance_to_be_right_is_the_share_of_right_responses():
+    _, sums, table, rng = drawn(3, num=6)
+    often = np.repeat(np.arange(6), 20_000)
+    right = table.written(sums.take(often), rng).is_right.reshape(6, -1).mean(axis=1)
+    exact = table.chance_right(sums)
+    assert 0.001 < exact.min() < exact.max() < 0.99
+    np.testing.assert_allclose(right, exact, atol=0.02)
+    sure = replace(table, logits=1e3 * (table.logits == table.logits.max(axis=1, keepdims=True)))
+    assert set(sure.chance_right(sums).round(9)) <= {0.0, 1.0}
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS)
+def test_a_climb_is_the_gradient_of_the_chance_to_be_right(seed):
+    """All 100 responses to a chain of two, weighted by their chance, against finite differences."""
+    _, sums, table, _ = drawn(seed, num=1, most=2)
+    if sums.length[0] < 2:
+        return
+    first, second = (100 * (c // 10) + c % 10 for c in sums.cell[0])
+    said = np.array([(a, b) for a in range(10) for b in range(10)])
+    at = np.array([(first + 10 * sums.first[0], second + 10 * a) for a, _ in said])
+    chance = np.prod(table.chances[at, said], axis=1)
+    written = Written(said=said, at=at, is_right=said[:, 1] == sums.right[0])
+    weight = np.tile((chance * written.is_right)[:, None], (1, 2))
+    gradient = table.climbed(written, weight, 1.0).logits - table.logits
+    assert np.abs(gradient).max() > 1e-6
+    for cell, digit in ((at[0, 0], 3), (at[35, 1], int(sums.right[0])), (at[71, 1], 0)):
+        step = np.zeros_like(table.logits)
+        step[cell, digit] = 1e-6
+        up, down = (StepTable(logits=table.logits + s).chance_right(sums)[0]
+                    for s in (step, -step))  # fmt: skip
+        np.testing.assert_allclose(gradient[cell, digit], (up - down) / 2e-6, atol=1e-7)
+
+
+def test_it_goes_on_from_what_was_begun():
+    _, sums, table, rng = drawn(1, num=8, most=3)
+    begun = np.full((8, 1), 7)
+    written = table.written(sums, rng, begun)
+    assert np.all(written.said[:, 0] == 7)
+    assert np.all(written.at[:, 0] == -1)
+    longer = sums.length > 1
+    assert np.all((written.at[longer, 1] // 10) % 10 == 7)
