@@ -1,10 +1,12 @@
 """A bonus for answers shorter than the shortest right one so far (HAPO, 2025), beside GRPO and a
 bonus by the group's own lengths (Kimi k1.5, 2025), from one start and at equal sampled tokens.
 
-Theirs: 33 to 59 % shorter for 2 to 5 points. Ours: sums of one operation, a decoder of
-0.1 million parameters taught right answers, half of them with scratch work and half without; the
-mean length and the share of right answers of 1,000 held-out problems, one response each. Paired by
-seed, 95 % intervals of five seeds. Tiny: two seeds, a few steps, nothing learnt.
+Theirs: 33 to 59 % shorter for 2 to 5 points. Ours: sums of one operation, a decoder of 0.1 million
+parameters taught right answers, half of them with scratch work and half without; the mean length
+and the share of right answers of 1,000 held-out problems, one response each. Paired by seed, 95 %
+intervals of five seeds. Not met: a third shorter than GRPO's answers, at this scale; and a length
+by group that is longer at equal accuracy, since it ends in empty answers, none of them right. Tiny:
+two seeds, a few steps, nothing learnt.
 """
 
 from collections.abc import Sequence
@@ -81,13 +83,18 @@ def main(config: Config) -> dict[str, Any]:
     shorter = 100.0 * (1.0 - length["by history"] / length["GRPO"])
     kept = 100.0 * (right["by history"] - right["GRPO"])
     in_group = length["by group"] - length["by history"]
+    claims = [
+        no_worse("points kept beside GRPO", -3.0, float(kept.mean()), source=SOURCE),
+        no_worse("% shorter than GRPO's answers, low end", 0.0, low_over_seeds(shorter),
+                 source=SOURCE),
+    ]  # fmt: skip
+    short = [
+        no_worse("% shorter than GRPO's answers", 33.0, float(shorter.mean()), source=SOURCE),
+        no_worse("tokens by group beside by history, low end", 0.0, low_over_seeds(in_group),
+                 source="HAPO: in-group lengths save less"),
+    ]  # fmt: skip
     return results(
-        [
-            no_worse("% shorter than GRPO's answers", 33.0, float(shorter.mean()), source=SOURCE),
-            no_worse("points kept beside GRPO", -3.0, float(kept.mean()), source=SOURCE),
-            no_worse("tokens by group beside by history, low end", 0.0, low_over_seeds(in_group),
-                     source="HAPO: in-group lengths save less"),
-        ],
+        claims, not_met=short,
         shorter=over_seeds(shorter, digits=1), points_beside_grpo=over_seeds(kept, digits=2),
         by_group_beside_history={
             "tokens": over_seeds(in_group, digits=2),

@@ -3,12 +3,13 @@ credit for the whole response, from one start.
 
 Theirs: GSM8K 56.7 % beside GRPO's 44.6. Ours: CHAIN of two to eight operations, answered step by
 step by a table (`simulation/tasks/step_table.py`), whose steps are the segments; 16 prompts of 8
-responses, nine fresh endings at each cut. At equal updates the endings come on top; at equal
-sampled tokens the one credit (reward less the others' mean) takes as many more updates. Both are
-told, paired by seed, 95 % intervals of ten seeds, exact chances on 2,000 problems. Then a fork:
-right responses of which one digit is changed, the trained table going on from there; the share in
-which the changed digit has the largest |A| of all, values at cuts being means of nine endings (our
-notes ask 70 %). Every step is cut, not every fifth token with a choice. Tiny: two seeds, few steps.
+responses, nine fresh endings at each cut; each at the best rate of 30, 100, 300 and 1,000 on
+another seed. At equal updates segments are 10 points ahead of one credit (reward less the others'
+mean; 6 to 15), at 23 times the tokens. Then a fork: right responses of which one digit is changed,
+the trained table going on from there; in 72 % the changed digit has the largest |A| of all. Paired
+by seed, 95 % intervals of ten seeds, exact chances on 2,000 problems. Not met: at equal sampled
+tokens one credit, which then takes more updates, is 32 points ahead. Every step is cut, not every
+fifth token with a choice. Tiny: two seeds, few steps.
 """
 
 from dataclasses import dataclass
@@ -25,16 +26,16 @@ from penchant.simulation.tasks.step_table import StepTable, Sums, Written
 
 PROMPTS, GROUP, ENDINGS = 16, 8, 9
 TASK = Chain(fewest=2, most=8)
+RATES = {True: 300.0, False: 100.0}
 SOURCE = "GSM8K: 56.7 beside 44.6"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """updates: with segments. rate: of the climb; forks: responses with a changed digit."""
+    """updates: with segments. forks: responses with a changed digit."""
 
     num_seeds: int = 10
-    updates: int = 60
-    rate: float = 30.0
+    updates: int = 40
     forks: int = 300
     seed: int = 0
 
@@ -58,16 +59,19 @@ def main(config: Config) -> dict[str, Any]:
         found.append(100.0 * forks_found(pieces, config.forks, generator))
         spent.append(tokens / told)
     beside = {name: np.subtract(right["segments"], right[name]) for name in names[2:]}
-    looked = [
+    claims = [
         no_worse("points beside one credit at equal updates, low end", 0.0,
                  low_over_seeds(beside["one credit, updates"]), source=SOURCE),
-        no_worse("points beside one credit at equal tokens, low end", 0.0,
-                 low_over_seeds(beside["one credit, tokens"]), source=SOURCE),
         no_worse("% of forks that have the largest |A|", 70.0, float(np.mean(found)),
                  source="our notes on SPO"),
     ]  # fmt: skip
+    short = [
+        no_worse("points beside one credit at equal tokens, low end", 0.0,
+                 low_over_seeds(beside["one credit, tokens"]), source=SOURCE),
+    ]  # fmt: skip
     return results(
-        looked,
+        claims,
+        not_met=short,
         points_beside={name: over_seeds(apart, digits=2) for name, apart in beside.items()},
         forks_found=over_seeds(np.array(found), digits=1),
         tokens_at_equal_updates=over_seeds(np.array(spent), digits=2),
@@ -95,7 +99,7 @@ def climbed(
             credit = segment_advantage(worth)
         else:
             credit = np.repeat((reward - others)[:, None], written.at.shape[1], axis=1)
-        table = table.climbed(written, credit / len(rows), config.rate)
+        table = table.climbed(written, credit / len(rows), RATES[has_segments])
     return table, spent, done
 
 

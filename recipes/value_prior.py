@@ -4,13 +4,15 @@ stand beside a success (V0, 2026).
 Theirs: V0.5 10 % above GRPO, relatively; V0's predictor ranks unseen prompts within a policy with
 an AUC of 0.913, a model of difficulty alone 0.840. Ours, first by counting: the squared error of
 the baseline of four rollouts over all 16 outcomes, at the worst of priors within 0.3 of the truth
-and success from 0.15 to 0.85, less the plain mean's. Then CHAIN of two to eight operations answered
-by a table (`simulation/tasks/step_table.py`), from one start, paired by seed, 95 % intervals of ten
-seeds: GRPO with groups of eight beside V0.5 from four rollouts on at half its tokens, beside the
-others' mean of groups of four at those; mixed groups with budgets beside even ones; AUC of the
-learnt value on 500 unseen prompts, one answer each, less that of the number of operations. Our
-predictor is a ridge regression on length, signs and digits, not the paper's tabular one. Tiny: two
-seeds, few steps.
+and success from 0.15 to 0.85, less the plain mean's: always lower, by 0.014 at the least. Then
+CHAIN of two to eight operations answered by a table (`simulation/tasks/step_table.py`), from one
+start, paired by seed, 95 % intervals of ten seeds, each at the best rate of 30, 100 and 300 on
+another seed. Not met: V0.5, from four rollouts on at half the tokens of GRPO with eight, is 16
+points behind it (10 to 21), and beside the others' mean of four at those tokens 3 ahead (0 to 7);
+budgets leave fewer groups mixed than eight each (5 points; groups of two seldom are) and end 6
+points lower (1 to 12); the learnt value ranks 500 unseen prompts 0.02 better than the number of
+operations (-0.01 to 0.05; 0.05 asked). Our predictor is a ridge regression on length, signs and
+digits, not the paper's tabular one. Tiny: two seeds, few steps.
 """
 
 from dataclasses import dataclass, replace
@@ -70,9 +72,11 @@ def main(config: Config) -> dict[str, Any]:
         ahead.append(ranked_better(run, seed))
     points = np.subtract(right["V0.5"], right["GRPO"])
     more = np.subtract(mixed["budgets"], mixed["even"])
-    looked = [
+    claims = [
         no_worse("minus worst excess of squared error, k = 4", 0.0, -worst_excess(),
                  source="our notes on V0.5"),
+    ]  # fmt: skip
+    short = [
         no_worse("V0.5: points beside GRPO at half the tokens, low end", 0.0,
                  low_over_seeds(points), source="V0.5: 10 % above, relatively"),
         no_worse("V0: points of mixed groups beside even budgets, low end", 0.0,
@@ -81,7 +85,7 @@ def main(config: Config) -> dict[str, Any]:
                  source="0.913 beside 0.840"),
     ]  # fmt: skip
     return results(
-        looked,
+        claims, not_met=short,
         v05_beside_grpo=over_seeds(points, digits=2),
         v05_beside_others_mean=over_seeds(np.subtract(right["V0.5"], right["others' mean"]), 2),
         budgets_beside_even=over_seeds(np.subtract(right["budgets"], right["even"]), digits=2),

@@ -368,6 +368,11 @@ def test_an_ending_is_no_longer_than_what_it_stands_in_for_where_the_window_is_f
     long = replace(ask(), sampling=SampleConfig(most_tokens=44))
     batch = SegmentRelative(completions=2, stride=9, most_cuts=2).gathered(long)
     assert batch.told["cut"].any()
+    short = SegmentRelative(completions=2, stride=2).gathered(ask())
+    row, place = np.nonzero(short.told["cut"])
+    room = 6 - (place + 1 - short.rollouts.start[row])
+    assert len(set(room)) > 1
+    assert 0 < short.spent <= 2 * room.sum()
 
 
 def seen_looks(seed=0):
