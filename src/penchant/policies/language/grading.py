@@ -16,15 +16,16 @@ from penchant.simulation.tasks.task import Problem
 
 _LOG = logging.getLogger(__name__)
 
-# A component's grade may be None: what cannot be graded is missing, not 0.
-Grader = Callable[[Problem, str], Mapping[str, float | None]]
+# A component may be None, or the error it ended with: what cannot be graded is missing, not 0.
+Grader = Callable[[Problem, str], Mapping[str, float | Exception | None]]
 Reward = Callable[[Mapping[str, float]], float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grades:
     """components: of each response, NaN where there is none. reward: one number of them, NaN where
-    it needs one that is missing. failed: responses at which the grader or the reward raised."""
+    it needs one that is missing. failed: responses at which the grader, a component of it or the
+    reward raised."""
 
     components: Mapping[str, Float[Array, " B"]]
     reward: Float[Array, " B"]
@@ -56,13 +57,20 @@ def graded(
     earned: list[float] = []
     failed = 0
     for problem, response in zip(problems, responses, strict=True):
+        broken: dict[str, Exception] = {}
+        said: dict[str, float] = {}
+        reached = math.nan
         try:
-            said = {n: float(g) for n, g in grade(problem, response).items() if g is not None}
-            said = {n: g for n, g in said.items() if math.isfinite(g)}
+            told = grade(problem, response)
+            broken = {n: g for n, g in told.items() if isinstance(g, Exception)}
+            said = _numbers(told)
             reached = _composed(reward, said)
         except Exception as error:  # what a user wrote must not end a run of hours
-            _LOG.warning("grading raised %s: %s", type(error).__name__, error)
-            said, reached, failed = {}, math.nan, failed + 1
+            broken["grader or reward"] = error
+            said = {}
+        for name, error in broken.items():
+            _LOG.warning("grading by %s raised %s: %s", name, type(error).__name__, error)
+        failed += bool(broken)
         found.append(said)
         earned.append(reached)
     names = dict.fromkeys(name for grades in found for name in grades)
@@ -71,6 +79,12 @@ def graded(
         reward=np.array(earned),
         failed=failed,
     )
+
+
+def _numbers(told: Mapping[str, float | Exception | None]) -> dict[str, float]:
+    """The grades that there are."""
+    said = {n: float(g) for n, g in told.items() if g is not None and not isinstance(g, Exception)}
+    return {n: g for n, g in said.items() if math.isfinite(g)}
 
 
 def _composed(reward: Reward, grades: Mapping[str, float]) -> float:
