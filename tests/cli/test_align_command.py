@@ -363,3 +363,54 @@ def test_two_processes_take_one_run_together(tmp_path):
     one, other = weights(tmp_path / "one" / "policy"), weights(tmp_path / "two" / "policy")
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)
+
+
+def test_answers_drawn_by_a_server_train_the_policy_that_it_then_loads(tmp_path):
+    import threading
+
+    from lm.test_remote_sampling import Server
+    from lm.tiny_models import save_tiny
+    from penchant.lm.folder import load_language_model
+
+    save_tiny(tmp_path / "model")
+    command = ("TOOL", "--model", tmp_path / "model", *FEW, "--trial", "4", "--most-tokens", "4")
+    with Server(load_language_model(tmp_path / "model")) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        address = ("--server", f"http://127.0.0.1:{server.server_port}/v1")
+        followed = done(*command, *address, "--weights", tmp_path / "shared", "-o", tmp_path / "a",
+                        "--json")  # fmt: skip
+        steps = json.loads(followed.stdout)["steps"]
+        assert len(steps["reward"]) == 2
+        assert steps["effective"] == pytest.approx([1.0, 1.0], abs=1e-3)
+        assert {path for path, _ in server.seen} == {"/v1/completions", "/update_weights_from_disk"}
+        message = refused(*command, *address, "-m", "grpo", "-o", tmp_path / "b")
+        assert "a sampler that keeps its weights" in message
+        server.twist = lambda said: {"choices": [{**one, "token_ids": None}
+                                                 for one in said["choices"]]}  # fmt: skip
+        found = run(*command, *address, "-o", tmp_path / "c")
+        assert found.exit_code not in (0, 1)
+        assert "without token_ids" in " ".join(found.output.split())
+        server.shutdown()
+        thread.join()
+    assert "expected it too" in refused(*command, "--served", "x", "-o", tmp_path / "d")
+    assert "--weights, a folder" in refused("TOOL", *TINY, *address, "-o", tmp_path / "e")
+
+
+def test_a_tokenizer_without_padding_or_end_is_read_all_the_same(tmp_path):
+    pytest.importorskip("transformers")
+    from lm.tiny_models import save_tiny
+
+    model = tmp_path / "model"
+    save_tiny(model)
+    for name, keys in (("config.json", ("penchant_decoder", "eos_token_id", "pad_token_id")),
+                       ("tokenizer_config.json", ("eos_token", "pad_token"))):  # fmt: skip
+        said = json.loads((model / name).read_text())
+        (model / name).write_text(json.dumps({k: v for k, v in said.items() if k not in keys}))
+    found = done("TOOL", "--model", model, *FEW, "--trial", "4", "--most-tokens", "4",
+                 "-o", tmp_path / "out", "--json")  # fmt: skip
+    document = json.loads(found.stdout)
+    assert document["steps"]["ended"] == [0.0, 0.0]
+    assert any("ran out of room" in text for text in document["warnings"])
+    file = pairs_file(tmp_path)
+    done(file, "-m", "dpo", "--model", model, "--epochs", "1", "-o", tmp_path / "pairs")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from penchant.policies.language.layout import Layout
 
 _NAMES = ", ".join(METHODS)
-_OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "reward")
+_OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "reward",
+              "server", "served", "weights")  # fmt: skip
 _OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "held_out")
 _OF_SCRATCH = ("width", "layers", "window", "demonstrations", "passes")
 
@@ -110,6 +111,26 @@ def align(
         str,
         typer.Option(help="In which products are taken: full, or bfloat16 where hardware has it."),
     ] = "full",
+    server: Annotated[
+        str,
+        typer.Option(
+            help="Rewards: address of an OpenAI-compatible server that draws the answers, up to "
+            "and with the version, as in http://localhost:8000/v1; it must give token ids and "
+            "log-probabilities.",
+            show_default=False,
+        ),
+    ] = "",
+    served: Annotated[
+        str, typer.Option(help="With --server: the model's name there.", show_default="policy")
+    ] = "",
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="With --server: a folder that it sees too, from which it loads the policy as it "
+            "learns; without it the server keeps its weights.",
+            show_default=False,
+        ),
+    ] = "",
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Data: passes over them.", show_default="3"),
@@ -195,8 +216,9 @@ def align(
         precision=_precision(precision),
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
-        reward=reward, seed=seed,
+        reward=reward, server=server, served=served, weights=weights, seed=seed,
     )  # fmt: skip
+    _check_server(server, served, weights, model)
     from penchant.policies.language.trainer import need_torch
 
     need_torch()
@@ -251,6 +273,18 @@ def _check(
         raise ConfigError(
             f"{', '.join(dict.fromkeys(ignored))} would change nothing for --method {method} on "
             f"{what}{' with --model' if has_model else ''}. Leave that out."
+        )
+
+
+def _check_server(server: str, served: str, weights: str, model: str) -> None:
+    if not server and (served or weights):
+        raise ConfigError(
+            "--served and --weights say how --server draws; expected it too, or none of them."
+        )
+    if server and not (model or weights):
+        raise ConfigError(
+            "--server draws from a model that this run would only make; expected --model (the "
+            "folder that it serves), or --weights, a folder from which it can load the policy."
         )
 
 

@@ -47,6 +47,9 @@ class AlignOptions:
     demonstrations: int = 1_500
     passes: int = 4
     reward: str = ""
+    server: str = ""
+    served: str = ""
+    weights: str = ""
     seed: int = 0
 
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +53,24 @@ def align_to_reward(
         start = started(folder, options, taught_by(task, options))
         setting = Setting(most_tokens=most, task=task, tokenizer=start.tokenizer)
         made = METHODS[method].made(options, setting)
-        trainer = PolicyTrainer(start, task, made, config, **own)
+        trainer = PolicyTrainer(_drawing(start, options), task, made, config, **own)
         done = _go_on(trainer, folder, quiet)
         _train(trainer, folder, done, options.steps, steps)
         steps.say("Comparing policy and start", options.steps)
         page = _page(what, method, options, trainer, start, done)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
+
+
+def _drawing(start: Any, options: AlignOptions) -> Any:
+    """The start, whose answers a server draws where one is named."""
+    if not options.server:
+        return start
+    from penchant.lm.remote import Endpoint
+    from penchant.lm.remote_sampling import ServerSampler
+
+    endpoint = Endpoint(url=options.server, model=options.served or "policy")
+    weights = Path(options.weights) if options.weights else None
+    return replace(start, sampler=ServerSampler(endpoint=endpoint, weights=weights))
 
 
 @contextmanager
@@ -172,7 +184,7 @@ def _page(
     before, after = (
         tried(model, trainer.task, options.trial, sampling, trainer.grade, trainer.reward,
               options.seed)
-        for model in (start, trainer.model)
+        for model in (start, replace(trainer.model, sampler=None))
     )  # fmt: skip
     pairs = before.grades.reward, after.grades.reward
     whole = overall(*pairs)
