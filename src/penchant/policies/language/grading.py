@@ -68,8 +68,8 @@ def graded(
         except Exception as error:  # what a user wrote must not end a run of hours
             broken["grader or reward"] = error
             said = {}
-        for name, error in broken.items():
-            _LOG.warning("grading by %s raised %s: %s", name, type(error).__name__, error)
+        for name, why in broken.items():
+            _LOG.warning("grading by %s raised %s: %s", name, type(why).__name__, why)
         failed += bool(broken)
         found.append(said)
         earned.append(reached)
