@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from penchant.data.columns import is_text, one_chunk, to_ints
 from penchant.data.records import Records
-from penchant.encoders.reward import pair_outcomes
+from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.errors import DataError
 from penchant.simulation.tasks.task import Problem
 
