@@ -99,8 +99,30 @@ def test_equal_arms_share_evenly(rule):
 
 @pytest.mark.parametrize("gap", [-2.0, 0.0, 0.3, 5.0])
 def test_of_two_arms_the_better_is_known_in_closed_form(gap):
-    found = best_probability(np.array([gap, 0.0]), np.array([0.6, 0.8]), np.ones(2, dtype=bool))
-    assert found[0] == pytest.approx(0.5 * math.erfc(-gap / math.sqrt(2)), abs=0.004)
+    mean, spread, offered = np.array([gap, 0.0]), np.array([0.6, 0.8]), np.ones(2, dtype=bool)
+    found = best_probability(mean, spread, offered)
+    # One in three million is left out.
+    near = 1e-9 if gap < 5.0 else 4e-7
+    np.testing.assert_allclose(found[0], 0.5 * math.erfc(-gap / math.sqrt(2)), rtol=near)
+    # A third that is out of the question changes nothing, nor do the loops.
+    out = np.empty(3)
+    rules_fused.thompson(
+        np.array([-9.0, gap, 0.0]), np.array([0.5, 0.6, 0.8]), np.ones(3, dtype=bool), 1.0, 0.0,
+        0.5, out,
+    )  # fmt: skip
+    np.testing.assert_allclose(out, [0.0, *found], rtol=1e-9, atol=1e-15)
+
+
+@given(seed=st.integers(0, 10_000), num_arms=st.integers(3, 60))
+@settings(max_examples=40, deadline=None)
+def test_the_integral_by_a_table_is_the_integral(seed, num_arms):
+    """Arms that are all but equal and arms that are wholly unequal, narrow ones and wide ones."""
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(size=num_arms) * np.exp(rng.normal(-1, 2))
+    spread = np.exp(rng.normal(0, rng.uniform(0, 2), size=num_arms))
+    offered, out = np.ones(num_arms, dtype=bool), np.empty(num_arms)
+    rules_fused.thompson(mean, spread, offered, 1.0, 0.0, 0.5, out)
+    np.testing.assert_allclose(out, best_probability(mean, spread, offered), atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -91,11 +91,10 @@ class OnlineLinear:
         """One reward. weight: it counts as so many; nothing happens with 0."""
         if weight == 0.0:
             return
+        loops = _loops(self.is_compiled)
         if self.forgetting < 1.0:
-            self.loops.forget(
-                self.root, self.mean, self.size, self.forgetting, self.prior_precision
-            )
-        learn = self.loops.learn_answer if self.is_binary else self.loops.learn
+            loops.forget(self.root, self.mean, self.size, self.forgetting, self.prior_precision)
+        learn = loops.learn_answer if self.is_binary else loops.learn
         learn(self.root, self.mean, self.size, arm, x, reward, weight)
         self.rounds[arm] += 1
 

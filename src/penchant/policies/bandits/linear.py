@@ -18,6 +18,9 @@ from penchant.fitting.online_linear import OnlineLinear
 from penchant.numerics.arrays import Array, sigmoid
 from penchant.policies.bandits.rules import InverseGapLoss, Rule, UpperConfidence
 
+# As a dtype and by place: looking up what a keyword means takes longer than the copy.
+_FLOAT = np.dtype(np.float64)
+
 
 @dataclass(slots=True, eq=False)
 class Decision:
@@ -76,6 +79,7 @@ class LinearBandit:
         self.noise = noise
         self.is_binary = is_binary
         self.num_features = num_features
+        self._shape = (num_features,)
         self._generator = np.random.default_rng(random_state)
         self._chances: list[float] = []
         self._step = 0
@@ -141,6 +145,8 @@ class LinearBandit:
 
         Raises as `learn` does.
         """
+        # As Python's own numbers, with which checks and calls are twice as fast as with NumPy's.
+        reward, weight = float(reward), float(weight)
         self._check_answer(decision.arm, reward, weight)
         self._weights.learn(decision.place, decision.context, reward, weight)
 
@@ -178,12 +184,14 @@ class LinearBandit:
                 f"the reward of {arm!r} is {reward} with weight {weight}; expected finite numbers, "
                 "the weight not below 0. A missing reward is left out, not given as NaN."
             )
-        if isinstance(self.rule, InverseGapLoss) and not 0.0 <= reward <= 1.0:
+        if 0.0 <= reward <= 1.0:
+            return
+        if isinstance(self.rule, InverseGapLoss):
             raise DataError(
                 f"the reward of {arm!r} is {reward}; expected 0 to 1, since InverseGapLoss counts "
                 "in losses 1 - reward. Rescale rewards, or take InverseGap."
             )
-        if self.is_binary and not 0.0 <= reward <= 1.0:
+        if self.is_binary:
             raise DataError(
                 f"the reward of {arm!r} is {reward}; expected yes (1), no (0) or a share between, "
                 "as is_binary says. Leave is_binary out for rewards on another scale."
@@ -221,8 +229,8 @@ class LinearBandit:
 
     def _checked(self, context: Float[Array, " D"]) -> Float[Array, " D"]:
         # A copy: answers come late, and callers use their arrays again.
-        x = np.array(context, dtype=np.float64)
-        if x.shape != (self.num_features,):
+        x = np.array(context, _FLOAT)
+        if x.shape != self._shape:
             raise DataError(
                 f"the context has shape {x.shape}; expected ({self.num_features},), one number a "
                 "feature."

@@ -340,19 +340,24 @@ def best_probability(
 ) -> Float[Array, " K"]:
     """P(arm k is the largest) for independent normal arms.
 
-    The integral of prod_{j != k} Phi((t - mean_j) / spread_j) against the law of arm k, by the
-    trapezoid rule in that law's own probability, along points a third of a standard deviation of
-    the narrowest arm apart. It begins where some arm has all but 3 in a million of its law above,
-    and ends with the sum made 1; what lies wholly below the beginning is never best. Within 0.01 of
-    the truth, mostly within 0.002.
+    An arm that beats the one with the largest mean 3 times in a million or less is left out, as is
+    one that lies wholly below what another is all but sure to exceed. Of two arms the answer is
+    Phi of their difference. Of more it is the integral of prod_{j != k} Phi((t - mean_j) /
+    spread_j) against the law of arm k, by the trapezoid rule in that law's own probability, along
+    points a third of a standard deviation of the narrowest arm apart. It begins where some arm has
+    all but 3 in a million of its law above, and ends with the sum made 1. Within 0.01 of the truth,
+    mostly within 0.002.
     """
     place = np.flatnonzero(offered)
     found = np.zeros(len(mean))
     s = np.maximum(spread[place], _EQUAL * max(1.0, float(np.abs(mean[place]).max())))
-    begin = float((mean[place] - REACH * s).max())
-    is_possible = mean[place] + REACH * s > begin
-    place, s = place[is_possible], s[is_possible]
     m = mean[place]
+    top, begin = m.argmax(), float((m - REACH * s).max())
+    is_possible = (m + REACH * s > begin) & (m[top] - m < REACH * np.hypot(s[top], s))
+    place, m, s = place[is_possible], m[is_possible], s[is_possible]
+    if len(place) <= 2:
+        found[place] = ndtr((m - m[::-1]) / np.hypot(s, s[::-1])) if len(place) == 2 else 1.0
+        return found
     below = ndtr((_points(m, s, begin)[:, None] - m) / s)
     # Below the first point lies next to nothing; each arm's share of it belongs to no other cell.
     below[0] = 0.0
@@ -369,15 +374,11 @@ def best_probability(
 def _points(
     mean: Float[Array, " K"], spread: Float[Array, " K"], begin: float
 ) -> Float[Array, " N"]:
-    """From `begin` to where no arm reaches, no step across the beginning of a narrower arm."""
-    line, end = [begin], float((mean + REACH * spread).max())
-    first, last = mean - REACH * spread, mean + REACH * spread
+    """From `begin`, where every arm has begun, to where none reaches."""
+    line, last = [begin], mean + REACH * spread
+    end = float(last.max())
     while line[-1] < end:
-        t = line[-1]
-        is_here = (first <= t) & (t < last)
-        ahead = first[first > t]
-        step = STRIDE * spread[is_here].min() if is_here.any() else np.inf
-        line.append(min(t + step, float(ahead.min()) if len(ahead) else np.inf, end))
+        line.append(min(line[-1] + STRIDE * float(spread[line[-1] < last].min()), end))
     return np.array(line)
 
 
