@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.corrupted_pair import margin_log_prob
 from penchant.feedback.gap import GapModel
-from penchant.fitting import head_start
+from penchant.fitting import head_look_fused, head_pairs, head_start
 from penchant.fitting.head_mixture_density import take_pairs
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.linear_head import HeadConfig, fit_linear_head
@@ -44,8 +44,11 @@ def newton_twin(pairs, model, prior_scale, steps=30):
     precision = np.full(free + own, 1e-6)
     precision[:dimensions] = prior_scale**-2
     theta = np.zeros(free + own)
+    beside = 0.0 if pairs.offset is None else pairs.offset
     for _ in range(steps):
-        found = model.respond_plainly(design @ theta[:free], pairs.answer, theta[None, free:])
+        found = model.respond_plainly(
+            design @ theta[:free] + beside, pairs.answer, theta[None, free:]
+        )
         w = pairs.weight
         gradient = np.concatenate([design.T @ (w * found.slope), w @ found.own_slope])
         information = np.zeros((free + own, free + own))
@@ -254,3 +257,86 @@ def test_the_head_with_margins_is_at_the_top_of_the_margin_loss():
         pull = pairs.gather(sign * (1.0 - np.exp(value))) - head.weights / 0.7**2
         assert np.abs(pull).max() < 1e-2
     assert wide.compact().second is None
+
+
+def plain_pairs(seed, num_pairs, dimensions, *, spread=1.0, decay=0.0, weights=None):
+    """Differences and who won, without ties: the case that compiled loops know."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((num_pairs, dimensions)).astype(np.float32)
+    features *= np.exp(-decay * np.arange(dimensions)).astype(np.float32)
+    # Directions that nearly say the same.
+    features[:, 1:] += 0.7 * features[:, :-1]
+    gaps = features @ (spread * rng.standard_normal(dimensions))
+    return HeadPairs(
+        features=features, first=np.arange(num_pairs), second=None,
+        answer=(rng.logistic(size=num_pairs) > gaps).astype(np.int64),
+        weight=np.ones(num_pairs) if weights is None else weights,
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 3000), st.floats(0.01, 60.0))
+def test_one_reading_tells_what_two_do(seed, dimensions, num_pairs, size):
+    rng = np.random.default_rng(seed)
+    pairs = plain_pairs(seed, num_pairs, dimensions, weights=rng.uniform(0.0, 3.0, num_pairs))
+    density = HeadDensity(pairs=pairs, model=GapModel(), precision=np.ones(dimensions))
+    step, gap = size * rng.standard_normal(dimensions), size * rng.standard_normal(num_pairs)
+    shift, found, pull = head_look_fused.look(pairs.features, step, gap, pairs.answer, pairs.weight)
+    assert not density._is_plain
+    slow = density.look(gap, np.zeros(0), step)
+    np.testing.assert_allclose(shift, slow.shift, rtol=1e-4, atol=1e-4 * size)
+    exact = GapModel().respond(gap + shift, pairs.answer, np.zeros((1, 0)))
+    for mine, theirs in zip(found, (exact.value, exact.slope, exact.bend)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-300)
+    design = pairs.features.astype(float)
+    noise = 1e-5 * np.sqrt(num_pairs) * np.abs(design).max(axis=0, initial=1e-9)
+    assert (np.abs(pull - design.T @ (pairs.weight * exact.slope)) < noise + 1e-6).all()
+
+
+HARD = {
+    "ordinary": {},
+    "nearly separable": {"spread": 40.0},
+    "ill-conditioned": {"decay": 0.4},
+    "hardly a choice": {"spread": 0.01},
+    "few pairs": {"num_pairs": 30},
+}
+
+
+@pytest.mark.parametrize("world_of", HARD.values(), ids=HARD)
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("prior_scale", [0.05, 1.0, 30.0])
+def test_large_fits_end_where_newton_does_in_hard_worlds_too(
+    monkeypatch, world_of, is_weighted, prior_scale
+):
+    # The loops and the step on half of the pairs, which otherwise wait for a hundred thousand.
+    monkeypatch.setattr(head_pairs, "_LARGE", 0)
+    monkeypatch.setattr(head_start, "_MANY", 1)
+    size = {"num_pairs": 20_000, "dimensions": 20} | world_of
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 4, size["num_pairs"]).astype(float) if is_weighted else None
+    offset = 0.3 * rng.standard_normal(size["num_pairs"]) if is_weighted else None
+    pairs = replace(plain_pairs(2, **size, weights=weights), offset=offset)
+
+    def log_posterior(theta):
+        gaps = pairs.features.astype(float) @ theta + (0.0 if offset is None else offset)
+        value = GapModel().respond(gaps, pairs.answer, np.zeros((1, 0))).value
+        return pairs.weight @ value - 0.5 * (theta @ theta) / prior_scale**2
+
+    twin, covariance, _ = newton_twin(pairs, GapModel(), prior_scale, steps=60)
+    head = fit_linear_head(pairs, GapModel(), prior_scale=prior_scale, has_covariance=False)
+    assert head.converged
+    np.testing.assert_array_less(np.abs(head.weights - twin) / np.sqrt(np.diag(covariance)), 2e-2)
+    best = log_posterior(twin)
+    quick = fit_linear_head(
+        pairs, GapModel(), prior_scale=prior_scale, has_covariance=False,
+        config=HeadConfig(tolerance=1e-3),
+    )  # fmt: skip
+    assert quick.converged
+    # Where hardly a pair is in doubt the curvature falls as fast as the loss, and no share of it
+    # can be told from afar: there it is the loss of knowing nothing that is divided.
+    nothing = pairs.weight.sum() * np.log(2.0)
+    assert best - log_posterior(quick.weights) <= 1e-3 * max(abs(best), 0.3 * nothing)
+    assert quick.log_likelihood == pytest.approx(
+        log_posterior(quick.weights) + 0.5 * (quick.weights @ quick.weights) / prior_scale**2,
+        rel=1e-5, abs=1e-4,
+    )  # fmt: skip

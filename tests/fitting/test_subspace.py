@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penchant.feedback.gap import GapModel, GapResponse
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
-from penchant.fitting.subspace import climb_subspace
+from penchant.fitting.subspace import Sight, climb_subspace
 from penchant.numerics.conjugate_gradients import conjugate_gradients
 
 
@@ -30,6 +30,11 @@ class Quadratic:
             value=-0.5 * (gap - self.target) ** 2, slope=self.target - gap, bend=np.ones(len(gap)),
             own_slope=none, cross=none, own_bend=np.zeros((len(gap), 0, 0)),
         )  # fmt: skip
+
+    def look(self, gap, own, step):
+        shift = self.gaps(step)
+        found = self.respond(gap + shift, own)
+        return Sight(shift=shift, found=found, gradient=self.gather(found))
 
     def gather(self, found):
         self.passes += 1

@@ -167,12 +167,23 @@ def _two_answers(gap: Float[Array, " B *S"], answer: Int[Array, " B"]) -> GapRes
     odds = np.exp(-np.abs(toward))
     sure = 1.0 / (1.0 + odds)
     other = odds * sure
-    none = np.zeros((len(gap), 0, *gap.shape[1:]))
+    return two_answers(
+        np.minimum(toward, 0.0) - np.log1p(odds),
+        sign * np.where(toward >= 0.0, other, sure),
+        other * sure,
+    )
+
+
+def two_answers(
+    value: Float[Array, " B *S"], slope: Float[Array, " B *S"], bend: Float[Array, " B *S"]
+) -> GapResponse:
+    """The response of a likelihood without own parameters."""
+    none = np.zeros((len(value), 0, *value.shape[1:]))
     return GapResponse(
-        value=np.minimum(toward, 0.0) - np.log1p(odds),
-        slope=sign * np.where(toward >= 0.0, other, sure),
-        bend=other * sure,
+        value=value,
+        slope=slope,
+        bend=bend,
         own_slope=none,
         cross=none,
-        own_bend=np.zeros((len(gap), 0, 0, *gap.shape[1:])),
+        own_bend=np.zeros((len(value), 0, 0, *value.shape[1:])),
     )

@@ -4,17 +4,22 @@ Legend: B pairs, N texts, D dimensions, C columns of the pair, M own parameters 
 T = D + C + M parameters, A pairs of a subsample.
 """
 
+import functools
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from penchant.errors import DataError
-from penchant.feedback.gap import GapModel, GapResponse
+from penchant.feedback.gap import GapModel, GapResponse, two_answers
+from penchant.fitting.subspace import Sight
 from penchant.numerics.arrays import Array
 
 # Pairs at a time, so that what a likelihood makes of them stays in cache.
 _STEP = 8192
+# Numbers from which on features fit into no cache, and a second reading costs as much as the first.
+_LARGE = 8 << 20
 
 
 def _no_columns() -> Array:
@@ -130,6 +135,8 @@ class HeadDensity:
         answer = self.pairs.answer
         if self.pairs.offset is not None:
             gap = gap + self.pairs.offset
+        if len(gap) <= _STEP:
+            return self.model.respond(gap, answer, own[None])
         parts = [
             self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], own[None])
             for at in range(0, len(gap), _STEP)
@@ -140,6 +147,28 @@ class HeadDensity:
                 for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend")
             }
         )
+
+    def look(
+        self, gap: Float[Array, " B"], own: Float[Array, " M"], step: Float[Array, " T"]
+    ) -> Sight:
+        """A step on from where the gaps and the own parameters are these."""
+        fused = _fused() if self._is_plain else None
+        if fused is not None:
+            pairs = self.pairs
+            gap = gap if pairs.offset is None else gap + pairs.offset
+            shift, found, pull = fused.look(pairs.features, step, gap, pairs.answer, pairs.weight)
+            return Sight(shift=shift, found=two_answers(*found), gradient=pull)
+        shift = self.gaps(step)
+        found = self.respond(gap + shift, own + step[len(step) - len(own) :])
+        return Sight(shift=shift, found=found, gradient=self.gather(found))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the compiled loop knows this case, and saves more than its compilation."""
+        pairs = self.pairs
+        is_large = pairs.second is None and pairs.features.size >= _LARGE
+        is_large = is_large and pairs.features.flags.c_contiguous
+        return is_large and not pairs.columns.size and self.model == GapModel()
 
     def gather(self, found: GapResponse) -> Float[Array, " T"]:
         weight = self.pairs.weight
@@ -168,6 +197,15 @@ class HeadDensity:
         total[end:own, end:own] = columns.T @ (columns * bend[:, None])
         total[end:own, own:] = columns.T @ cross
         total[own:, own:] = np.tensordot(weight, found.own_bend, 1)
-        lower = np.tril_indices(len(theta), -1)
-        total[lower] = total.T[lower]
+        total[end:, :end] = total[:end, end:].T
+        total[own:, end:own] = total[end:own, own:].T
         return total
+
+
+@functools.cache
+def _fused() -> ModuleType | None:
+    try:
+        from penchant.fitting import head_look_fused
+    except ImportError:  # without numba
+        return None
+    return head_look_fused

@@ -1,7 +1,7 @@
 """Where the climb of a linear head starts, and by which curvature it goes: a subsample tells both.
 
-Up to some hundred parameters the subsample's curvature is formed and factorised; beyond, products
-with it cost less than a pass over all pairs, and a few conjugate-gradient steps stand for it.
+Up to some hundred parameters the subsample's curvature is formed and factorised; beyond, or where
+a few steps will do, products with it cost less, and some conjugate-gradient steps stand for it.
 
 Legend: as in `head_pairs.py`.
 """
@@ -16,7 +16,7 @@ from penchant.errors import DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.shrinkage import evidence_spread
-from penchant.fitting.subspace import climb_subspace
+from penchant.fitting.subspace import Precondition, climb_subspace, see
 from penchant.numerics.arrays import Array
 from penchant.numerics.conjugate_gradients import conjugate_gradients
 
@@ -25,6 +25,10 @@ _LARGEST_MATRIX = 640
 # The part of all pairs that products are taken with, and how many of them a step may cost.
 _PRODUCT_SHARE = 5
 _MOST_PRODUCTS = 10
+# Tolerance from which on a climb takes two or three steps.
+_FEW_STEPS = 1e-4
+# Pairs for each of the subsample's from which on half of them are worth a step of their own.
+_MANY = 8
 
 
 def _subsample(pairs: HeadPairs, wanted: int) -> HeadPairs:
@@ -55,7 +59,7 @@ class HeadStart:
 
     theta: Float[Array, " T"]
     scale: float
-    solve: Callable[[Float[Array, " T"]], Float[Array, " T"]]
+    solve: Precondition
 
 
 def start_head(
@@ -66,14 +70,19 @@ def start_head(
     column_scale: float,
     per_parameter: int,
     evidence_rounds: int,
+    tolerance: float,
 ) -> HeadStart:
     """A subsample of so many pairs per parameter, its optimum and its curvature; without a prior
-    scale, the one that the subsample's evidence prefers, re-estimated so often at most."""
+    scale, the one that the subsample's evidence prefers, re-estimated so often at most. tolerance:
+    of the climb to come; a few steps are not worth a matrix."""
     size = pairs.features.shape[1] + pairs.columns.shape[1] + model.num_own
-    has_matrix = prior_scale is None or size <= _LARGEST_MATRIX
-    wanted = per_parameter * size if has_matrix else len(pairs) // _PRODUCT_SHARE
+    is_small = prior_scale is None or size <= _LARGEST_MATRIX
+    has_matrix = is_small and (prior_scale is None or tolerance < _FEW_STEPS)
+    wanted = per_parameter * size if is_small else len(pairs) // _PRODUCT_SHARE
+    # Products cost less than a matrix, so that more pairs may be asked.
+    wanted += 0 if has_matrix or not is_small else wanted // 2
     sample = _subsample(pairs, max(wanted, 1024))
-    check_numbers(pairs, sample.features)
+    check_numbers(pairs, sample.features @ np.ones(pairs.features.shape[1], dtype=np.float32))
     share = float(pairs.weight.sum() / sample.weight.sum())
     scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
     density = HeadDensity(
@@ -81,10 +90,14 @@ def start_head(
     )
     theta = np.zeros(size)
     if not has_matrix:
-        solve = _solver_by_products(density, theta, 1.0)
+        rough = _rough(density) if is_small else None
+        solve = _solver_by_products(density, theta, 1.0) if rough is None else rough(1.0)
         climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=10)
-        solve = _solver_by_products(density, climb.theta, share)
-        return HeadStart(theta=climb.theta, scale=scale, solve=solve)
+        solve = _solver_by_products(density, climb.theta, share, rough and rough(share))
+        theta = climb.theta
+        if pairs.second is None and len(pairs) >= _MANY * len(sample):
+            theta = _half_step(pairs, density, theta, solve)
+        return HeadStart(theta=theta, scale=scale, solve=solve)
     theta, information = _newton(density, theta)
     for _ in range(evidence_rounds if prior_scale is None else 0):
         fresh = _evidence_scale(information, density, theta, scale)
@@ -104,8 +117,7 @@ def _newton(
     """The optimum on the subsample, to a thousandth, and the curvature there. Each curvature serves
     for several steps, since a pass over a subsample costs far less; the first, far from the
     optimum, comes from a quarter of it."""
-    part = replace(density, pairs=_subsample(density.pairs, max(len(density.pairs) // 4, 1024)))
-    information = part.information(theta) * (density.weight.sum() / part.weight.sum())
+    information = _quarter(density)
     for _ in range(max_rounds):
         solve = _solver(information, density.precision)
         climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=6)
@@ -115,9 +127,41 @@ def _newton(
     return theta, information
 
 
-def _solver(
-    information: Float[Array, "T T"], precision: Float[Array, " T"]
-) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+def _half_step(
+    pairs: HeadPairs, sample: HeadDensity, theta: Float[Array, " T"], solve: Precondition
+) -> Float[Array, " T"]:
+    """One step by every other pair, which costs half a reading and spares a whole one: what the
+    subsample does not know is the larger part of what is left."""
+    half = HeadPairs(
+        features=pairs.features[::2],
+        first=np.arange(len(pairs.answer[::2])),
+        second=None,
+        answer=pairs.answer[::2],
+        weight=2.0 * pairs.weight[::2],
+        columns=pairs.columns[::2],
+        offset=None if pairs.offset is None else pairs.offset[::2],
+    )
+    # Numbers that are not finite are told of when all are read.
+    with np.errstate(over="ignore", invalid="ignore"):
+        sight = see(replace(sample, pairs=half), theta)
+        return theta + solve(sight.gradient - sample.precision * theta)
+
+
+def _quarter(density: HeadDensity) -> Float[Array, "T T"]:
+    """The curvature at zero from a quarter of the pairs."""
+    part = replace(density, pairs=_subsample(density.pairs, max(len(density.pairs) // 4, 1024)))
+    information = part.information(np.zeros(len(density.precision)))
+    return information * (density.weight.sum() / part.weight.sum())
+
+
+def _rough(density: HeadDensity) -> Callable[[float], Precondition]:
+    """For so many times the pairs, an inverse of that curvature: within a half of the right one, so
+    that a few products do the rest."""
+    information = _quarter(density)
+    return lambda share: _solver(share * information, density.precision)
+
+
+def _solver(information: Float[Array, "T T"], precision: Float[Array, " T"]) -> Precondition:
     from scipy.linalg import cho_factor, cho_solve
 
     factor = cho_factor(information + np.diag(precision), overwrite_a=True, check_finite=False)
@@ -125,8 +169,9 @@ def _solver(
 
 
 def _solver_by_products(
-    density: HeadDensity, theta: Float[Array, " T"], share: float
-) -> Callable[[Float[Array, " T"]], Float[Array, " T"]]:
+    density: HeadDensity, theta: Float[Array, " T"], share: float,
+    rough: Precondition | None = None,
+) -> Precondition:  # fmt: skip
     """The same without a matrix: some products with a subsample cost less than a pass over all."""
     end, own = density.cuts
     found = density.respond(density.gaps(theta), theta[own:])
@@ -134,11 +179,12 @@ def _solver_by_products(
     cross = share * density.weight[:, None] * found.cross
     own_bend = share * np.tensordot(density.weight, found.own_bend, 1)
     diagonal = density.precision.copy()
-    diagonal[:end] += np.einsum(
-        "b,bd,bd->d", bend.astype(np.float32), pairs.features, pairs.features
-    )
-    diagonal[end:own] += bend @ pairs.columns**2
-    diagonal[own:] += np.diag(own_bend)
+    if rough is None:
+        diagonal[:end] += np.einsum(
+            "b,bd,bd->d", bend.astype(np.float32), pairs.features, pairs.features
+        )
+        diagonal[end:own] += bend @ pairs.columns**2
+        diagonal[own:] += np.diag(own_bend)
 
     def times(vector: Float[Array, " T"]) -> Float[Array, " T"]:
         gap, own_part = density.gaps(vector), vector[own:]
@@ -147,7 +193,7 @@ def _solver_by_products(
         return np.concatenate(bent) + density.precision * vector
 
     return lambda gradient: conjugate_gradients(
-        times, gradient, diagonal, tolerance=0.1, max_steps=_MOST_PRODUCTS
+        times, gradient, diagonal, tolerance=0.1, max_steps=_MOST_PRODUCTS, precondition=rough
     )
 
 

@@ -5,7 +5,8 @@ what belongs to the pair itself (first shown, say). The climb starts at the opti
 subsample, whose curvature then preconditions a few steps over all pairs (`subspace.py`): the
 curvature of some 16 D pairs is that of all to within a quarter, so that each step leaves a tenth of
 the loss still to be gained or less, and the matrix of all pairs is formed once or never. In many
-dimensions that of the subsample is not formed either.
+dimensions, or for a loss within a ten-thousandth or more, that of the subsample is not formed
+either.
 
 Legend: B pairs, N texts, D dimensions, C columns of the pair, M own parameters of the likelihood,
 T = D + C + M parameters, A pairs of a subsample.
@@ -22,7 +23,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.head_start import check_numbers, head_precision, start_head
-from penchant.fitting.subspace import climb_subspace
+from penchant.fitting.subspace import climb_subspace, see
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 
@@ -34,8 +35,8 @@ _FREE = 1e3
 class HeadConfig:
     """subsample: pairs per parameter whose curvature preconditions the climb; beyond 640 parameters
     with a given prior scale it is a fifth of the pairs, and products with them. tolerance: stop
-    when the expected gain of one more step is below this share of the loss at the start; 1e-9 is
-    the limit of float32 features. max_steps: each two passes over all pairs. evidence_rounds:
+    when the expected gain of one more step is below this share of the loss; 1e-9 is the limit of
+    float32 features. max_steps: each one reading of all pairs, or one and a half. evidence_rounds:
     re-estimates of the prior scale, at most, where the data choose it."""
 
     subsample: int = 16
@@ -95,6 +96,7 @@ def fit_linear_head(
         column_scale=column_scale,
         per_parameter=config.subsample,
         evidence_rounds=config.evidence_rounds,
+        tolerance=config.tolerance,
     )
     given, pairs = pairs, pairs.compact()
     size = len(start.theta)
@@ -102,15 +104,16 @@ def fit_linear_head(
         pairs=pairs, model=model,
         precision=head_precision(pairs, size, start.scale, column_scale),
     )  # fmt: skip
-    gaps = everything.gaps(start.theta)
-    check_numbers(given, gaps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sight = see(everything, start.theta)
+    check_numbers(given, sight.shift)
     climb = climb_subspace(
         everything,
         start.theta,
         start.solve,
         tolerance=config.tolerance,
         max_steps=config.max_steps,
-        gaps=gaps,
+        sight=sight,
         on_step=on_step,
     )
     covariance, effective = None, np.nan

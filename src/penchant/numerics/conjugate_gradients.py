@@ -22,6 +22,7 @@ def conjugate_gradients(
     tolerance: float,
     max_steps: int,
     flat: float = 0.0,
+    precondition: Callable[[Float[Array, " M"]], Float[Array, " M"]] | None = None,
 ) -> Float[Array, " M"]:
     """x with A x = target, A positive semi-definite and known by its products `times`.
 
@@ -29,10 +30,15 @@ def conjugate_gradients(
     Wright 2006, algorithm 5.3). Ends when the residual, in units of that diagonal, is below
     `tolerance` of the target, or after `max_steps`. Stops short at a direction that bends less
     than `flat` times what the diagonal expects of it, as Steihaug (1983) does: what was found
-    until then still goes uphill.
+    until then still goes uphill. `precondition` stands for a division by the diagonal where more of
+    A is known.
     """
+
+    def divided(residual: Float[Array, " M"]) -> Float[Array, " M"]:
+        return residual / diagonal if precondition is None else precondition(residual)
+
     x, residual = np.zeros_like(target), target.copy()
-    scaled = residual / diagonal
+    scaled = divided(residual)
     direction, size = scaled.copy(), float(residual @ scaled)
     goal = tolerance**2 * size
     for _ in range(max_steps):
@@ -46,7 +52,7 @@ def conjugate_gradients(
         length = size / bend
         x += length * direction
         residual -= length * product
-        scaled = residual / diagonal
+        scaled = divided(residual)
         size, before = float(residual @ scaled), size
         direction = scaled + (size / before) * direction
     return x
