@@ -65,6 +65,10 @@ CASES: dict[str, Case] = {
     "an item that is always ranked first": ranked(
         *(f"v{n},best > {' > '.join(o)}" for n, o in zip(range(6), itertools.permutations("abcd")))
     ),
+    "the same, each menu being what was ranked": ranked(
+        *(f"v{n},best > {' > '.join(o)}" for n, o in zip(range(6), itertools.permutations("abcd"))),
+        options=("--menus-differ",),
+    ),
     "one voter casts half of the votes": pairs(
         *(line.rsplit(",", 1)[0] + ",busy" for line in some_votes(seed=1))
     ),
@@ -72,7 +76,9 @@ CASES: dict[str, Case] = {
         *("busy," + line.split(",")[1] for line in some_rankings(seed=1))
     ),
     "two islands": pairs(*some_votes(60, items="wxyz", seed=2)),
-    "two islands of rankings": ranked(*some_rankings(20, items="xyz", seed=2)),
+    "two islands of rankings": ranked(
+        *some_rankings(20, items="xyz", seed=2), options=("--menus-differ",)
+    ),
     "a self-comparison": pairs("a,a,left,v1"),
     "a self-comparison, set aside": pairs("a,a,left,v1", options=ASIDE),
     "an item twice in a ranking": ranked("v1,a > b > a"),

@@ -168,6 +168,14 @@ def test_duplicate_lines_count_twice(tmp_path):
     assert items["a"]["score"] - items["b"]["score"] == pytest.approx(np.log(3), abs=1e-6)
 
 
+def test_whoever_says_the_same_twice_is_told_of(tmp_path):
+    lines = ["left,right,winner,voter", "a,b,left,v1", "a,b,left,v1", "b,a,left,v2", "a,b,left,v2"]
+    file = write(tmp_path / "v.csv", "\n".join(lines) + "\n")
+    told = json.loads(penchant("rank", file, "--json").stdout)
+    assert "1 of 4 lines repeat an earlier line exactly" in " ".join(told["warnings"])
+    assert sum(item["votes"] for item in told["items"]) == 8
+
+
 def test_what_cannot_be_done_ends_with_two(arena, tmp_path):
     for wrong in (["--ties", "coin"], ["--model", "plackett_luce"], ["--interval", "wide"],
                   ["--format", "table"], ["--level", "95"]):  # fmt: skip

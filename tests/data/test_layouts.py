@@ -310,6 +310,27 @@ def test_rankings_across_columns_leave_the_rest_unranked():
         read(table.set_column(1, "second", pa.array(["x", None])), told)
 
 
+def test_menus_that_differ_hold_what_their_lines_name():
+    table = pa.table({"order": ["x > y", "z = y > x", "z > y"], "who": ["a", "b", "c"]})
+    plain = read(table, said(layout="rankings", person="who", answer_columns=("order",)))
+    assert options_of(plain.records, "option") == ["x", "y", "z"] * 3
+    assert any("2 of 3 rankings leave options out" in note for note in plain.report.notes)
+    differ = said(layout="rankings", person="who", answer_columns=("order",), menus_differ=True)
+    found = read(table, differ)
+    assert options_of(found.records, "option") == ["x", "y", "x", "y", "z", "y", "z"]
+    assert options_of(found.records, "rank") == [1, 2, 2, 1, 1, 2, 1]
+    assert not any("menu" in note for note in found.report.notes)
+    places = pa.table({"first": ["x", "z"], "second": ["y", "y"], "who": ["a", "b"]})
+    told = said(layout="rankings", person="who", answer_columns=("first", "second"),
+                menus_differ=True)  # fmt: skip
+    assert options_of(read(places, told).records, "option") == ["x", "y", "y", "z"]
+    whole = pa.table({"order": ["x > y > z"], "who": ["a"]})
+    notes = read(whole, said(layout="rankings", person="who", answer_columns=("order",)))
+    assert not any("leave options out" in note for note in notes.report.notes)
+    with pytest.raises(ConfigError, match="menus_differ is True"):
+        said(layout="pairs", option_columns=("a", "b"), answer="w", menus_differ=True)
+
+
 # Ratings and decisions
 
 

@@ -56,6 +56,14 @@ def rank(
             "--low-is-good", help="Of ratings low ones are good, as of school grades or costs."
         ),
     ] = False,
+    menus_differ: Annotated[
+        bool,
+        typer.Option(
+            "--menus-differ",
+            help="Of rankings that do not say who was on the menu: a line's menu is what it ranks. "
+            "Without it what a line leaves out comes after all that it ranks.",
+        ),
+    ] = False,
     voter: Annotated[str, typer.Option(help="Column of who voted.")] = "",
     weight: Annotated[str, typer.Option(help="Column of how much a vote weighs.")] = "",
     context: Annotated[
@@ -158,7 +166,9 @@ def rank(
         "weight": weight,
         "grades": grades,
     }
-    described = describe_votes(file, layout, columns, description, low_is_good=low_is_good)
+    described = describe_votes(
+        file, layout, columns, description, low_is_good=low_is_good, menus_differ=menus_differ
+    )
     for text in (described.opening, *described.assumed):
         if text:
             shell.note(text, json)

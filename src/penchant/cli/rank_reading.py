@@ -41,6 +41,7 @@ def describe_votes(
     description: Path | None,
     *,
     low_is_good: bool = False,
+    menus_differ: bool = False,
 ) -> VotesDescribed:
     """Which column plays which role: as described, as named by options, or as guessed."""
     from penchant.cli.reading import find_description
@@ -88,6 +89,7 @@ def describe_votes(
     said = replace(
         said, person=columns["voter"] or said.person, weight=columns["weight"] or said.weight,
         low_is_good=low_is_good or said.low_is_good,
+        menus_differ=menus_differ or said.menus_differ,
     )  # fmt: skip
     return VotesDescribed(
         said=_with_grades(said, columns["grades"]), opening=opening, assumed=assumed

@@ -30,6 +30,8 @@ The schema (every key is optional but `layout`):
     outside_option = "none"  # choices: "none of these", an option without features on every menu;
                              # who has chosen nothing has taken it
     columns = ["option_a", "option_b"]      # pairs, rankings, best_worst: who is on the menu
+    menus_differ = false     # rankings without such columns: true where a line's menu is what it
+                             # ranks, not every option that occurs
 
     [answer]
     kind = "choice"          # choice, pair, graded, ranking, best_worst, rating, approval,
@@ -139,6 +141,7 @@ class Description:
     alternatives: tuple[str, ...] = ()
     option_columns: tuple[str, ...] = ()
     outside_option: str | None = None
+    menus_differ: bool = False
     kind: str | None = None
     answer: str | None = None
     worst: str | None = None
@@ -162,6 +165,12 @@ class Description:
         if not isinstance(self.low_is_good, bool):
             raise ConfigError(
                 f"low_is_good is {self.low_is_good!r}; expected true or false under [answer]."
+            )
+        if self.menus_differ and (self.layout != "rankings" or self.option_columns):
+            raise ConfigError(
+                f"menus_differ is {self.menus_differ!r}; expected it of rankings that do not say "
+                f"who was on the menu; got layout {self.layout!r} and options.columns "
+                f"{list(self.option_columns)}. Leave it out."
             )
         # A long table without a kind holds choices.
         kind = "rating" if self.layout == "ratings" and self.kind is None else self.kind
@@ -238,6 +247,7 @@ _PLACES = {
     "options.alternatives": "alternatives",
     "options.columns": "option_columns",
     "options.outside_option": "outside_option",
+    "options.menus_differ": "menus_differ",
     "answer.kind": "kind",
     "answer.column": "answer",
     "answer.worst": "worst",
@@ -249,7 +259,7 @@ _PLACES = {
 _TABLES = {"codes": "codes", "features": "feature_columns",
            "available": "available", "labels": "labels"}  # fmt: skip
 _NOT_COLUMNS = ("encoding", "delimiter", "nulls", "alternatives", "kind", "levels",
-                "allow_missing", "outside_option", "low_is_good")  # fmt: skip
+                "allow_missing", "outside_option", "menus_differ", "low_is_good")  # fmt: skip
 # Tables of tables: a feature's columns by alternative, a column's words by code.
 _DEEP = ("feature_columns", "labels")
 _NOT_PLAIN = (*_TABLES.values(), "drop", "replace")
@@ -340,7 +350,7 @@ def with_overrides(description: Description, overrides: Mapping[str, Any]) -> De
         attribute = (
             key if key in names and key not in _NOT_PLAIN else _attribute(key, "what was typed")
         )
-        if attribute == "low_is_good" and value in ("true", "false"):
+        if attribute in ("low_is_good", "menus_differ") and value in ("true", "false"):
             value = value == "true"
         if attribute in _TUPLES and isinstance(value, str):
             value = tuple(word.strip() for word in value.split(",") if word.strip())

@@ -50,8 +50,9 @@ def rankings(source: Source) -> Records:
 
     One column alone may hold rankings as they are written down, "A > B = C", or as lists of names;
     columns that are themselves the alternatives hold the rank of each, 1 for the best. The menu is
-    that of `options.columns`, or `options.alternatives`, or every option that any answer names.
-    Options that an answer leaves out are not ranked: worse than all ranked.
+    that of `options.columns`, or `options.alternatives`, or every option that any answer names, or
+    (`options.menus_differ`) what the answer itself names. Options of a menu that an answer leaves
+    out are not ranked: worse than all ranked.
     """
     _spell_out(source)
     said = source.description
@@ -86,9 +87,24 @@ def rankings(source: Source) -> Records:
 
 def _assembled(source: Source, options: Codes, rank: Array) -> Records:
     """Records of these menus and ranks, 0 where an option was not ranked."""
+    if source.description.menus_differ:
+        options = Codes(codes=np.where(rank > 0, options.codes, -1), words=options.words)
+    elif not source.description.option_columns:
+        _tell_of_unranked(source, rank)
     offered = _offered(source, options)
     spread = {"rank": np.where(rank == 0, np.nan, rank), **_features(source, offered)}
     return assemble(source, "ranking", offered, spread, {}, options=options)
+
+
+def _tell_of_unranked(source: Source, rank: Array) -> None:
+    """Who is taken to have lost by not being named: nobody may have shown them."""
+    some = int(((rank > 0).any(axis=1) & (rank == 0).any(axis=1)).sum())
+    if some:
+        source.notes.append(
+            f"{some} of {len(rank)} rankings leave options out, which are taken to come after all "
+            "that they name. If instead a menu holds what its line names, say so (`menus_differ = "
+            "true` under [options]; --menus-differ of `penchant rank`)"
+        )
 
 
 def _ranks_held(source: Source) -> Array:
@@ -128,7 +144,8 @@ def _written_out(source: Source, name: str) -> tuple[Codes, Array] | None:
     for number, ranking in enumerate(tiers):
         for tier, words in enumerate(ranking, start=1):
             rank[number, [place[word] for word in words]] = tier
-    source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
+    if not source.description.menus_differ:
+        source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
     return _codes_of(source, names), rank[codes]
 
 
@@ -161,7 +178,8 @@ def _same_menu(source: Source) -> Codes:
     if not names:
         seen = [to_codes(source.table[name])[1] for name in said.answer_columns]
         names = sorted({str(value) for part in seen for value in part if value is not None})
-        source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
+        if not said.menus_differ:
+            source.notes.append(f"every menu is taken to hold all {len(names)} options that occur")
     return _codes_of(source, names)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from penchant.data import description as schema
-from penchant.data.columns import is_number, line_hashes
+from penchant.data.columns import is_number
 from penchant.data.description import Description
 from penchant.data.guess import guess_answered
 from penchant.data.outside import with_outside_option
@@ -30,7 +30,7 @@ from penchant.data.readers import (
 from penchant.data.readers.logged_events import LoggedEvents, words_may_be_missing
 from penchant.data.readers.native import from_nested, is_nested
 from penchant.data.readers.source import BadLines, Source, prepare
-from penchant.data.readers.table import Loaded, load_table, write_table
+from penchant.data.readers.table import Loaded, load_table, repeated_lines, write_table
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 
@@ -243,12 +243,7 @@ def _report(
     if quarantined:
         where = f" in {path}" if path else ""
         warnings.append(f"{quarantined} lines set aside as bad{where}.")
-    duplicates = count_duplicates(loaded.table)
-    if duplicates:
-        warnings.append(
-            f"{duplicates} of {loaded.table.num_rows} lines repeat an earlier line exactly; they "
-            "were kept. If the export doubled them, remove them."
-        )
+    warnings += repeated_lines(loaded.table)
     single = int((records.menu_sizes == 1).sum())
     if single and any(kind in ("choice", "edit", "ranking") for kind in records.kinds):
         warnings.append(
@@ -266,12 +261,3 @@ def _report(
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
-
-
-def count_duplicates(table: pa.Table) -> int:
-    """How many lines equal an earlier one in every column, by a 64-bit hash of the line."""
-    if not table.num_columns:
-        return 0
-    line_hash = line_hashes(table)
-    line_hash.sort()
-    return int((line_hash[1:] == line_hash[:-1]).sum())

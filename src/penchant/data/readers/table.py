@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from penchant.data.columns import DICTIONARY, one_chunk
+from penchant.data.columns import DICTIONARY, line_hashes, one_chunk
 from penchant.data.description import Description
 from penchant.errors import ConfigError, DataError
 
@@ -322,3 +323,15 @@ def _encoding_error(path: Path, encoding: str, error: Exception) -> DataError:
 
 def _first_sentence(error: Exception) -> str:
     return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+
+
+def repeated_lines(table: pa.Table) -> tuple[str, ...]:
+    """What to say of lines that equal an earlier one in every column; nothing of none."""
+    hashes = np.sort(line_hashes(table)) if table.num_columns else np.zeros(0)
+    repeated = int((hashes[1:] == hashes[:-1]).sum())
+    if not repeated:
+        return ()
+    return (
+        f"{repeated} of {table.num_rows} lines repeat an earlier line exactly; they were kept. If "
+        "the export doubled them, remove them.",
+    )

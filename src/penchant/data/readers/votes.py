@@ -26,7 +26,7 @@ from penchant.data.readers.pairs import (
     outcome_of_words,
 )
 from penchant.data.readers.source import Source, prepare, rating_levels, scale_of
-from penchant.data.readers.table import Loaded, load_table
+from penchant.data.readers.table import Loaded, load_table, repeated_lines
 from penchant.data.readers.vote_parts import (
     SHOWN_FIRST,
     TIE,
@@ -75,7 +75,11 @@ def read_votes(
     source = prepare(loaded.table, vote_description(description, loaded.table.column_names),
                      loaded.name, raises, loaded.header)  # fmt: skip
     votes = votes_from_columns(source, columns)
-    return VotesRead(votes=votes, notes=tuple(source.notes), quarantined=set_aside(loaded, source))
+    # Where nobody is named, equal lines are different people's.
+    repeated = () if votes.voter is None else repeated_lines(loaded.table)
+    return VotesRead(
+        votes=votes, notes=(*source.notes, *repeated), quarantined=set_aside(loaded, source)
+    )
 
 
 def _read_judges(
