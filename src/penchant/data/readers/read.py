@@ -30,7 +30,13 @@ from penchant.data.readers import (
 from penchant.data.readers.logged_events import LoggedEvents, words_may_be_missing
 from penchant.data.readers.native import from_nested, is_nested
 from penchant.data.readers.source import BadLines, Source, prepare
-from penchant.data.readers.table import Loaded, load_table, repeated_lines, write_table
+from penchant.data.readers.table import (
+    Loaded,
+    count_duplicates,
+    load_table,
+    repeated_sentences,
+    write_table,
+)
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
 
@@ -243,7 +249,8 @@ def _report(
     if quarantined:
         where = f" in {path}" if path else ""
         warnings.append(f"{quarantined} lines set aside as bad{where}.")
-    warnings += repeated_lines(loaded.table)
+    duplicates = count_duplicates(loaded.table)
+    warnings += repeated_sentences(duplicates, loaded.table.num_rows)
     single = int((records.menu_sizes == 1).sum())
     if single and any(kind in ("choice", "edit", "ranking") for kind in records.kinds):
         warnings.append(

@@ -325,13 +325,19 @@ def _first_sentence(error: Exception) -> str:
     return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
 
 
-def repeated_lines(table: pa.Table) -> tuple[str, ...]:
-    """What to say of lines that equal an earlier one in every column; nothing of none."""
-    hashes = np.sort(line_hashes(table)) if table.num_columns else np.zeros(0)
-    repeated = int((hashes[1:] == hashes[:-1]).sum())
+def count_duplicates(table: pa.Table) -> int:
+    """How many lines equal an earlier one in every column, by a 64-bit hash of the line."""
+    if not table.num_columns:
+        return 0
+    hashes = np.sort(line_hashes(table))
+    return int((hashes[1:] == hashes[:-1]).sum())
+
+
+def repeated_sentences(repeated: int, num_lines: int) -> tuple[str, ...]:
+    """What to say of lines that equal an earlier one; nothing of none."""
     if not repeated:
         return ()
     return (
-        f"{repeated} of {table.num_rows} lines repeat an earlier line exactly; they were kept. If "
-        "the export doubled them, remove them.",
+        f"{repeated} of {num_lines} lines repeat an earlier line exactly; they were kept. If the "
+        "export doubled them, remove them.",
     )

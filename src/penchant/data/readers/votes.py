@@ -26,7 +26,7 @@ from penchant.data.readers.pairs import (
     outcome_of_words,
 )
 from penchant.data.readers.source import Source, prepare, rating_levels, scale_of
-from penchant.data.readers.table import Loaded, load_table, repeated_lines
+from penchant.data.readers.table import Loaded, count_duplicates, load_table, repeated_sentences
 from penchant.data.readers.vote_parts import (
     SHOWN_FIRST,
     TIE,
@@ -76,9 +76,11 @@ def read_votes(
                      loaded.name, raises, loaded.header)  # fmt: skip
     votes = votes_from_columns(source, columns)
     # Where nobody is named, equal lines are different people's.
-    repeated = () if votes.voter is None else repeated_lines(loaded.table)
+    repeated = 0 if votes.voter is None else count_duplicates(loaded.table)
     return VotesRead(
-        votes=votes, notes=(*source.notes, *repeated), quarantined=set_aside(loaded, source)
+        votes=votes,
+        quarantined=set_aside(loaded, source),
+        notes=(*source.notes, *repeated_sentences(repeated, source.num_lines)),
     )
 
 
