@@ -82,6 +82,10 @@ class Server:
              "-k", self.folder, "-h", "127.0.0.1", *settings],
             stdout=self._said, stderr=self._said, cwd=self.folder, **self._as,
         )  # fmt: skip
+        self.wait()
+
+    def wait(self):
+        """Until it lets somebody in."""
         for _ in range(300):
             with suppress(Exception):
                 self._connected("postgres").close()
@@ -94,6 +98,13 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(30)
         self._said.close()
+
+    def end_sessions(self, database):
+        """All of a database."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+            f"datname = '{name_of(database)}'"
+        )
 
     def kill_backend(self, database):
         """SIGKILL to whoever serves a session: the server then starts all of itself anew."""
@@ -128,7 +139,7 @@ class Server:
     def recycle(self, database):
         """Emptied and given to somebody else: sooner done than to make another."""
         name = name_of(database)
-        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self.end_sessions(database)
         self.run("DROP SCHEMA IF EXISTS penchant CASCADE", name)
         self._free.append(database)
 

@@ -338,8 +338,7 @@ def kept_of_two(store, between):
 
 def test_a_transaction_does_not_go_on_in_another_session(server, store):
     def lose():
-        server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                   f"datname = '{name_of(store.database)}'")  # fmt: skip
+        server.end_sessions(store.database)
         with pytest.raises(EndpointError):
             store.fetch("SELECT 1")
 

@@ -20,7 +20,6 @@ from penchant.cli.main import app
 from penchant.serving.client import DecisionClient
 from penchant.serving.database import database_at
 from serving import postgres
-from serving.postgres import name_of
 from serving.running import OPTIONS, Load, Service, caught_up, check, children, learner_of
 
 SECRETS = (postgres.PASSWORD, postgres._WRITTEN)
@@ -193,8 +192,7 @@ def test_whatever_is_killed_under_load_nothing_acknowledged_is_lost_or_doubled(o
                 if child:
                     os.kill(child, signal.SIGKILL)
             elif victim == "session":
-                own_server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                               f"datname = '{name_of(database)}'")  # fmt: skip
+                own_server.end_sessions(database)
             elif victim == "backend":
                 own_server.kill_backend(database)
             else:
