@@ -459,6 +459,33 @@ async def test_a_report_holds_up_no_erasure(call):
         assert (await report)[0] == 503
 
 
+def test_slow_requests_wait_for_those_of_their_own_tenant_alone(database, keys):
+    began, go_on, order = threading.Event(), threading.Event(), []
+
+    def slow(store, tenant):
+        order.append(tenant)
+        if tenant == "one" and not began.is_set():
+            began.set()
+            assert go_on.wait(20)
+        return {}
+
+    async def run():
+        async with living(DecisionApp(database)) as call:
+            one, two = (Caller(call.app, keys[f"{tenant}/admin"]) for tenant in ("one", "two"))
+            # More than there are lanes or threads: whoever waits for their turn takes none.
+            held = [asyncio.create_task(one("GET", "/v1/studies")) for _ in range(40)]
+            await asyncio.to_thread(began.wait, 20)
+            assert (await asyncio.wait_for(two("GET", "/v1/studies"), 10))[0] == 200
+            assert order == ["one", "two"]
+            assert not any(task.done() for task in held)
+            go_on.set()
+            assert {status for status, _ in await asyncio.gather(*held)} == {200}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(administration, "studies_of", slow)
+        asyncio.run(run())
+
+
 def test_keys_are_kept_as_digests_alone(database, keys):
     store = EventStore(database)
     ring = Keyring(store)

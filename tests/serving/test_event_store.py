@@ -320,6 +320,28 @@ def test_whoever_is_erased_while_somebody_reads_is_gone_once_the_log_is_swept(tm
         each.close()
 
 
+def test_what_is_read_within_a_reading_is_of_one_moment(database):
+    store, writer = EventStore(database), EventStore(database)
+    store.append([rank("a")])
+    with store.reading():
+        before = store.position("t")
+        writer.append([feedback("a", "1"), rank("b")])
+        assert store.position("t") == before
+        assert not pairs(store)
+    assert store.position("t") != before
+    assert len(pairs(store)) == 1
+    store.close()
+    writer.close()
+
+
+def test_of_a_transaction_that_fails_nothing_is_kept_and_the_store_lives_on(store):
+    with pytest.raises(ZeroDivisionError), store.transaction():  # noqa: PT012 (both within)
+        store.execute("INSERT INTO epochs VALUES ('t', 7)")
+        raise ZeroDivisionError
+    assert store.position("t").epoch == 0
+    assert store.append([rank("a")])[0].is_new
+
+
 def test_a_tenant_whose_last_entry_was_erased_is_still_one(store):
     store.append([rank("a", "ann")])
     store.erase_person("t", "ann")

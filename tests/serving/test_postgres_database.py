@@ -366,6 +366,19 @@ def test_whoever_froze_within_a_transaction_holds_up_nobody_for_ever(database, m
     other.close()
 
 
+def test_who_waited_for_another_writer_in_vain_is_served_later(database, monkeypatch):
+    with monkeypatch.context() as patch:
+        session = postgres_database._SESSION.replace("'10s'", "'200ms'")
+        patch.setattr(postgres_database, "_SESSION", session)
+        patient = EventStore(database)
+    other = EventStore(database)
+    with other.transaction(), pytest.raises(EndpointError, match="lock timeout"):
+        patient.append([rank("a")])
+    assert patient.append([rank("a")])[0].is_new
+    patient.close()
+    other.close()
+
+
 def test_a_learner_that_lost_its_session_leads_no_more(server, database):
     one, other = EventStore(database), EventStore(database)
     with one.connection.leading() as is_mine:

@@ -192,9 +192,10 @@ class PostgresConnection:
 
     @contextlib.contextmanager
     def _between(self, begin: str) -> Iterator[None]:
-        self._plain(begin)
-        self._is_within = True
         try:
+            # Who waited in vain has begun all the same.
+            self._plain(begin)
+            self._is_within = True
             yield
             self._plain("COMMIT")
         except BaseException:
@@ -208,7 +209,9 @@ class PostgresConnection:
 
     def sweep(self) -> bool:
         """Lets the server use the room of what was erased for something else; its older backups and
-        write-ahead logs are its keeper's part."""
+        write-ahead logs are its keeper's part. By whoever leads: it takes time."""
+        if not self.leads:
+            return False
         self._plain("VACUUM (SKIP_LOCKED) entries")
         return True
 
