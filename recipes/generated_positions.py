@@ -8,7 +8,7 @@ placing each by what it would get alone reaches 0.86 of the best on average, 0.4
 values uniform, utilities of links normal with standard deviation 1.5 (theirs are not recorded); our
 row of matchings beside that program; lies on a grid of eleven bids, for welfare with Clarke's and
 for revenue with Myerson's payments. The least of a hundred is itself chance: it is compared by the
-ends of twenty hundreds. (Cascades: `cascade_positions.py`.) Tiny: 5 instances. 60 s on one core.
+ends of twenty hundreds. (Cascades: `cascade_positions.py`.) Tiny: 5 instances. 4 s on one core.
 """
 
 from dataclasses import dataclass
