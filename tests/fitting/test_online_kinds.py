@@ -62,17 +62,22 @@ def test_who_is_of_which_kind_is_bayes_rule_on_one_kind_after_the_other():
 def test_moments_are_those_of_the_mixture():
     rng = np.random.default_rng(2)
     learner = OnlineKinds(several_kinds(nothing(apart=0.7), 2, scale=2.0))
-    for k in range(12):
-        learner.learn(*rewarded(rng, rng.normal(size=D)), person=f"p{k % 3}")
+    worths = np.array([2.0, -2.0, 1.0])
+    for k in range(18):
+        learner.learn(*rewarded(rng, worths if k % 3 else -worths), person=f"p{k % 3}")
     belief, menu = learner.belief_, rng.normal(size=(3, D))
-    weights, draws = belief.weights_of("p1"), []
+    # Of a stranger it is open of which kind they are: half of the doubt lies between the kinds.
+    weights, draws = belief.weights_of("new"), []
+    assert weights.min() > 0.2
     for s, share in enumerate(weights):
-        mean, covariance = belief.worths.moments(belief.features_of(menu, s), f"{s}\0p1")
+        mean, covariance = belief.worths.moments(belief.features_of(menu, s), f"{s}\0new")
         draws.append(rng.multivariate_normal(mean, covariance, size=round(400_000 * share)))
     drawn = np.concatenate(draws)
-    mean, covariance = belief.moments(menu, "p1")
+    mean, covariance = belief.moments(menu, "new")
     np.testing.assert_allclose(mean, drawn.mean(axis=0), atol=0.02)
     np.testing.assert_allclose(covariance, np.cov(drawn.T), atol=0.05)
+    within = sum(share * np.cov(part.T) for share, part in zip(weights, draws))
+    assert np.abs(covariance - within).max() > 0.5
 
 
 def opposed(learner, num_people=16, num_tasks=10):
