@@ -124,10 +124,12 @@ class LanguageLearner:
     def evaluate(self, examples: Int[Array, " C"]) -> float:
         import torch
 
-        said = next(iter(self.parameters.values())).new_zeros(1, dtype=torch.float64)
+        # Gathered once: another process may have more parts to read.
+        parameters = self.parameters
+        said = next(iter(parameters.values())).new_zeros(1, dtype=torch.float64)
         with torch.no_grad(), self.in_precision():
             for part in self._parts(share(examples)):
-                said += self.objective.log_prob(self.parameters, part)
+                said += self.objective.log_prob(parameters, part)
         return float(summed([said])[0]) / max(self.objective.weight(examples), 1e-300)
 
     def in_precision(self) -> AbstractContextManager[Any]:

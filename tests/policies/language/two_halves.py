@@ -26,7 +26,11 @@ TRAINING = TrainConfig(batch_size=3, max_epochs=2, learning_rate=0.01, patience=
 
 
 def imitated():
-    model, _ = fit_next_token(tiny(), rows_of()[1:4], TRAINING, config=IN_PIECES)
+    # Three are looked at, so that one process has more to read than the other.
+    model, done = fit_next_token(
+        tiny(), rows_of(), TRAINING, config=IN_PIECES, held_out=np.array([0, 2, 4])
+    )
+    assert all(np.isfinite(look.held_out) for look in done.looks)
     return model
 
 
