@@ -155,7 +155,7 @@ def test_people_of_uneven_weight_and_parameters_of_single_people_are_refused():
     population, batch = POPULATIONS["normal"], answers_of(["rating"])
     rows = replace(batch.blocks[0], weight=np.arange(1.0, 7.0))
     for has_choices in (True, False):
-        with pytest.raises(DataError, match="weighs people, not rows"):
+        with pytest.raises(DataError, match=r"weighs people, not rows.*or fit one taste for all"):
             AnswerDensity.build(
                 replace(batch, blocks=(rows,)), (Rating(levels=4),), population, num_blocks=1,
                 has_choices=has_choices,

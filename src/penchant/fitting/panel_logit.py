@@ -196,7 +196,8 @@ def people_weight(
             f"row {int(row[place])} has weight {weight[place]:g} where this person's "
             f"rows have weight {mean[group][place]:g} on average; a model of random "
             "coefficients weighs people, not rows. Give all rows of a person the same weight "
-            "(or zero)."
+            "(or zero), or fit one taste for all, which takes any (of a reward model: --judges "
+            "one, personal=False)."
         )
     return mean
 
