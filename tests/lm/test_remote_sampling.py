@@ -104,11 +104,26 @@ def test_tokens_come_back_as_they_were_drawn_with_what_the_model_says_of_them(se
         assert bool(found.has_ended[row]) == (ids[-1] == 2)
     # Every token of these was drawn: bytes that are no text would not survive being decoded.
     assert any(token > 130 for token in found.ids.flatten().tolist())
-    assert [asked["prompt"] for _, asked in sorted(server.seen, key=str)] != []
+    assert sorted(asked["prompt"] for _, asked in server.seen) == PROMPTS
     assert {path for path, _ in server.seen} == {"/v1/completions"}
     again = drawn_from(served(server))
     assert torch.equal(again.ids, found.ids)
     assert not torch.equal(drawn_from(served(server), seed=1).ids, found.ids)
+
+
+def test_answers_stand_in_the_order_of_their_numbers_whatever_order_they_come_in(server):
+    told = {}
+
+    def twist(said):
+        for one in said["choices"]:
+            told[tuple(one["prompt_token_ids"]), one["index"]] = one["token_ids"]
+        return said
+
+    server.twist = twist
+    found = drawn_from(served(server))
+    rows = [found.ids[row][found.is_text[row]].tolist() for row in range(6)]
+    assert rows == [told[tuple(prompt), index] for prompt in PROMPTS for index in range(3)]
+    assert rows[0] != rows[2]
 
 
 def test_each_row_has_so_many_copies_as_are_asked_of_it(server):
