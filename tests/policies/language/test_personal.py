@@ -17,13 +17,12 @@ from penchant.lm.soft_prompt import (
     with_soft_prompt,
 )
 from penchant.lm.tokens import padded
-from penchant.policies.language.direct import Pairs, reference_of
+from penchant.policies.language.direct import Pairs
 from penchant.policies.language.personal import (
     PersonalConfig,
     _fresh,
-    _Personal,
+    _objective,
     fit_personal,
-    with_prompts,
 )
 from penchant.policies.language.rollouts import demonstration_ids
 
@@ -103,13 +102,11 @@ def test_the_likelihood_is_bradley_and_terrys_after_each_persons_own_prompt():
     parameters = _fresh(base, 2, config)
     parameters["prompt.own"] = torch.randn((2, 2, 16), generator=torch.Generator().manual_seed(1),
                                            dtype=torch.float64)  # fmt: skip
-    objective = _Personal(
-        model=base, config=config, num_people=2, scale=0.3, pairs=with_prompts(pairs, 2),
-        reference=torch.nn.functional.pad(reference_of(base, pairs), (2, 0)),
-    )  # fmt: skip
+    objective = _objective(base, pairs, config)
+    scale = base.parameters["embed_tokens.weight"].std()
     wanted = 0.0
     for b, q in enumerate((1.0, 0.3)):
-        prompt = parameters["prompt.shared"] + 0.3 * parameters["prompt.own"][b]
+        prompt = parameters["prompt.shared"] + scale * parameters["prompt.own"][b]
         worth = []
         for row in (pairs.first[b], pairs.second[b]):
             place = pairs.place[b]

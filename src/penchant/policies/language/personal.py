@@ -96,15 +96,7 @@ def fit_personal(
     num_people = int(pairs.person.max()) + 1
     _check_room(model, pairs, config.places)
     config = replace(config, layout=settled_pairs(model, pairs, config.layout))
-    reference = reference_of(model, pairs, config.layout, config.learner.precision)
-    import torch
-
-    objective = _Personal(
-        model=model, config=config, num_people=num_people, scale=_scale(model) * config.spread,
-        pairs=with_prompts(pairs, config.places),
-        # What is scored stands so many places later; what was said of it is the same.
-        reference=torch.nn.functional.pad(reference, (config.places, 0)),
-    )  # fmt: skip
+    objective = _objective(model, pairs, config)
     learner = LanguageLearner(_fresh(model, num_people, config), objective, config.learner)
     features = np.zeros((num_people, 0))
     done = train(
@@ -120,12 +112,11 @@ def fit_personal(
     )
 
 
-def with_prompts(pairs: Pairs, places: int, person: Int[Array, " B"] | None = None) -> Pairs:
+def with_prompts(pairs: Pairs, places: int) -> Pairs:
     """The pairs with the soft prompt of each one's person after the first token."""
-    who = pairs.person if person is None else person
 
     def longer(rows: Sequence[Sequence[int]]) -> list[list[int]]:
-        return [after_first(row, soft_ids(int(w), places)) for row, w in zip(rows, who)]
+        return [after_first(row, soft_ids(int(p), places)) for row, p in zip(rows, pairs.person)]
 
     def own(said: Sequence[Sequence[bool]] | None) -> list[list[bool]] | None:
         if said is None:
@@ -174,6 +165,18 @@ class _Personal:
         shared = parameters[_SHARED][None]
         everybody = torch.cat([shared + self.scale * parameters[_OWN], shared])
         return with_soft_prompt(base, everybody.flatten(0, 1))
+
+
+def _objective(model: LanguageModel, pairs: Pairs, config: PersonalConfig) -> _Personal:
+    import torch
+
+    reference = reference_of(model, pairs, config.layout, config.learner.precision)
+    return _Personal(
+        model=model, config=config, num_people=int(pairs.person.max()) + 1,
+        scale=_scale(model) * config.spread, pairs=with_prompts(pairs, config.places),
+        # What is scored stands so many places later; what was said of it is the same.
+        reference=torch.nn.functional.pad(reference, (config.places, 0)),
+    )  # fmt: skip
 
 
 def _fresh(model: LanguageModel, num_people: int, config: PersonalConfig) -> dict[str, Any]:
