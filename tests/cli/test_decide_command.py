@@ -142,6 +142,7 @@ def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt
         (["--rule", "kl", "--answers", "reward"], "numbers without ends"),
         (["--network", "8:9:10"], "WIDTH or WIDTH:FIRST"),
         (["--kinds", "2", "--network", "8"], "Leave one out"),
+        (["--kind-scale", "2"], "people are of one kind"),
     ],
 )
 def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expected):
@@ -177,7 +178,11 @@ SAID = [
     (["--person-scale", "0.4"], "bandit", MenuBanditConfig(person_scale=0.4)),
     (["--half-life", "30"], "bandit", MenuBanditConfig(half_life=30.0)),
     (["--kinds", "2"], "bandit", MenuBanditConfig(num_kinds=2)),
-    (["--kind-scale", "2"], "bandit", MenuBanditConfig(kind_scale=2.0)),
+    (
+        ["--kinds", "2", "--kind-scale", "2"],
+        "bandit",
+        MenuBanditConfig(num_kinds=2, kind_scale=2.0),
+    ),
     (
         ["--network", "8:30"],
         "bandit",

@@ -164,15 +164,15 @@ def test_every_option_reaches_the_worlds_and_the_contenders(monkeypatch):
         ("person-scale=0.7", MenuBanditConfig(person_scale=0.7)),
         ("half-life=50", MenuBanditConfig(half_life=50.0)),
         ("kinds=3", MenuBanditConfig(num_kinds=3)),
-        ("kind-scale=2", MenuBanditConfig(kind_scale=2.0)),
+        ("kinds=2/kind-scale=2", MenuBanditConfig(num_kinds=2, kind_scale=2.0)),
         ("network=8:30", MenuBanditConfig(network=NeuralConfig(width=8, first=30))),
     ],
 )
 def test_every_setting_behind_a_policy_reaches_its_bandit(setting, config):
     from penchant.cli.bandit_options import SETTINGS, read_settings
 
-    assert read_settings([setting]) == (config, {})
-    assert read_settings([setting])[0] != MenuBanditConfig()
+    assert read_settings(setting.split("/")) == (config, {})
+    assert config != MenuBanditConfig()
     assert read_settings(["budget=3", "floor=0.1", "exposure=0.2"])[1] == {
         "budget": 3.0, "floor": 0.1, "exposure": 0.2
     }  # fmt: skip

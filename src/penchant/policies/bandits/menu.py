@@ -61,6 +61,11 @@ class MenuBanditConfig:
                 f"num_kinds is {self.num_kinds} and kind_scale {self.kind_scale}; expected 1 or "
                 "more kinds of people, and a number above 0."
             )
+        if self.num_kinds == 1 and self.kind_scale != 1.0:
+            raise ConfigError(
+                f"kind_scale is {self.kind_scale}, and people are of one kind; expected two kinds "
+                "or more for it to say anything. Raise num_kinds (`--kinds`), or leave it out."
+            )
         if self.num_kinds > 1 and self.network is not None:
             raise ConfigError(
                 f"num_kinds is {self.num_kinds} beside a network; expected one of the two: kinds "
