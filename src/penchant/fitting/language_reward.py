@@ -44,7 +44,7 @@ class LanguageRewardConfig:
     is_half: whether the model's products are taken in bfloat16 while it is trained; parameters,
     their averages, head and likelihood stay in single precision. recomputes: whether what happened
     in a layer is worked out again on the way back rather than kept, of models of transformers that
-    are trained: less memory for a third more work."""
+    are trained: less memory for one more pass forward."""
 
     trained: str = "low_rank"
     width: int = 0
