@@ -7,7 +7,7 @@ the time, then reinforced: 128 responses a step, of 16 prompts by GRPO, of 128 b
 the 128 chosen out of 512 by the tracker's weight. Methods are paired by seed, intervals are of five
 seeds. Beside it a tracker that forgets at one rate (0.96), and how often GRPO's groups were all
 alike (39 %; of single responses none is). Not met: more than GRPO beyond chance; the single stream
-gains 1.8 points more, -0.2 to 3.8, which holds theirs too. A tracker of one rate does as well (1.3,
+gains 1.8 points more, -0.3 to 3.8, which holds theirs too. A tracker of one rate does as well (1.3,
 0.7 to 2.0), so that drift is not what counts here. Throughput was not timed: rollouts here take
 equally long. The learning rate of both was chosen for GRPO by `group_baselines.py`. Tiny: two
 seeds, a few steps, nothing learnt.

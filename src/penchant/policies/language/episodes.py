@@ -36,7 +36,7 @@ class Episodes:
 
 
 @dataclass
-class _Line:
+class Line:
     """One row while it grows."""
 
     world: TextWorld
@@ -84,7 +84,7 @@ def play(
                 "`most_tokens`, or use a model with a larger window."
             )
         none = [0.0] * len(begun)
-        lines.append(_Line(world, begun, [-1] * len(begun), list(none), none, [world.prompt]))
+        lines.append(Line(world, begun, [-1] * len(begun), list(none), none, [world.prompt]))
     starts = np.array([len(line.ids) for line in lines])
     while going := [line for line in lines if line.is_open]:
         drawn = sample(model, [line.ids for line in going], config, generator)
@@ -100,7 +100,7 @@ def play(
     return _episodes(model, lines, starts, world_of)
 
 
-def _answered(line: _Line, action: str, tokenizer: Any, window: int | None, most: int) -> None:
+def _answered(line: Line, action: str, tokenizer: Any, window: int | None, most: int) -> None:
     turn = line.world.step(action)
     line.said.append(action)
     line.rewards.append(turn.reward)
@@ -116,38 +116,48 @@ def _answered(line: _Line, action: str, tokenizer: Any, window: int | None, most
 
 def _episodes(
     model: LanguageModel,
-    lines: Sequence[_Line],
+    lines: Sequence[Line],
     starts: Int[Array, " B"],
     world_of: Int[Array, " B"],
 ) -> Episodes:
+    most = max(len(line.rewards) for line in lines)
+    rewards = np.zeros((len(lines), most))
+    for row, line in enumerate(lines):
+        rewards[row, : len(line.rewards)] = line.rewards
+    return Episodes(
+        rollouts=rollouts_of_lines(model, lines, starts, world_of),
+        turn_reward=rewards,
+        observed=tuple((*line.observed, *[""] * (most - len(line.observed))) for line in lines),
+        is_solved=np.array([line.rewards[-1] >= 1.0 for line in lines]),
+    )
+
+
+def rollouts_of_lines(
+    model: LanguageModel,
+    lines: Sequence[Line],
+    starts: Int[Array, " B"],
+    prompt_of: Int[Array, " B"],
+) -> Rollouts:
+    """Rows of what was read and written."""
     device = next(iter(model.parameters.values())).device
     tokens = padded([line.ids for line in lines], model.tokenizer.pad).to(device)
     shape = (len(lines), tokens.ids.shape[1])
     turn_of = np.full(shape, -1)
     log_prob, entropy = np.zeros(shape), np.zeros(shape)
-    most = max(len(line.rewards) for line in lines)
-    rewards = np.zeros((len(lines), most))
     for row, line in enumerate(lines):
         size = len(line.ids)
         turn_of[row, :size] = line.turn_of
         log_prob[row, :size], entropy[row, :size] = line.log_prob, line.entropy
-        rewards[row, : len(line.rewards)] = line.rewards
     like = at_least_single(next(iter(model.parameters.values())).new_zeros(0))
-    rollouts = Rollouts(
+    return Rollouts(
         tokens=tokens,
         is_drawn=turn_of[:, 1:] >= 0,
         log_prob=like.new_tensor(log_prob[:, 1:]),
         entropy=like.new_tensor(entropy[:, 1:]),
         start=starts,
         turn_of=turn_of[:, 1:],
-        prompt_of=np.asarray(world_of),
+        prompt_of=np.asarray(prompt_of),
         responses=tuple(" / ".join(line.said) for line in lines),
         has_ended=np.array([line.is_over for line in lines]),
         version=np.array([line.version for line in lines]),
-    )
-    return Episodes(
-        rollouts=rollouts,
-        turn_reward=rewards,
-        observed=tuple((*line.observed, *[""] * (most - len(line.observed))) for line in lines),
-        is_solved=np.array([line.rewards[-1] >= 1.0 for line in lines]),
     )

@@ -26,7 +26,8 @@ class Gathered:
     """problems: of each row. turn_reward: of each turn; of one response its reward. observed: what
     was read before each turn, of worlds. told: what a method that gathered for itself wants to
     hear again. spent: tokens that were drawn beside those of the rollouts. is_plain: rows that the
-    policy drew just now and from the prompt alone; a report tells what these earned."""
+    policy drew just now and from the prompt alone; a report tells what these earned. group: the
+    problem of each row, where `rollouts.prompt_of` tells rows apart that begin otherwise."""
 
     rollouts: Rollouts
     problems: tuple[Problem, ...]
@@ -36,6 +37,7 @@ class Gathered:
     told: Mapping[str, Array] = field(default_factory=dict)
     spent: int = 0
     is_plain: Bool[Array, " B"] | None = None
+    group: Int[Array, " B"] | None = None
 
     def with_rows(self, rows: Rollouts, problems: Sequence[Problem]) -> "Gathered":
         """With rows behind the others that nobody drew and that have no reward: in no statistic."""

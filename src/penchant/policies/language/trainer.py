@@ -309,7 +309,8 @@ class PolicyTrainer:
         for _ in range(self.config.epochs):
             # Whole groups to an update where shares are even: its advantages then sum to zero, as
             # the baseline meant them to.
-            place = self._problems.permutation(self.config.prompts)[rollouts.prompt_of]
+            size = max(self.config.prompts, int(rollouts.prompt_of.max()) + 1)
+            place = self._problems.permutation(size)[rollouts.prompt_of]
             order = rows[np.argsort(place[rows], kind="stable")]
             parts = np.array_split(order, min(self.config.updates, len(order)))
             found += [np.sort(part) for part in parts]
@@ -341,8 +342,9 @@ class PolicyTrainer:
         rollouts, is_scored = batch.rollouts, seen.is_scored
         is_plain = is_scored if batch.is_plain is None else is_scored & batch.is_plain
         reward, drawn = seen.reward[is_plain], rollouts.is_drawn
-        groups = np.unique(rollouts.prompt_of[is_scored])
-        group = np.where(is_scored, rollouts.prompt_of, -1)
+        problem = rollouts.prompt_of if batch.group is None else batch.group
+        groups = np.unique(problem[is_scored])
+        group = np.where(is_scored, problem, -1)
         alive = np.unique(group[~is_degenerate(seen.reward, group, is_scored)])
         apart = seen.log_ratio
         missed = math.nan
