@@ -156,10 +156,12 @@ def climb_subspace(
     sight = sight or see(density, start)
     here = _arrive(density, start, sight.shift, sight.found)
     uphill = _uphill(density, start, sight.gradient, precondition)
-    gain, last, taken = uphill.gain, None, 0
+    gain, last, taken, pace = uphill.gain, None, 0, 1.0
     while gain > tolerance * abs(here.value) and taken < max_steps:
-        there, ahead = _look_ahead(density, here, uphill, precondition)
-        legs = [_Leg(theta=uphill.step, gap=there.gap - here.gap, start=uphill, end=ahead)]
+        # As far as the last such step turned out to be right: the gradient there then says most.
+        reach = pace * uphill.step
+        there, ahead = _look_ahead(density, here, reach, precondition)
+        legs = [_Leg(theta=reach, gap=there.gap - here.gap, start=uphill, end=ahead)]
         legs += [] if last is None else [last]
         lengths = _newton_in_span(density, here, legs)
         risen, after = _rise(density, here, legs, lengths) or there, ahead
@@ -178,6 +180,7 @@ def climb_subspace(
             theta=risen.theta - here.theta, gap=risen.gap - here.gap, start=uphill, end=after
         )
         here, uphill, taken = risen, after, taken + 1
+        pace = float(np.clip(pace * lengths[0], 0.3, 1.0))
         if on_step is not None:
             on_step(taken, here.value)
     # Half-way to rounding counts: there no step can be told from standing still.
@@ -215,13 +218,13 @@ def _read(density: GapDensity, here: _Here, precondition: Precondition) -> _Uphi
 
 
 def _look_ahead(
-    density: GapDensity, here: _Here, uphill: _Uphill, precondition: Precondition
+    density: GapDensity, here: _Here, step: Float[Array, " T"], precondition: Precondition
 ) -> tuple[_Here, _Uphill]:
     own = here.theta[len(here.theta) - density.num_own :]
     # A step too far may overflow; its value is then not finite, and it is shortened.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        sight = density.look(here.gap, own, uphill.step)
-        theta = here.theta + uphill.step
+        sight = density.look(here.gap, own, step)
+        theta = here.theta + step
         there = _arrive(density, theta, here.gap + sight.shift, sight.found)
         return there, _uphill(density, theta, sight.gradient, precondition)
 
@@ -283,6 +286,6 @@ def _between(
         for length, leg in zip(lengths, legs):
             after = after.moved(length, leg.start, leg.end)
         off = abs(legs[0].theta @ after.gradient - known)
-    if off <= _TRUSTED * 2.0 * legs[0].start.gain:
+    if off <= _TRUSTED * abs(legs[0].theta @ legs[0].start.gradient):
         return after
     return _read(density, risen, precondition)
