@@ -10,6 +10,7 @@ from penchant.encoders.table import TableEncoder
 from penchant.errors import ConfigError, DataError
 from penchant.evaluation.arrival_page import curves_picture, lead, render_arrivals
 from penchant.evaluation.arrivals import Contender, compare_arrivals, follow
+from penchant.policies.bandits.pacing import Pacing
 from penchant.policies.bandits.rules import EpsilonGreedy, Greedy, InverseGapLoss, Thompson
 from penchant.simulation.arrivals import (
     Arrivals,
@@ -179,6 +180,18 @@ def test_a_round_that_cannot_be_paid_shows_nothing_and_earns_nothing():
         replace(spender, told="pick")
     with pytest.raises(ConfigError, match="--cost COLUMN"):
         follow(replace(world, cost=None), spender)
+
+
+def test_rounds_in_which_nothing_can_be_paid_count_for_the_pace_as_well(monkeypatch):
+    told, after = [], Pacing.after
+    monkeypatch.setattr(Pacing, "after", lambda self, cost: told.append(cost) or after(self, cost))
+    world = Arrivals(
+        features=np.ones((12, 2, 1)), offered=np.ones((12, 2), dtype=bool), person=np.arange(12),
+        chosen=np.zeros(12, dtype=np.int64), cost=np.ones((12, 2)),
+    )  # fmt: skip
+    found = follow(world, Contender(name="s", rule=Greedy(), told="click", budget=4.0))
+    assert told == found.spent.tolist()
+    assert found.spent.sum() == 4.0
 
 
 def test_a_classification_is_learnt_by_whoever_hears_whether_the_front_was_right():
