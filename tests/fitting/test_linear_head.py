@@ -340,3 +340,13 @@ def test_large_fits_end_where_newton_does_in_hard_worlds_too(
         log_posterior(quick.weights) + 0.5 * (quick.weights @ quick.weights) / prior_scale**2,
         rel=1e-5, abs=1e-4,
     )  # fmt: skip
+
+
+def test_pairs_of_a_subsample_keep_their_own_offset():
+    """The climb would mend it; the evidence, which is asked on the subsample alone, would not."""
+    pairs, weights = world(num_pairs=2500)
+    none = np.zeros(1)
+    given = replace(pairs, offset=pairs.gaps(weights, none))
+    sample = head_start._subsample(given, 1024)
+    assert len(sample) < len(pairs)
+    np.testing.assert_allclose(sample.offset, sample.gaps(weights, none), atol=1e-5)
