@@ -138,6 +138,20 @@ def test_a_reward_model_that_is_right_leaves_chance_of_rewards_alone(num_places)
         assert terms.std() < 0.5 * by_weights.std()
 
 
+@pytest.mark.parametrize("num_places", [2, 3, 4])
+def test_whatever_the_reward_model_the_mean_over_all_slates_is_the_value(num_places):
+    """By all orders, weighed by how often the log shows them; rewards hang on all above."""
+    rng = np.random.default_rng(9)
+    item = np.array(list(permutations(range(5), num_places)))
+    law, logged = (np.tile(p, (len(item), 1)) for p in rng.dirichlet(np.full(5, 3.0), size=2))
+    reward = rng.normal(size=(1, num_places)) + (item * np.cumsum(item, axis=1)) / 9.0
+    model = np.tile(rng.normal(size=(5, num_places)), (len(item), 1, 1))
+    chance, wanted = in_turn(logged, item), in_turn(law, item)
+    terms = cascade_terms(law, item, wanted / chance, reward, model)
+    truth = float(wanted.prod(axis=1) @ reward.sum(axis=1))
+    assert float(chance.prod(axis=1) @ terms) == pytest.approx(truth)
+
+
 def test_second_moments_of_places_drawn_in_turn_are_sums_over_all_slates():
     rng = np.random.default_rng(8)
     law = rng.dirichlet(np.ones(4), size=2)
