@@ -61,7 +61,7 @@ def contenders(kind: str, folder: Path, cell: Cell, said: argparse.Namespace) ->
 
 
 def ratios(found: dict[str, Any]) -> dict[str, float]:
-    """TRL's seconds over ours: at the same precision, and each at its better one."""
+    """TRL's seconds over ours: at the same precision, and (of both) each at its better one."""
 
     def least(side: str) -> float:
         return min(each["seconds"] for name, each in found.items() if name.startswith(side))
@@ -69,6 +69,8 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
     if not any(name.startswith("TRL") for name in found):
         return {}
     told = {"full": found["TRL full"]["seconds"] / found["ours full"]["seconds"]}
+    if "TRL bfloat16" not in found:
+        return told
     return told | {"best": least("TRL") / least("ours")}
 
 
