@@ -130,7 +130,7 @@ def _newton(
 def _half_step(
     pairs: HeadPairs, sample: HeadDensity, theta: Float[Array, " T"], solve: Precondition
 ) -> Float[Array, " T"]:
-    """One step by every other pair, which costs half a reading and spares a whole one: what the
+    """One step by every other pair, which costs half of a step and spares a whole one: what the
     subsample does not know is the larger part of what is left."""
     half = HeadPairs(
         features=pairs.features[::2],
