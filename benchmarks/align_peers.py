@@ -15,9 +15,9 @@ from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer
 
 import align_worlds as worlds
 
-# Rows of a group that TRL's trainer reads at once; more of them are accumulated, which is as fast
-# here and takes less memory.
-AT_ONCE = 8
+# Tokens of a group that TRL's trainer reads at once: 8 rows of the usual cell, 2 of prompts of
+# 2,048. More rows are accumulated, which is as fast here and takes less memory.
+AT_ONCE = 8 * (512 + worlds.COMPLETION)
 
 
 class Clock(TrainerCallback):
@@ -47,7 +47,8 @@ def common(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
 
 def steps(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
     """Seconds of each step of `GRPOTrainer` after the first."""
-    clock, at_once = Clock(), min(cell.group, AT_ONCE)
+    clock = Clock()
+    at_once = min(cell.group, AT_ONCE // (cell.prompt + worlds.COMPLETION))
 
     def reward(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
         return [worlds.even_share(ids) for ids in completion_ids]
