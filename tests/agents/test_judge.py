@@ -82,6 +82,26 @@ def test_shares_of_the_letters_count_where_the_server_gives_them(server):
     assert judge_of(server).compare("q", "x", "y").by_place == -1.0
 
 
+def test_ways_to_write_a_letter_are_added_up():
+    from penchant.agents.judge import _share_of_a
+
+    top = [("A", 0.3), (" a", 0.3), ("B", 0.2), ("C", 0.2)]
+    said = [{"token": token, "logprob": math.log(p)} for token, p in top]
+    choice = {"logprobs": {"content": [{"top_logprobs": said}]}}
+    assert _share_of_a(choice) == pytest.approx(0.6 / 0.8)
+    # Only one of the two among what is told: how rare the other is nobody knows.
+    choice["logprobs"]["content"][0]["top_logprobs"] = said[:2]
+    assert _share_of_a(choice) is None
+
+
+def test_a_judge_is_asked_in_words_of_ones_own(server):
+    server.judges = lambda first, second: wrote("'b'")
+    ask = "{prompt}! [Answer A]\n{first}\n\n[Answer B]\n{second}\n\nReply"
+    judge = Judge(endpoint=judge_of(server).endpoint, ask=ask)
+    assert judge.compare("q", "x", "y").by_place == -1.0
+    assert sorted(text[:2] for text in server.seen) == ["q!", "q!"]
+
+
 def test_what_is_no_verdict_is_an_error_and_not_one_half(server):
     server.judges = lambda first, second: wrote("Both are fine.")
     with pytest.raises(DataError, match="expected A or B"):
@@ -99,6 +119,8 @@ def test_a_judge_that_is_not_there_is_told():
     gone = Judge(endpoint=Endpoint(url="http://127.0.0.1:9/v1", model="j", retries=0))
     with pytest.raises(EndpointError, match="Is the server up"):
         gone.compare("q", "x", "y")
+    (found,) = gone.compare_all([("q", "x", "y")])
+    assert isinstance(found, EndpointError)
 
 
 def test_a_response_is_graded_against_the_demonstration(server):

@@ -266,7 +266,8 @@ def test_a_reward_of_ones_own_is_climbed_and_its_failures_are_counted(tmp_path):
     found = json.loads(done(*command, "-o", tmp_path / "a", "--json").stdout)
     assert all(0.5 <= reward <= 1.0 for reward in found["steps"]["reward"])
     assert sum(found["steps"]["failed"]) > 0
-    assert any("gradings failed" in text for text in found["warnings"])
+    assert any("gradings failed" in text and "raised ZeroDivisionError" in text
+               for text in found["warnings"])  # fmt: skip
     program(tmp_path, "return 0.0")
     assert "holds a run with reward" in refused(*command, "-o", tmp_path / "a")
     alike = json.loads(done(*command, "-o", tmp_path / "b", "--json").stdout)
@@ -276,21 +277,25 @@ def test_a_reward_of_ones_own_is_climbed_and_its_failures_are_counted(tmp_path):
 
 
 BAD = {
-    "is no number": "return math.nan",
-    "is infinite": "return math.inf",
-    "raises": "raise ValueError",
-    "hangs": "time.sleep(60)",
-    "forks": "os.fork()",
-    "writes": "open('/tmp/penchant-mark', 'w')",
+    "is no number": ("return math.nan", "4 gradings raised", "gave nan; expected a finite"),
+    "is infinite": ("return math.inf", "4 gradings raised", "gave inf; expected a finite"),
+    "is a word": ("return 'good'", "4 gradings raised", "convert string to float: 'good'"),
+    "is none": ("return None", "0 gradings raised", "the others gave None"),
+    "raises": ("raise ValueError('why')", "4 gradings raised", "raised ValueError: why"),
+    "hangs": ("time.sleep(60)", "4 gradings raised", "gave no answer in 2 s"),
+    "forks": ("os.fork()", "4 gradings raised", "raised "),
+    "writes": ("open('/tmp/penchant-mark', 'w')", "4 gradings raised", "raised "),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_reward_that_never_comes_ends_the_run_with_what_to_do(name, tmp_path):
     message = refused("TOOL", *TINY, *FEW, "-o", tmp_path / "o", "--reward",
-                      program(tmp_path, BAD[name]), code=3)  # fmt: skip
+                      program(tmp_path, BAD[name][0]), code=3)  # fmt: skip
     assert "no response has a reward" in message
     assert "Mend the reward function" in message
+    for said in BAD[name][1:]:
+        assert said in message
 
 
 def test_a_reward_of_ones_own_is_of_answers_not_of_worlds(tmp_path):
@@ -377,13 +382,17 @@ def test_answers_drawn_by_a_server_train_the_policy_that_it_then_loads(tmp_path)
     with Server(load_language_model(tmp_path / "model")) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        address = ("--server", f"http://127.0.0.1:{server.server_port}/v1")
+        address = ("--server", f"http://127.0.0.1:{server.server_port}/v1", "--served", "mine")
         followed = done(*command, *address, "--weights", tmp_path / "shared", "-o", tmp_path / "a",
                         "--json")  # fmt: skip
         steps = json.loads(followed.stdout)["steps"]
         assert len(steps["reward"]) == 2
         assert steps["effective"] == pytest.approx([1.0, 1.0], abs=1e-3)
         assert {path for path, _ in server.seen} == {"/v1/completions", "/update_weights_from_disk"}
+        assert {asked["model"] for path, asked in server.seen if path == "/v1/completions"} == {
+            "mine"
+        }
+        assert (tmp_path / "shared").is_dir()
         message = refused(*command, *address, "-m", "grpo", "-o", tmp_path / "b")
         assert "a sampler that keeps its weights" in message
         server.twist = lambda said: {"choices": [{**one, "token_ids": None}

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from penchant.cli.align_tasks import known_task, read_task
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from penchant.agents.sandbox import Sandbox
+    from penchant.policies.language.grading import Grader
     from penchant.policies.language.trainer import PolicyTrainer
 
 # Of the time between two, what keeping the state may take.
@@ -47,17 +49,18 @@ def align_to_reward(
     check_group(config, METHODS[method].made(options, tried_on))
     folder = RunFolder(out)
     steps = shell.Steps(quiet, total=options.steps, plain=True, every=5.0)
-    with graders(options.reward, task) as own, steps.shown():
+    with grader(options.reward, task) as own, steps.shown():
         folder.claim(what, method, options)
         steps.say("Teaching a decoder by demonstrations" if not options.model else "Reading", 0)
         start = started(folder, options, taught_by(task, options))
         setting = Setting(most_tokens=most, task=task, tokenizer=start.tokenizer)
         made = METHODS[method].made(options, setting)
-        trainer = PolicyTrainer(_drawing(start, options), task, made, config, **own)
+        grading = {} if own is None else {"grade": own, "reward": own.reward}
+        trainer = PolicyTrainer(_drawing(start, options), task, made, config, **grading)
         done = _go_on(trainer, folder, quiet)
-        _train(trainer, folder, done, options.steps, steps)
+        _train(trainer, folder, done, options.steps, steps, own)
         steps.say("Comparing policy and start", options.steps)
-        page = _page(what, method, options, trainer, start, done)
+        page = _page(what, method, options, trainer, start, done, own)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
 
 
@@ -84,24 +87,46 @@ def _quiet(log: logging.Logger) -> Iterator[None]:
         log.setLevel(before)
 
 
+@dataclass
+class OwnReward:
+    """A program in a sandbox, beside the task's components. trouble: what went wrong last."""
+
+    sandbox: "Sandbox"
+    own: "Grader"
+    trouble: str = ""
+
+    def __call__(self, problem: Any, response: str) -> dict[str, Any]:
+        try:
+            said = self.sandbox.call(problem.prompt, response, problem.demonstration)
+            if isinstance(said, float) and not math.isfinite(said):
+                raise DataError(
+                    f"{self.sandbox.function} of {self.sandbox.file.name} gave {said}; expected a "
+                    "finite number, or None for no reward."
+                )
+            number = None if said is None else float(said)
+        except (DataError, TypeError, ValueError) as error:
+            self.trouble = str(error)
+            raise
+        return {**self.own(problem, response), "reward": number}
+
+    @staticmethod
+    def reward(components: Any) -> float:
+        return float(components["reward"])
+
+
 @contextmanager
-def graders(program: str, task: Any) -> Iterator[dict[str, Any]]:
-    """What the trainer grades by in place of the task's own: a program in a sandbox, beside the
-    task's components. Its failures are counted, and told at the end of a run."""
+def grader(program: str, task: Any) -> Iterator[OwnReward | None]:
+    """What the trainer grades by in place of the task's own. Its failures are counted, and told at
+    the end of a run."""
     if not program:
-        yield {}
+        yield None
         return
     from penchant.agents.sandbox import Sandbox
     from penchant.policies.language.gathering import grader_of
 
-    own, log = grader_of(task), logging.getLogger("penchant.policies.language.grading")
+    log = logging.getLogger("penchant.policies.language.grading")
     with Sandbox(Path(program)) as sandbox, _quiet(log):
-
-        def grade(problem: Any, response: str) -> dict[str, Any]:
-            said = sandbox.call(problem.prompt, response, problem.demonstration)
-            return {**own(problem, response), "reward": said}
-
-        yield {"grade": grade, "reward": lambda components: components["reward"]}
+        yield OwnReward(sandbox, grader_of(task))
 
 
 def rate(options: AlignOptions, whole: float) -> float:
@@ -132,6 +157,7 @@ def _train(
     done: list[dict[str, Any]],
     num_steps: int,
     steps: shell.Steps,
+    own: OwnReward | None,
 ) -> None:
     def keep() -> float:
         began = time.perf_counter()
@@ -144,10 +170,12 @@ def _train(
         while trainer.steps < num_steps:
             report = trainer.step()
             if math.isnan(report.reward):
+                last = f" The last: {own.trouble}" if own is not None and own.trouble else ""
                 raise DataError(
-                    f"in step {report.step} no response has a reward ({report.failed} gradings "
-                    "raised or took too long, the others gave no finite number); expected a number "
-                    "for some at the least. Mend the reward function and give a new --out."
+                    f"in step {report.step} no response has a reward: {report.failed} gradings "
+                    "raised, took too long or gave NaN or infinity, the others gave None. Expected "
+                    f"a number for some at the least. Mend the reward function and give a new "
+                    f"--out.{last}"
                 )
             done.append(_plain(asdict(report)))
             steps.say(f"Step {report.step}: reward {report.reward:.3f}", report.step)
@@ -173,7 +201,7 @@ def _plain(report: dict[str, Any]) -> dict[str, Any]:
 
 def _page(
     what: str, method: str, options: AlignOptions, trainer: "PolicyTrainer", start: Any,
-    done: list[dict[str, Any]],
+    done: list[dict[str, Any]], own: OwnReward | None,
 ) -> Any:  # fmt: skip
     from penchant.evaluation.align_page import AlignPage, gain_words
     from penchant.evaluation.policy_trial import overall, scores, tried
@@ -205,7 +233,7 @@ def _page(
             ("adapters of rank", str(options.rank or "none: the whole model")),
             ("seed", str(options.seed)),
         ),
-        warnings=warnings(done),
+        warnings=warnings(done, "" if own is None else own.trouble),
         samples=tuple(
             (problem.prompt, first, second)
             for problem, first, second in zip(
@@ -215,8 +243,9 @@ def _page(
     )  # fmt: skip
 
 
-def warnings(done: list[dict[str, Any]]) -> tuple[str, ...]:
-    """What a reader of the page should not overlook, of the last fifth of the steps."""
+def warnings(done: list[dict[str, Any]], trouble: str = "") -> tuple[str, ...]:
+    """What a reader of the page should not overlook, of the last fifth of the steps. trouble: what
+    the reward function last met with."""
     late = done[-max(1, len(done) // 5) :]
     if not late:
         return ()
@@ -238,7 +267,10 @@ def warnings(done: list[dict[str, Any]]) -> tuple[str, ...]:
         )
     failed = sum(int(step.get("failed") or 0) for step in done)
     if failed:
-        found.append(f"{failed} gradings failed; their responses have no reward and took no part.")
+        last = f" The last: {trouble}" if trouble else ""
+        found.append(
+            f"{failed} gradings failed; their responses have no reward and took no part.{last}"
+        )
     if mean("ended") < 0.5:
         found.append(
             f"{1 - mean('ended'):.0%} of responses ran out of room at the end; --most-tokens "

@@ -66,7 +66,7 @@ def unpaired_table(records: Records) -> pa.Table:
 
 def prompt_table(records: Records) -> pa.Table:
     """TRL's prompt-only format: each prompt once, or once for each person who judged there."""
-    told = pa.table(_of_rows(records, np.arange(len(records))))
+    told = pa.table(_asked(records, np.arange(len(records))))
     if told["prompt"].null_count == len(told):
         raise DataError(
             f"none of {len(records)} observations has a prompt; expected one to go on from."
@@ -110,17 +110,22 @@ def verl_table(prompts: pa.Table, source: str, split: str = "train") -> pa.Table
 
 
 def _of_rows(records: Records, row: Any) -> dict[str, Any]:
-    """Prompt, and the person where one is known."""
+    """Prompt, and the person where one is known. TRL wants a text: none before an answer is the
+    empty one."""
+    found = _asked(records, row)
+    if is_text(found["prompt"].type):
+        found["prompt"] = pc.fill_null(found["prompt"], "")
+    return found
+
+
+def _asked(records: Records, row: Any) -> dict[str, Any]:
+    """The same, null where there is no prompt."""
     names = records.rows.column_names
     told = {"prompt": pa.nulls(len(records), pa.string())}
     told |= {name: one_chunk(records.rows[name]) for name in ("prompt", "person") if name in names}
     if "person" in told and told["person"].null_count == len(records):
         del told["person"]
-    found = {name: _decoded(values).take(pa.array(row)) for name, values in told.items()}
-    if is_text(found["prompt"].type):
-        # TRL wants a text; none before an answer is the empty one.
-        found["prompt"] = pc.fill_null(found["prompt"], "")
-    return found
+    return {name: _decoded(values).take(pa.array(row)) for name, values in told.items()}
 
 
 def _texts(records: Records) -> Any:

@@ -56,6 +56,52 @@ def test_each_component_has_its_own_time_and_one_that_hangs_is_not_called_for_ev
     assert found.failed == 4
 
 
+def test_a_component_is_given_up_only_after_that_many_slow_calls_in_a_row():
+    done = threading.Event()
+
+    def now_and_then(problem, response):
+        if response == "slow":
+            done.wait(20.0)
+        return 1.0
+
+    parts = Components([Component(name="a", grade=now_and_then, seconds=0.2)], patience=2)
+    told = [parts(PROBLEM, said)["a"] for said in ("slow", "quick", "slow", "quick", "quick")]
+    done.set()
+    assert [isinstance(one, TimeoutError) for one in told] == [True, False, True, False, False]
+    assert parts.errors == {"a": 2}
+
+
+@pytest.mark.parametrize("said", [np.nan, np.inf, -np.inf])
+def test_a_component_that_gives_no_finite_number_is_missing_and_counted(said):
+    parts = Components([Component(name="a", grade=lambda problem, response: said, seconds=None),
+                        Component(name="b", grade=lambda problem, response: 1.0)])  # fmt: skip
+    found = graded(parts, weighted({"a": 1.0, "b": 1.0}), [PROBLEM], ["x"])
+    assert np.isnan(found.reward).all()
+    assert parts.errors == {"a": 1, "b": 0}
+    assert found.failed == 1
+
+
+def test_a_component_that_calls_exit_ends_nothing():
+    def leaves(problem, response):
+        raise SystemExit(3)
+
+    for seconds in (None, 5.0):
+        parts = Components([Component(name="a", grade=leaves, seconds=seconds),
+                            Component(name="b", grade=lambda problem, response: 1.0)])  # fmt: skip
+        found = graded(parts, weighted({"b": 1.0}), [PROBLEM], ["x"])
+        assert found.reward.tolist() == [1.0]
+        assert parts.errors == {"a": 1, "b": 0}
+
+
+def test_a_component_without_a_limit_is_waited_for():
+    def slow(problem, response):
+        time.sleep(0.05)
+        return threading.current_thread() is threading.main_thread()
+
+    parts = Components([Component(name="a", grade=slow, seconds=None)])
+    assert parts(PROBLEM, "x") == {"a": 1.0}
+
+
 def test_a_call_within_its_time_gives_what_it_gives():
     assert within(5.0, lambda a, b: a + b, 1, 2) == 3
     with pytest.raises(KeyError):
@@ -70,6 +116,8 @@ def test_components_and_weights_that_mean_nothing_are_refused():
         Components([one, one])
     with pytest.raises(ConfigError, match="name of its own"):
         Components([])
+    with pytest.raises(ConfigError, match="patience=0"):
+        Components([one], patience=0)
     with pytest.raises(ConfigError, match="above 0"):
         Component(name="a", grade=one.grade, seconds=0.0)
     with pytest.raises(ConfigError, match="other than 0"):

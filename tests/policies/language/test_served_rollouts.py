@@ -11,7 +11,7 @@ from penchant.lm.sample import SampleConfig
 from penchant.policies.language.episodes import play
 from penchant.policies.language.layout import read_drawn
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo
-from penchant.policies.language.rollouts import draw_rollouts
+from penchant.policies.language.rollouts import draw_rollouts, put_together
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
 from penchant.simulation.tasks.find import FindByLooking
 from penchant.simulation.tasks.tool import CallTool
@@ -30,6 +30,17 @@ def server():
         yield made
         made.shutdown()
         thread.join()
+
+
+def test_rows_that_are_taken_keep_their_own_versions():
+    local = tiny(dtype=torch.float32)
+    found = draw_rollouts(local, ["ab", "c"], 2, SampleConfig(most_tokens=3),
+                          torch.Generator().manual_seed(0), version=7)  # fmt: skip
+    assert found.take(np.array([3, 0])).versions.tolist() == [7, 7]
+    mixed = replace(found, version=np.array([4, 5, 6, 7]))
+    assert mixed.take(np.array([3, 0, 2])).versions.tolist() == [7, 4, 6]
+    both = put_together([mixed, found.take(np.array([1]))])
+    assert both.versions.tolist() == [4, 5, 6, 7, 7]
 
 
 def agrees(model, rollouts):

@@ -3,6 +3,7 @@
 Legend: M components.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,9 +36,10 @@ class Component:
 
 @dataclass(eq=False)
 class Components:
-    """A grader of components. One that raises or takes too long is missing there, the others stay;
-    `errors` counts such failures by name. One that took too long `patience` times in a row is not
-    called any more: every call left behind still takes its share of the machine.
+    """A grader of components. One that raises, takes too long or gives NaN or infinity is missing
+    there, the others stay; `errors` counts such failures by name. One that took too long `patience`
+    times in a row is not called any more: every call left behind still takes its share of the
+    machine.
 
     Raises `ConfigError` for none, and for two of a name.
     """
@@ -69,13 +71,17 @@ class Components:
                 )
             said = within(part.seconds, part.grade, problem, response)
             found = None if said is None else float(said)
+            if found is not None and not math.isfinite(found):
+                raise DataError(f"got {found}; expected a finite number, or None for no grade.")
         except TimeoutError as error:
             self._slow[part.name] = self._slow.get(part.name, 0) + 1
             self.errors[part.name] += 1
             return TimeoutError(f"{part.name}: {error}")
-        except Exception as error:  # one component must not take the others with it
+        except (Exception, SystemExit) as error:  # one component must not take the others with it
             self.errors[part.name] += 1
-            return error
+            if isinstance(error, Exception):
+                return error
+            return DataError(f"{part.name} called exit({error}); expected it to return.")
         self._slow[part.name] = 0
         return found
 
