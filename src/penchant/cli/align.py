@@ -244,6 +244,8 @@ def align(
         return
     for sentence in document["lead"]:
         shell.output().print(sentence)
+    for sentence in document["warnings"]:
+        shell.note(f"Beware: {sentence}")
     shell.note(f"Written to {out}: policy, report.html, report.json.")
 
 

@@ -33,6 +33,7 @@ def align_to_reward(
 ) -> dict[str, Any]:
     """Train, write and return what `--json` prints."""
     from penchant.lm.byte_tokenizer import ByteTokenizer
+    from penchant.policies.language.grading import correct
     from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig, check_group
 
     known, task = known_task(what), read_task(what)
@@ -55,8 +56,10 @@ def align_to_reward(
         start = started(folder, options, taught_by(task, options))
         setting = Setting(most_tokens=most, task=task, tokenizer=start.tokenizer)
         made = METHODS[method].made(options, setting)
-        grading = {} if own is None else {"grade": own, "reward": own.reward}
-        trainer = PolicyTrainer(_drawing(start, options), task, made, config, **grading)
+        trainer = PolicyTrainer(
+            _drawing(start, options), task, made, config, grade=own,
+            reward=correct if own is None else own.reward,
+        )  # fmt: skip
         done = _go_on(trainer, folder, quiet)
         _train(trainer, folder, done, options.steps, steps, own)
         steps.say("Comparing policy and start", options.steps)
@@ -269,7 +272,7 @@ def warnings(done: list[dict[str, Any]], trouble: str = "") -> tuple[str, ...]:
     if failed:
         last = f" The last: {trouble}" if trouble else ""
         found.append(
-            f"{failed} gradings failed; their responses have no reward and took no part.{last}"
+            f"Gradings that failed: {failed}. Their responses have no reward, take no part.{last}"
         )
     if mean("ended") < 0.5:
         found.append(

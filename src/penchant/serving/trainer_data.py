@@ -65,16 +65,17 @@ def unpaired_table(records: Records) -> pa.Table:
 
 
 def prompt_table(records: Records) -> pa.Table:
-    """TRL's prompt-only format: each prompt once, or once for each person who judged there."""
-    told = pa.table(_asked(records, np.arange(len(records))))
-    if told["prompt"].null_count == len(told):
+    """TRL's prompt-only format: each prompt once, or once for each person who judged there. Raises
+    `DataError` where there is none but the empty one."""
+    told = pa.table(_of_rows(records, np.arange(len(records))))
+    seen: dict[str, int] = {}
+    for at, row in enumerate(told.to_pylist()):
+        if row["prompt"]:
+            seen.setdefault(repr(row), at)
+    if not seen:
         raise DataError(
             f"none of {len(records)} observations has a prompt; expected one to go on from."
         )
-    seen: dict[str, int] = {}
-    for at, row in enumerate(told.to_pylist()):
-        if row["prompt"] is not None:
-            seen.setdefault(repr(row), at)
     return told.take(pa.array(list(seen.values())))
 
 
@@ -110,22 +111,17 @@ def verl_table(prompts: pa.Table, source: str, split: str = "train") -> pa.Table
 
 
 def _of_rows(records: Records, row: Any) -> dict[str, Any]:
-    """Prompt, and the person where one is known. TRL wants a text: none before an answer is the
-    empty one."""
-    found = _asked(records, row)
-    if is_text(found["prompt"].type):
-        found["prompt"] = pc.fill_null(found["prompt"], "")
-    return found
-
-
-def _asked(records: Records, row: Any) -> dict[str, Any]:
-    """The same, null where there is no prompt."""
+    """Prompt, and the person where one is known."""
     names = records.rows.column_names
     told = {"prompt": pa.nulls(len(records), pa.string())}
     told |= {name: one_chunk(records.rows[name]) for name in ("prompt", "person") if name in names}
     if "person" in told and told["person"].null_count == len(records):
         del told["person"]
-    return {name: _decoded(values).take(pa.array(row)) for name, values in told.items()}
+    found = {name: _decoded(values).take(pa.array(row)) for name, values in told.items()}
+    if is_text(found["prompt"].type):
+        # TRL wants a text; none before an answer is the empty one.
+        found["prompt"] = pc.fill_null(found["prompt"], "")
+    return found
 
 
 def _texts(records: Records) -> Any:
