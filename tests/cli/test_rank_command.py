@@ -301,6 +301,64 @@ def test_pairs_across_islands_are_asked_first_and_too_many_first_ones_are_refuse
     assert "expected fewer" in " ".join(refused.stderr.replace("│", " ").split())
 
 
+def test_dear_comparisons_are_asked_where_they_are_worth_it(tmp_path):
+    file = write(tmp_path / "votes.csv", "left,right,winner\n" + "a,b,left\nb,c,left\nc,d,left\n"
+                 "b,a,left\nc,b,left\nd,c,left\n" * 2)  # fmt: skip
+    free = json.loads(penchant("rank", file, "--ask", "3", "--json").stdout)["next"]
+    assert all("cost" not in pair for pair in free)
+    dear = {free[0]["first"]: 1000, free[0]["second"]: 1000}
+    items = write(
+        tmp_path / "items.csv",
+        "item,cost\n" + "".join(f"{name},{dear.get(name, 1)}\n" for name in "abcd"),
+    )
+    done = penchant("rank", file, "--ask", "3", "--ask-cost", items, "--json", "--out",
+                    tmp_path / "out")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = json.loads(done.stdout)["next"]
+    cheap = {name for name in "abcd" if name not in dear}
+    assert all({pair["first"], pair["second"]} == cheap and pair["cost"] == 2 for pair in asked)
+    page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
+    section = page.split("What to compare next")[1].split("</section>")[0]
+    assert "<th>cost</th>" in section
+    assert "nats for their cost" in section
+    # A table of pairs: only these may be asked, in either direction, and what is worth more wins.
+    pairs = write(tmp_path / "pairs.csv", "first,second,cost\nb,a,1\nd,a,1e9\n")
+    some = json.loads(penchant("rank", file, "--ask", "2", "--ask-cost", pairs, "--json").stdout)[
+        "next"
+    ]
+    assert [{pair["first"], pair["second"]} for pair in some] == [{"a", "b"}] * 2
+    table = penchant("rank", file, "--ask", "2", "--ask-cost", pairs).stdout
+    assert "cost" in table.split("Worth comparing next")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("item,cost\na,1\n", "names no cost for 'b'"),
+        ("item,cost\na,1\nb,0\n", "entry 2 of costs.csv is 0.0; expected a positive cost"),
+        ("item,cost\na,1\nb,1\nzzz,1\n", "entry 3 of costs.csv is zzz; expected the name"),
+        ("item,cost\na,1\nb,1\na,2\n", "expected each item once"),
+        ("item,cost\na,1\nb,much\n", "no number"),
+        ("name,price\na,1\n", "Rename its columns"),
+        ("first,second,cost\na,a,1\n", "two different items"),
+        ("first,second,cost\na,b,1\nb,a,2\n", "each pair once"),
+    ],
+)
+def test_costs_that_are_none_are_refused_with_the_mend(tmp_path, text, told):
+    file = write(tmp_path / "votes.csv", "left,right,winner\na,b,left\nb,a,left\n")
+    costs = write(tmp_path / "costs.csv", text)
+    done = penchant("rank", file, "--ask", "1", "--ask-cost", costs)
+    assert done.returncode == 3
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_costs_of_nothing_asked_are_refused(tmp_path):
+    file = write(tmp_path / "votes.csv", "left,right,winner\na,b,left\nb,a,left\n")
+    done = penchant("rank", file, "--ask-cost", file)
+    assert done.returncode == 2
+    assert "Add --ask 20" in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_doubts_of_reading_and_next_votes_are_in_the_document_and_on_the_page(tmp_path):
     lines = "left,right,taste,count\na,b,left,1\nb,c,left,1\nc,a,left,1\na,b,left,1\nb,b,left,1\n"
     file = write(tmp_path / "some.csv", lines)

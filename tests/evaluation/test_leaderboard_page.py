@@ -12,10 +12,10 @@ from penchant.data.votes import Votes
 from penchant.errors import ConfigError
 from penchant.evaluation import leaderboard_page as page_module
 from penchant.evaluation.beats_graph import beats_graph, covering, layers
+from penchant.evaluation.leaderboard_matrix import met_in_votes
 from penchant.evaluation.leaderboard_page import (
     _calibration,
     _lead,
-    _met,
     _Sure,
     _sure,
     _win_probability,
@@ -182,7 +182,7 @@ def test_chance_is_no_fault_of_the_scores(num_votes):
         votes = simulate([1.5, 0.6, 0.5, -0.6, -2.0], num_votes=num_votes, seed=seed, ties=0.0)
         board = Leaderboard().fit(votes)
         order = np.arange(len(votes.items))
-        met, said = _met(votes.counts(), order), _win_probability(board, order)
+        met, said = met_in_votes(votes.counts(), order), _win_probability(board, order)
         told = board_calibration(_calibration(met, said, np.random.default_rng(0)))
         blamed += "as well as chance allows" not in told
     assert blamed <= 4  # P(more than 4 of 25 at 1 in 20) = 0.7 %

@@ -125,6 +125,14 @@ def rank(
     ask: Annotated[
         int, typer.Option(help="Say which so many comparisons to make next; 0 for none.")
     ] = 0,
+    ask_cost: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of what comparisons cost, so that --ask names those that settle most for "
+            "it: columns item, cost, or first, second, cost (only these pairs are asked about).",
+            show_default=False,
+        ),
+    ] = None,
     settle: Annotated[
         int,
         typer.Option(
@@ -156,7 +164,7 @@ def rank(
         level=level, prior_scale=prior_scale, random_state=seed,
     )  # fmt: skip
     board.check()
-    check_next(ask, settle)
+    check_next(ask, settle, ask_cost)
     wanted = check_rules(rules, groups, against)
     columns = {
         "left": left,
@@ -184,7 +192,7 @@ def rank(
         steps.say("Fitting scores")
         board.fit(found.data, on_step=lambda step, _: steps.say(f"Fitting scores: step {step}"))
     document = rank_document(board, reading)
-    document |= next_document(board, ask, settle, seed)
+    document |= next_document(board, ask, settle, seed, ask_cost)
     decided = None
     if wanted:
         decided = decided_by(board, told, wanted, against or None)

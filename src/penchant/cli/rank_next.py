@@ -4,9 +4,11 @@ Legend: N items, Q pairs.
 """
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.cli import shell
+from penchant.cli.rank_costs import pairs_to_ask
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -17,16 +19,24 @@ if TYPE_CHECKING:
 _MOST_ASKED, _MOST_SETTLED, _PATHS = 1_000, 200, 100
 
 
-def check_next(ask: int, settle: int) -> None:
-    """Raises ConfigError for numbers that no leaderboard could go with."""
+def check_next(ask: int, settle: int, costs: Path | None = None) -> None:
+    """Raises ConfigError for numbers that no leaderboard could go with, and costs of nothing."""
     if ask < 0 or settle < 0:
         raise ConfigError(f"--ask got {ask} and --settle {settle}; expected whole numbers from 0.")
+    if costs is not None and not ask:
+        raise ConfigError(
+            "--ask-cost says what comparisons cost, and none are asked for; expected --ask with "
+            "how many. Add --ask 20, or leave --ask-cost out."
+        )
 
 
-def next_document(board: "Leaderboard", ask: int, settle: int, seed: int) -> dict[str, Any]:
+def next_document(
+    board: "Leaderboard", ask: int, settle: int, seed: int, costs: Path | None = None
+) -> dict[str, Any]:
     """`next`: pairs worth comparing, the best first, with the nats of order that each is expected
-    to settle; `settle`: further votes until the first `settle` items are known, in votes spread
-    evenly over all pairs. Raises DataError for more items than that can be said of."""
+    to settle, by `costs` (a file) the most for its cost first; `settle`: further votes until the
+    first `settle` items are known, in votes spread evenly over all pairs. Raises DataError for more
+    items than that can be said of, and for costs that are none."""
     import numpy as np
 
     if not (ask or settle):
@@ -49,11 +59,17 @@ def next_document(board: "Leaderboard", ask: int, settle: int, seed: int) -> dic
     first, second = np.triu_indices(num_items, 1)
     document: dict[str, Any] = {}
     if ask:
-        found = ask_next(belief, first, second, ask, top=settle or None)
+        pairs = pairs_to_ask(belief.items, costs)
+        found = ask_next(
+            belief, pairs.first, pairs.second, ask, top=settle or None, cost=pairs.cost
+        )
         document["next"] = [
             {"first": belief.items[a], "second": belief.items[b], "gain": float(gain)}
             for a, b, gain in zip(found.first, found.second, found.gain)
         ]
+        if found.cost is not None:
+            for pair, cost in zip(document["next"], found.cost.tolist(), strict=True):
+                pair["cost"] = cost
     if settle:
         togo = votes_to_settle(
             belief, first, second, settle, np.random.default_rng(seed), num_paths=_PATHS
@@ -77,7 +93,10 @@ def next_view(document: dict[str, Any]) -> "NextView | None":
     return NextView(
         takeaway=settle_sentence(document["settle"]) if "settle" in document else "", goal=goal,
         pairs=tuple(
-            NextPair(first=pair["first"], second=pair["second"], gain=f"{pair['gain']:.2g}")
+            NextPair(
+                first=pair["first"], second=pair["second"], gain=f"{pair['gain']:.2g}",
+                cost=f"{pair['cost']:,.4g}" if "cost" in pair else "",
+            )
             for pair in document.get("next", ())
         ),
     )  # fmt: skip
@@ -94,14 +113,16 @@ def print_next(document: dict[str, Any]) -> None:
     if view.takeaway:
         shell.output().print(view.takeaway + "\n", markup=False)
     if view.pairs:
+        costs = ("cost",) if view.has_costs else ()
         rows = tuple(
-            (str(place), excerpt(pair.first), excerpt(pair.second), pair.gain)
+            (str(place), excerpt(pair.first), excerpt(pair.second), pair.gain,
+             *((pair.cost,) if costs else ()))
             for place, pair in enumerate(view.pairs, start=1)
-        )
+        )  # fmt: skip
         shell.print_table(
             Table(
                 title=f"Worth comparing next, to settle {view.goal}", rows=rows,
-                headings=("one item", "with", "nats it settles"),
+                headings=("one item", "with", "nats it settles", *costs),
             ),
             "text",
         )  # fmt: skip

@@ -8,11 +8,13 @@ MOST_PAIRS = 40
 
 @dataclass(frozen=True, kw_only=True)
 class NextPair:
-    """A pair worth comparing, and in words how many nats it is expected to settle."""
+    """A pair worth comparing, and in words how many nats it is expected to settle, at what cost
+    (empty where none was given)."""
 
     first: str
     second: str
     gain: str
+    cost: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +33,7 @@ class NextView:
     @property
     def num_pairs(self) -> int:
         return len(self.pairs)
+
+    @property
+    def has_costs(self) -> bool:
+        return any(pair.cost for pair in self.pairs)

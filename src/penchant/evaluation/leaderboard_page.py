@@ -19,6 +19,13 @@ from penchant.evaluation.leaderboard_contexts import ContextView, context_view
 from penchant.evaluation.leaderboard_cycles import CycleView, cycle_view
 from penchant.evaluation.leaderboard_grades import GradesView, grades_view
 from penchant.evaluation.leaderboard_losses import RulesView
+from penchant.evaluation.leaderboard_matrix import (
+    Cell,
+    Met,
+    cells,
+    met_in_votes,
+    ranked_cells,
+)
 from penchant.evaluation.leaderboard_next import NextView
 from penchant.evaluation.leaderboard_voters import VoterLine, first_shown_sentence, voter_lines
 from penchant.evaluation.report import Calibration, CalibrationBin
@@ -32,31 +39,9 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.names import excerpt
 
 # More than a reader takes in at once; the whole table is in leaderboard.csv.
-MOST_LINES, MOST_CELLS, MOST_NODES = 60, 16, 12
+MOST_LINES, MOST_NODES = 60, 12
 _BINS, _DRAWS = 10, 1000
 KINDS = {"wald": "by curvature", "voter": "by voter", "profile": "by profile"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One pair: the share of decided votes that the row's item won, and what the scores expect."""
-
-    share: float
-    expected: float
-    votes: float
-    ties: float
-
-    @property
-    def is_met(self) -> bool:
-        return self.votes + self.ties > 0
-
-    @property
-    def is_surprise(self) -> bool:
-        """Whether the share is three standard errors away from what the scores expect."""
-        if self.votes < 5:
-            return False
-        error = np.sqrt(self.expected * (1.0 - self.expected) / self.votes)
-        return bool(abs(self.share - self.expected) > 3.0 * error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +79,11 @@ class LeaderboardPage:
     next: NextView | None = None
     rules: RulesView | None = None
 
+    @property
+    def foretells_pairs(self) -> bool:
+        """Whether scores say what the shares of the matrix should be."""
+        return any(cell.expected is not None for row in self.matrix for cell in row if cell)
+
 
 def leaderboard_page(
     board: Leaderboard, observed: Votes | PairCounts | Rankings, *, title: str = "Leaderboard"
@@ -108,8 +98,11 @@ def leaderboard_page(
     place = {name: i for i, name in enumerate(observed.items)}
     order = np.array([place[row.name] for row in rows])
     sure = _sure(board, order)
-    met = None if counts is None else _met(counts, order)
+    met = None if counts is None else met_in_votes(counts, order)
     probability = np.zeros((0, 0)) if met is None else _win_probability(board, order)
+    matrix = () if met is None else cells(met, probability)
+    if isinstance(observed, Rankings):
+        matrix = ranked_cells(observed, order, lambda some: _win_probability(board, order[some]))
     named = observed if isinstance(observed, Votes | Rankings) else None
     voters, voters_takeaway = voter_lines(named, board)
     nodes = np.arange(min(len(rows), MOST_NODES))
@@ -120,8 +113,8 @@ def leaderboard_page(
         lines=rows[:MOST_LINES],
         num_items=len(rows),
         level=board.level,
-        matrix_names=tuple(row.name for row in rows[:MOST_CELLS]) if met is not None else (),
-        matrix=() if met is None else _cells(met, probability),
+        matrix_names=tuple(row.name for row in rows[: len(matrix)]),
+        matrix=matrix,
         graph=beats_graph([rows[i].name for i in nodes], sure.of(nodes[:, None], nodes)),
         graph_takeaway=_graph_takeaway(rows, sure),
         calibration=None
@@ -210,44 +203,8 @@ def _sure(board: Leaderboard, order: Array) -> _Sure:
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Met:
-    """Votes of each pair, by places on the board: wins[i, j] of i over j."""
-
-    wins: Float[Array, "N N"]
-    ties: Float[Array, "N N"]
-
-
-def _met(counts: PairCounts, order: Array) -> _Met | None:
-    if len(order) > 2_000:
-        return None
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    wins, ties = np.zeros((2, len(order), len(order)))
-    first, second = place[counts.first], place[counts.second]
-    wins[first, second], wins[second, first] = counts.first_wins, counts.second_wins
-    ties[first, second], ties[second, first] = counts.ties, counts.ties
-    return _Met(wins=wins, ties=ties)
-
-
-def _cells(met: _Met, probability: Array) -> tuple[tuple[Cell | None, ...], ...]:
-    size = min(len(probability), MOST_CELLS)
-    return tuple(
-        tuple(None if i == j else _cell(met, probability, i, j) for j in range(size))
-        for i in range(size)
-    )
-
-
-def _cell(met: _Met, probability: Array, i: int, j: int) -> Cell:
-    decided = met.wins[i, j] + met.wins[j, i]
-    return Cell(
-        share=float(met.wins[i, j] / decided) if decided else float("nan"),
-        expected=float(probability[i, j]), votes=float(decided), ties=float(met.ties[i, j]),
-    )  # fmt: skip
-
-
 def _calibration(
-    met: _Met, probability: Array, generator: np.random.Generator
+    met: Met, probability: Array, generator: np.random.Generator
 ) -> BoardCalibration | None:
     """Pairs in bins of equally many decided votes: how often the favourite should win, and does."""
     upper = np.triu_indices(len(probability), 1)

@@ -19,12 +19,14 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 class Questions:
     """A batch of comparisons in the order in which they were found worth asking.
 
-    gain: expected nats of order settled by each, given that those before it are asked too.
+    gain: expected nats of order settled by each, given that those before it are asked too. cost: of
+    each, where costs were given.
     """
 
     first: Int[Array, " V"]
     second: Int[Array, " V"]
     gain: Float[Array, " V"]
+    cost: Float[Array, " V"] | None = None
 
 
 def ask_next(
@@ -56,7 +58,10 @@ def ask_next(
         a, b = int(first[pick]), int(second[pick])
         information = float(vote_information(*belief.gaps(np.array([a]), np.array([b])))[0])
         belief = replace(belief, covariance=belief.after(a, b, information))
-    return Questions(first=first[chosen], second=second[chosen], gain=np.array(gains))
+    return Questions(
+        first=first[chosen], second=second[chosen], gain=np.array(gains),
+        cost=None if cost is None else cost[chosen],
+    )  # fmt: skip
 
 
 def expected_gain(
