@@ -8,8 +8,8 @@ and success from 0.15 to 0.85, less the plain mean's: always lower, by 0.014 at 
 CHAIN of two to eight operations answered by a table (`simulation/tasks/step_table.py`), from one
 start, paired by seed, 95 % intervals of ten seeds, each at the best rate of 30, 100 and 300 on
 another seed. Not met: V0.5, from four rollouts on at half the tokens of GRPO with eight, is 16
-points behind it (10 to 21), and beside the others' mean of four at those tokens 3 ahead (0 to 7);
-budgets leave fewer groups mixed than eight each (5 points; groups of two seldom are) and end 6
+points behind it (10 to 21), and beside the others' mean of four at those tokens 3 ahead (-0.3 to
+7); budgets leave fewer groups mixed than eight each (5 points; groups of two seldom are) and end 6
 points lower (1 to 12); the learnt value ranks 500 unseen prompts 0.02 better than the number of
 operations (-0.01 to 0.05; 0.05 asked). Our predictor is a ridge regression on length, signs and
 digits, not the paper's tabular one. Tiny: two seeds, few steps.

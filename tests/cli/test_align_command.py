@@ -78,6 +78,17 @@ def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path)
     assert start.keys() == policy.keys()
 
 
+def test_a_single_stream_draws_one_response_a_prompt_and_compares_none(tmp_path):
+    out = tmp_path / "out"
+    done("CHAIN:most=1,fewest=1", "-m", "single-stream", "-o", out, *TINY, "--steps", "1")
+    found = json.loads((out / "report.json").read_text())
+    assert found["steps"]["degenerate"] == [None]
+    assert not any("of groups" in told for told in found["warnings"])
+    assert "of groups all responses" not in (out / "report.html").read_text()
+    settings = json.loads((out / "run.json").read_text())
+    assert (settings["group_size"], settings["prompts"]) == (1, 128)
+
+
 @pytest.mark.parametrize("task", list(TASKS))
 def test_every_task_is_played_and_graded(task, tmp_path):
     most = ("--most-tokens", "3")

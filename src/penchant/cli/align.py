@@ -62,10 +62,15 @@ def align(
         typer.Option(
             min=1,
             help="Problems of a step; of a task's pairs, in all.",
-            show_default="16; 300 in all",
+            show_default="16, 128 for single-stream; 300 in all",
         ),
     ] = None,
-    group_size: Annotated[int, typer.Option(min=1, help="Responses to each problem.")] = 8,
+    group_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Responses to each problem.", show_default="8; 1 for single-stream"
+        ),
+    ] = None,
     most_tokens: Annotated[
         int | None,
         typer.Option(
@@ -209,7 +214,8 @@ def align(
     chosen, is_task = offered(method), known_task(what) is not None
     _check(call, what, method, is_task, bool(model))
     wanted = AlignOptions(
-        steps=steps, prompts=prompts, group_size=group_size, most_tokens=most_tokens,
+        steps=steps, prompts=prompts or chosen.prompts,
+        group_size=group_size or chosen.group_size, most_tokens=most_tokens,
         updates=updates, temperature=temperature, learning_rate=learning_rate, anchor=anchor,
         rank=rank, strength=strength, epochs=epochs, batch=batch, kinds=kinds, context=context,
         held_out=held_out, trial=trial, layout=_layout(layout), tokens_at_once=tokens_at_once,

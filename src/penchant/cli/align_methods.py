@@ -64,11 +64,14 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """way: what it learns from. told: one line for the list. made: the composition."""
+    """way: what it learns from. told: one line for the list. made: the composition. group_size,
+    prompts: where the command line says nothing."""
 
     way: Way
     told: str
     made: Callable[[AlignOptions, Setting], Any]
+    group_size: int = 8
+    prompts: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -285,9 +288,8 @@ METHODS: Mapping[str, Offered] = {
                     "the shortest right one so far (HAPO 2025)"),
     "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
                     "unlearnt with the bad (GTPO 2025)"),
-    "single-stream": Offered(way="reward", made=_stream, told="one response a prompt against what "
-                             "the prompt earned before; --group-size 1 and more --prompts (SPO "
-                             "2025)"),
+    "single-stream": Offered(way="reward", made=_stream, group_size=1, prompts=128, told="one "
+                             "response a prompt against what the prompt earned before (SPO 2025)"),
     "pcl": Offered(way="reward", made=_guided("pcl"), told="prompts that a learnt value foretells "
                    "to succeed half the time (PCL 2025)"),
     "v0": Offered(way="reward", made=_guided("v0"), told="more responses where failures will stand "

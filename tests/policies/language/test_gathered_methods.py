@@ -288,9 +288,26 @@ def test_a_value_of_prompts_learns_which_are_answered_rightly():
     np.testing.assert_allclose(told.value(states), [1.0, 0.25, 0.0], atol=1e-3)
     back = PromptValue.recalled(told.kept(), 17)
     np.testing.assert_array_equal(back.gram, told.gram)
+    outside = value.updated(states, np.array([1.0, 0.0, 0.0]), np.full(3, 8.0))
+    far = outside.value(np.concatenate([5.0 * states, -5.0 * states]))
+    assert (far.min(), far.max()) == (0.0, 1.0)
     # What was learnt fades: the newer half of the evidence weighs more.
     later = told.updated(states, np.array([0.0, 0.25, 1.0]), np.array([8.0, 8.0, 8.0]))
     assert later.value(states)[0] < 0.5 < later.value(states)[2]
+    moment = 8.0 * (0.9 * states.T @ [0.5, -0.25, -0.5] + states.T @ [-0.5, -0.25, 0.5])
+    np.testing.assert_allclose(later.moment, moment, atol=1e-12)
+    np.testing.assert_allclose(later.gram, 8.0 * 1.9 * states.T @ states, atol=1e-12)
+
+
+def test_a_prompts_state_is_the_policys_after_its_last_token():
+    from penchant.lm.tokens import Tokens
+
+    model, states = tiny(), prompt_states(tiny(), ["aaa", "b"])
+    for text, state in zip(("aaa", "b"), states):
+        ids = torch.tensor([[model.tokenizer.begin, *model.tokenizer.encode(text)]])
+        tokens = Tokens(ids=ids, is_text=torch.ones_like(ids, dtype=torch.bool))
+        last = model.network.read(model.parameters, tokens).states[0, -1]
+        np.testing.assert_allclose(state[:-1], last.detach().numpy() / 4.0, atol=1e-9)
 
 
 def test_prompts_near_one_half_are_taken_and_budgets_are_kept():
@@ -326,6 +343,76 @@ def test_rollouts_go_on_until_the_baseline_is_sure():
         np.ones(3), np.full(3, 0.5), np.zeros(3, dtype=int), np.ones(3, dtype=bool)
     )
     np.testing.assert_allclose(credit, 1.0 - 0.5 * (held + 1.0))
+
+
+def test_more_is_asked_where_it_makes_the_baseline_surer_and_never_of_what_has_no_reward():
+    method, asked = shrunk_prior(), 0
+    value = np.array([0.5, 0.9, 0.2, 0.05, 0.5])
+    for num, right in product((2, 4, 7), (0.0, 0.5, 1.0)):
+        prompt = np.repeat(np.arange(5), num)
+        reward = np.tile(np.arange(num) < right * num, 5).astype(float)
+        reward[prompt == 4] = np.nan
+        wanted = []
+        for p in range(4):
+            apart = (2.0 * (reward[prompt == p] - value[p])).mean() ** 2
+            bias = max(0.0, apart - 1.0 / num)
+            error = [bias / k / (bias + 1.0 / k) for k in (num, num + 1.0)]
+            wanted += [p] if error[0] - error[1] >= 1.0 / 256.0 else []
+        assert method.unsure(prompt, reward, value).tolist() == wanted
+        assert not len(replace(method, most=num + 1).unsure(prompt, reward, value))
+        asked += len(wanted)
+    assert 5 < asked < 30
+
+
+def test_one_alone_is_held_to_what_was_foretold():
+    alone = (np.array([0.7]), np.array([0.2]), np.array([0]), np.array([True]))
+    np.testing.assert_allclose(useful_budget().credit(*alone), [0.5])
+    assert prompt_curriculum().credit(*alone) == [0.0]
+    # Twice as far on the scale of -1 and 1, and back.
+    np.testing.assert_allclose(shrunk_prior().credit(*alone), [0.5])
+    single = replace(SMALL, group_size=1)
+    assert np.isfinite(PolicyTrainer(tiny(), EvenBytes(), shrunk_prior(), single).step().reward)
+    assert replace(shrunk_prior(), base=grpo()).smallest_group == 1
+    with pytest.raises(ConfigError, match="expected 2 or more"):
+        PolicyTrainer(tiny(), EvenBytes(), prompt_curriculum(), single)
+
+
+def test_what_the_value_learns_is_the_mean_of_each_prompt_weighed_by_its_rollouts():
+    method, batch = useful_budget(), useful_budget().gathered(ask(seed=2))
+    reward = batch.grades.reward.copy()
+    reward[0] = np.nan
+    heard = method.heard(replace(seen_of(batch), reward=reward))
+    states, prompt = batch.told["states"], batch.rollouts.prompt_of
+    gram = sum(np.outer(states[p], states[p]) for p in prompt[1:])
+    moment = sum(states[p] * (r - 0.5) for p, r in zip(prompt[1:], reward[1:]))
+    np.testing.assert_allclose(heard.memory["value_gram"], gram, atol=1e-12)
+    np.testing.assert_allclose(heard.memory["value_moment"], moment, atol=1e-12)
+    assert len(set(np.bincount(prompt[1:]))) > 1
+
+
+def test_shares_of_success_and_groups_within_the_most_are_asked_for():
+    for method in (prompt_curriculum(), useful_budget(), shrunk_prior(), SingleStream()):
+        seen = seen_of(method.gathered(ask()))
+        with pytest.raises(ConfigError, match="expected 0 to 1"):
+            method.heard(replace(seen, reward=seen.reward - 2.0))
+    for method in (useful_budget(), shrunk_prior()):
+        with pytest.raises(ConfigError, match="groups of 2 or fewer"):
+            replace(method, most=2).gathered(ask())
+
+
+def test_a_report_compares_only_where_there_are_two_and_tells_of_what_was_drawn():
+    single = replace(SMALL, group_size=1)
+    report = PolicyTrainer(tiny(), EvenBytes(), SingleStream(), single).step()
+    assert np.isnan(report.degenerate)
+    # All rows but the demonstrations, whose length is one letter and the end.
+    method = GatedDemonstrations(gate=3)
+    report = PolicyTrainer(tiny(), EvenBytes(), method, SMALL).step()
+    batch = PolicyTrainer(tiny(), EvenBytes(), method, SMALL)._gathered()
+    own = batch.rollouts.take(np.arange(9))
+    assert len(batch.rollouts) == 12
+    assert report.length == own.lengths.mean() != batch.rollouts.lengths.mean()
+    assert report.ended == own.has_ended.mean()
+    assert report.entropy == pytest.approx(float(own.entropy[own.is_drawn].mean()))
 
 
 def vars_of(given):
@@ -498,8 +585,10 @@ def test_a_memory_of_successes_holds_the_latest_of_each_prompt():
 
 
 def test_guided_rows_are_trained_as_if_nobody_had_helped():
+    assert Privileged(hinted=hinted).gathered(ask()).is_plain.tolist() == [True, False, False] * 3
     method = Privileged(hinted=hinted, share=1 / 3)
-    batch = method.gathered(ask())
+    batch = method.gathered(ask(version=7))
+    assert batch.rollouts.versions.tolist() == [7] * 9
     assert batch.rollouts.prompt_of.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert batch.is_plain.tolist() == [True, True, False] * 3
     for row, problem in enumerate(batch.problems):
@@ -517,6 +606,10 @@ def test_guided_rows_are_trained_as_if_nobody_had_helped():
     tokens = Tokens(ids=row, is_text=torch.ones_like(row, dtype=torch.bool))
     under_hint = read(tiny(), tokens).log_prob[0, -len(said) :]
     np.testing.assert_allclose(guided.log_prob[guided.is_drawn], under_hint, atol=1e-9)
+    states = tiny().network.read(tiny().parameters, tokens).states
+    logp = tiny().network.logits(tiny().parameters, states).log_softmax(-1)[0, -len(said) - 1 : -1]
+    sure = guided.entropy[guided.is_drawn]
+    np.testing.assert_allclose(sure, -(logp.exp() * logp).sum(-1).detach(), atol=1e-9)
     stripped = token_log_probs(tiny(), guided, 1.0)[guided.is_drawn]
     assert float((under_hint - stripped).abs().max()) > 0.01
     # A report tells what the policy earned without help.
@@ -539,6 +632,7 @@ def test_worlds_and_what_would_not_be_heeded_are_refused():
         lambda: hpt(6, anchor),
         lambda: Replayed(base=GroupRelative()),
         lambda: Privileged(hinted=hinted, base=GroupRelative()),
+        lambda: Privileged(hinted=hinted, share=1.5),
     ):
         with pytest.raises(ConfigError, match="expected"):
             made()

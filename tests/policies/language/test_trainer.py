@@ -420,7 +420,10 @@ def test_a_group_of_one_has_no_mean_of_others_to_take_off():
     alone = replace(SMALL, group_size=1)
     with pytest.raises(ConfigError, match="2 or more"):
         PolicyTrainer(tiny(), EvenBytes(), grpo(), alone)
-    assert PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), alone).step().degenerate == 1.0
+    report = PolicyTrainer(tiny(), EvenBytes(), GroupRelative(), alone).step()
+    # Nothing to compare is not the same as all alike.
+    assert np.isnan(report.degenerate)
+    assert report.reward > 0.0
 
 
 @pytest.mark.slow

@@ -80,11 +80,7 @@ class ValueTracker:
         drift, before the outcome is added.
         Raises `ConfigError` for rewards outside [0, 1].
         """
-        if not np.all((reward >= 0.0) & (reward <= 1.0)):
-            raise ConfigError(
-                f"a value tracker got rewards from {np.min(reward):g} to {np.max(reward):g}; "
-                "expected 0 to 1, since it keeps shares of success. Rescale the reward."
-            )
+        check_shares(reward)
         kept = np.clip(2.0 ** (-drift / HALF_DRIFT), SHORTEST, LONGEST)
         kept = kept if forgetting is None else np.full(len(prompt), forgetting)
         good, bad = self.successes.copy(), self.failures.copy()
@@ -173,6 +169,15 @@ class KnownPrompts:
         """Texts as bytes, each with a zero behind it: what is kept with a run are arrays."""
         text = "".join(f"{prompt}\0" for prompt in self.texts).encode()
         return {"prompts": np.frombuffer(text, dtype=np.uint8).copy()}
+
+
+def check_shares(reward: Float[Array, " N"]) -> None:
+    """Raises `ConfigError` for rewards that are no shares of success."""
+    if not np.all((reward >= 0.0) & (reward <= 1.0)):
+        raise ConfigError(
+            f"a value of prompts got rewards from {np.min(reward):g} to {np.max(reward):g}; "
+            "expected 0 to 1, since it keeps shares of success. Rescale the reward."
+        )
 
 
 def is_first_visit(prompt: Int[Array, " N"]) -> Bool[Array, " N"]:

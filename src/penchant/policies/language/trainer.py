@@ -80,13 +80,13 @@ class StepReport:
     """What a step saw. reward: mean of the responses that have one, without an anchor's cost, of
     those drawn just now and from the prompt alone where a method adds others;
     failed: at how many grading raised. components: their means. length: tokens a response;
-    ended: share that ended by themselves. degenerate: share of groups whose rewards are all alike
-    (without an anchor's cost).
+    ended: share that ended by themselves. degenerate: of groups of two responses and more the share
+    whose rewards are all alike, without an anchor's cost (NaN where all are of one).
     divergence: nats a response from the reference, by k1 (NaN without one). entropy: nats a token
-    of what was drawn from. clipped: share of tokens whose ratio was stopped in the updates after
-    the first. effective: effective share of tokens under the sampler's correction (NaN without it).
-    value_error: mean square of what a value missed its target by (NaN without one). tokens: drawn
-    so far."""
+    of what was drawn from. Length, ended and entropy are of what was drawn just now. clipped:
+    share of tokens whose ratio was stopped in the updates after the first. effective: effective
+    share of tokens under the sampler's correction (NaN without it). value_error: mean square of
+    what a value missed its target by (NaN without one). tokens: drawn so far."""
 
     step: int
     reward: float
@@ -341,9 +341,10 @@ class PolicyTrainer:
     ) -> StepReport:
         rollouts, is_scored = batch.rollouts, seen.is_scored
         is_plain = is_scored if batch.is_plain is None else is_scored & batch.is_plain
-        reward, drawn = seen.reward[is_plain], rollouts.is_drawn
+        reward, is_new = seen.reward[is_plain], rollouts.versions >= 0
+        drawn = rollouts.is_drawn & is_new[:, None]
         problem = rollouts.prompt_of if batch.group is None else batch.group
-        groups = np.unique(problem[is_scored])
+        groups = np.flatnonzero(np.bincount(problem[is_scored]) > 1)
         group = np.where(is_scored, problem, -1)
         alive = np.unique(group[~is_degenerate(seen.reward, group, is_scored)])
         apart = seen.log_ratio
@@ -355,8 +356,8 @@ class PolicyTrainer:
             reward=float(reward.mean()) if len(reward) else math.nan,
             components=batch.grades.means(),
             failed=batch.grades.failed,
-            length=float(rollouts.lengths.mean()),
-            ended=float(rollouts.has_ended.mean()),
+            length=float(rollouts.lengths[is_new].mean()),
+            ended=float(rollouts.has_ended[is_new].mean()),
             degenerate=1.0 - len(alive) / len(groups) if len(groups) else math.nan,
             divergence=math.nan if apart is None else float(apart.sum(axis=1).mean()),
             entropy=float(rollouts.entropy.cpu().numpy()[drawn].mean()),

@@ -104,5 +104,8 @@ def _stripped(ask: Ask, batch: Gathered, problems: Sequence[Problem]) -> Gathere
         rollouts.log_prob, [line[drawn] for line, drawn in zip(said, rollouts.is_drawn)],
     )  # fmt: skip
     of_row = tuple(problems[p] for p in rollouts.prompt_of)
-    stripped = replace(stripped, version=rollouts.version)
+    # How sure it was is of what it was drawn from, as its log-probability is.
+    entropy = rollouts.entropy.new_zeros(stripped.is_drawn.shape)
+    entropy[stripped.is_drawn] = rollouts.entropy[rollouts.is_drawn]
+    stripped = replace(stripped, version=rollouts.version, entropy=entropy)
     return replace(batch, rollouts=stripped, problems=of_row)

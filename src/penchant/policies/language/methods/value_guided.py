@@ -19,6 +19,7 @@ from penchant.policies.language.methods.group_relative import GroupRelative
 from penchant.policies.language.methods.method import Heard, Seen, rows_as_units
 from penchant.policies.language.prompt_value import PromptValue, prompt_states
 from penchant.policies.language.scheduling import budget, is_one_more_worth_it, nearest_to_half
+from penchant.policies.language.trackers import check_shares
 from penchant.simulation.tasks.task import Problem
 
 
@@ -72,6 +73,12 @@ class ValueGuided:
         return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
+        """Answers to the problems taken. Raises `ConfigError` for groups of more than `most`."""
+        if self.spending != "even" and ask.group_size > self.most:
+            raise ConfigError(
+                f"got groups of {ask.group_size} for a method that draws {self.most} responses to "
+                f"a prompt at most; expected groups of {self.most} or fewer, or a larger `most`."
+            )
         task = ask.single_answers("a value of prompts")
         problems = task.draw(self.candidates * ask.num_problems, ask.draws)
         states = prompt_states(ask.model, [problem.prompt for problem in problems])
@@ -87,7 +94,7 @@ class ValueGuided:
         if self.spending == "failures":
             total = ask.num_problems * ask.group_size
             least = min(self.least, ask.group_size)
-            return ask.answered(problems, budget(value, total, least, max(self.most, least)))
+            return ask.answered(problems, budget(value, total, least, self.most))
         parts = [ask.answered(problems)]
         while len(open_ := self._unsure_of(parts, value)):
             more = ask.answered([problems[p] for p in open_], np.full(len(open_), self.stride))
@@ -112,6 +119,8 @@ class ValueGuided:
         return np.flatnonzero(worth & (scored > 0) & (num + self.stride <= self.most))
 
     def heard(self, seen: Seen) -> Heard:
+        """Credit and what the value learnt. Raises `ConfigError` for rewards outside [0, 1]."""
+        check_shares(seen.reward[seen.is_scored])
         prompt, is_scored = seen.rollouts.prompt_of, seen.is_scored
         states, value = seen.told["states"], seen.told["value"]
         unit_of = rows_as_units(seen)
