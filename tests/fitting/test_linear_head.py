@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.corrupted_pair import margin_log_prob
@@ -14,6 +15,7 @@ from penchant.fitting import head_look_fused, head_pairs, head_start
 from penchant.fitting.head_mixture_density import take_pairs
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.linear_head import HeadConfig, fit_linear_head
+from penchant.numerics.arrays import log_sigmoid, sigmoid
 
 DAVIDSON = GapModel(ties="davidson")
 
@@ -195,7 +197,7 @@ def test_steps_that_were_taken_are_counted():
 def test_many_dimensions_are_climbed_without_a_matrix_to_where_newton_ends(monkeypatch):
     pairs, _ = world(num_texts=400, num_pairs=6000, dimensions=30, spread=0.4)
     twin, covariance, _ = newton_twin(pairs, DAVIDSON, 0.5)
-    monkeypatch.setattr(head_start, "_LARGEST_MATRIX", 0)
+    monkeypatch.setattr(head_start, "LARGEST_MATRIX", 0)
     formed = []
     plain = HeadDensity.information
     monkeypatch.setattr(
@@ -350,3 +352,47 @@ def test_pairs_of_a_subsample_keep_their_own_offset():
     sample = head_start._subsample(given, 1024)
     assert len(sample) < len(pairs)
     np.testing.assert_allclose(sample.offset, sample.gaps(weights, none), atol=1e-5)
+
+
+def awkward_pairs(name, num_pairs=3000, dimensions=30):
+    """Worlds whose subsample tells little of all pairs, or whose curvature is lost in rounding."""
+    rng = np.random.default_rng(5)
+    features = rng.standard_normal((num_pairs, dimensions))
+    answer = (rng.logistic(size=num_pairs) > features @ rng.standard_normal(dimensions)).astype(int)
+    weight, offset = np.ones(num_pairs), np.zeros(num_pairs)
+    if name == "a few weigh most":
+        weight = rng.pareto(0.6, num_pairs)
+    elif name == "texts in a plane":
+        features = features[:, :2] @ rng.standard_normal((2, dimensions))
+    elif name == "one pair again and again":
+        features[:] = features[0]
+    elif name == "margins on a scale of a hundred":
+        offset = np.where(answer == 0, -30.0, 30.0)
+    return HeadPairs(
+        features=features.astype(np.float32), first=np.arange(num_pairs), second=None,
+        answer=answer, weight=weight, offset=offset,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("prior_scale", [0.1, 100.0])
+@pytest.mark.parametrize(
+    "name",
+    ["a few weigh most", "texts in a plane", "one pair again and again",
+     "margins on a scale of a hundred"],
+)  # fmt: skip
+def test_awkward_pairs_are_climbed_to_the_top(name, prior_scale):
+    pairs = awkward_pairs(name)
+    head = fit_linear_head(pairs, GapModel(), prior_scale=prior_scale, has_covariance=False)
+    assert head.converged
+    design, sign = pairs.features.astype(float), np.where(pairs.answer == 0, 1.0, -1.0)
+
+    def minus(theta):
+        toward = sign * (design @ theta + pairs.offset)
+        value = pairs.weight @ log_sigmoid(toward) - 0.5 * (theta @ theta) / prior_scale**2
+        slope = design.T @ (pairs.weight * sign * sigmoid(-toward)) - theta / prior_scale**2
+        return -value, -slope
+
+    found = minimize(
+        minus, head.weights, jac=True, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-14}
+    )
+    assert minus(head.weights)[0] - found.fun < 1e-6 * found.fun

@@ -1,5 +1,7 @@
 """The climb in three directions against conjugate gradients, and on answers with own parameters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,6 +61,22 @@ def test_on_a_quadratic_it_is_conjugate_gradients(seed, steps):
     np.testing.assert_allclose(climb.value, world.value(twin), rtol=1e-6)
     # Two passes over the features a step, and two to begin with.
     assert world.passes <= 2 * climb.iterations + 3
+
+
+class Cliff(Quadratic):
+    """Wherever one steps, it is deep down."""
+
+    def respond(self, gap, own):
+        found = super().respond(gap, own)
+        return replace(found, value=found.value - 1e9 * (gap != 0.0))
+
+
+def test_to_stop_is_not_to_arrive():
+    world = Cliff(0)
+    climb = climb_subspace(world, np.zeros(12), lambda g: 1e-4 * g, tolerance=1e-3, max_steps=50)
+    assert climb.iterations == 0
+    assert 1e-3 * abs(climb.value) < climb.gain_left < abs(climb.value)
+    assert not climb.converged
 
 
 @pytest.mark.parametrize("ties", [None, "davidson", "rao_kupper"])

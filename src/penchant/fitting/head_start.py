@@ -21,10 +21,12 @@ from penchant.numerics.arrays import Array
 from penchant.numerics.conjugate_gradients import conjugate_gradients
 
 # Parameters up to which a subsample's curvature is formed: beyond, products cost less.
-_LARGEST_MATRIX = 640
+LARGEST_MATRIX = 640
 # The part of all pairs that products are taken with, and how many of them a step may cost.
 _PRODUCT_SHARE = 5
 _MOST_PRODUCTS = 10
+# The part of a curvature that sums of single precision may leave open.
+_BLUR = 1e-5
 # Tolerance from which on a climb takes two or three steps.
 _FEW_STEPS = 1e-4
 # Pairs for each of the subsample's from which on half of them are worth a step of their own.
@@ -76,7 +78,7 @@ def start_head(
     scale, the one that the subsample's evidence prefers, re-estimated so often at most. tolerance:
     of the climb to come; a few steps are not worth a matrix."""
     size = pairs.features.shape[1] + pairs.columns.shape[1] + model.num_own
-    is_small = prior_scale is None or size <= _LARGEST_MATRIX
+    is_small = prior_scale is None or size <= LARGEST_MATRIX
     has_matrix = is_small and (prior_scale is None or tolerance < _FEW_STEPS)
     wanted = per_parameter * size if is_small else len(pairs) // _PRODUCT_SHARE
     # Products cost less than a matrix, so that more pairs may be asked.
@@ -106,9 +108,7 @@ def start_head(
         if moved < 0.02:
             break
         theta, information = _newton(density, theta)
-    return HeadStart(
-        theta=theta, scale=scale, solve=_solver(share * information, density.precision)
-    )
+    return HeadStart(theta=theta, scale=scale, solve=solver(share * information, density.precision))
 
 
 def _newton(
@@ -119,7 +119,7 @@ def _newton(
     optimum, comes from a quarter of it."""
     information = _quarter(density)
     for _ in range(max_rounds):
-        solve = _solver(information, density.precision)
+        solve = solver(information, density.precision)
         climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=6)
         theta, information = climb.theta, density.information(climb.theta)
         if climb.converged:
@@ -158,13 +158,20 @@ def _rough(density: HeadDensity) -> Callable[[float], Precondition]:
     """For so many times the pairs, an inverse of that curvature: within a half of the right one, so
     that a few products do the rest."""
     information = _quarter(density)
-    return lambda share: _solver(share * information, density.precision)
+    return lambda share: solver(share * information, density.precision)
 
 
-def _solver(information: Float[Array, "T T"], precision: Float[Array, " T"]) -> Precondition:
-    from scipy.linalg import cho_factor, cho_solve
+def solver(information: Float[Array, "T T"], precision: Float[Array, " T"]) -> Precondition:
+    """The inverse of the curvature."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-    factor = cho_factor(information + np.diag(precision), overwrite_a=True, check_finite=False)
+    bend = information + np.diag(precision)
+    try:
+        factor = cho_factor(bend, check_finite=False)
+    except LinAlgError:
+        # Of features that say the same twice, where the prior is lost in single precision.
+        blur = _BLUR * np.diag(bend).max()
+        factor = cho_factor(bend + blur * np.eye(len(bend)), check_finite=False)
     return lambda gradient: cho_solve(factor, gradient, check_finite=False)
 
 

@@ -14,7 +14,7 @@ T = D + C + M parameters, A pairs of a subsample.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -22,22 +22,34 @@ from jaxtyping import Float
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
-from penchant.fitting.head_start import check_numbers, head_precision, start_head
-from penchant.fitting.subspace import climb_subspace, see
+from penchant.fitting.head_start import (
+    LARGEST_MATRIX,
+    HeadStart,
+    check_numbers,
+    head_precision,
+    solver,
+    start_head,
+)
+from penchant.fitting.subspace import Climb, Sight, climb_subspace, see
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 
 # Standard deviation of what is free, wide enough to be felt nowhere but where no pair tells.
 _FREE = 1e3
+# Steps by which a climb ends if the subsample's curvature is that of all pairs.
+_PATIENCE = 30
+# And by that of all pairs, before it is asked again.
+_ROUND = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadConfig:
     """subsample: pairs per parameter whose curvature preconditions the climb; beyond 640 parameters
     with a given prior scale it is a fifth of the pairs, and products with them. tolerance: stop
-    when the expected gain of one more step is below this share of the loss; 1e-9 is the limit of
-    float32 features. max_steps: each one reading of all pairs, or one and a half. evidence_rounds:
-    re-estimates of the prior scale, at most, where the data choose it."""
+    when the expected gain of one more step is below this share of the loss, which says less of what
+    is left where hardly a pair is in doubt; 1e-9 is the limit of float32 features. max_steps: each
+    one reading of all pairs, or one and a half. evidence_rounds: re-estimates of the prior scale,
+    at most, where the data choose it."""
 
     subsample: int = 16
     tolerance: float = 1e-9
@@ -107,15 +119,7 @@ def fit_linear_head(
     with np.errstate(over="ignore", invalid="ignore"):
         sight = see(everything, start.theta)
     check_numbers(given, sight.shift)
-    climb = climb_subspace(
-        everything,
-        start.theta,
-        start.solve,
-        tolerance=config.tolerance,
-        max_steps=config.max_steps,
-        sight=sight,
-        on_step=on_step,
-    )
+    climb = _climb(everything, start, sight, config, on_step or (lambda step, value: None))
     covariance, effective = None, np.nan
     if has_covariance:
         exact = everything.information(climb.theta)
@@ -135,6 +139,33 @@ def fit_linear_head(
         gain_left=climb.gain_left,
         seconds=time.perf_counter() - began,
     )
+
+
+def _climb(
+    density: HeadDensity, start: HeadStart, sight: Sight, config: HeadConfig,
+    on_step: Callable[[int, float], None],
+) -> Climb:  # fmt: skip
+    """By the curvature of the subsample; where that is not the curvature of all pairs, because a
+    few of them have nearly all the weight, say, by theirs."""
+    theta, solve, taken, patience = start.theta, start.solve, 0, _PATIENCE
+    is_small = len(theta) <= LARGEST_MATRIX
+    while True:
+        left = config.max_steps - taken
+        climb = climb_subspace(
+            density, theta, solve, tolerance=config.tolerance, sight=sight,
+            max_steps=min(left, patience) if is_small else left,
+            on_step=_counted_on(on_step, taken),
+        )  # fmt: skip
+        taken += climb.iterations
+        is_stuck = solve is not start.solve and climb.iterations < patience
+        if climb.converged or not is_small or is_stuck or taken >= config.max_steps:
+            return replace(climb, iterations=taken)
+        theta, sight, patience = climb.theta, see(density, climb.theta), _ROUND
+        solve = solver(density.information(theta), density.precision)
+
+
+def _counted_on(on_step: Callable[[int, float], None], taken: int) -> Callable[[int, float], None]:
+    return lambda step, value: on_step(taken + step, value)
 
 
 def _check(pairs: HeadPairs, prior_scale: float | None, column_scale: float) -> None:

@@ -21,8 +21,12 @@ from jaxtyping import Float
 from penchant.feedback.gap import GapResponse
 from penchant.numerics.arrays import Array
 
-# A step that does not rise is halved so often before the climb is given up.
-_MOST_HALVINGS = 12
+# A step that does not rise is halved so often. Then its memory is given up, and without any the
+# climb, after more: no half is a reading, and where every pair is sure the curvature may ask for a
+# step a million times too long.
+_HALVINGS, _MOST_HALVINGS = 12, 40
+# The share of the log-density that float32 features leave open.
+_ROUNDING = 1e-6
 # The part of the slope along a direction by which a gradient that was not read may be wrong.
 _TRUSTED = 0.1
 
@@ -185,11 +189,12 @@ def climb_subspace(
             on_step(taken, here.value)
     # Half-way to rounding counts: there no step can be told from standing still.
     limit = tolerance * abs(here.value)
+    blurred = min(1e3 * limit, _ROUNDING * abs(here.value))
     return Climb(
         theta=here.theta,
         value=here.value,
         log_likelihood=here.log_likelihood,
-        converged=gain <= limit or (taken < max_steps and gain <= 1e3 * limit),
+        converged=gain <= limit or (taken < max_steps and gain <= blurred),
         iterations=taken,
         gain_left=gain,
     )
@@ -262,7 +267,7 @@ def _rise(
     """The first higher point among the step and its halves; no feature is read again for it."""
     move = sum(length * leg.theta for length, leg in zip(lengths, legs))
     shift = sum(length * leg.gap for length, leg in zip(lengths, legs))
-    for _ in range(_MOST_HALVINGS):
+    for _ in range(_MOST_HALVINGS if len(legs) == 1 else _HALVINGS):
         theta, gap = here.theta + move, here.gap + shift
         found = density.respond(gap, theta[len(theta) - density.num_own :])
         there = _arrive(density, theta, gap, found)
