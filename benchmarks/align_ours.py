@@ -15,9 +15,10 @@ from penchant.fitting.language_learner import LearnerConfig
 from penchant.fitting.sgd import TrainConfig
 from penchant.lm.decoder import Decoder, DecoderConfig
 from penchant.lm.language_model import LanguageModel
-from penchant.policies.language.direct import DirectConfig, Pairs, fit_direct
+from penchant.policies.language.direct import DirectConfig, fit_direct
 from penchant.policies.language.layout import read_drawn
 from penchant.policies.language.methods.group_relative import grpo
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
 from penchant.simulation.tasks.task import Problem
 

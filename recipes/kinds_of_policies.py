@@ -27,7 +27,8 @@ from penchant.lm.log_probs import log_probs
 from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.tokens import padded
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import DirectConfig, Pairs, fit_direct
+from penchant.policies.language.direct import DirectConfig, fit_direct
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.personal import PersonalConfig, fit_personal
 from penchant.policies.language.rollouts import demonstration_ids
 from penchant.policies.language.teaching import fresh_decoder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from penchant.cli.align_methods import METHODS
+from penchant.cli.align_methods import METHODS, AlignOptions, learner_of
 from penchant.cli.align_tasks import TASKS
 from penchant.cli.main import app
 
@@ -354,13 +354,13 @@ def test_two_processes_take_one_run_together(tmp_path):
     def steps(folder):
         return [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
 
-    def align(folder, *launcher):
+    def align(folder, *launcher, more=()):
         entry = "import sys; from penchant.cli.main import app; sys.argv[0] = 'penchant'; app()"
         script = tmp_path / "entry.py"
         script.write_text(entry)
         found = subprocess.run(
             [sys.executable, *launcher, str(script), "align", "TOOL", *TINY, "--steps", "3",
-             "--prompts", "4", "--group-size", "4", "-o", str(folder)],
+             "--prompts", "4", "--group-size", "4", "-o", str(folder), *more],
             capture_output=True, text=True, timeout=300,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                  "OMP_NUM_THREADS": "1"},
@@ -376,9 +376,20 @@ def test_two_processes_take_one_run_together(tmp_path):
     align(tmp_path / "one")
     whole, shared = steps(tmp_path / "one"), steps(tmp_path / "two")
     assert [step["tokens"] for step in whole] == [step["tokens"] for step in shared]
-    one, other = weights(tmp_path / "one" / "policy"), weights(tmp_path / "two" / "policy")
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)
+    align(tmp_path / "pieces", *two, more=("--divided",))
+    one = weights(tmp_path / "one" / "policy")
+    for folder in ("two", "pieces"):
+        other = weights(tmp_path / folder / "policy")
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)
+
+
+def test_a_model_is_laid_in_pieces_where_there_are_processes_to_hold_them(tmp_path):
+    assert learner_of(AlignOptions(divided=True)).is_divided
+    assert not learner_of(AlignOptions()).is_divided
+    assert "torchrun" in refused("CHAIN", "-o", tmp_path, "--divided")
+    message = refused("CHAIN", "-o", tmp_path, "-m", "kto", "--divided")
+    assert "--divided would change nothing" in message
 
 
 def test_answers_drawn_by_a_server_train_the_policy_that_it_then_loads(tmp_path):

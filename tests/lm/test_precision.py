@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from penchant.errors import ConfigError
 from penchant.fitting.language_learner import LearnerConfig
 from penchant.fitting.sgd import TrainConfig
 from penchant.lm.sample import SampleConfig, sample
@@ -12,7 +13,7 @@ from penchant.policies.language.rollouts import draw_rollouts
 torch = pytest.importorskip("torch")
 
 from lm.tiny_models import tiny  # noqa: E402  # it needs torch
-from penchant.lm.precision import for_drawing, in_precision  # noqa: E402
+from penchant.lm.precision import check_precision, for_drawing, in_precision  # noqa: E402
 from policies.language.test_direct import pairs_of  # noqa: E402
 
 
@@ -49,6 +50,11 @@ def test_what_is_drawn_in_bfloat16_has_probabilities_in_single_precision():
     assert drawn.log_prob.dtype == drawn.entropy.dtype == torch.float32
     whole = tiny(dtype=torch.float32)
     assert for_drawing(whole, "full") is whole
+
+
+def test_a_precision_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match="full or bfloat16"):
+        check_precision("fp16")
 
 
 def test_a_training_in_bfloat16_learns_what_one_in_full_learns():

@@ -116,6 +116,14 @@ def align(
         str,
         typer.Option(help="In which products are taken: full, or bfloat16 where hardware has it."),
     ] = "full",
+    divided: Annotated[
+        bool,
+        typer.Option(
+            "--divided",
+            help="Under torchrun: parameters, gradients and Adam's memory in pieces over the "
+            "processes, for a model that is too large for one.",
+        ),
+    ] = False,
     server: Annotated[
         str,
         typer.Option(
@@ -219,7 +227,7 @@ def align(
         updates=updates, temperature=temperature, learning_rate=learning_rate, anchor=anchor,
         rank=rank, strength=strength, epochs=epochs, batch=batch, kinds=kinds, context=context,
         held_out=held_out, trial=trial, layout=_layout(layout), tokens_at_once=tokens_at_once,
-        precision=_precision(precision),
+        precision=_precision(precision), divided=divided,
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
         reward=reward, server=server, served=served, weights=weights, seed=seed,
@@ -228,9 +236,14 @@ def align(
     from penchant.policies.language.trainer import need_torch
 
     need_torch()
-    from penchant.fitting.processes import joined
+    from penchant.fitting.processes import joined, num_processes
 
     with joined() as process:
+        if divided and num_processes() == 1:
+            raise ConfigError(
+                "--divided lays a model in pieces over processes, and there is one; expected "
+                "several: torchrun --nproc-per-node 2 $(which penchant) align ... --divided."
+            )
         quiet = json or process > 0
         if chosen.way == "reward":
             from penchant.cli.align_reward import align_to_reward
@@ -277,6 +290,8 @@ def _check(
     ignored += options.given(call, among=("strength", "layout")) if way == "shown" else []
     if way in ("answers", "shown"):
         ignored += options.given(call, among=("tokens_at_once",))
+    if way == "answers":  # of one process
+        ignored += options.given(call, among=("divided",))
     if ignored:
         raise ConfigError(
             f"{', '.join(dict.fromkeys(ignored))} would change nothing for --method {method} on "

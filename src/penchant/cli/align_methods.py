@@ -40,6 +40,7 @@ class AlignOptions:
     layout: "Layout | None" = None
     tokens_at_once: int | None = None
     precision: "Precision" = "full"
+    divided: bool = False
     model: str = ""
     width: int = 96
     layers: int = 3
@@ -257,7 +258,7 @@ def learner_of(options: AlignOptions, at_once: int = 32) -> "LearnerConfig":
     """How a gradient is made."""
     from penchant.fitting.language_learner import LearnerConfig
 
-    return LearnerConfig(at_once=at_once, precision=options.precision)
+    return LearnerConfig(at_once=at_once, precision=options.precision, is_divided=options.divided)
 
 
 def low_rank_of(options: AlignOptions) -> Any:

@@ -17,6 +17,7 @@ from penchant.cli.align_methods import METHODS, AlignOptions, Setting, learner_o
 from penchant.cli.align_start import started, taught_by
 from penchant.cli.align_tasks import known_task, read_task
 from penchant.errors import ConfigError, DataError
+from penchant.fitting.processes import most
 
 if TYPE_CHECKING:
     from penchant.agents.sandbox import Sandbox
@@ -183,7 +184,8 @@ def _train(
             done.append(_plain(asdict(report)))
             steps.say(f"Step {report.step}: reward {report.reward:.3f}", report.step)
             now = time.perf_counter()
-            if cost <= _SHARE_FOR_KEEPING * (now - kept_at):
+            # All of several processes or none: they bring together what each has a piece of.
+            if most(cost <= _SHARE_FOR_KEEPING * (now - kept_at)):
                 cost, kept_at = keep(), now
         keep()
     except (KeyboardInterrupt, SystemError) as error:

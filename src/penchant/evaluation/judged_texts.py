@@ -20,7 +20,7 @@ from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.templates import conversation_ids
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import Pairs
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.rollouts import demonstration_ids
 from penchant.policies.language.unpaired import Judged
 

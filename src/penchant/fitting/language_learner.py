@@ -19,7 +19,7 @@ from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.processes import most, num_processes, share, summed
 from penchant.fitting.sgd import State
 from penchant.lm.pieces import Pieces, divided, joined_up, own, whole
-from penchant.lm.precision import Precision, in_precision
+from penchant.lm.precision import Precision, check_precision, in_precision
 from penchant.numerics.arrays import Array
 
 Parameters = Mapping[str, Array]
@@ -71,6 +71,7 @@ class LearnerConfig:
                 f"got at_once={self.at_once} and most_norm={self.most_norm}; expected one example "
                 "or more, and a length above 0 or None."
             )
+        check_precision(self.precision)
 
 
 class LanguageLearner:

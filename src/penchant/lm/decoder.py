@@ -80,8 +80,10 @@ class Decoder:
     ) -> Read:
         """Raises `ConfigError` for more tokens than the window holds."""
         size = tokens.ids.shape[1]
-        self._check_room(tokens.is_text.shape[1])
         place = positions_of(positions(tokens.is_text), size)
+        # Padding takes no room: prompts and answers of unlike length stand in wide columns.
+        if tokens.is_text.shape[1] > self.config.window:
+            self._check_room(int(place.max()) + 1)
         sees = _sees(tokens.is_text, size)
         kept: dict[int, tuple[Array, Array] | CopiedMemory] = {}
 

@@ -6,12 +6,21 @@ Adam's memory in the model's own precision.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel, moved_to
 from penchant.numerics.arrays import Array
 
 Precision = Literal["full", "bfloat16"]
+
+
+def check_precision(precision: str) -> None:
+    """Raises `ConfigError` for one that there is not."""
+    if precision not in get_args(Precision):
+        raise ConfigError(
+            f"got precision={precision!r}; expected {' or '.join(get_args(Precision))}."
+        )
 
 
 def in_precision(precision: Precision, device: Any) -> AbstractContextManager[Any]:

@@ -15,14 +15,13 @@ from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.tokens import padded
 from penchant.policies.language.direct import (
     DirectConfig,
-    Pairs,
     _fresh,
     _Mixture,
     _of_kind,
     fit_direct,
-    people_within,
     reference_of,
 )
+from penchant.policies.language.pairs import Pairs, people_within
 from penchant.policies.language.rollouts import demonstration_ids
 
 torch = pytest.importorskip("torch")
@@ -192,9 +191,16 @@ def test_what_cannot_be_learnt_from_is_refused():
     with pytest.raises(DataError, match="lengths"):
         Pairs(first=[[1, 2]], second=[], place=np.array([1]), first_wins=np.ones(1),
               person=np.array([0]))  # fmt: skip
-    with pytest.raises(DataError, match="without a token"):
-        Pairs(first=[[1, 2]], second=[[1]], place=np.array([1]), first_wins=np.ones(1),
-              person=np.array([0]))  # fmt: skip
+    one = {"place": np.array([1]), "first_wins": np.ones(1), "person": np.array([0])}
+    with pytest.raises(DataError, match="second answer of pair 0 has no token"):
+        Pairs(first=[[1, 2]], second=[[1]], **one)
+    # A row's first token is foretold by nothing, and what a world said is not scored.
+    with pytest.raises(DataError, match="first answer of pair 0 has no token"):
+        Pairs(first=[[1]], second=[[1, 2]], **one | {"place": np.array([0])})
+    with pytest.raises(DataError, match="first answer of pair 0 has no token"):
+        Pairs(first=[[1, 2]], second=[[1, 3]], first_own=[[True, False]], **one)
+    with pytest.raises(DataError, match="other lengths"):
+        Pairs(first=[[1, 2]], second=[[1, 3]], second_own=[[True]], **one)
     with pytest.raises(ConfigError, match="adapters"):
         DirectConfig(kinds=2)
     with pytest.raises(DataError, match="person_features"):

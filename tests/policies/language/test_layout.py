@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from penchant.errors import ConfigError
 from penchant.lm.packing import Packed
 from penchant.lm.sample import SampleConfig, sample
-from penchant.policies.language.layout import groups_within, packed_rows, read_drawn, settled
+from penchant.lm.tokens import padded
+from penchant.policies.language.answers import answer_log_probs, answers_of
+from penchant.policies.language.direct import DirectConfig
+from penchant.policies.language.layout import (
+    check_reading,
+    groups_within,
+    packed_rows,
+    read_drawn,
+    settled,
+)
 from penchant.policies.language.rollouts import draw_rollouts
+from penchant.policies.language.trainer import TrainerConfig
 
 torch = pytest.importorskip("torch")
 
@@ -166,6 +176,30 @@ def test_copies_of_a_prompt_are_drawn_as_if_each_had_been_read():
     assert torch.equal(one.ids, other.ids)
     np.testing.assert_allclose(one.log_prob, other.log_prob, atol=1e-12)
     np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["padded", "shared", "packed"])
+def test_a_long_prompt_and_anothers_long_answer_need_no_more_room_than_either(layout):
+    model = tiny()
+    window = model.network.window
+    rows = [[5] * 20 + [7, 9], [5] * 20 + [8], [6] * 2 + [11] * (window - 2), [6, 6, 4]]
+    answers = answers_of(model, rows, np.array([20, 20, 2, 2]))
+    said, _ = answer_log_probs(model, answers, layout)
+    for row, start, told in zip(rows, (20, 20, 2, 2), said, strict=True):
+        states = model.network.read(model.parameters, padded([row], 0)).states[0]
+        alone = model.network.logits(model.parameters, states).log_softmax(dim=-1)
+        wanted = [float(alone[at - 1, row[at]]) for at in range(start, len(row))]
+        np.testing.assert_allclose(told[start - 1 : len(row) - 1], wanted, atol=1e-11)
+    with pytest.raises(ConfigError, match="window"):
+        answer_log_probs(model, answers_of(model, [[5] * (window + 2)], np.array([2])), layout)
+
+
+def test_a_layout_that_there_is_not_and_no_token_at_once_are_refused():
+    with pytest.raises(ConfigError, match="padded, shared, packed"):
+        check_reading("dense")
+    for config in (DirectConfig, TrainerConfig):
+        with pytest.raises(ConfigError, match="tokens_at_once=0"):
+            config(tokens_at_once=0)
 
 
 @given(

@@ -8,13 +8,7 @@ from penchant.errors import ConfigError, DataError
 from penchant.fitting.sgd import TrainConfig
 from penchant.lm.log_probs import log_probs
 from penchant.lm.tokens import padded
-from penchant.policies.language.direct import (
-    DirectConfig,
-    Pairs,
-    _Mixture,
-    fit_direct,
-    reference_of,
-)
+from penchant.policies.language.direct import DirectConfig, _Mixture, fit_direct, reference_of
 from penchant.policies.language.own_pairs import judged_answers, own_pairs
 from penchant.policies.language.pair_terms import (
     Beside,
@@ -23,6 +17,7 @@ from penchant.policies.language.pair_terms import (
     term_reference,
     token_reward,
 )
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.rollouts import demonstration_ids
 from penchant.policies.language.unpaired import Judged
 

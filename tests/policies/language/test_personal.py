@@ -17,7 +17,7 @@ from penchant.lm.soft_prompt import (
     with_soft_prompt,
 )
 from penchant.lm.tokens import padded
-from penchant.policies.language.direct import Pairs
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.personal import (
     PersonalConfig,
     _fresh,

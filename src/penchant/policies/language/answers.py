@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.tokens import Tokens, padded
 from penchant.numerics.arrays import Array
@@ -24,6 +25,31 @@ class Answers:
     is_drawn: Bool[Array, "B T1"]
     start: Int[Array, " B"]
     prompt_of: Int[Array, " B"]
+
+
+def check_scored(
+    rows: Sequence[Sequence[int]],
+    place: Int[Array, " B"],
+    own: Sequence[Sequence[bool]] | None = None,
+    of: str = "answer",
+) -> None:
+    """Raises `DataError` for an answer of which nothing would be scored, or an `own` that is not
+    one entry a token. of: what the rows are called."""
+    if own is not None and [*map(len, own)] != [*map(len, rows)]:
+        raise DataError(
+            "`own` has other lengths than the rows; expected one entry for each token of each."
+        )
+    start = np.maximum(place, 1).tolist()
+    empty = [
+        b for b, row in enumerate(rows)
+        if len(row) <= start[b] or (own is not None and not any(own[b][start[b] :]))
+    ]  # fmt: skip
+    if empty:
+        raise DataError(
+            f"{of} {empty[0]} has no token that is scored ({len(empty)} of {len(rows)} are like "
+            "this); expected one or more that the policy wrote after the first of the row, an end "
+            "token at the least. Drop them."
+        )
 
 
 def answers_of(

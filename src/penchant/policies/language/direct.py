@@ -22,11 +22,17 @@ from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
 from penchant.lm.precision import Precision, at_least_single, in_precision
-from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array, add_rows, log_sum_exp
-from penchant.policies.language.answers import Answers, answer_log_probs, answers_of
-from penchant.policies.language.layout import Layout, settled
+from penchant.policies.language.answers import answer_log_probs
+from penchant.policies.language.layout import Layout, check_reading
 from penchant.policies.language.pair_terms import Term, of_term, term_reference, told_term
+from penchant.policies.language.pairs import (
+    Pairs,
+    pair_answers,
+    people_within,
+    settled_pairs,
+    told_data,
+)
 from penchant.policies.language.preference import (
     hinge_pair_loss,
     soft_pair_loss,
@@ -38,53 +44,6 @@ from penchant.utilities.implicit import log_ratio_utility
 _ROUTER = "router"
 # Pairs whose log-probabilities under the reference are made at a time.
 _AT_ONCE = 64
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pairs:
-    """Two answers to a prompt as rows of tokens, the prompt in both; from `place` on they are
-    scored. first_wins: the probability that the first is the better one. person: whose taste it
-    is, from 0 on; everybody their own where nobody is known. first_own, second_own: of several
-    turns, which tokens of a row the policy wrote: what a tool or a world said is as likely under
-    any policy, and is not scored (M-DPO, Xiong et al. 2024). None: all from `place` on."""
-
-    first: Sequence[Sequence[int]]
-    second: Sequence[Sequence[int]]
-    place: Int[Array, " B"]
-    first_wins: Float[Array, " B"]
-    person: Int[Array, " B"]
-    first_own: Sequence[Sequence[bool]] | None = None
-    second_own: Sequence[Sequence[bool]] | None = None
-
-    def __post_init__(self) -> None:
-        sizes = {len(self.first), len(self.second), len(self.place), len(self.first_wins),
-                 len(self.person)}  # fmt: skip
-        sizes |= {len(own) for own in (self.first_own, self.second_own) if own is not None}
-        if len(sizes) != 1 or not len(self.first):
-            raise DataError(
-                f"pairs came in lengths {sorted(sizes)}; expected one entry each of first, second, "
-                "place, first_wins and person for every pair, and a pair at the least."
-            )
-        if not np.all((self.first_wins >= 0.0) & (self.first_wins <= 1.0)):
-            raise DataError(
-                f"first_wins goes from {np.min(self.first_wins):g} to {np.max(self.first_wins):g}; "
-                "expected probabilities that the first is the better one, 0 to 1."
-            )
-        if np.min(self.person) < 0:
-            raise DataError(
-                f"got person {np.min(self.person)}; expected numbers from 0 on, one's own where "
-                "nobody is known."
-            )
-        short = [b for b in range(len(self.first))
-                 if min(len(self.first[b]), len(self.second[b])) <= self.place[b]]  # fmt: skip
-        if short:
-            raise DataError(
-                f"pair {short[0]} has an answer without a token ({len(short)} of {len(self.first)} "
-                "pairs are like this); expected one or more, an end token at the least."
-            )
-
-    def __len__(self) -> int:
-        return len(self.first)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,10 +72,7 @@ class DirectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.tokens_at_once is not None and self.tokens_at_once < 1:
-            raise ConfigError(
-                f"got tokens_at_once={self.tokens_at_once}; expected 1 or more, or None."
-            )
+        check_reading(self.layout, self.tokens_at_once)
         if self.kinds < 1 or not self.strength > 0.0:
             raise ConfigError(
                 f"got kinds={self.kinds} and strength={self.strength}; expected one kind or more, "
@@ -314,54 +270,6 @@ def of_pairs(
         loss = hinge_pair_loss(worth)
     better = logp[:, 0].sum(dim=1) / is_scored[:, 0].sum(dim=1)[:, None]
     return PairsTold(log_prob=-loss, better=better, worth=worth, logp=logp, is_turned=turned)
-
-
-def told_data(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
-    """Of all that a training learns from: answers, who gave them, what is known of people."""
-    import torch
-
-    said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features}
-    numbers = {name: torch.from_numpy(values) for name, values in said.items()}
-    for name, own in (("first_own", pairs.first_own), ("second_own", pairs.second_own)):
-        if own is not None:
-            numbers[name] = torch.tensor([each for row in own for each in row])
-    return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
-
-
-def pair_answers(model: LanguageModel, pairs: Pairs, rows: Int[Array, " C"]) -> Answers:
-    """First and second answers by turns."""
-    sides = ((pairs.first, pairs.first_own), (pairs.second, pairs.second_own))
-    both = [side[b] for b in rows for side, _ in sides]
-    own = [[True] * len(side[b]) if mine is None else mine[b] for b in rows for side, mine in sides]
-    is_all = pairs.first_own is None and pairs.second_own is None
-    return answers_of(model, both, np.repeat(pairs.place[rows], 2), None if is_all else own)
-
-
-def settled_pairs(model: LanguageModel, pairs: Pairs, layout: Layout) -> Layout:
-    """The layout that the model can be read in, tried on the first pairs (`layout.settled`)."""
-    return settled(model, pair_answers(model, pairs, np.arange(min(2, len(pairs)))), layout)
-
-
-def people_within(
-    pairs: Pairs, people: Int[Array, " C"], budget: int, layout: Layout
-) -> list[Int[Array, " _"]]:
-    """People in parts whose pairs have about so many tokens, the longest first: prompts counted
-    once, or (padded) every answer as long as the part's longest."""
-    longest, tokens, answers = (np.zeros(int(pairs.person.max()) + 1, dtype=int) for _ in range(3))
-    sizes = [np.array([len(row) for row in side]) for side in (pairs.first, pairs.second)]
-    np.maximum.at(longest, pairs.person, np.maximum(*sizes))
-    np.add.at(tokens, pairs.person, sizes[0] + sizes[1] - pairs.place)
-    np.add.at(answers, pairs.person, 2)
-    parts: list[list[int]] = []
-    read = rows = 0
-    for person in people[np.argsort(-longest[people], kind="stable")].tolist():
-        rows, read = rows + answers[person], read + tokens[person]
-        size = rows * longest[parts[-1][0]] if parts and layout == "padded" else read
-        if not parts or size > budget:
-            parts.append([])
-            rows, read = answers[person], tokens[person]
-        parts[-1].append(person)
-    return [np.array(part) for part in parts]
 
 
 def reference_of(

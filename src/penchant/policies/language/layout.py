@@ -11,7 +11,7 @@ Legend: B rows, T1 tokens after those before them, H numbers of a state, N token
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -57,6 +57,14 @@ class Drawn:
         """Where the tokens stand, 0 elsewhere; autograd goes through."""
         where = _told(rows.is_drawn, values)
         return values.new_zeros(where.shape).masked_scatter(where, values)
+
+
+def check_reading(layout: str, tokens_at_once: int | None = None) -> None:
+    """Raises `ConfigError` for a layout that there is not, or no token at once."""
+    if layout not in get_args(Layout):
+        raise ConfigError(f"got layout={layout!r}; expected one of {', '.join(get_args(Layout))}.")
+    if tokens_at_once is not None and tokens_at_once < 1:
+        raise ConfigError(f"got tokens_at_once={tokens_at_once}; expected 1 or more, or None.")
 
 
 def read_drawn(

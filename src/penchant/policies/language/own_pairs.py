@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from penchant.errors import DataError
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import Pairs
+from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.rollouts import Rollouts
 from penchant.policies.language.unpaired import Judged
 

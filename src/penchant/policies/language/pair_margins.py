@@ -11,7 +11,7 @@ from jaxtyping import Float
 from penchant.lm.language_model import LanguageModel
 from penchant.numerics.arrays import Array
 from penchant.policies.language.answers import answer_log_probs
-from penchant.policies.language.direct import Pairs, pair_answers
+from penchant.policies.language.pairs import Pairs, pair_answers
 from penchant.utilities.implicit import log_ratio_utility
 
 

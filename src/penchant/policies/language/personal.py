@@ -21,15 +21,9 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig, adapted_model, fresh_low_rank
 from penchant.lm.soft_prompt import after_first, soft_ids, with_soft_prompt
 from penchant.numerics.arrays import Array
-from penchant.policies.language.direct import (
-    DirectConfig,
-    Pairs,
-    of_pairs,
-    reference_of,
-    settled_pairs,
-    told_data,
-)
+from penchant.policies.language.direct import DirectConfig, of_pairs, reference_of
 from penchant.policies.language.layout import Layout
+from penchant.policies.language.pairs import Pairs, settled_pairs, told_data
 
 _SHARED, _OWN = "prompt.shared", "prompt.own"
 

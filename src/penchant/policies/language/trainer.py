@@ -28,7 +28,7 @@ from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import is_degenerate
 from penchant.policies.language.gathering import Ask, Gathered, Gatherer, gathered, grader_of
 from penchant.policies.language.grading import Grader, Reward, correct
-from penchant.policies.language.layout import Layout, settled
+from penchant.policies.language.layout import Layout, check_reading, settled
 from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import OLD, importance_weight, is_clipped, log_ratio
@@ -68,6 +68,7 @@ class TrainerConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"got {name}={getattr(self, name)}; expected 1 or more.")
         check_support(SampleConfig(temperature=self.temperature))
+        check_reading(self.layout, self.tokens_at_once)
         if self.updates > self.prompts * self.group_size:
             raise ConfigError(
                 f"got updates={self.updates} on {self.prompts * self.group_size} rollouts; "

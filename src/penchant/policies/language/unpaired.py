@@ -20,8 +20,8 @@ from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.precision import in_precision
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.answers import answer_log_probs, answers_of
-from penchant.policies.language.layout import Layout, settled
+from penchant.policies.language.answers import answer_log_probs, answers_of, check_scored
+from penchant.policies.language.layout import Layout, check_reading, settled
 from penchant.policies.language.preference import unpaired_loss
 from penchant.policies.language.trained import fresh_trained, policy_of
 
@@ -48,16 +48,7 @@ class Judged:
                 f"{int(np.sum(self.is_desired))} of {len(self.rows)} answers are desired; expected "
                 "both kinds: nothing else says which way to go. Add the other one."
             )
-        if self.own is not None and [*map(len, self.own)] != [*map(len, self.rows)]:
-            raise DataError(
-                "`own` has other lengths than the rows; expected one entry for each token of each."
-            )
-        empty = [b for b, row in enumerate(self.rows) if len(row) <= self.place[b]]
-        if empty:
-            raise DataError(
-                f"answer {empty[0]} has no token ({len(empty)} of {len(self.rows)} are like this); "
-                "expected one or more, an end token at the least. Drop them."
-            )
+        check_scored(self.rows, self.place, self.own)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,6 +70,7 @@ class UnpairedConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_reading(self.layout)
         weights = (self.desired_weight, self.undesired_weight)
         if not self.strength > 0.0 or any(w is not None and not w > 0.0 for w in weights):
             raise ConfigError(
