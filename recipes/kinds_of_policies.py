@@ -87,8 +87,8 @@ def one_world(num: int, seed: int, config: Config) -> dict[str, float]:
     # One pair a person, and a context that says of which kind one is.
     many = np.repeat(np.arange(num), 4 * config.a_kind)
     context = (many[:, None] == np.arange(1, num)).astype(float)
-    seen = fit_direct(base, drawn(many, 1, rng, base), replace(training, batch_size=32), mixed,
-                      person_features=context)  # fmt: skip
+    single, whole = drawn(many, 1, rng, base), replace(training, batch_size=32)
+    seen = fit_direct(base, single, whole, mixed, person_features=context)
     return {
         "one policy": in_order(worths([one], base).repeat(len(kind), 0), kind),
         "class posterior": in_order(fit.posterior @ by_kind, kind),
@@ -119,10 +119,9 @@ def drawn(kind: Array, num: int, rng: np.random.Generator, model: LanguageModel)
     two = np.array([rng.permutation(len(ANSWERS))[:2] for _ in person])
     worth = ORDERS[kind[person][:, None], two]
     wins = rng.random(len(person)) < 1.0 / (1.0 + np.exp(-1.5 * (worth[:, 0] - worth[:, 1])))
-    return Pairs(
-        first=[rows[a] for a, _ in two], second=[rows[b] for _, b in two],
-        place=np.full(len(person), place), first_wins=wins.astype(float), person=person,
-    )  # fmt: skip
+    first, second = ([rows[at] for at in side] for side in two.T)
+    return Pairs(first=first, second=second, place=np.full(len(person), place),
+                 first_wins=wins.astype(float), person=person)  # fmt: skip
 
 
 def said(model: LanguageModel, rows: list[list[int]], place: int) -> Float[Array, " K"]:
