@@ -362,6 +362,8 @@ def awkward_pairs(name, num_pairs=3000, dimensions=30):
     weight, offset = np.ones(num_pairs), np.zeros(num_pairs)
     if name == "a few weigh most":
         weight = rng.pareto(0.6, num_pairs)
+    elif name == "a few tell most":
+        features[: num_pairs // 50] *= 1000.0
     elif name == "texts in a plane":
         features = features[:, :2] @ rng.standard_normal((2, dimensions))
     elif name == "one pair again and again":
@@ -377,7 +379,7 @@ def awkward_pairs(name, num_pairs=3000, dimensions=30):
 @pytest.mark.parametrize("prior_scale", [0.1, 100.0])
 @pytest.mark.parametrize(
     "name",
-    ["a few weigh most", "texts in a plane", "one pair again and again",
+    ["a few weigh most", "a few tell most", "texts in a plane", "one pair again and again",
      "margins on a scale of a hundred"],
 )  # fmt: skip
 def test_awkward_pairs_are_climbed_to_the_top(name, prior_scale):
