@@ -82,6 +82,19 @@ def test_so_is_one_in_a_model_of_transformers(kind):
         np.testing.assert_allclose(states[list(places)], wanted, atol=1e-6)
 
 
+def test_a_module_in_training_is_read_without_its_dropout():
+    transformers = pytest.importorskip("transformers")
+    from penchant.lm.pretrained import from_module
+
+    config = transformers.GPT2Config(
+        vocab_size=259, n_embd=16, n_layer=2, n_head=2, n_positions=64, resid_pdrop=0.5,
+        bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    model = from_module(transformers.GPT2LMHeadModel(config).train(), ByteTokenizer(), "trained")
+    one, other = (alone(model, [3, 4, 5], 3).detach() for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_so_is_one_where_attention_adds_its_mask():
     model = of_transformers(attention="eager")
     packed, whole = packed_of([(5, [2, 3]), (1, []), (7, [1])])

@@ -208,7 +208,9 @@ def load_pretrained(name: str) -> LanguageModel:
 
 
 def from_module(model: Any, tokenizer: Any, name: str = "model") -> LanguageModel:
-    """A loaded module of transformers and a tokenizer, as a model."""
+    """A loaded module of transformers and a tokenizer, as a model. The module is left in evaluation
+    mode: with dropout it would say something else each time it is asked."""
+    model.eval()
     body, head = model.base_model, model.get_output_embeddings()
     parameters = {name: value.detach() for name, value in body.named_parameters()}
     tied: dict[str, str] = {}
