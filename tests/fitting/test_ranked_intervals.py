@@ -212,6 +212,34 @@ def test_curves_of_whole_rankings_are_those_of_their_stages():
         np.testing.assert_allclose(one.bend, two.bend, rtol=1e-8)
 
 
+def test_curves_of_rankings_with_ties_are_the_likelihood_with_one_item_elsewhere():
+    rankings = with_ties(made(seed=6, num=24))
+    rankings = rankings.take(np.flatnonzero(rankings.has_ties))
+    strengths, items = np.linspace(0.8, -0.8, 6), np.array([4, 1])
+    density = RankedDensity(rankings, None, np.zeros(6, dtype=np.int64))
+    curve = tied_curves(rankings, strengths, items).curve
+
+    def value(item, u):
+        return density.log_likelihood(np.where(np.arange(6) == item, u, strengths))
+
+    h = 1e-3
+    for u in (np.array([-1.5, 2.0]), strengths[items]):
+        found = curve(u)
+        low, here, high = (
+            np.array([value(i, x + d) for i, x in zip(items, u)]) for d in (-h, 0.0, h)
+        )
+        beside = [rankings.take(np.unique(rankings.ranking[rankings.item == i])) for i in items]
+        whole = [
+            RankedDensity(part, None, np.zeros(6, dtype=np.int64)).log_likelihood(
+                np.where(np.arange(6) == i, x, strengths)
+            )
+            for part, i, x in zip(beside, items, u)
+        ]
+        np.testing.assert_allclose(found.value, whole, atol=1e-9)
+        np.testing.assert_allclose(found.slope, (high - low) / (2 * h), atol=1e-5)
+        np.testing.assert_allclose(found.bend, -(high - 2 * here + low) / h**2, atol=1e-4)
+
+
 def test_an_item_first_in_every_tie_has_one_end():
     rankings = made(seed=5, num=40)
     first = np.where(np.arange(10)[:, None] < 5, [6, 2, 3, 4], [6, 0, 1, 5])

@@ -15,9 +15,11 @@ from penchant.fitting import ranked_reliability, ranked_voters
 from penchant.fitting.ranked import RankedConfig, RankedDensity, fit_ranked
 from penchant.fitting.ranked_errors import ranked_covariance
 from penchant.fitting.ranked_reliability import RankersConfig, fit_rankers
+from penchant.fitting.ranked_voters import RankersProblem
 from penchant.fitting.voter_remarks import describe_rankers
 from penchant.fitting.votes_pooled import VotesConfig
 from penchant.fitting.votes_reliability import VotersConfig, fit_voters
+from penchant.populations.voters import Voters
 
 CLOSE = RankersConfig(tolerance=1e-7, rounds=400)
 
@@ -67,6 +69,40 @@ def test_the_likelihood_is_that_of_brute_force(ties):
     found = fit_rankers(rankings)
     by_force = brute_force(rankings, found.strengths, found.population.spreads[0], 61)
     assert found.log_likelihood == pytest.approx(by_force, abs=0.03)
+
+
+def test_the_likelihood_is_that_of_brute_force_where_few_voters_differ_widely():
+    rankings, _, _ = made(3, N=6, V=8, each=6, size=4, spread=1.5, scale=2.0)
+    found = fit_rankers(rankings)
+    spread = found.population.spreads[0]
+    assert spread > 1.2
+    by_force = brute_force(rankings, found.strengths, spread, 401)
+    assert found.log_likelihood == pytest.approx(by_force, abs=0.02)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_near_a_reliability_slopes_and_information_are_those_of_differences(ties):
+    rankings, truth, _ = made(9, N=4, V=5, each=3, size=4, ties=ties)
+    problem = RankersProblem.of(fit_ranked(rankings))
+    modes = np.array([-1.0, -0.5, 0.0, 0.4, 0.8])
+    voters = Voters(effects=("reliability",), bias_mean=0.0, spreads=np.array([0.6]))
+    near = problem.near(truth, modes, voters)
+
+    def value(strengths, effects):
+        return problem.log_prob(strengths, effects[:, None]).ravel()
+
+    step = 1e-3 * np.eye(5)
+    slope = [(value(truth, modes + e) - value(truth, modes - e)).sum() / 2e-3 for e in step]
+    np.testing.assert_allclose(near.gradient, slope - modes / 0.36, atol=1e-5)
+    h, unit = 1e-3, np.eye(4)
+    bend = np.empty((4, 4))
+    for i in range(4):
+        for j in range(4):
+            a, b = h * unit[i], h * unit[j]
+            four = [(a + b, 1), (a - b, -1), (b - a, -1), (-a - b, 1)]
+            bend[i, j] = -sum(s * value(truth + d, modes).sum() for d, s in four) / (4 * h * h)
+    # The common shift of the island, of which rankings tell nothing, is held by 1 / N.
+    np.testing.assert_allclose(near.information, bend + 0.25, atol=1e-5)
 
 
 def test_the_strengths_stand_at_its_top_and_their_errors_are_its_bend():

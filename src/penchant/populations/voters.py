@@ -20,8 +20,9 @@ from penchant.numerics.arrays import Array
 
 Effect = Literal["reliability", "bias", "ties"]
 EFFECTS: tuple[Effect, ...] = ("reliability", "bias", "ties")
-# Nodes for each effect when 1, 2 or 3 are at work; the first, reliability, bends most.
-_NODES = {1: (7,), 2: (5, 5), 3: (5, 3, 3)}
+# Nodes for each effect when 1, 2 or 3 are at work; the first, reliability, bends most: where its
+# spread is 2, seven nodes alone are 0.16 nats off over twelve voters, fifteen 0.01.
+_NODES = {1: (15,), 2: (5, 5), 3: (5, 3, 3)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
