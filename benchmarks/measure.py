@@ -190,6 +190,10 @@ def _plain_arguments() -> list[str]:
     if "--peers-python" in arguments:
         place = arguments.index("--peers-python")
         arguments[place + 1 : place + 2] = ["PEERS_PYTHON"]
+    # Where results are written says nothing to a reader either.
+    if "--out" in arguments:
+        place = arguments.index("--out")
+        del arguments[place : place + 2]
     return [a if not a.startswith("--peers-python=") else "--peers-python=..." for a in arguments]
 
 

@@ -143,6 +143,8 @@ def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt
         (["--network", "8:9:10"], "WIDTH or WIDTH:FIRST"),
         (["--kinds", "2", "--network", "8"], "Leave one out"),
         (["--kind-scale", "2"], "people are of one kind"),
+        (["--noise", "2"], "add reward to --answers"),
+        (["--patience", "9"], "say with --silence"),
     ],
 )
 def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expected):
@@ -167,7 +169,7 @@ SAID = [
     (["--exposure", "0.2"], "exposure", 0.2),
     (["--slots", "2"], "slots", 2),
     (["--silence", "0", "--patience", "7"], "silence", 0.0),
-    (["--patience", "7"], "patience", 7),
+    (["--patience", "7", "--silence", "0"], "patience", 7),
     (["--seed", "9"], "seed", 9),
     (["--budget", "4", "--horizon", "9"], "budget", 4.0),
     (["--budget", "4", "--horizon", "9"], "horizon", 9),
@@ -188,7 +190,7 @@ SAID = [
         "bandit",
         MenuBanditConfig(network=NeuralConfig(width=8, first=30)),
     ),
-    (["--noise", "0.2"], "bandit", MenuBanditConfig(noise=0.2)),
+    (["--noise", "0.2", "--answers", "reward"], "bandit", MenuBanditConfig(noise=0.2)),
 ]
 
 

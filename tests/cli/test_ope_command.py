@@ -235,6 +235,9 @@ def test_options_that_slates_have_no_use_for_are_refused(slates, log):
     done = penchant("ope", slates, "-p", "uniform", "--places", "each", "--folds", "3")
     assert done.returncode == 2
     assert "--folds would change nothing" in done.stderr
+    done = penchant("ope", slates, "-p", "uniform", "--formula", "none", "--folds", "3")
+    assert done.returncode == 2
+    assert "--folds would change nothing" in done.stderr
     done = penchant("ope", slates, "-p", "column:target", "--places", "each")
     assert done.returncode == 0, done.stderr
     done = penchant("ope", slates, "-p", "uniform", "--places", "both")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
+from penchant.numerics.arrays import ndtr
 from penchant.policies.bandits import rules_fused
 from penchant.policies.bandits.rules import (
     EpsilonGreedy,
@@ -123,6 +124,34 @@ def test_the_integral_by_a_table_is_the_integral(seed, num_arms):
     offered, out = np.ones(num_arms, dtype=bool), np.empty(num_arms)
     rules_fused.thompson(mean, spread, offered, 1.0, 0.0, 0.5, out)
     np.testing.assert_allclose(out, best_probability(mean, spread, offered), atol=1e-10)
+
+
+def by_quadrature(mean, spread):
+    """The same integral, by Gauss and Legendre in 400 pieces."""
+    node, share = np.polynomial.legendre.leggauss(12)
+    edge = np.linspace((mean - 5 * spread).max(), (mean + 8 * spread).max(), 401)
+    half = 0.5 * np.diff(edge)[:, None]
+    t = (half * node + 0.5 * (edge[1:] + edge[:-1])[:, None]).ravel()
+    z = (t[:, None] - mean) / spread
+    logs = np.log(np.maximum(ndtr(z), 1e-300))
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) / spread
+    return (half * share).ravel() @ (np.exp(logs.sum(axis=1, keepdims=True) - logs) * density)
+
+
+@pytest.mark.parametrize(("num_arms", "most"), [(3, 0.006), (10, 0.012), (300, 0.02)])
+def test_no_arm_is_further_from_the_truth_than_is_said(num_arms, most):
+    rng, apart = np.random.default_rng(num_arms), []
+    for trial in range(40):
+        mean = rng.normal(size=num_arms) * np.exp(rng.normal(-1, 1))
+        spread = np.exp(rng.normal(-0.5, 0.7, size=num_arms))
+        if trial % 2:
+            spread[:] = spread[0]
+        truth = by_quadrature(mean, spread)
+        assert truth.sum() == pytest.approx(1.0, abs=1e-5)
+        found = best_probability(mean, spread, np.ones(num_arms, dtype=bool))
+        apart.append(np.abs(found - truth).max())
+    assert max(apart) < most
+    assert np.median(apart) < 0.002
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -104,7 +104,7 @@ def read_settings(said: list[str]) -> "tuple[MenuBanditConfig, dict[str, float]]
     found: dict[str, str] = {}
     for text in said:
         name, _, value = text.partition("=")
-        if name not in SETTINGS or name in found:
+        if name not in SETTINGS or name in found or not value:
             raise ConfigError(
                 f"--policy has {text!r}; expected one of {', '.join(SETTINGS)}, each once and with "
                 "its value behind what a policy is told, as in thompson/pick/exposure=0.1."
@@ -122,8 +122,8 @@ def read_settings(said: list[str]) -> "tuple[MenuBanditConfig, dict[str, float]]
 def _whole(settings: Mapping[str, float]) -> dict[str, Any]:
     """Counts as whole numbers."""
     kinds = settings.get("num_kinds", 1.0)
-    if kinds != round(kinds):
-        raise ConfigError(f"kinds are {kinds}; expected a whole number of them.")
+    if not kinds.is_integer():
+        raise ConfigError(f"kinds are {kinds}; expected a whole number of them, such as kinds=2.")
     return {**settings, "num_kinds": int(kinds)}
 
 

@@ -112,6 +112,8 @@ def decide(
                 "them out, or begin in another folder."
             )
     else:
+        channels = tuple(bandit.read_answers(answers))
+        _refuse_ignored(call, {channel.kind for channel in channels}, silence)
         decider = Decider.new(
             DeciderConfig(
                 bandit=bandit.bandit_config(
@@ -120,7 +122,7 @@ def decide(
                     network=network,
                 ),
                 encoder=HashedMenu(num_features=features, parts=tuple(bandit.listed(parts))),
-                rule=bandit.read_rule(rule), channels=tuple(bandit.read_answers(answers)),
+                rule=bandit.read_rule(rule), channels=channels,
                 slots=slots, floor=floor, exposure=exposure, budget=budget, horizon=horizon,
                 silence=None if silence == "missing" else bandit.read_number(silence, "--silence"),
                 patience=patience, seed=seed,
@@ -141,6 +143,19 @@ def decide(
         _keep(decider, log)
         save(decider, folder)
     shell.note(f"{done:,} lines; what was learnt is in {folder}.")
+
+
+def _refuse_ignored(call: options.Invocation, kinds: set[str], silence: str) -> None:
+    if options.given(call, among=("noise",)) and "outcome" not in kinds:
+        raise ConfigError(
+            "--noise would change nothing: it is that of real rewards, which are not among the "
+            "answers. Leave it out, or add reward to --answers."
+        )
+    if options.given(call, among=("patience",)) and silence == "missing":
+        raise ConfigError(
+            "--patience would change nothing: silence means nothing, however long it lasts. Leave "
+            "it out, or say with --silence what it means."
+        )
 
 
 def _answer(decider: "Decider", line: str, number: int) -> None:

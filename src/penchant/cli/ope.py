@@ -136,6 +136,8 @@ def ope(
         if slates.feedback != "rewards" or places != "drawn":
             why = "a reward model needs rewards of each place, and places that are drawn"
             _refuse(options.given(call, among=_OF_REWARDS), why)
+        elif formula == "none":
+            _refuse(options.given(call, among=("folds",)), "--formula none is without any model")
         chosen = SlatesConfig(
             places=places,  # type: ignore[arg-type]  # the config refuses others
             formula="" if formula == "none" else formula or None, num_folds=folds, level=level,

@@ -94,6 +94,7 @@ def simulate(
             "--attributes of them lie --differences around centres drawn with --taste-scale.",
         ),
     ] = False,
+    person_scale: Annotated[float | None, typer.Option(hidden=True)] = None,
     description: options.DescriptionFile = None,
     out: Annotated[
         Path | None,
@@ -112,6 +113,12 @@ def simulate(
     """
     from penchant.evaluation.arrivals import compare_arrivals
 
+    if person_scale is not None:
+        raise ConfigError(
+            f"--person-scale is {person_scale:g}; expected it behind each policy that it is for, "
+            f"as in --policy thompson/click/person-scale={person_scale:g}, so that policies can "
+            "differ in it."
+        )
     ignored = options.given(call, among=_OF_FILES if file is None else _OF_SIMULATED)
     if ignored:
         whose = "simulated, since no FILE was given" if file is None else f"those of {file}"

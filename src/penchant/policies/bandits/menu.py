@@ -64,7 +64,8 @@ class MenuBanditConfig:
         if self.num_kinds == 1 and self.kind_scale != 1.0:
             raise ConfigError(
                 f"kind_scale is {self.kind_scale}, and people are of one kind; expected two kinds "
-                "or more for it to say anything. Raise num_kinds (`--kinds`), or leave it out."
+                "or more for it to say anything. Raise num_kinds (`kinds` in the shell), or "
+                "leave it out."
             )
         if self.num_kinds > 1 and self.network is not None:
             raise ConfigError(

@@ -216,7 +216,7 @@ class Thompson:
 
     The law of an arm's expected reward is normal(mean, (width x spread)^2), arms independent, as
     in a belief with weights of its own for each arm. The probability of being best is an integral
-    along one line, taken to some 0.002 (`best_probability`); arms are then played with the
+    along one line, taken roughly (`best_probability`); arms are then played with the
     probabilities that came out, so what is logged is what was done.
     """
 
@@ -345,8 +345,8 @@ def best_probability(
     Phi of their difference. Of more it is the integral of prod_{j != k} Phi((t - mean_j) /
     spread_j) against the law of arm k, by the trapezoid rule in that law's own probability, along
     points a third of a standard deviation of the narrowest arm apart. It begins where some arm has
-    all but 3 in a million of its law above, and ends with the sum made 1. Within 0.01 of the truth,
-    mostly within 0.002.
+    all but 3 in a million of its law above, and ends with the sum made 1. The arm furthest off is
+    mostly within 0.002 of the truth, of ten arms within 0.012, of hundreds within 0.02.
     """
     place = np.flatnonzero(offered)
     found = np.zeros(len(mean))
