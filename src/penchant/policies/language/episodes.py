@@ -26,12 +26,13 @@ from penchant.simulation.tasks.task import TextWorld
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Episodes:
     """rollouts: with the policy's turns in `turn_of`. turn_reward: 0 after the last turn. observed:
-    what the policy read before each turn, the empty text after the last. is_solved: whether the
-    last turn earned 1 or more."""
+    what the policy read before each turn, the empty text after the last. said: what it wrote in
+    each of its turns. is_solved: whether the last turn earned 1 or more."""
 
     rollouts: Rollouts
     turn_reward: Float[Array, "B N"]
     observed: tuple[tuple[str, ...], ...]
+    said: tuple[tuple[str, ...], ...]
     is_solved: Bool[Array, " B"]
 
 
@@ -128,6 +129,7 @@ def _episodes(
         rollouts=rollouts_of_lines(model, lines, starts, world_of),
         turn_reward=rewards,
         observed=tuple((*line.observed, *[""] * (most - len(line.observed))) for line in lines),
+        said=tuple(tuple(line.said) for line in lines),
         is_solved=np.array([line.rewards[-1] >= 1.0 for line in lines]),
     )
 

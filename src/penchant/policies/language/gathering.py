@@ -16,7 +16,16 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.numerics.arrays import Array
 from penchant.policies.language.episodes import play
-from penchant.policies.language.grading import Grader, Grades, Reward, graded
+from penchant.policies.language.grading import (
+    Episode,
+    Grader,
+    Grades,
+    OfEpisodes,
+    Reward,
+    correct,
+    graded,
+    graded_episodes,
+)
 from penchant.policies.language.rollouts import Rollouts, draw_rollouts, put_together
 from penchant.simulation.tasks.task import Problem, TextTask, WorldTask
 
@@ -113,7 +122,13 @@ def answer(
     prompts = [problem.prompt for problem in problems]
     rollouts = draw_rollouts(model, prompts, group_size, config, generator, version=version)
     mine = tuple(problems[p] for p in rollouts.prompt_of)
-    grades = graded(grade, reward, mine, rollouts.responses)
+    if isinstance(grade, OfEpisodes):
+        grades = graded_episodes(grade, reward, [
+            Episode(problem=one, observed=(one.prompt,), said=(said,), has_ended=bool(ended))
+            for one, said, ended in zip(mine, rollouts.responses, rollouts.has_ended, strict=True)
+        ])  # fmt: skip
+    else:
+        grades = graded(grade, reward, mine, rollouts.responses)
     turns = np.where(np.isfinite(grades.reward), grades.reward, 0.0)[:, None]
     return Gathered(rollouts=rollouts, problems=mine, grades=grades, turn_reward=turns)
 
@@ -151,8 +166,11 @@ def explore(
     generator: Any,
     *,
     version: int = 0,
+    grade: Grader | None = None,
+    reward: Reward = correct,
 ) -> Gathered:
-    """Copies of each world, played; the reward is what all turns earned. A world that has one right
+    """Copies of each world, played; the reward is what all turns earned, or what a grader of whole
+    episodes says (`OfEpisodes`), which then the last turn earns. A world that has one right
     `answer` gives it to its problem as the demonstration."""
     first = [task.draw_world(draws) for _ in range(num_worlds)]
     worlds = [copy.deepcopy(world) for world in first for _ in range(group_size)]
@@ -172,9 +190,21 @@ def explore(
         reward=played.turn_reward.sum(axis=1),
         failed=0,
     )
+    turns = played.turn_reward
+    if isinstance(grade, OfEpisodes):
+        num = [len(said) for said in played.said]
+        grades = graded_episodes(grade, reward, [
+            Episode(problem=problem, observed=read[:n], said=said,
+                    earned=tuple(earned[:n].tolist()), has_ended=bool(ended))
+            for problem, read, said, earned, ended, n in zip(
+                problems, played.observed, played.said, turns, played.rollouts.has_ended, num,
+                strict=True)
+        ])  # fmt: skip
+        turns = np.zeros(turns.shape)
+        turns[np.arange(len(num)), np.array(num) - 1] = np.nan_to_num(grades.reward)
     return Gathered(
-        rollouts=played.rollouts, problems=problems, grades=grades,
-        turn_reward=played.turn_reward, observed=played.observed,
+        rollouts=played.rollouts, problems=problems, grades=grades, turn_reward=turns,
+        observed=played.observed,
     )  # fmt: skip
 
 
@@ -191,11 +221,12 @@ def gathered(
     *,
     version: int = 0,
 ) -> Gathered:
-    """`answer` or `explore`, as the task is; grade and reward are of answers."""
+    """`answer` or `explore`, as the task is; of worlds only graders of whole episodes are asked."""
     if isinstance(task, WorldTask):
         return explore(
-            model, task, num_problems, group_size, config, draws, generator, version=version
-        )
+            model, task, num_problems, group_size, config, draws, generator, version=version,
+            grade=grade, reward=reward,
+        )  # fmt: skip
     problems = task.draw(num_problems, draws)
     return answer(model, problems, group_size, config, generator, grade, reward, version=version)
 

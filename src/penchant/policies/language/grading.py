@@ -39,6 +39,45 @@ class Grades:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """All that happened. observed: what the policy read before each turn, the prompt first. said:
+    what it wrote in each; a response is one turn. earned: what a world paid for each, nothing for a
+    response. has_ended: of itself, not for want of room; None where nobody knows."""
+
+    problem: Problem
+    observed: tuple[str, ...]
+    said: tuple[str, ...]
+    earned: tuple[float, ...] = ()
+    has_ended: bool | None = None
+
+
+@dataclass(frozen=True)
+class OfEpisodes:
+    """A grader of whole episodes, of worlds of several turns too: `grade(episode)` gives components
+    as any other does. A response alone is an episode of one turn."""
+
+    grade: Callable[[Episode], Mapping[str, float | Exception | None]]
+
+    def __call__(self, problem: Problem, response: str) -> Mapping[str, float | Exception | None]:
+        return self.grade(Episode(problem=problem, observed=(problem.prompt,), said=(response,)))
+
+
+def graded_episodes(grade: OfEpisodes, reward: Reward, episodes: Sequence[Episode]) -> Grades:
+    """`graded`, of episodes. What a world itself says stays beside: `correct` (the last turn earned
+    1 or more) and `earned` (the sum)."""
+
+    def told(problem: Problem, row: str) -> Mapping[str, float | Exception | None]:
+        episode = episodes[int(row)]
+        world = {} if not episode.earned else {
+            "correct": float(episode.earned[-1] >= 1.0), "earned": sum(episode.earned)
+        }  # fmt: skip
+        return {**world, **grade.grade(episode)}
+
+    rows = [str(row) for row in range(len(episodes))]
+    return graded(told, reward, [episode.problem for episode in episodes], rows)
+
+
 def correct(components: Mapping[str, float]) -> float:
     """The usual reward: whether the answer is right."""
     return components["correct"]

@@ -27,7 +27,7 @@ from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import is_degenerate
 from penchant.policies.language.gathering import Ask, Gathered, Gatherer, gathered, grader_of
-from penchant.policies.language.grading import Grader, Reward, correct
+from penchant.policies.language.grading import Grader, OfEpisodes, Reward, correct
 from penchant.policies.language.layout import Layout, check_reading, settled
 from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
@@ -108,10 +108,11 @@ class PolicyTrainer:
     """Climbs a reward by a method's gradient. `step()` does one round and says what it saw.
 
     grade: components of a response, the task's own by default. reward: one number of them, whether
-    the answer is right by default; a world's turns earn their own and take neither. Rollouts
-    without a reward stay out of their group and of the update. An anchor's reference is the model
-    as given. Under `torchrun` every process draws and grades alike, so that a grader must say the
-    same twice, and takes its share of each update.
+    the answer is right by default; a world's turns earn their own and take neither, but for a
+    grader of whole episodes (`grading.OfEpisodes`). Rollouts without a reward stay out of their
+    group and of the update. An anchor's reference is the model as given. Under `torchrun` every
+    process draws and grades alike, so that a grader must say the same twice, and takes its share of
+    each update.
     Raises `MissingExtraError` without torch, `ConfigError` for a group of one whose mean it is.
     """
 
@@ -132,10 +133,13 @@ class PolicyTrainer:
         self.grade: Grader = grade or grader_of(task)
         self.config = config or TrainerConfig()
         check_group(self.config, method)
-        if isinstance(task, WorldTask) and (grade is not None or reward is not correct):
+        of_whole = isinstance(grade, OfEpisodes) and not isinstance(method, Gatherer)
+        is_own = grade is not None or reward is not correct
+        if isinstance(task, WorldTask) and is_own and not of_whole:
             raise ConfigError(
                 "got a grader or a reward for a world, whose turns earn their own; expected "
-                "neither."
+                "neither, or a grader of whole episodes (OfEpisodes) with a method that does not "
+                "gather for itself."
             )
         check_follows(model, method)
         self._given = model
