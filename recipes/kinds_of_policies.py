@@ -6,8 +6,8 @@ over; 0 stands for "above"). Ours: a decoder of 0.02 million parameters that kno
 people of 2, 3 and 4 known kinds with orders of their own over these, 12 noisy pairs each; an
 adapter a kind on one base, or 4 soft places a person. Counted are pairs of answers in each person's
 true order, beyond one policy for all: by class posterior; by soft prompt; and for new people of
-whom only the context is known, learnt from one pair a person. Five seeds, paired; low ends of
-Student's 95 % intervals: all above 0. Tiny: little learnt. Four minutes on one core.
+whom only the context is known, learnt from one pair a person (the one policy from the others' 12).
+Five seeds, settings of the first; low ends of 95 % intervals: all above 0. Tiny: little learnt.
 """
 
 from collections.abc import Sequence
