@@ -1,11 +1,16 @@
 """Databases for the log: whatever holds of one holds of the other."""
 
+import os
+
 import pytest
 
 from penchant.serving.sqlite_database import SqliteDatabase
 from serving import postgres
 
 KINDS = ("sqlite", "postgresql")
+
+# A machine that stands still for seconds is no server that is away; services inherit it.
+os.environ["PGCONNECT_TIMEOUT"] = "60"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,14 @@ from penchant.serving.postgres_database import PostgresDatabase
 
 USER, PASSWORD = "keeper", "p@ss/w:rd"
 _WRITTEN = "p%40ss%2Fw%3Ard"
+# Seconds: a busy machine may stand still for many of them.
+_PATIENCE = 60
+# When whoever started a server is no more, however it ended, its server goes too.
+_SWEEPER = """
+cat > /dev/null
+pid=$(head -n 1 "$0/data/postmaster.pid" 2> /dev/null) && kill -QUIT "$pid" && sleep 1
+rm -rf "$0"
+"""
 
 
 def missing():
@@ -55,6 +63,10 @@ class Server:
     def __init__(self, *, syncs=False, **settings):
         self.settings = {"fsync": "on" if syncs else "off", "max_connections": "80"} | settings
         self.folder = Path(tempfile.mkdtemp(prefix="penchant-postgresql-"))
+        self._sweeper = subprocess.Popen(
+            ["/bin/sh", "-c", _SWEEPER, self.folder], stdin=subprocess.PIPE, cwd="/",
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         self._numbers, self._free = itertools.count(), []
         account = _account() if os.getuid() == 0 else None
         self._as = {}
@@ -69,9 +81,14 @@ class Server:
              "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"],
             check=True, capture_output=True, cwd=self.folder, **self._as,
         )  # fmt: skip
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.start()
+        # Somebody else may take a port between these two lines.
+        for _ in range(5):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
+            with suppress(ChildProcessError):
+                self.start()
+                return
+        raise AssertionError(self.log)
 
     def start(self):
         """Anew after `stop`, on the same port."""
@@ -84,27 +101,46 @@ class Server:
         )  # fmt: skip
         self.wait()
 
+    @property
+    def log(self):
+        """What it said."""
+        return (self.folder / "log").read_text(errors="replace")
+
     def wait(self):
-        """Until it lets somebody in."""
-        for _ in range(300):
+        """Until it lets somebody in. Raises `ChildProcessError` where it ended instead."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
             with suppress(Exception):
-                self._connected("postgres").close()
-                return
+                # Not a server of somebody else that has the port.
+                if self.run("SHOW data_directory") == [(str(self.folder / "data"),)]:
+                    return
+            if self.process.poll() is not None:
+                self._said.close()
+                raise ChildProcessError(self.log)
             time.sleep(0.05)
-        raise AssertionError((self.folder / "log").read_text())
+        raise AssertionError(self.log)
 
     def stop(self, how=signal.SIGQUIT):
         """SIGQUIT: at once, as after a crash; SIGKILL: without the server knowing."""
         self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.wait(_PATIENCE)
         self._said.close()
 
-    def end_sessions(self, database):
-        """All of a database."""
-        self.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-            f"datname = '{name_of(database)}'"
-        )
+    def end_sessions(self, database, which="true"):
+        """Those of a database, or some of them; none of these has a lock any more."""
+        of = f"FROM pg_stat_activity WHERE datname = '{name_of(database)}' AND {which}"
+        deadline = time.monotonic() + _PATIENCE
+        # Who is told that a session ended may be told before its locks are free.
+        ended = self.run(f"SELECT pid, pg_terminate_backend(pid) {of}")
+        pids = ", ".join(str(pid) for pid, _ in ended)
+        while ended and self.run(f"SELECT 1 {of} AND pid IN ({pids})"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def drop(self, database):
+        """Whatever is set of it goes with it."""
+        self.end_sessions(database)
+        self.run(f"DROP DATABASE {name_of(database)} WITH (FORCE)")
 
     def kill_backend(self, database):
         """SIGKILL to whoever serves a session: the server then starts all of itself anew."""
@@ -117,7 +153,7 @@ class Server:
     def _connected(self, database):
         import psycopg
 
-        return psycopg.connect(self.address(database), autocommit=True, connect_timeout=5)
+        return psycopg.connect(self.address(database), autocommit=True, connect_timeout=_PATIENCE)
 
     def run(self, statement, database="postgres"):
         """Rows of a statement, by the keeper of the server."""
@@ -146,4 +182,4 @@ class Server:
     def close(self):
         if self.process.poll() is None:
             self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._sweeper.communicate()
