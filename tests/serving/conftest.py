@@ -13,6 +13,15 @@ KINDS = ("sqlite", "postgresql")
 os.environ["PGCONNECT_TIMEOUT"] = "60"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What takes long is tried on SQLite; on PostgreSQL, too, where slow tests are asked for."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if item.get_closest_marker("long") and params.get("new_database") == "postgresql":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def server():
     """A PostgreSQL server."""

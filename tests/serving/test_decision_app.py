@@ -108,6 +108,7 @@ async def test_ten_clients_with_the_same_rank_get_one_answer(call):
     assert call.app.service.numbers()["transactions"] <= 2
 
 
+@pytest.mark.long
 @with_app
 async def test_it_learns_what_pays(call):
     for number in range(60):
@@ -189,6 +190,7 @@ async def test_a_feedback_is_corrected_by_the_name_it_was_sent_with(call):
     assert (await corrected("y", "none"))[0] == 404
 
 
+@pytest.mark.long
 @with_app
 async def test_models_are_tried_in_the_shadow_promoted_and_rolled_back(call):
     greedy = {"rule": "greedy", "floor": 0.0}
@@ -222,6 +224,7 @@ async def test_an_apprentice_shows_what_stands_first_and_learns(call):
     assert np.isclose(said["probabilities"]["a"], 0.95)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "bad",
     [{"rule": "magic"}, {"rule": "greedy", "parameters": {"width": 1}}, {"floor": 2},
@@ -266,6 +269,7 @@ async def test_a_key_has_a_rate(call):
     assert (await call("GET", "/v1/models"))[0] == 200
 
 
+@pytest.mark.long
 @with_app
 async def test_what_is_not_there_is_said_so(call):
     assert (await call("GET", "/v1/nothing"))[0] == 404
@@ -298,6 +302,7 @@ async def test_without_keys_only_requests_by_a_loopback_name_are_answered(call):
         assert (await call("GET", "/v1/models", host=host, origin=origin))[0] == 403
 
 
+@pytest.mark.long
 @with_app
 async def test_health_metrics_and_the_description_are_there(call):
     assert await call("GET", "/health") == (200, {"status": "ok"})
@@ -459,6 +464,7 @@ async def test_a_report_holds_up_no_erasure(call):
         assert (await report)[0] == 503
 
 
+@pytest.mark.long
 def test_slow_requests_wait_for_those_of_their_own_tenant_alone(database, keys):
     began, go_on, order = threading.Event(), threading.Event(), []
 
@@ -542,6 +548,7 @@ SAYINGS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_whatever_is_sent_wherever_the_service_answers_and_lives(database):
     runner = asyncio.Runner()
     app = DecisionApp(database, is_insecure=True)
@@ -567,6 +574,7 @@ def test_whatever_is_sent_wherever_the_service_answers_and_lives(database):
     runner.close()
 
 
+@pytest.mark.long
 @with_app
 async def test_people_have_weights_of_their_own_where_a_model_says_so(call):
     model = {"personal_spread": 1.0, "rule": "greedy", "floor": 0.0}

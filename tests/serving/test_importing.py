@@ -80,6 +80,7 @@ def test_what_is_imported_twice_or_half_counts_once(store, tmp_path):
     assert store.fetch("SELECT count(*) FROM entries") == [(34,)]
 
 
+@pytest.mark.long
 def test_a_service_learns_from_it_and_reports_on_it(store, tmp_path):
     rng = np.random.default_rng(0)
     lines = []

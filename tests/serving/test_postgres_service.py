@@ -85,7 +85,7 @@ def asked(service, event):
 
 
 def served_again(service, event):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (said := asked(service, event))[0] != 200:
         assert said[0] == 503
         assert time.monotonic() < deadline
@@ -112,11 +112,11 @@ def test_two_services_on_one_database_serve_and_learn_as_one(server, start):
         second.rank(OPTIONS, event_id="shared", person="ann")
     second.ask("PUT", "/v1/models/m", {"rule": "greedy"})
     second.ask("POST", "/v1/models/m/promote")
-    time.sleep(1.5)
-    # The other one decides by it within a second, and by what was learnt.
-    said = first.rank(OPTIONS)
-    assert said.model == "m"
-    assert said.belief > 0
+    # The other one decides by it soon, and by what was learnt.
+    deadline = time.monotonic() + 60
+    while (said := first.rank(OPTIONS)).model != "m" or not said.belief:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     for client in (first, second):
         client.close()
     caught_up(database)
@@ -159,7 +159,7 @@ def test_while_the_database_is_away_it_says_so_and_then_goes_on(own_server, star
             urllib.request.urlopen(f"{service.url}/v1/{path}")
         assert error.value.code == 503
         error.value.close()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     with urllib.request.urlopen(f"{service.url}/health") as said:
         assert said.status == 200
     own_server.start()

@@ -53,6 +53,7 @@ async def answered(call, num, study="s", person="ann", **further):
     return kinds
 
 
+@pytest.mark.long
 @with_app
 async def test_answers_of_all_kinds_settle_who_is_first(call):
     assert (await call("PUT", "/v1/studies/s", STUDY))[0] == 200
@@ -119,6 +120,7 @@ async def test_an_answer_that_does_not_fit_its_question_is_refused(call):
     assert (await call("POST", "/v1/studies/t/answers", pick))[0] == 404
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changed", "told"),
     [({"options": [{"id": "a"}]}, "options"), ({"options": [{"id": "a"}, {"id": "a"}]}, "same id"),
@@ -162,6 +164,7 @@ def learnt_of(call):
     return found
 
 
+@pytest.mark.long
 @with_app
 async def test_a_study_teaches_the_models_where_it_says_so_and_only_there(call):
     await call("PUT", "/v1/studies/apart", STUDY)
@@ -312,6 +315,7 @@ def test_keys_of_each_role_reach_their_part_of_studies_and_of_no_other_tenant(da
     asyncio.run(run())
 
 
+@pytest.mark.long
 @with_app
 async def test_an_edit_is_compared_once_however_often_its_study_is_read(call):
     await call("PUT", "/v1/studies/s", STUDY | {"kinds": ["edit"]})
