@@ -190,6 +190,11 @@ def test_a_run_goes_on_and_a_report_counts_games():
     # Games of a world all earned differently; later rows are no groups of their own.
     assert report.degenerate == 0.0
     assert np.isfinite(trainer.step().reward)
+    # A row of each game, seldom its first: games are compared all the same.
+    few = replace(trained, rows_a_world=3)
+    batch = PolicyTrainer(tiny(), CountingTask(), few, SMALL)._gathered()
+    assert max(np.bincount(batch.rollouts.prompt_of)) == 1
+    assert PolicyTrainer(tiny(), CountingTask(), few, SMALL).step().degenerate == 0.0
 
 
 def test_what_does_not_fit_is_refused():

@@ -28,6 +28,7 @@ def test_what_it_writes_is_graded_as_the_task_grades_it(seed):
         text = "".join(f"{digit}," for digit in digits) + f"#{digits[-1]}"
         assert Chain().grade(problem, text)["correct"] == float(written.is_right[row])
         assert sums.length[row] == problem.difficulty
+        assert np.all(written.said[row][problem.difficulty :] == -1)
     assert written.tokens == sums.length.sum()
 
 
@@ -63,6 +64,20 @@ def test_a_climb_is_the_gradient_of_the_chance_to_be_right(seed):
         up, down = (StepTable(logits=table.logits + s).chance_right(sums)[0]
                     for s in (step, -step))  # fmt: skip
         np.testing.assert_allclose(gradient[cell, digit], (up - down) / 2e-6, atol=1e-7)
+
+
+def test_it_is_taught_what_is_true_of_every_sign_and_some_steps_better_than_others():
+    rng = np.random.default_rng(0)
+    sums = Sums.read(Chain(fewest=1, most=6).draw(200, rng))
+    np.testing.assert_allclose(StepTable.taught(rng, 1e3, 1e-3).chance_right(sums), 1.0)
+    # Of 300 cells the right digit's logit is normal around 3 with deviation 2, the others' 0.2.
+    logits = StepTable.taught(rng).logits
+    ordered = StepTable.taught(np.random.default_rng(1), 1e3, 1e-3).logits.argmax(axis=1)
+    right = logits[np.arange(300), ordered]
+    others = np.delete(logits.reshape(-1), 10 * np.arange(300) + ordered)
+    assert abs(right.mean() - 3.0) < 0.5
+    assert abs(right.std() - 2.0) < 0.4
+    assert abs(others.std() - 0.2) < 0.02
 
 
 def test_it_goes_on_from_what_was_begun():
