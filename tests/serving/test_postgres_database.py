@@ -128,6 +128,7 @@ def test_what_is_wrong_with_an_address_is_told_without_its_password(server, data
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_long(monkeypatch):
+    pytest.importorskip("psycopg")
     import socket
 
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
