@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.cli import shell
-from penchant.cli.rank_costs import pairs_to_ask
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def next_document(
         )
     from penchant.agents.elicitation.comparisons import ask_next
     from penchant.agents.elicitation.settled import votes_to_settle
+    from penchant.cli.rank_costs import pairs_to_ask
 
     belief = board.belief_
     first, second = np.triu_indices(num_items, 1)

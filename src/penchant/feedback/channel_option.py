@@ -184,8 +184,8 @@ class Outcome(CommonChannel):
         check_personal_scales(self.shift_scale, self.stretch_scale)
         if self.by_person and not self.has_intercept:
             raise ConfigError(
-                "got by_person=True without an intercept; expected one, from which people shift. "
-                "Set has_intercept=True, or leave by_person out."
+                "got by_person=True with has_intercept=False; expected an intercept, from which "
+                "people shift. Set has_intercept=True, or leave by_person out."
             )
 
     def num_common(self) -> int:
