@@ -243,10 +243,10 @@ def _subtitle(
     board: Leaderboard, observed: Votes | PairCounts | Rankings, counts: PairCounts | None
 ) -> str:
     items = f"{len(board.standings_):,} items"
-    if counts is None:
-        told = f"{items}, {len(observed):,} rankings"  # type: ignore[arg-type]  # only rankings have no counts
-        voters = observed.voters if isinstance(observed, Rankings) else ()
+    if isinstance(observed, Rankings):
+        told, voters = f"{items}, {len(observed):,} rankings", observed.voters
         return told + (f", {len(voters):,} voters" if voters else "")
+    assert counts is not None
     told = f"{items}, {counts.votes:,.6g} votes on {counts.num_pairs:,} pairs"
     if isinstance(observed, Votes) and observed.voter is not None:
         told += f", {len(observed.voters):,} voters"

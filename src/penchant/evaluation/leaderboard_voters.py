@@ -95,17 +95,18 @@ def voter_lines(
 
 
 def _along_of_votes(votes: Votes, board: Leaderboard) -> _Along:
-    assert votes.voter is not None
-    decided = (votes.voter >= 0) & ~votes.tie & ((votes.share == 0) | (votes.share == 1))
+    voter = votes.voter
+    assert voter is not None
+    decided = (voter >= 0) & ~votes.tie & ((votes.share == 0) | (votes.share == 1))
     strengths = board.fit_.strengths
     gap = strengths[votes.first] - strengths[votes.second]
     foretold = preferred(board.fit_, np.abs(gap))
     agreed = np.where(gap >= 0, votes.share == 1, votes.share == 0)
 
     def total(values: Array, rows: Array) -> Array:
-        return np.bincount(votes.voter[rows], values[rows], minlength=len(votes.voters))  # type: ignore[index]  # voters are there
+        return np.bincount(voter[rows], values[rows], minlength=len(votes.voters))
 
-    known = votes.voter >= 0
+    known = voter >= 0
     everything, clear = total(votes.weight, known), total(votes.weight, decided)
     with np.errstate(invalid="ignore", divide="ignore"):
         return _Along(
@@ -126,6 +127,7 @@ def _along_of_rankings(rankings: Rankings, board: Leaderboard) -> _Along:
     cast = np.bincount(rankings.voter[known], rankings.weight[known], num)
     sums = np.zeros((4, num))
     plain = rankings.take(np.flatnonzero(known & ~rankings.has_ties))
+    assert plain.voter is not None
     sizes, stages = np.diff(plain.start), StrictPart.of(plain).stages
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
@@ -135,7 +137,7 @@ def _along_of_rankings(rankings: Rankings, board: Leaderboard) -> _Along:
             item = plain.item[plain.start[some][:, None] + np.arange(size)]
             told = _stage_sums(strengths[item], stages[some]) * plain.weight[some]
             for total, part in zip(sums, told, strict=True):
-                total += np.bincount(plain.voter[some], part, num)  # type: ignore[index]  # voters are there
+                total += np.bincount(plain.voter[some], part, num)
     pairs, agreed, expected, variance = sums
     with np.errstate(invalid="ignore", divide="ignore"):
         return _Along(

@@ -10,16 +10,14 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
-from penchant.policies.language.loss import Surrogate
-from penchant.policies.language.methods.anchor import Anchor
-from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.trackers import KnownPrompts, ShortestAnswers
 from penchant.utilities.response_rewards import brevity_by_history, brevity_in_group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Concise:
+class Concise(OnGroups):
     """HAPO (2025): reward + weight cos(pi/2 min(length / shortest, 2)), the shortest right answer
     to that prompt so far being the measure; then `base`'s credit, GRPO's as in the paper.
 
@@ -36,26 +34,6 @@ class Concise:
         if self.weight < 0.0:
             raise ConfigError(f"got weight={self.weight}; expected 0 or more: long answers do not "
                               "earn.")  # fmt: skip
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def heard(self, seen: Seen) -> Heard:
         length = seen.rollouts.lengths.astype(float)

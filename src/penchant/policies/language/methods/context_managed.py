@@ -14,10 +14,10 @@ from penchant.numerics.arrays import Array
 from penchant.policies.language.credit import advantage
 from penchant.policies.language.gathering import Ask, Gathered
 from penchant.policies.language.grading import Grades
-from penchant.policies.language.loss import Surrogate, to_tokens
+from penchant.policies.language.loss import to_tokens
 from penchant.policies.language.managed_episodes import ContextConfig, play_managed
-from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.anchor import check_in_loss
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.returns import first_of_rollout
 from penchant.policies.language.scheduling import rows_of_budget
@@ -25,7 +25,7 @@ from penchant.simulation.tasks.task import Problem, TextTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ContextManaged:
+class ContextManaged(OnGroups):
     """SUPO (2025; notes asked for) and MemAct (2025; notes taken): a game's credit, among the games
     of its world, to all of its rows; mean and scale over games, each counted once.
 
@@ -43,26 +43,6 @@ class ContextManaged:
         check_in_loss(self.base.anchor)
         if self.rows_a_world is not None and self.rows_a_world < 1:
             raise ConfigError(f"got rows_a_world={self.rows_a_world}; expected a row or more.")
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
         """Copies of each world, played with notes."""

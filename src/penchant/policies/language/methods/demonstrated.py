@@ -13,13 +13,13 @@ from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Ask, Gathered
 from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.group_relative import GroupRelative
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.rollouts import demonstration_ids, written_rollouts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GatedDemonstrations:
+class GatedDemonstrations(OnGroups):
     """HPT (2025): a prompt with `gate` right answers or fewer drops its rollouts and imitates its
     demonstration instead, by -log pi, one mean over the tokens of such rows, times `weight`; the
     others climb by `base`, normalised apart. With gate -1 it is `base`.
@@ -39,26 +39,6 @@ class GatedDemonstrations:
                 f"got gate={self.gate} and weight={self.weight}; expected right answers, 0 or "
                 "more (-1 opens for nobody), and a weight above 0."
             )
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
         """Rollouts, and a demonstration behind them for each prompt that the gate lets in."""

@@ -90,6 +90,34 @@ class GroupRelative:
         return token_scale(unit_of, self.mean, length=self.length, group_of=group)
 
 
+class OnGroups:
+    """What methods that gather or reward in their own way take over from their `base`: its loss,
+    its bounds, and no value."""
+
+    __slots__ = ()
+    base: GroupRelative
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return self.base.surrogate
+
+    @property
+    def most_weight(self) -> float | None:
+        return self.base.most_weight
+
+    @property
+    def anchor(self) -> Anchor | None:
+        return self.base.anchor
+
+    @property
+    def smallest_group(self) -> int:
+        return self.base.smallest_group
+
+    @property
+    def value_weight(self) -> float:
+        return 0.0
+
+
 def grpo(anchor: Anchor | None = None) -> GroupRelative:
     """Shao et al. (2024): z-scores within the group, one's own reward included, clipped at 0.2 both
     ways, the mean over a response's tokens and then over responses. Biased in all three."""

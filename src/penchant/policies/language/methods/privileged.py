@@ -12,16 +12,15 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Ask, Gathered, together
-from penchant.policies.language.loss import Surrogate
-from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.anchor import check_in_loss
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.rollouts import prompt_ids, written_rollouts
 from penchant.simulation.tasks.task import Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Privileged:
+class Privileged(OnGroups):
     """PolicyRollout of TriMPI (2025): to each prompt `share` of the group answers with the hint in
     sight, the rest without; one group for mean and scale; ratio and gradient of all rows under the
     prompt without it. Guided rows are treated as if drawn from there: a bias that is meant. With
@@ -42,26 +41,6 @@ class Privileged:
                 "expected a share from 0 to 1, and most_weight=None: against who drew them, "
                 "guided rows would weigh next to nothing."
             )
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
         """Rollouts with and without the hint; of the former what was trained does not show it."""

@@ -12,9 +12,8 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Ask, Gathered
-from penchant.policies.language.loss import Surrogate
-from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.group_relative import GroupRelative, grpo
+from penchant.policies.language.methods.anchor import check_in_loss
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.ratio import BEHAVIOUR, OLD
 from penchant.policies.language.rollouts import put_together, written_rollouts
@@ -22,7 +21,7 @@ from penchant.policies.language.trackers import KnownPrompts, ReplayBuffer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Replayed:
+class Replayed(OnGroups):
     """ARPO (2025): a group whose rewards spread less than `least_spread` around a mean below
     `most_mean` takes one of the last `room` successes of its prompt in place of a failure.
 
@@ -48,24 +47,12 @@ class Replayed:
             )
 
     @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
     def most_weight(self) -> float | None:
         return None
 
     @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
     def smallest_group(self) -> int:
         return 2
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
         """Rollouts, some failures replaced by what is remembered."""

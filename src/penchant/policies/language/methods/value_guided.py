@@ -15,7 +15,7 @@ from penchant.policies.language.credit import shrunk_baseline
 from penchant.policies.language.gathering import Ask, Gathered, together
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.group_relative import GroupRelative
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups
 from penchant.policies.language.methods.method import Heard, Seen, rows_as_units
 from penchant.policies.language.prompt_value import PromptValue, prompt_states
 from penchant.policies.language.scheduling import budget, is_one_more_worth_it, nearest_to_half
@@ -24,7 +24,7 @@ from penchant.simulation.tasks.task import Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ValueGuided:
+class ValueGuided(OnGroups):
     """One value head (`prompt_value.py`), three uses; the page of each is a function below.
 
     candidates: problems drawn for each that is tried, those nearest to one half being taken.
@@ -53,24 +53,8 @@ class ValueGuided:
             )
 
     @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
     def smallest_group(self) -> int:
         return 1 if self.baseline == "shrunk" else self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
         """Answers to the problems taken. Raises `ConfigError` for groups of more than `most`."""
