@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from measure import circumstances
 from penchant.data.votes import Votes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.voter_remarks import describe_voters
@@ -286,6 +287,8 @@ def main() -> None:
     for name in options.only:
         print(name, flush=True)
         result[name] = sections[name](folder, options.folds)
+        # Sections are measured one by one, at times by different code.
+        result.setdefault("circumstances", {})[name] = circumstances(None)
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -311,7 +311,7 @@ def test_large_fits_end_where_newton_does_in_hard_worlds_too(
     monkeypatch, world_of, is_weighted, prior_scale
 ):
     # The loops and the step on half of the pairs, which otherwise wait for a hundred thousand.
-    monkeypatch.setattr(head_pairs, "_LARGE", 0)
+    monkeypatch.setattr(head_pairs, "LARGE", 0)
     monkeypatch.setattr(head_start, "_MANY", 1)
     size = {"num_pairs": 20_000, "dimensions": 20} | world_of
     rng = np.random.default_rng(1)
@@ -376,13 +376,16 @@ def awkward_pairs(name, num_pairs=3000, dimensions=30):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("has_matrix", [True, False], ids=["by a matrix", "by products"])
 @pytest.mark.parametrize("prior_scale", [0.1, 100.0])
 @pytest.mark.parametrize(
     "name",
     ["a few weigh most", "a few tell most", "texts in a plane", "one pair again and again",
      "margins on a scale of a hundred"],
 )  # fmt: skip
-def test_awkward_pairs_are_climbed_to_the_top(name, prior_scale):
+def test_awkward_pairs_are_climbed_to_the_top(monkeypatch, name, prior_scale, has_matrix):
+    if not has_matrix:  # as beyond 640 parameters
+        monkeypatch.setattr(head_start, "LARGEST_MATRIX", 0)
     pairs = awkward_pairs(name)
     head = fit_linear_head(pairs, GapModel(), prior_scale=prior_scale, has_covariance=False)
     assert head.converged
@@ -398,3 +401,74 @@ def test_awkward_pairs_are_climbed_to_the_top(name, prior_scale):
         minus, head.weights, jac=True, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-14}
     )
     assert minus(head.weights)[0] - found.fun < 1e-6 * found.fun
+    # A subsample that tells little does not tell either how much a rough climb leaves.
+    quick = fit_linear_head(
+        pairs, GapModel(), prior_scale=prior_scale, has_covariance=False,
+        config=HeadConfig(tolerance=1e-3),
+    )  # fmt: skip
+    assert quick.converged
+    assert minus(quick.weights)[0] - found.fun < 1e-3 * found.fun
+
+
+def in_texts(pairs):
+    """Differences as those of texts from a text of zeros."""
+    features = np.concatenate([pairs.features, np.zeros_like(pairs.features[:1])])
+    return replace(pairs, features=features, second=np.full(len(pairs), len(pairs)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 300), st.integers(1, 200))
+def test_block_by_block_is_all_at_once(seed, dimensions, num_pairs, block):
+    rng = np.random.default_rng(seed)
+    pairs = replace(
+        plain_pairs(seed, num_pairs, dimensions), columns=rng.standard_normal((num_pairs, 2))
+    )
+    weights, coefficients = rng.standard_normal(dimensions), rng.standard_normal(2)
+    bend, design = rng.uniform(0.0, 2.0, num_pairs), pairs.features.astype(float)
+    gap = design @ weights + pairs.columns @ coefficients
+    for laid in (pairs, in_texts(pairs)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(head_pairs, "_BLOCK", block)
+            seen, pull = laid.sweep(weights, coefficients, lambda rows, gaps: bend[rows] * gaps)
+            squares = laid.squares(bend)
+        np.testing.assert_allclose(seen, gap, rtol=1e-4, atol=1e-3)
+        size = np.sqrt(num_pairs) * np.abs(design).max(initial=1.0) * np.abs(bend * gap).max()
+        np.testing.assert_allclose(pull, design.T @ (bend * gap), rtol=1e-4, atol=1e-5 * size)
+        np.testing.assert_allclose(squares, bend @ design**2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ties", ["davidson", "rao_kupper"])
+def test_a_look_in_blocks_is_a_look(monkeypatch, ties):
+    # More pairs than a likelihood hears of at once, with ties, columns and offsets.
+    pairs, weights = world(num_texts=9000, num_pairs=8700, dimensions=3)
+    pairs = replace(pairs.compact(), offset=np.random.default_rng(0).standard_normal(len(pairs)))
+    model = GapModel(ties=ties)
+    density = HeadDensity(pairs=pairs, model=model, precision=np.ones(5))
+    gap, own = pairs.gaps(0.5 * weights, np.zeros(1)), np.array([0.2])
+    step = np.array([*weights, 0.4, 0.1])
+    plain = model.respond_plainly(
+        gap + pairs.gaps(weights, np.array([0.4])) + pairs.offset, pairs.answer, own[None] + 0.1
+    )
+    for block in (3 * 1000, 1 << 30):
+        monkeypatch.setattr(head_pairs, "_BLOCK", block)
+        seen = density.look(gap, own, step)
+        for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend"):
+            np.testing.assert_allclose(
+                getattr(seen.found, name), getattr(plain, name), rtol=1e-5, atol=1e-6
+            )
+        np.testing.assert_allclose(seen.gradient, density.gather(plain), rtol=1e-4, atol=1e-2)
+
+
+def test_one_pair_in_so_many_is_no_copy_where_copies_are_dear(monkeypatch):
+    pairs, _ = world(num_texts=900, num_pairs=800)
+    for laid in (pairs, pairs.compact()):
+        some = laid.every(3)
+        rows = np.arange(0, 800, 3)
+        np.testing.assert_array_equal(some.features, pairs.differences(rows))
+        np.testing.assert_array_equal(some.answer, pairs.answer[rows])
+        np.testing.assert_array_equal(some.columns, pairs.columns[rows])
+        assert not np.shares_memory(some.features, laid.features)
+    monkeypatch.setattr(head_pairs, "LARGE", 0)
+    apart = pairs.compact()
+    assert np.shares_memory(apart.every(3).features, apart.features)
+    np.testing.assert_array_equal(apart.every(3).features, some.features)

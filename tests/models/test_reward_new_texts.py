@@ -209,3 +209,22 @@ def test_new_texts_have_a_worth_of_their_own_unless_that_is_switched_off():
     assert (said.high - said.low > 1.5 * (bold.high - bold.low)).mean() > 0.95
     # Of texts that were met neither has a variance of their own.
     assert (with_own.judge(told).own_variance == 0.0).all()
+
+
+def test_what_all_embeddings_share_brings_no_text_nearer():
+    """States of language models have a large mean, by which all would point one way."""
+    vectors, pairs, outcome = quirky(3, num_texts=100, num_pairs=2000)
+    is_met = (pairs < 80).all(axis=1)
+    found = []
+    for mean in (0.0, 20.0):
+        shown = vectors + np.float32(mean)
+        model = RewardModel(personal=False, attributes=(), ties=None)
+        encoder = model.fit(records_of(shown, pairs[is_met], outcome[is_met])).belief_.encoder
+        asked = Embedded(texts=tuple(f"t{i}" for i in range(100)), vectors=shown,
+                         of_option=np.zeros(1, int))  # fmt: skip
+        found.append((encoder.look(asked).nearness, encoder.usual_nearness))
+    (near, usual), (again, usual_again) = found
+    np.testing.assert_allclose(again, near, atol=1e-3)
+    assert usual_again == pytest.approx(usual, abs=1e-3)
+    assert (near[:80] == 1.0).all()
+    assert near[80:].max() < 0.9

@@ -55,8 +55,8 @@ class RewardEncoder:
     those it has, whose keys are known_texts (empty where nothing tells them apart).
     new_text_variance, strange_text_variance: of what a new text is worth beyond its content
     (logits squared): of one just like a known text, and what a cosine of zero to all of them adds.
-    anchors: known texts' embeddings, of length one; usual_nearness: the cosine to the nearest of
-    them that 99 in 100 texts left out exceed.
+    anchors: known texts' embeddings beside the mean, of length one; usual_nearness: the cosine to
+    the nearest of them that 99 in 100 texts left out exceed.
     form_doubt: the further rows of that root, the coefficients beside the weights. form_seen: the
     least, the mean and the greatest of each attribute over the texts of the fit, in units of
     `spread`. people: the judges of the fit whose tastes are known.
@@ -265,11 +265,13 @@ class Looked:
 
     @cached_property
     def nearness(self) -> Float[Array, " T"]:
-        """The cosine to the nearest anchor of texts that the head has not met; 1 for others."""
+        """The cosine to the nearest anchor of texts that the head has not met, beside the mean text
+        of the fit; 1 for others. Of numbers with a large mean, which no text is told apart by, all
+        would lie near each other."""
         near = np.ones(len(self.embedded.texts))
         new = np.flatnonzero(~self.is_known)
         if len(new) and self.encoder.anchors is not None:
-            near[new] = nearness(self._even(self.embedded.vectors[new]), self.encoder.anchors)
+            near[new] = nearness(self._even(self._apart[new]), self.encoder.anchors)
         return near
 
     @cached_property

@@ -5,7 +5,8 @@ T = D + C + M parameters, A pairs of a subsample.
 """
 
 import functools
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 
 import numpy as np
@@ -19,7 +20,9 @@ from penchant.numerics.arrays import Array
 # Pairs at a time, so that what a likelihood makes of them stays in cache.
 _STEP = 8192
 # Numbers from which on features fit into no cache, and a second reading costs as much as the first.
-_LARGE = 8 << 20
+LARGE = 8 << 20
+# Numbers that do fit: what is read of so many for their gaps is still there for the gradient.
+_BLOCK = 1 << 19
 
 
 def _no_columns() -> Array:
@@ -68,6 +71,20 @@ class HeadPairs:
         first = self.features[self.first[rows]]
         return first if self.second is None else first - self.features[self.second[rows]]
 
+    def every(self, step: int) -> "HeadPairs":
+        """One pair in so many, as differences: of many large ones no copy is made."""
+        rows = np.arange(0, len(self), step)
+        is_large = self.second is None and len(rows) * self.features.shape[1] >= LARGE
+        return HeadPairs(
+            features=self.features[::step] if is_large else self.differences(rows),
+            first=np.arange(len(rows)),
+            second=None,
+            answer=self.answer[rows],
+            weight=self.weight[rows],
+            columns=self.columns[rows],
+            offset=None if self.offset is None else self.offset[rows],
+        )
+
     def gaps(
         self, weights: Float[Array, " D"], coefficients: Float[Array, " C"]
     ) -> Float[Array, " B"]:
@@ -83,6 +100,41 @@ class HeadPairs:
             pull = np.bincount(self.first, slope, minlength=len(self.features))
             pull = pull - np.bincount(self.second, slope, minlength=len(self.features))
         return (self.features.T @ pull.astype(np.float32)).astype(np.float64)
+
+    def sweep(
+        self,
+        weights: Float[Array, " D"],
+        coefficients: Float[Array, " C"],
+        pull: Callable[[slice, Float[Array, " _"]], Float[Array, " _"]],
+    ) -> tuple[Float[Array, " B"], Float[Array, " D"]]:
+        """The gaps, and what `gather` makes of the slopes that `pull(rows, gaps)` makes of them.
+
+        Of differences in one reading: block by block, while what was read is in cache.
+        """
+        if self.second is not None:
+            gap = self.gaps(weights, coefficients)
+            return gap, self.gather(pull(slice(0, len(self)), gap))
+        step, total = weights.astype(np.float32), np.zeros(len(weights))
+        gap = self.columns @ coefficients
+        for rows in self._blocks():
+            block = self.features[rows]
+            gap[rows] += block @ step
+            total += pull(rows, gap[rows]).astype(np.float32) @ block
+        return gap, total
+
+    def squares(self, bend: Float[Array, " B"]) -> Float[Array, " D"]:
+        """sum_b bend_b (f_first - f_second)^2."""
+        total = np.zeros(self.features.shape[1])
+        for rows in self._blocks():
+            apart = self.features[rows]
+            if self.second is not None:
+                apart = self.differences(np.arange(rows.start, rows.stop))
+            total += bend[rows].astype(np.float32) @ (apart * apart)
+        return total
+
+    def _blocks(self) -> Iterator[slice]:
+        size = max(_BLOCK // max(self.features.shape[1], 1), 1)
+        return (slice(at, min(at + size, len(self))) for at in range(0, len(self), size))
 
 
 def refuse_offset(pairs: HeadPairs, model: str) -> None:
@@ -131,22 +183,23 @@ class HeadDensity:
         end, own = self.cuts
         return self.pairs.gaps(theta[:end], theta[end:own])
 
-    def respond(self, gap: Float[Array, " B"], own: Float[Array, " M"]) -> GapResponse:
-        answer = self.pairs.answer
-        if self.pairs.offset is not None:
-            gap = gap + self.pairs.offset
-        if len(gap) <= _STEP:
-            return self.model.respond(gap, answer, own[None])
+    def respond(
+        self, gap: Float[Array, " _"], own: Float[Array, " M"], start: int = 0
+    ) -> GapResponse:
+        """Of the pairs from `start` on, as many as there are gaps."""
         parts = [
-            self.model.respond(gap[at : at + _STEP], answer[at : at + _STEP], own[None])
-            for at in range(0, len(gap), _STEP)
+            self._respond_once(gap[at : at + _STEP], own, start + at)
+            for at in range(0, max(len(gap), 1), _STEP)
         ]
-        return GapResponse(
-            **{
-                name: np.concatenate([getattr(part, name) for part in parts])
-                for name in ("value", "slope", "bend", "own_slope", "cross", "own_bend")
-            }
-        )
+        return _joined(parts)
+
+    def _respond_once(
+        self, gap: Float[Array, " _"], own: Float[Array, " M"], start: int
+    ) -> GapResponse:
+        rows = slice(start, start + len(gap))
+        if self.pairs.offset is not None:
+            gap = gap + self.pairs.offset[rows]
+        return self.model.respond(gap, self.pairs.answer[rows], own[None])
 
     def look(
         self, gap: Float[Array, " B"], own: Float[Array, " M"], step: Float[Array, " T"]
@@ -158,24 +211,31 @@ class HeadDensity:
             gap = gap if pairs.offset is None else gap + pairs.offset
             shift, found, pull = fused.look(pairs.features, step, gap, pairs.answer, pairs.weight)
             return Sight(shift=shift, found=two_answers(*found), gradient=pull)
-        shift = self.gaps(step)
-        found = self.respond(gap + shift, own + step[len(step) - len(own) :])
-        return Sight(shift=shift, found=found, gradient=self.gather(found))
+        end, last = self.cuts
+        parts: list[GapResponse] = []
+
+        def respond(rows: slice, shift: Float[Array, " _"]) -> Float[Array, " _"]:
+            parts.append(self.respond(gap[rows] + shift, own + step[last:], rows.start))
+            return self.weight[rows] * parts[-1].slope
+
+        shift, pull = self.pairs.sweep(step[:end], step[end:last], respond)
+        response = _joined(parts)
+        return Sight(shift=shift, found=response, gradient=self._gradient(pull, response))
 
     @property
     def _is_plain(self) -> bool:
         """Whether the compiled loop knows this case, and saves more than its compilation."""
         pairs = self.pairs
-        is_large = pairs.second is None and pairs.features.size >= _LARGE
+        is_large = pairs.second is None and pairs.features.size >= LARGE
         is_large = is_large and pairs.features.flags.c_contiguous
         return is_large and not pairs.columns.size and self.model == GapModel()
 
     def gather(self, found: GapResponse) -> Float[Array, " T"]:
-        weight = self.pairs.weight
-        slope = weight * found.slope
-        return np.concatenate(
-            [self.pairs.gather(slope), self.pairs.columns.T @ slope, weight @ found.own_slope]
-        )
+        return self._gradient(self.pairs.gather(self.weight * found.slope), found)
+
+    def _gradient(self, pull: Float[Array, " D"], found: GapResponse) -> Float[Array, " T"]:
+        of_columns = self.pairs.columns.T @ (self.weight * found.slope)
+        return np.concatenate([pull, of_columns, self.weight @ found.own_slope])
 
     def information(self, theta: Float[Array, " T"]) -> Float[Array, "T T"]:
         """Minus the second derivatives of the log-likelihood."""
@@ -200,6 +260,17 @@ class HeadDensity:
         total[end:, :end] = total[:end, end:].T
         total[own:, end:own] = total[end:own, own:].T
         return total
+
+
+def _joined(parts: list[GapResponse]) -> GapResponse:
+    if len(parts) == 1:
+        return parts[0]
+    return GapResponse(
+        **{
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(GapResponse)
+        }
+    )
 
 
 @functools.cache

@@ -25,10 +25,20 @@ LARGEST_MATRIX = 640
 # The part of all pairs that products are taken with, and how many of them a step may cost.
 _PRODUCT_SHARE = 5
 _MOST_PRODUCTS = 10
+# With all pairs, where a subsample was of no use.
+_MOST_OF_ALL = 100
+# What products leave of a step; a subsample's curvature beyond 640 parameters is not worth more
+# than the second, where a few steps will do.
+_LEFT, _MUCH_LEFT = 0.1, 0.5
+# Of its loss a subsample's optimum is known so well: from all pairs' it is further away.
+_BEGUN = 1e-2
 # The part of a curvature that sums of single precision may leave open.
 _BLUR = 1e-5
 # Tolerance from which on a climb takes two or three steps.
 _FEW_STEPS = 1e-4
+# Where fewer than this part of the pairs say nearly everything, a subsample of them does not tell
+# how much is left to gain, and a climb ends at a finer tolerance.
+_TYPICAL, _FINE = 0.1, 1e-6
 # Pairs for each of the subsample's from which on half of them are worth a step of their own.
 _MANY = 8
 
@@ -36,32 +46,24 @@ _MANY = 8
 def _subsample(pairs: HeadPairs, wanted: int) -> HeadPairs:
     """Every so many pairs. With their own weight, not that of all: what they say of the weights is
     to be held against the prior as what it is."""
-    rows = np.arange(0, len(pairs), max(len(pairs) // wanted, 1))
-    if not pairs.weight[rows].sum() > 0:
-        rows = np.arange(len(pairs))
-    return HeadPairs(
-        features=pairs.differences(rows),
-        first=np.arange(len(rows)),
-        second=None,
-        answer=pairs.answer[rows],
-        weight=pairs.weight[rows],
-        columns=pairs.columns[rows],
-        offset=None if pairs.offset is None else pairs.offset[rows],
-    )
+    sample = pairs.every(max(len(pairs) // wanted, 1))
+    return sample if sample.weight.sum() > 0 else pairs.every(1)
 
 
-def _spread(pairs: HeadPairs) -> float:
-    """The length of a typical difference: a weight vector of one over it makes gaps of order 1."""
-    return float(np.sqrt((pairs.features.astype(np.float64) ** 2).sum(axis=1).mean()))
+def _is_typical(said: Float[Array, " B"]) -> bool:
+    """Whether what pairs say is spread over many of them: (sum x)^2 / sum x^2 counts how many."""
+    return bool(said.sum() ** 2 >= _TYPICAL * len(said) * (said @ said))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadStart:
-    """The subsample's optimum, the prior scale, and the inverse curvature as a function."""
+    """The subsample's optimum, the prior scale, and the inverse curvature as a function. tolerance:
+    of the climb to come, as asked, or finer where a subsample cannot tell what is left."""
 
     theta: Float[Array, " T"]
     scale: float
     solve: Precondition
+    tolerance: float
 
 
 def start_head(
@@ -84,22 +86,27 @@ def start_head(
     # Products cost less than a matrix, so that more pairs may be asked.
     wanted += 0 if has_matrix or not is_small else wanted // 2
     sample = _subsample(pairs, max(wanted, 1024))
-    check_numbers(pairs, sample.features @ np.ones(pairs.features.shape[1], dtype=np.float32))
+    squares = np.einsum("bd,bd->b", sample.features, sample.features).astype(np.float64)
+    check_numbers(pairs, squares)
+    if not _is_typical(sample.weight * squares):
+        tolerance = min(tolerance, _FINE)
     share = float(pairs.weight.sum() / sample.weight.sum())
-    scale = prior_scale or 1.0 / max(_spread(sample), 1e-12)
+    # A weight vector of one over the length of a typical difference makes gaps of order 1.
+    scale = prior_scale or 1.0 / max(float(np.sqrt(squares.mean())), 1e-12)
     density = HeadDensity(
         pairs=sample, model=model, precision=head_precision(pairs, size, scale, column_scale)
     )
     theta = np.zeros(size)
     if not has_matrix:
         rough = _rough(density) if is_small else None
-        solve = _solver_by_products(density, theta, 1.0) if rough is None else rough(1.0)
-        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=10)
-        solve = _solver_by_products(density, climb.theta, share, rough and rough(share))
+        solve = rough(1.0) if rough else _by_products(density, theta, left=_MUCH_LEFT)
+        climb = climb_subspace(density, theta, solve, tolerance=_BEGUN, max_steps=10)
+        left = _LEFT if is_small or tolerance < _FEW_STEPS else _MUCH_LEFT
+        solve = _by_products(density, climb.theta, share, left=left, rough=rough and rough(share))
         theta = climb.theta
         if pairs.second is None and len(pairs) >= _MANY * len(sample):
             theta = _half_step(pairs, density, theta, solve)
-        return HeadStart(theta=theta, scale=scale, solve=solve)
+        return HeadStart(theta=theta, scale=scale, solve=solve, tolerance=tolerance)
     theta, information = _newton(density, theta)
     for _ in range(evidence_rounds if prior_scale is None else 0):
         fresh = _evidence_scale(information, density, theta, scale)
@@ -108,7 +115,8 @@ def start_head(
         if moved < 0.02:
             break
         theta, information = _newton(density, theta)
-    return HeadStart(theta=theta, scale=scale, solve=solver(share * information, density.precision))
+    solve = solver(share * information, density.precision)
+    return HeadStart(theta=theta, scale=scale, solve=solve, tolerance=tolerance)
 
 
 def _newton(
@@ -132,15 +140,8 @@ def _half_step(
 ) -> Float[Array, " T"]:
     """One step by every other pair, which costs half of a step and spares a whole one: what the
     subsample does not know is the larger part of what is left."""
-    half = HeadPairs(
-        features=pairs.features[::2],
-        first=np.arange(len(pairs.answer[::2])),
-        second=None,
-        answer=pairs.answer[::2],
-        weight=2.0 * pairs.weight[::2],
-        columns=pairs.columns[::2],
-        offset=None if pairs.offset is None else pairs.offset[::2],
-    )
+    half = pairs.every(2)
+    half = replace(half, weight=2.0 * half.weight)
     # Numbers that are not finite are told of when all are read.
     with np.errstate(over="ignore", invalid="ignore"):
         sight = see(replace(sample, pairs=half), theta)
@@ -175,11 +176,19 @@ def solver(information: Float[Array, "T T"], precision: Float[Array, " T"]) -> P
     return lambda gradient: cho_solve(factor, gradient, check_finite=False)
 
 
-def _solver_by_products(
-    density: HeadDensity, theta: Float[Array, " T"], share: float,
-    rough: Precondition | None = None,
+def solver_of_all(density: HeadDensity, theta: Float[Array, " T"]) -> Precondition:
+    """The inverse of the curvature of all pairs, where that of a few of them has led nowhere."""
+    if len(theta) <= LARGEST_MATRIX:
+        return solver(density.information(theta), density.precision)
+    return _by_products(density, theta, most=_MOST_OF_ALL)
+
+
+def _by_products(
+    density: HeadDensity, theta: Float[Array, " T"], share: float = 1.0, *, left: float = _LEFT,
+    most: int = _MOST_PRODUCTS, rough: Precondition | None = None,
 ) -> Precondition:  # fmt: skip
-    """The same without a matrix: some products with a subsample cost less than a pass over all."""
+    """The same without a matrix, by so many products at most and but for a part `left`: some with
+    a subsample cost less than a pass over all."""
     end, own = density.cuts
     found = density.respond(density.gaps(theta), theta[own:])
     pairs, bend = density.pairs, share * density.weight * found.bend
@@ -187,20 +196,23 @@ def _solver_by_products(
     own_bend = share * np.tensordot(density.weight, found.own_bend, 1)
     diagonal = density.precision.copy()
     if rough is None:
-        diagonal[:end] += np.einsum(
-            "b,bd,bd->d", bend.astype(np.float32), pairs.features, pairs.features
-        )
+        diagonal[:end] += pairs.squares(bend)
         diagonal[end:own] += bend @ pairs.columns**2
         diagonal[own:] += np.diag(own_bend)
 
     def times(vector: Float[Array, " T"]) -> Float[Array, " T"]:
-        gap, own_part = density.gaps(vector), vector[own:]
-        slope = bend * gap + cross @ own_part
-        bent = [pairs.gather(slope), pairs.columns.T @ slope, cross.T @ gap + own_bend @ own_part]
-        return np.concatenate(bent) + density.precision * vector
+        own_part, slope = vector[own:], np.empty(len(pairs))
+
+        def bent(rows: slice, gap: Float[Array, " _"]) -> Float[Array, " _"]:
+            slope[rows] = bend[rows] * gap + cross[rows] @ own_part
+            return slope[rows]
+
+        gap, pull = pairs.sweep(vector[:end], vector[end:own], bent)
+        rest = [pairs.columns.T @ slope, cross.T @ gap + own_bend @ own_part]
+        return np.concatenate([pull, *rest]) + density.precision * vector
 
     return lambda gradient: conjugate_gradients(
-        times, gradient, diagonal, tolerance=0.1, max_steps=_MOST_PRODUCTS, precondition=rough
+        times, gradient, diagonal, tolerance=left, max_steps=most, precondition=rough
     )
 
 

@@ -23,11 +23,10 @@ from penchant.errors import ConfigError, DataError
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.head_start import (
-    LARGEST_MATRIX,
     HeadStart,
     check_numbers,
     head_precision,
-    solver,
+    solver_of_all,
     start_head,
 )
 from penchant.fitting.subspace import Climb, Sight, climb_subspace, see
@@ -47,9 +46,10 @@ class HeadConfig:
     """subsample: pairs per parameter whose curvature preconditions the climb; beyond 640 parameters
     with a given prior scale it is a fifth of the pairs, and products with them. tolerance: stop
     when the expected gain of one more step is below this share of the loss, which says less of what
-    is left where hardly a pair is in doubt; 1e-9 is the limit of float32 features. max_steps: each
-    one reading of all pairs, or one and a half. evidence_rounds: re-estimates of the prior scale,
-    at most, where the data choose it."""
+    is left where hardly a pair is in doubt; 1e-9 is the limit of float32 features, and where a few
+    pairs say nearly everything 1e-6 the coarsest. max_steps: each one reading of all pairs, or one
+    and a half; more where the climb goes on by the curvature of all pairs. evidence_rounds:
+    re-estimates of the prior scale, at most, where the data choose it."""
 
     subsample: int = 16
     tolerance: float = 1e-9
@@ -148,20 +148,18 @@ def _climb(
     """By the curvature of the subsample; where that is not the curvature of all pairs, because a
     few of them have nearly all the weight, say, by theirs."""
     theta, solve, taken, patience = start.theta, start.solve, 0, _PATIENCE
-    is_small = len(theta) <= LARGEST_MATRIX
     while True:
-        left = config.max_steps - taken
         climb = climb_subspace(
-            density, theta, solve, tolerance=config.tolerance, sight=sight,
-            max_steps=min(left, patience) if is_small else left,
+            density, theta, solve, tolerance=start.tolerance, sight=sight,
+            max_steps=min(config.max_steps - taken, patience),
             on_step=_counted_on(on_step, taken),
         )  # fmt: skip
         taken += climb.iterations
         is_stuck = solve is not start.solve and climb.iterations < patience
-        if climb.converged or not is_small or is_stuck or taken >= config.max_steps:
+        if climb.converged or is_stuck or taken >= config.max_steps:
             return replace(climb, iterations=taken)
         theta, sight, patience = climb.theta, see(density, climb.theta), _ROUND
-        solve = solver(density.information(theta), density.precision)
+        solve = solver_of_all(density, theta)
 
 
 def _counted_on(on_step: Callable[[int, float], None], taken: int) -> Callable[[int, float], None]:

@@ -113,7 +113,7 @@ def with_new_texts(
     weight = fit(seen).theta
     if weight[0] <= 0.0:
         return encoder, ()
-    anchors = _anchors(lessons, np.concatenate([part.texts for part in parts]))
+    anchors = _anchors(lessons, encoder.mean, np.concatenate([part.texts for part in parts]))
     told = [_told(part, lessons, anchors, weight, encoder.feature_names) for part in parts]
     gaps = _Gaps.joined(told)
     found = _of_new(gaps, _MOST_VARIANCE if has_own_worth else 0.0)
@@ -150,16 +150,16 @@ def _remark(found: NewTexts, spread: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Anchors:
-    """text: which texts; vectors: of length one."""
+    """text: which texts; vectors: beside the mean, of length one."""
 
     text: Int[Array, " A"]
     vectors: Float16[Array, "A E"]
 
 
-def _anchors(lessons: Lessons, met: Int[Array, " _"]) -> _Anchors:
+def _anchors(lessons: Lessons, mean: Float[Array, " E"], met: Int[Array, " _"]) -> _Anchors:
     met = np.unique(met)
     kept = np.random.default_rng(0).permutation(met)[:_MOST_ANCHORS]
-    vectors = lessons.even(lessons.embedded.vectors[kept].astype(np.float64))
+    vectors = lessons.even(lessons.embedded.vectors[kept].astype(np.float64) - mean)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1.0)
     return _Anchors(text=kept, vectors=unit.astype(np.float16))
@@ -206,7 +206,7 @@ def _told(
     kept = ~is_new[anchors.text]
     near = np.zeros(len(is_new))
     if kept.any():
-        left_out = lessons.even(embedded.vectors[part.texts])
+        left_out = lessons.even(embedded.vectors[part.texts] - head.mean)
         near[part.texts] = nearness(left_out, anchors.vectors[kept])
     content = theta[0] * ((embedded.vectors - head.mean) @ head.weights)
     form = head.form(embedded)
