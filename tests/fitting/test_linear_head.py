@@ -461,12 +461,13 @@ def test_a_look_in_blocks_is_a_look(monkeypatch, ties):
 
 def test_one_pair_in_so_many_is_no_copy_where_copies_are_dear(monkeypatch):
     pairs, _ = world(num_texts=900, num_pairs=800)
+    pairs = replace(pairs, weight=np.arange(800.0), columns=np.arange(1600.0).reshape(800, 2))
     for laid in (pairs, pairs.compact()):
         some = laid.every(3)
         rows = np.arange(0, 800, 3)
         np.testing.assert_array_equal(some.features, pairs.differences(rows))
-        np.testing.assert_array_equal(some.answer, pairs.answer[rows])
-        np.testing.assert_array_equal(some.columns, pairs.columns[rows])
+        for name in ("answer", "weight", "columns"):
+            np.testing.assert_array_equal(getattr(some, name), getattr(pairs, name)[rows])
         assert not np.shares_memory(some.features, laid.features)
     monkeypatch.setattr(head_pairs, "LARGE", 0)
     apart = pairs.compact()

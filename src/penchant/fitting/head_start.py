@@ -27,11 +27,9 @@ _PRODUCT_SHARE = 5
 _MOST_PRODUCTS = 10
 # With all pairs, where a subsample was of no use.
 _MOST_OF_ALL = 100
-# What products leave of a step; a subsample's curvature beyond 640 parameters is not worth more
-# than the second, where a few steps will do.
+# What products leave of a step: the second while a climb of a few steps is under way, for which
+# the curvature of a subsample is not worth more.
 _LEFT, _MUCH_LEFT = 0.1, 0.5
-# Of its loss a subsample's optimum is known so well: from all pairs' it is further away.
-_BEGUN = 1e-2
 # The part of a curvature that sums of single precision may leave open.
 _BLUR = 1e-5
 # Tolerance from which on a climb takes two or three steps.
@@ -58,12 +56,14 @@ def _is_typical(said: Float[Array, " B"]) -> bool:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadStart:
     """The subsample's optimum, the prior scale, and the inverse curvature as a function. tolerance:
-    of the climb to come, as asked, or finer where a subsample cannot tell what is left."""
+    of the climb to come, as asked, or finer where a subsample cannot tell what is left. quick: an
+    inverse that costs less, for a climb that `solve` then only has to confirm; None for none."""
 
     theta: Float[Array, " T"]
     scale: float
     solve: Precondition
     tolerance: float
+    quick: Precondition | None = None
 
 
 def start_head(
@@ -100,13 +100,15 @@ def start_head(
     if not has_matrix:
         rough = _rough(density) if is_small else None
         solve = rough(1.0) if rough else _by_products(density, theta, left=_MUCH_LEFT)
-        climb = climb_subspace(density, theta, solve, tolerance=_BEGUN, max_steps=10)
-        left = _LEFT if is_small or tolerance < _FEW_STEPS else _MUCH_LEFT
-        solve = _by_products(density, climb.theta, share, left=left, rough=rough and rough(share))
+        climb = climb_subspace(density, theta, solve, tolerance=1e-3, max_steps=10)
         theta = climb.theta
+        solve = _by_products(density, theta, share, rough=rough and rough(share))
+        quick = None
+        if not is_small and tolerance >= _FEW_STEPS:
+            quick = _by_products(density, theta, share, left=_MUCH_LEFT)
         if pairs.second is None and len(pairs) >= _MANY * len(sample):
             theta = _half_step(pairs, density, theta, solve)
-        return HeadStart(theta=theta, scale=scale, solve=solve, tolerance=tolerance)
+        return HeadStart(theta=theta, scale=scale, solve=solve, quick=quick, tolerance=tolerance)
     theta, information = _newton(density, theta)
     for _ in range(evidence_rounds if prior_scale is None else 0):
         fresh = _evidence_scale(information, density, theta, scale)

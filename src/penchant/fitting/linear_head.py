@@ -145,9 +145,15 @@ def _climb(
     density: HeadDensity, start: HeadStart, sight: Sight, config: HeadConfig,
     on_step: Callable[[int, float], None],
 ) -> Climb:  # fmt: skip
-    """By the curvature of the subsample; where that is not the curvature of all pairs, because a
-    few of them have nearly all the weight, say, by theirs."""
+    """By the curvature of the subsample, at first by what a few products make of it; by that of all
+    pairs where the two differ because a few of them have nearly all the weight, say."""
     theta, solve, taken, patience = start.theta, start.solve, 0, _PATIENCE
+    if start.quick is not None:
+        climb = climb_subspace(
+            density, theta, start.quick, tolerance=start.tolerance, sight=sight,
+            max_steps=min(config.max_steps, _ROUND), on_step=on_step,
+        )  # fmt: skip
+        theta, taken, sight = climb.theta, climb.iterations, see(density, climb.theta)
     while True:
         climb = climb_subspace(
             density, theta, solve, tolerance=start.tolerance, sight=sight,
