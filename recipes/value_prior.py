@@ -24,6 +24,7 @@ import numpy as np
 from penchant.evaluation.claims import no_worse
 from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
 from penchant.evaluation.table_trial import TableRun, chain_features, climbed_table
+from penchant.metrics.scoring import area_under_curve
 from penchant.policies.language.credit import shrunk_baseline
 from penchant.policies.language.methods.group_relative import grpo
 from penchant.policies.language.methods.value_guided import (
@@ -116,15 +117,8 @@ def ranked_better(run: TableRun, seed: int) -> float:
     generator = np.random.default_rng((seed, 1))
     sums = Sums.read(TASK.draw(500, generator))
     is_right = run.table.written(sums, generator).is_right
-    return auc(run.value.value(chain_features(sums)), is_right) - auc(-sums.length, is_right)
-
-
-def auc(score: Any, is_right: Any) -> float:
-    """The chance that a right answer's prompt stands above a wrong one's; ties count half."""
-    if is_right.all() or not is_right.any():
-        return 0.5
-    apart = score[is_right][:, None] - score[~is_right][None, :]
-    return float(np.mean((apart > 0) + 0.5 * (apart == 0)))
+    foretold = run.value.value(chain_features(sums))
+    return area_under_curve(foretold, is_right) - area_under_curve(-sums.length, is_right)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.metrics.scoring import accuracy, brier, chosen_indicator, negative_log_likelihood
+from penchant.metrics.scoring import (
+    accuracy,
+    area_under_curve,
+    brier,
+    chosen_indicator,
+    negative_log_likelihood,
+)
 
 menus = st.lists(
     st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
@@ -60,3 +66,11 @@ def test_nothing_has_no_scores():
     none, offsets = np.zeros(0), np.array([0])
     for score in (negative_log_likelihood, accuracy, brier):
         assert len(score(none, offsets, none.astype(int))) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
+def test_the_area_under_the_curve_counts_pairs_in_the_right_order_and_ties_half(drawn):
+    score, is_true = (np.array(part) for part in zip(*drawn))
+    pairs = [(a > b) + 0.5 * (a == b) for a in score[is_true] for b in score[~is_true]]
+    found = area_under_curve(score.astype(float), is_true)
+    np.testing.assert_allclose(found, np.mean(pairs) if pairs else math.nan)

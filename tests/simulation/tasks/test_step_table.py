@@ -88,3 +88,9 @@ def test_it_goes_on_from_what_was_begun():
     assert np.all(written.at[:, 0] == -1)
     longer = sums.length > 1
     assert np.all((written.at[longer, 1] // 10) % 10 == 7)
+
+
+def test_digits_are_told_the_cells_that_they_were_drawn_from():
+    _, sums, table, rng = drawn(7, num=30, most=4)
+    written = table.written(sums, rng)
+    np.testing.assert_array_equal(sums.cells(written.said), written.at)

@@ -50,6 +50,12 @@ class Sums:
         """Steps of each."""
         return (self.cell >= 0).sum(axis=1)
 
+    def cells(self, said: Int[Array, "P T"]) -> Int[Array, "P T"]:
+        """Of the table, where each of these digits is drawn from; -1 behind the last."""
+        before = np.column_stack([self.first, said[:, :-1]])
+        sign, digit = np.divmod(np.maximum(self.cell, 0), 10)
+        return np.where(self.cell >= 0, 100 * sign + 10 * before + digit, -1)
+
     def take(self, rows: Int[Array, " _"]) -> "Sums":
         """Some of them, any of them any number of times."""
         return Sums(first=self.first[rows], cell=self.cell[rows], right=self.right[rows])
