@@ -6,11 +6,11 @@ import pytest
 from penchant.errors import ConfigError
 from penchant.simulation.tasks.chain import Chain, steps_of
 from penchant.simulation.tasks.door import DoorWorld
-from penchant.simulation.tasks.find import Find, LookUp, followed
+from penchant.simulation.tasks.find import Find, FindByLooking, LookUp, followed
 from penchant.simulation.tasks.grid import NameCell
 from penchant.simulation.tasks.ranking import RankItems
 from penchant.simulation.tasks.talk import TOPICS, TalkWorld
-from penchant.simulation.tasks.task import Problem
+from penchant.simulation.tasks.task import Problem, demonstrated
 from penchant.simulation.tasks.tool import CallTool
 
 TASKS = [Chain(), Chain(scratch=False), Find(hops=3), RankItems(), CallTool(), NameCell()]
@@ -58,6 +58,16 @@ def test_facts_are_followed_to_the_digit_and_evidence_is_named_in_order():
     assert task.grade(problem, "c,k,#3") == {"correct": 0.0, "evidence": 0.5}
     with pytest.raises(ConfigError, match="hops"):
         Find(hops=5, facts=4)
+
+
+@pytest.mark.parametrize("hops", [1, 3])
+def test_a_demonstration_looks_up_nothing_but_what_it_has_read(hops):
+    for seed in range(20):
+        task = FindByLooking(hops=hops, facts=6)
+        turns = demonstrated(task.draw_world(np.random.default_rng(seed)))
+        assert turns[-1][1] == f"#{turns[-1][0][-1]}"
+        for read, action in turns[:-1]:
+            assert action == f"look {read[-1]}"
 
 
 def test_what_is_looked_up_is_answered_until_the_answer_or_the_last_turn():

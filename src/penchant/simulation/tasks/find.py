@@ -88,7 +88,9 @@ class LookUp:
     def best_action(self) -> str:
         """Look along the way, then say the digit."""
         path, _ = followed(self.problem.prompt)
-        return f"look {path[self._turns]}" if self._turns < len(path) else self.answer
+        # Not the letters of the path alone: what the question leads to is known once it is read.
+        route = [self.prompt[-1], *path]
+        return f"look {route[self._turns]}" if self._turns < len(route) else self.answer
 
     def step(self, action: str) -> Turn:
         if self._is_over:
