@@ -9,6 +9,7 @@ of five seeds; the rate chosen on another.
 Tiny: two seeds, little learnt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,12 +27,13 @@ from penchant.lm.sample import SampleConfig
 from penchant.policies.language.direct import DirectConfig, fit_direct
 from penchant.policies.language.gathering import explore
 from penchant.policies.language.own_pairs import judged_answers, own_pairs
-from penchant.policies.language.teaching import taught_from_scratch
+from penchant.policies.language.teaching import Teaching, fresh_decoder, taught
 from penchant.policies.language.trainer import need_torch
-from penchant.simulation.tasks.find import FindByLooking
+from penchant.simulation.tasks.find import FindByLooking, LookUp
 
 TASK, SAMPLING = FindByLooking(hops=2, facts=8, most_turns=4), SampleConfig(most_tokens=8)
-SHAPE = DecoderConfig(width=48, layers=2, heads=2, window=64)
+SHAPE = DecoderConfig(width=32, layers=2, heads=2, window=64)
+TEACHING = TrainConfig(batch_size=8, learning_rate=1e-2, patience=None)
 TRAINING = TrainConfig(batch_size=16, learning_rate=1e-3, patience=None)
 METHODS = ("M-DPO", "all tokens", "imitation")
 SOURCE = "GSM8K 77.5 to 83.9 %"
@@ -43,8 +45,8 @@ class Config:
     pairs or right games."""
 
     num_seeds: int = 5
-    demonstrations: int = 400
-    passes: int = 4
+    demonstrations: int = 1_000
+    passes: int = 8
     worlds: int = 48
     epochs: int = 4
     held_out: int = 400
@@ -53,6 +55,25 @@ class Config:
     @classmethod
     def tiny(cls) -> "Config":
         return cls(num_seeds=2, demonstrations=40, passes=1, worlds=4, epochs=1, held_out=10)
+
+
+@dataclass(kw_only=True)
+class Rash(LookUp):
+    """Shown by one who guesses a digit in a third of the turns."""
+
+    guess: Sequence[int]
+
+    def best_action(self) -> str:
+        said = self.guess[self._turns]
+        return super().best_action() if said < 0 else f"#{said}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RashLooking(FindByLooking):
+    def draw_world(self, generator: np.random.Generator) -> LookUp:
+        guess = np.where(generator.random(4) < 1 / 3, generator.integers(0, 10, 4), -1)
+        problem = super().draw_world(generator).problem
+        return Rash(problem=problem, most_turns=self.most_turns, guess=guess.tolist())
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -76,7 +97,12 @@ def main(config: Config) -> dict[str, Any]:
 
 
 def one_seed(config: Config, seed: int) -> dict[str, float]:
-    start = taught_from_scratch(TASK, SHAPE, config.demonstrations, config.passes, seed)
+    teaching = Teaching(
+        num=config.demonstrations, seed=seed,
+        training=replace(TEACHING, max_epochs=config.passes, seed=seed),
+    )  # fmt: skip
+    shown = RashLooking(hops=TASK.hops, facts=TASK.facts, most_turns=TASK.most_turns)
+    start, _ = taught(fresh_decoder(SHAPE, seed), shown, teaching)
     found = {"start": right(start, config)}
     for name in METHODS:
         model = start
@@ -86,9 +112,7 @@ def one_seed(config: Config, seed: int) -> dict[str, float]:
     return found
 
 
-def learnt(
-    model: LanguageModel, name: str, config: Config, seed: int, turn: int
-) -> LanguageModel:
+def learnt(model: LanguageModel, name: str, config: Config, seed: int, turn: int) -> LanguageModel:
     """After one round of games, or as it was where they were all alike."""
     import torch
 
