@@ -159,6 +159,23 @@ def _conflict(options: AlignOptions, setting: Setting) -> Any:
     return ConflictAware(anchor=_anchor(options, "loss"))
 
 
+def _selected(name: Literal["contrastive", "d3s", "clip-b", "copo"]) -> Any:
+    def made(options: AlignOptions, setting: Setting) -> Any:
+        from penchant.policies.language.methods.consistent import Consistent
+        from penchant.policies.language.methods.contrastive import Contrastive
+        from penchant.policies.language.methods.down_sampled import DownSampled
+        from penchant.policies.language.methods.group_relative import grpo
+        from penchant.policies.language.methods.steady import Steady
+
+        base = grpo(_anchor(options, "loss"))
+        if name == "d3s":
+            return DownSampled(steps=options.steps, base=base)
+        page: Any = {"contrastive": Contrastive, "clip-b": Steady, "copo": Consistent}[name]
+        return page(base=base)
+
+    return made
+
+
 def _single(name: str, setting: Setting) -> None:
     """Raises `ConfigError` for worlds."""
     if hasattr(setting.task, "draw_world"):
@@ -307,6 +324,14 @@ METHODS: Mapping[str, Offered] = {
                     "that fail whole (ARPO 2025)"),
     "trpa": Offered(way="reward", made=_levels, told="every better answer of a group preferred to "
                     "every worse one, whatever the scale of rewards (TRPA 2025)"),
+    "contrastive": Offered(way="reward", made=_selected("contrastive"), group_size=16, told="GRPO "
+                           "on the best and the worst of each group (ChatShopBuddy 2026)"),
+    "d3s": Offered(way="reward", made=_selected("d3s"), told="GRPO on the rows that vary most and "
+                   "their least sure tokens, more of them step by step (D3S 2025)"),
+    "clip-b": Offered(way="reward", made=_selected("clip-b"), told="GRPO without the tokens that "
+                      "would tear entropy down (entropy dynamics 2026)"),
+    "copo": Offered(way="reward", made=_selected("copo"), told="GRPO, and the batch's level for "
+                    "groups that agree (COPO 2025)"),
     "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
                    "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "

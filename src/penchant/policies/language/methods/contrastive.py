@@ -1,0 +1,55 @@
+"""Of each group the best and the worst are heard, half each: the contrast at half the rows.
+
+Legend: B rows (one a rollout), T1 tokens after those before them.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from penchant.errors import ConfigError
+from penchant.numerics.arrays import Array
+from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
+from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.scheduling import extremes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrastive(OnGroups):
+    """Contrastive selection of ChatShopBuddy (2026): `share` of each group, the best by reward and
+    the worst, short successes and long failures first among equals (a rule that is inferred); mean
+    and scale are of what is kept. With share 1 it is `base`.
+    """
+
+    share: float = 0.5
+    base: GroupRelative = field(default_factory=grpo)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ConfigError(f"got share={self.share}; expected above 0 and 1 at most.")
+
+    @property
+    def smallest_group(self) -> int:
+        """A best and a worst, or what `base` asks for."""
+        return max(2, self.base.smallest_group)
+
+    def heard(self, seen: Seen) -> Heard:
+        return self.base.heard(
+            replace(seen, reward=np.where(self._kept(seen), seen.reward, np.nan))
+        )
+
+    def _kept(self, seen: Seen) -> Bool[Array, " B"]:
+        kept = np.zeros(len(seen.reward), dtype=bool)
+        length = seen.rollouts.lengths.astype(float)
+        for prompt in np.unique(seen.rollouts.prompt_of):
+            rows = np.flatnonzero((seen.rollouts.prompt_of == prompt) & seen.is_scored)
+            num = min(len(rows), max(2, round(self.share * len(rows))))
+            kept[rows[extremes(seen.reward[rows], length[rows], num)]] = True
+        return kept
+
+    def token_scale(
+        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
+    ) -> Float[Array, "B T1"]:
+        """Each token's weight, of a whole mini-batch."""
+        return self.base.token_scale(unit_of, group)
