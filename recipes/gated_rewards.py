@@ -42,7 +42,7 @@ class Config:
     """tokens: drawn by each method. demonstrations, epochs: of the start."""
 
     num_seeds: int = 5
-    tokens: int = 30_000
+    tokens: int = 20_000
     demonstrations: int = 1_500
     epochs: int = 4
     held_out: int = 400

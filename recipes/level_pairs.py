@@ -32,7 +32,7 @@ from penchant.simulation.tasks.task import Problem
 
 MOST = 6
 SHAPE = DecoderConfig(width=64, layers=2, heads=4, window=32)
-RATES = {"GRPO": 3e-4, "mis-scaled": 3e-4, "TRPA": 3e-4}
+RATES = {"GRPO": 3e-4, "mis-scaled": 3e-4, "TRPA": 1e-3}
 SOURCE = "K&K, eight people: 67 to 86 %"
 
 
@@ -41,7 +41,7 @@ class Config:
     """tokens: drawn by each method. demonstrations, epochs: of the start."""
 
     num_seeds: int = 5
-    tokens: int = 30_000
+    tokens: int = 20_000
     demonstrations: int = 1_500
     epochs: int = 4
     held_out: int = 1_000

@@ -42,7 +42,7 @@ class Config:
     """tokens: drawn by each method. demonstrations: of either start, passes: over them."""
 
     num_seeds: int = 5
-    tokens: int = 30_000
+    tokens: int = 20_000
     demonstrations: int = 1_500
     passes: tuple[int, int] = (2, 16)
     held_out: int = 1_000

@@ -31,10 +31,11 @@ class Steady(OnGroups):
 
     def heard(self, seen: Seen) -> Heard:
         heard = self.base.heard(seen)
-        told = (
-            each.double().cpu().numpy() for each in (seen.rollouts.entropy, seen.rollouts.log_prob)
-        )
-        kept = steady_entropy(*told, heard.advantage, heard.unit_of >= 0, self.spread)
+        entropy, log_prob = seen.rollouts.entropy, seen.rollouts.log_prob
+        kept = steady_entropy(
+            entropy.double().cpu().numpy(), log_prob.double().cpu().numpy(), heard.advantage,
+            heard.unit_of >= 0, self.spread,
+        )  # fmt: skip
         return replace(heard, advantage=np.where(kept, heard.advantage, 0.0))
 
     def token_scale(
