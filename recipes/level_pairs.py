@@ -32,7 +32,7 @@ from penchant.simulation.tasks.task import Problem
 
 MOST = 6
 SHAPE = DecoderConfig(width=64, layers=2, heads=4, window=32)
-RATES = {"GRPO": 3e-4, "mis-scaled": 3e-4, "TRPA": 1e-3}
+RATES = {"GRPO": 1e-3, "mis-scaled": 1e-3, "TRPA": 1e-3}
 SOURCE = "K&K, eight people: 67 to 86 %"
 
 
