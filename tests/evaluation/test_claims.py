@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
-from penchant.evaluation.claims import as_printed, claims_table, no_worse, within_doubt
+from penchant.evaluation.claims import (
+    as_printed,
+    claims_table,
+    no_better,
+    no_worse,
+    within_doubt,
+)
 
 figures = st.floats(-1e4, 1e4)
 
@@ -32,10 +38,18 @@ def test_no_worse_is_an_order(theirs, ours):
     assert no_worse("x", theirs, ours).holds == (theirs <= ours)
 
 
+@given(figures, figures, st.floats(0, 10))
+def test_what_passes_its_bound_by_more_than_the_slack_does_not_hold(bound, ours, slack):
+    assert no_better("x", bound, ours, slack=slack).holds == (ours - slack <= bound)
+    # A bound is the other way round from a figure to be reached.
+    assert no_better("x", bound, ours).holds == no_worse("x", ours, bound).holds
+
+
 def test_a_figure_that_did_not_come_out_agrees_with_nothing():
     assert not as_printed("x", 1.0, math.nan, decimals=1).holds
     assert not no_worse("x", 1.0, math.nan).holds
     assert not no_worse("x", math.nan, 1.0).holds
+    assert not no_better("x", 1.0, math.nan).holds
 
 
 @pytest.mark.parametrize("se", [0.0, -1.0, math.nan, math.inf])
@@ -51,6 +65,9 @@ def test_the_table_says_which_claims_fail():
     assert better.endswith("holds")
     assert worse.endswith("DIFFERS")
     assert no_worse("x", 1.0, 2.0).plain()["low"] is None
+    bounded = no_better("bounded", 2.0, 1.0)
+    assert bounded.plain()["high"] is None
+    assert "1 or more  holds" in claims_table([bounded])
 
 
 def test_the_table_says_whose_figure_theirs_is():

@@ -1,5 +1,7 @@
 """Latent people: posteriors that add up, objectives that collapse, questions that tell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,12 +19,13 @@ from penchant.populations.variational import (
 from penchant.simulation.judgements import judge_pairs
 
 
-def some_people(seed, dims=4, latent=2, hidden=5):
+def some_people(seed, dims=4, latent=2, hidden=5, units=0):
     rng = np.random.default_rng(seed)
     return VariationalPeople(
-        base=rng.normal(size=dims), loadings=rng.normal(size=(dims, latent)),
+        base=rng.normal(size=dims), loadings=rng.normal(size=(dims, latent + units)),
         weights=(rng.normal(size=(dims, hidden)), rng.normal(size=(hidden, 2 * latent))),
         biases=(rng.normal(size=hidden), rng.normal(size=2 * latent)), size=1.5,
+        bends=rng.normal(size=(latent, units)), bend_biases=rng.normal(size=units),
     )  # fmt: skip
 
 
@@ -106,8 +109,9 @@ def test_kl_and_the_mean_of_a_sigmoid_are_those_of_quadrature():
         assert said[0] == pytest.approx(exact, abs=1e-7)
 
 
-def test_the_gain_of_a_question_is_the_expected_fall_in_entropy():
-    people = some_people(3, latent=1)
+@pytest.mark.parametrize("units", [0, 3])
+def test_the_gain_of_a_question_is_the_expected_fall_in_entropy(units):
+    people = some_people(3, latent=1, units=units)
     x, answer, person = answers(3, 4, people=1)
     posterior = people.posterior(x, answer, person, 1)
     question = np.random.default_rng(8).normal(size=(5, 4)) * 2
@@ -118,13 +122,19 @@ def test_the_gain_of_a_question_is_the_expected_fall_in_entropy():
     def entropy(p):
         return -(p[p > 0] * np.log(p[p > 0])).sum()
 
+    placed = np.column_stack([grid, np.tanh(grid[:, None] @ people.bends + people.bend_biases)])
+    tastes = people.base + placed @ people.loadings.T
+    mean = people.probabilities(question, posterior, np.zeros(5, int))
+    # Draws of z are less exact than a rule for normal gaps, most so in the tails.
+    close = 2e-4 if units == 0 else 0.015
+    np.testing.assert_allclose(mean, density @ sigmoid(tastes @ question.T), atol=close)
     for row, gain in zip(question, people.information_gain(question, posterior, np.zeros(5, int))):
-        first = sigmoid(row @ people.base + row @ people.loadings[:, 0] * grid)
+        first = sigmoid(tastes @ row)
         after = 0.0
         for p in (first, 1 - first):
             joint = density * p
             after += joint.sum() * entropy(joint / joint.sum())
-        assert gain == pytest.approx(entropy(density) - after, abs=2e-4)
+        assert gain == pytest.approx(entropy(density) - after, abs=close)
         assert gain >= 0
 
 
@@ -167,6 +177,38 @@ def test_people_of_two_kinds_are_told_apart_and_the_amortised_posterior_is_near_
     assert np.corrcoef(np.array(exact)[:, main], q.mean[:100, main])[0, 1] > 0.85
 
 
+def test_a_decoder_whose_bends_say_nothing_is_the_linear_one():
+    bent, (x, answer, person) = some_people(1, units=3), answers(1, 30)
+    loadings = np.column_stack([bent.loadings[:, :2], np.zeros((4, 3))])
+    told = bent.posterior(x, answer, person, 3)
+    # People in any order: whose draws are whose is the person's.
+    order = np.random.default_rng(0).permutation(30)
+    linear = replace(bent, loadings=loadings[:, :2], bends=np.zeros((2, 0)),
+                     bend_biases=np.zeros(0))  # fmt: skip
+    said = replace(bent, loadings=loadings).probabilities(x[order], told, person[order])
+    np.testing.assert_allclose(said, linear.probabilities(x[order], told, person[order]), atol=5e-3)
+    assert np.abs(said - bent.probabilities(x[order], told, person[order])).max() > 0.05
+
+
+def test_people_of_four_kinds_are_foretold_better_by_a_decoder_that_bends():
+    pytest.importorskip("torch")
+    from penchant.fitting.variational import VariationalConfig, fit_variational
+
+    rng, tastes = np.random.default_rng(0), 10 * np.eye(6)[:4]
+    made, new = judge_pairs(tastes, 600, 8, rng), judge_pairs(tastes, 300, 20, rng)
+    place, right = np.tile(np.arange(20), 300), []
+    training = TrainConfig(batch_size=32, max_epochs=40, learning_rate=0.02, schedule="cosine",
+                           patience=None)  # fmt: skip
+    for units in (0, 16):
+        config = VariationalConfig(latent=3, hidden=16, decoder_hidden=units, training=training)
+        people = fit_variational(made.pairs(), made.person, config).people
+        few = place < 8
+        told = people.posterior(new.differences[few], new.answer[few], new.person[few], 300)
+        said = people.probabilities(new.differences, told, new.person)
+        right.append(np.mean(((said > 0.5) == (new.gap > 0))[place >= 8]))
+    assert right[1] > right[0] + 0.02
+
+
 def test_averaging_over_pairs_collapses_the_posterior_and_says_so():
     found = small_fit(fit_term="mean")
     assert found.active_units == 0
@@ -196,6 +238,8 @@ def test_what_cannot_be_fitted_is_refused():
 
     with pytest.raises(ConfigError, match="latent=0"):
         VariationalConfig(latent=0)
+    with pytest.raises(ConfigError, match="decoder_hidden=-1"):
+        VariationalConfig(decoder_hidden=-1)
     pairs = HeadPairs(
         features=np.zeros((3, 2), dtype=np.float32), first=np.arange(3), second=None,
         answer=np.array([0, 1, 2]), weight=np.ones(3),

@@ -74,6 +74,14 @@ def no_worse(
     )
 
 
+def no_better(
+    what: str, bound: float, ours: float, *, slack: float = 0.0, source: str = ""
+) -> Claim:
+    """Ours does not pass `bound` by more than `slack`: what the best predictor would have in the
+    same world, so that a reader sees how much of it could be had at all."""
+    return Claim(what=what, theirs=bound, ours=ours, low=ours - slack, high=math.inf, source=source)
+
+
 def claims_table(claims: Sequence[Claim]) -> str:
     """Aligned columns for a terminal: what, theirs, ours, what would agree, whether it does, and
     where theirs stands."""
@@ -112,4 +120,6 @@ def _figure(value: float) -> str:
 def _span(low: float, high: float) -> str:
     if not math.isfinite(low):
         return f"up to {_figure(high)}"
+    if not math.isfinite(high):
+        return f"{_figure(low)} or more"
     return f"{_figure(low)} to {_figure(high)}"

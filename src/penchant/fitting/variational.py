@@ -18,7 +18,7 @@ from penchant.fitting.head_pairs import HeadPairs, refuse_offset
 from penchant.fitting.linear_head import fit_linear_head
 from penchant.fitting.sgd import Look, State, TrainConfig, Training, hold_out, train
 from penchant.numerics.arrays import Array, log_sigmoid
-from penchant.populations.variational import LatentPosterior, VariationalPeople, encode
+from penchant.populations.variational import LatentPosterior, VariationalPeople, decode, encode
 
 
 def _training() -> TrainConfig:
@@ -28,14 +28,16 @@ def _training() -> TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariationalConfig:
-    """latent: dimensions of z. hidden: units of the encoder. kl_weight: beta, of KL(q || N(0, I)).
-    fit_term: "sum" over a person's pairs, whose ELBO then has kl_weight 1; "mean" over them, as
-    some releases have it, under which the same weight collapses the posterior. Never quote a KL
+    """latent: dimensions of z. hidden: units of the encoder. decoder_hidden: units of the decoder
+    beside z itself; 0 is a taste linear in z, normal over people. kl_weight: beta, of
+    KL(q || N(0, I)). fit_term: "sum" over a person's pairs, whose ELBO then has kl_weight 1; "mean"
+    over them, as some releases have it, under which the same weight collapses. Never quote a KL
     weight without it. num_draws: of z for each person and step. weight_decay: of the encoder, per
     step and unit of learning rate. held_out_share: of people, to keep the best look by."""
 
     latent: int = 8
     hidden: int = 64
+    decoder_hidden: int = 0
     kl_weight: float = 1.0
     fit_term: Literal["sum", "mean"] = "sum"
     num_draws: int = 4
@@ -44,10 +46,14 @@ class VariationalConfig:
     training: TrainConfig = field(default_factory=_training)
 
     def __post_init__(self) -> None:
-        if min(self.latent, self.hidden, self.num_draws) < 1 or self.kl_weight < 0:
+        if (
+            min(self.latent, self.hidden, self.num_draws) < 1
+            or min(self.decoder_hidden, self.kl_weight) < 0
+        ):
             raise ConfigError(
-                f"got latent={self.latent}, hidden={self.hidden}, num_draws={self.num_draws} and "
-                f"kl_weight={self.kl_weight}; expected 1 or more of each and a weight of 0 or more."
+                f"got latent={self.latent}, hidden={self.hidden}, num_draws={self.num_draws}, "
+                f"decoder_hidden={self.decoder_hidden} and kl_weight={self.kl_weight}; expected 1 "
+                "or more of each of the first three, and 0 or more of the others."
             )
 
 
@@ -73,9 +79,9 @@ def fit_variational(
 ) -> VariationalFit:
     """Base, loadings and encoder that make people's answers most likely, z summed out.
 
-    max E_q(z | H) sum_(b in H) log sigmoid(gap_b(z)) - kl_weight KL(q || N(0, I)), H each person's
-    own pairs, cut at random to between one and all of them at each step, so that the encoder has
-    read short histories too. Starts at the pooled head, loadings small.
+    max E_q(z | H) sum_(b in H) log sigmoid(gap_b(z)) - kl_weight KL(q || N(0, I)), H all of each
+    person's own pairs: the encoder adds up what they say one by one, so that it reads a short
+    history too without having seen any. Starts at the pooled head, loadings small.
 
     Raises `MissingExtraError` without torch, `DataError` for ties, an offset or fewer than
     ten people.
@@ -139,11 +145,13 @@ class LatentLearner:
         spread = max(0.1 * float(np.linalg.norm(base)), 1.0) / np.sqrt(dims)
         start = {
             "base": base,
-            "loadings": spread * rng.normal(size=(dims, latent)),
+            "loadings": spread * rng.normal(size=(dims, latent + config.decoder_hidden)),
             "weights.0": rng.normal(size=(dims, wide)) * np.sqrt(1.0 / dims) * 2.0,
             "biases.0": 0.5 * rng.normal(size=wide),
             "weights.1": rng.normal(size=(wide, 2 * latent)) / np.sqrt(wide),
             "biases.1": np.concatenate([np.zeros(latent), np.full(latent, -2.0)]),
+            "bends": rng.normal(size=(latent, config.decoder_hidden)),
+            "bend_biases": 0.5 * rng.normal(size=config.decoder_hidden),
         }
         self.parameters: dict[str, Any] = {k: torch.from_numpy(v) for k, v in start.items()}
         self.memory = AdamMemory.fresh(self.parameters)
@@ -154,11 +162,8 @@ class LatentLearner:
 
         # What a step draws depends on the seed and its number alone: training can be taken up.
         rng = np.random.default_rng([self.config.training.seed, self.memory.steps])
-        # Every history of one to all pairs, short ones as often as long ones.
-        count = np.maximum(self.count[examples], 1)
-        kept = np.maximum(np.ceil(np.exp(rng.uniform(0.0, np.log(count)))), 1).astype(int)
         leaves = {name: value.requires_grad_() for name, value in self.parameters.items()}
-        value = self._elbo(leaves, examples, kept, rng)
+        value = self._elbo(leaves, examples, rng)
         gradients = torch.autograd.grad(-value, list(leaves.values()))
         plain = {name: leaf.detach() for name, leaf in leaves.items()}
         self.parameters, self.memory = adam_step(
@@ -171,8 +176,8 @@ class LatentLearner:
         import torch
 
         with torch.no_grad():
-            count, rng = self.count[examples], np.random.default_rng(self.config.training.seed)
-            return float(self._elbo(self.parameters, examples, count, rng))
+            rng = np.random.default_rng(self.config.training.seed)
+            return float(self._elbo(self.parameters, examples, rng))
 
     def state(self) -> State:
         parts = {"": self.parameters, "mean.": self.memory.mean, "square.": self.memory.square}
@@ -199,29 +204,25 @@ class LatentLearner:
             base=found["base"] / self.size, loadings=found["loadings"] / self.size,
             weights=(found["weights.0"], found["weights.1"]),
             biases=(found["biases.0"], found["biases.1"]), size=self.size,
+            bends=found["bends"], bend_biases=found["bend_biases"],
         )  # fmt: skip
 
     def _elbo(
-        self,
-        leaves: dict[str, Any],
-        examples: Int[Array, " C"],
-        kept: Int[Array, " C"],
-        rng: np.random.Generator,
+        self, leaves: dict[str, Any], examples: Int[Array, " C"], rng: np.random.Generator
     ) -> Any:
-        """Mean over people, on some of the pairs of each."""
+        """Mean over people."""
         import torch
 
-        rows, person = [], np.repeat(np.arange(len(examples)), kept)
-        for one, few in zip(examples, kept):
-            mine = np.arange(self.start[one], self.start[one + 1])
-            rows.append(mine if few == len(mine) else rng.choice(mine, few, replace=False))
+        count = self.count[examples]
+        rows = [np.arange(self.start[one], self.start[one + 1]) for one in examples]
         signed = self.signed[torch.from_numpy(np.concatenate(rows))]
-        whose = torch.from_numpy(person)
+        whose = torch.from_numpy(np.repeat(np.arange(len(examples)), count))
         q = encode(leaves, signed, whose, len(examples))
         shape = (self.config.num_draws, *q.mean.shape)
         z = q.mean + torch.from_numpy(rng.standard_normal(shape)) * q.variance.sqrt()
-        gap = signed @ leaves["base"] + ((signed @ leaves["loadings"]) * z[:, whose]).sum(dim=2)
+        placed = decode(z, leaves["bends"], leaves["bend_biases"])[:, whose]
+        gap = signed @ leaves["base"] + ((signed @ leaves["loadings"]) * placed).sum(dim=2)
         told = log_sigmoid(gap).mean(dim=0)
         if self.config.fit_term == "mean":
-            told = told / torch.from_numpy(kept.astype(float))[whose]
+            told = told / torch.from_numpy(count.astype(float))[whose]
         return (told.sum() - self.config.kl_weight * q.kl().sum()) / len(examples)

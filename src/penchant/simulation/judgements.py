@@ -6,10 +6,10 @@ Legend: B pairs, D dimensions, G people, Q context features, S kinds of people.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.fitting.head_pairs import HeadPairs
-from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.arrays import Array, add_rows, log_sigmoid, sigmoid, softmax
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,3 +74,19 @@ def judge_pairs(
         kind=kind,
         gap=gap,
     )
+
+
+def foretold_by_kinds(
+    tastes: Float[Array, "S D"], pairs: JudgedPairs, known: Bool[Array, " B"]
+) -> Float[Array, " B"]:
+    """The chance that the first of each pair is worth more, given everybody's answers that are
+    known, by Bayes' rule for who knows the tastes and that kinds are equally many.
+
+    No model can be right more often on average: its accuracy is the bound of what these answers,
+    with their noise, tell of people whose context is withheld.
+    """
+    sign = np.where(pairs.answer[known] == 0, 1.0, -1.0)[:, None]
+    likely = log_sigmoid(pairs.differences[known] @ tastes.T * sign)
+    nothing = np.zeros((len(pairs.kind), len(tastes)))
+    weight = softmax(add_rows(nothing, pairs.person[known], likely), axis=1)
+    return ((pairs.differences @ tastes.T > 0) * weight[pairs.person]).sum(axis=1)
