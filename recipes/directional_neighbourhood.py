@@ -9,8 +9,8 @@ whose bias and noise grow with the angle outside of training loses to RPS in 60 
 degrees outside and ties (47 to 53 %) inside. Ours: answers with two rewards on a circle of radius
 one at the angle asked, less `bias` times the square of the angle outside (radians), noise of 0.15
 growing by 0.3 a radian; 4,000 prompts, ties half, Wilson's 95 % intervals. Inside, RPS asks for the
-wanted direction alone, and the tie is its rule. Not met, and not to be had: with noise that grows
-but no bias. Answers asked for elsewhere then have less of what is wanted on average, and less noise
+wanted direction alone, and the tie is its rule. Not met: with noise that grows but no bias, where
+it cannot be. Answers asked for elsewhere have less of what is wanted on average, and less noise
 to pick from, so that no neighbours beat the direction wanted in more than half of prompts
 (`by_width`: the narrower, the nearer to a half; five within 30 degrees 0.34). With a bias it pays
 beyond 0.5 (`by_bias`), and not yet at 15 degrees outside (0.46). `blind` is the rule that does not

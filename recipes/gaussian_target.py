@@ -8,9 +8,10 @@ in 100 at first converges under the Gaussian reward in at most a third of the st
 Ours: where to click on a plane, a normal policy with a mean and a spread of its own, moved by
 advantages standardised within groups of 8 clicks (GRPO as in the script they published), targets of
 0.08 to 0.12 at four distances, 20 seeds each; converged is 80 % hits over 20 steps; both rewards,
-alone and with the overlap that GUI-G2 adds. `crowd` has groups of 64, in which a hit is met eight
-times sooner: what is saved is the wait until one is, so that the share of steps grows with how
-often that is. Tiny: 3 seeds, two distances. 10 s on one core. No data.
+alone and with the overlap that GUI-G2 adds. Not met: by the bell alone where one click in 100 hits
+at first (0.37; 0.32 with the overlap). `crowd` has groups of 64, in which a hit is met eight times
+sooner: what is saved is the wait until one is, so that the share of steps grows with how often that
+is. Tiny: 3 seeds, two distances. 10 s on one core. No data.
 """
 
 from dataclasses import dataclass, replace
@@ -53,9 +54,9 @@ def main(config: Config) -> dict[str, Any]:
     claims = [
         no_worse(f"{name}, {away:g} away: share of steps below 1/3 by", 0.0,
                  1 / 3 - float(share[away][name].mean()), source=SOURCE)
-        for name in REWARDS[1:] for away in config.away
+        for away in config.away for name in reversed(REWARDS[1:])
     ]  # fmt: skip
-    return results(claims, found=told, crowd=crowd)
+    return results(claims[:-1], not_met=claims[-1:], found=told, crowd=crowd)
 
 
 def distances(config: Config) -> tuple[dict[str, Any], dict[float, dict[str, np.ndarray]]]:

@@ -6,9 +6,9 @@ factors, a tolerance of one standard deviation): 86 % of pairs decided, 2 % of d
 cycles; a linear reward reproduces 0.909 of the labels and is unchanged where a factor is measured
 in another unit (times 100), which takes fixed weights from 0.869 to 0.648; a network 0.918, a skew
 form with eight planes 0.986: what is missing is no reward's to give. Ours: the same over 5 seeds;
-the planes are linear in 120 random features of the factors, and fitted on fewer pairs. Their
-control tasks are not repeated.
-Tiny: 2,000 pairs, 2 seeds, 2 planes. 40 s on one core. No data.
+the planes are linear in 20 steps along each factor and learnt from 13,800 pairs. Their control
+tasks are not repeated.
+Tiny: 2,000 pairs, 2 seeds, 2 planes. 2 min on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ SOURCE = "our method notes' simulation"
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """num_features: random ones that the planes are linear in. num_blocks: planes."""
+    """num_steps: of each factor, that the planes are linear in. num_blocks: planes."""
 
-    num_pairs: int = 8_000
-    num_features: int = 120
+    num_pairs: int = 16_000
+    num_steps: int = 20
     num_blocks: int = 8
-    max_steps: int = 400
+    max_steps: int = 1000
     num_seeds: int = 5
     seed: int = 0
 
     @classmethod
     def tiny(cls) -> "Config":
-        return cls(num_pairs=2_000, num_features=40, num_blocks=2, max_steps=60, num_seeds=2)
+        return cls(num_pairs=2_000, num_steps=13, num_blocks=2, max_steps=60, num_seeds=2)
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -88,15 +88,15 @@ def one(config: Config, index: int) -> dict[str, float]:
             GapModel(), prior_scale=10.0,
         )  # fmt: skip
         found["linear reward" + name] = agreed(apart / spread @ head.weights)
-    # Bumps and steps of the factors: planes that are linear in them bend as they must.
-    features = np.tanh(factors @ rng.normal(size=(3, config.num_features)) * 1.5
-                       + rng.uniform(-2, 2, config.num_features))  # fmt: skip
-    features = np.column_stack([features, factors, np.ones(len(factors))])
+    # What one factor says depends on itself alone, so that a plane of waves along it suffices.
+    places = np.linspace(-2.5, 2.5, config.num_steps)
+    steps = np.tanh(2.0 * (factors[:, :, None] - places)).reshape(len(factors), -1)
+    features = np.column_stack([steps, factors, np.ones(len(factors))])
     pairs = SkewPairs(features=features, first=first[known], second=second[known],
                       won=(label[known] > 0).astype(float),
                       weight=np.ones(int(known.sum())))  # fmt: skip
     skew = fit_skew_head(pairs, SkewHeadConfig(
-        num_blocks=config.num_blocks, worth_scale=3.0, plane_scale=2.0, num_starts=1,
+        num_blocks=config.num_blocks, worth_scale=3.0, plane_scale=5.0, num_starts=1,
         max_steps=config.max_steps, seed=config.seed))  # fmt: skip
     found["skew form"] = agreed(skew.log_odds(features[first], features[second]))
     return found
