@@ -40,6 +40,7 @@ HOSTILE = {
     "takes all memory": ("return len(bytearray(10**11))", "MemoryError"),
     "answers with what is no JSON": ("return object()", "TypeError"),
     "dies": ("import os; os._exit(3)", "died"),
+    "hangs up": ("import os, time; os.closerange(3, 64); time.sleep(60)", "died"),
     "aborts": ("import os; os.abort()", "died"),
     "answers endlessly": ("return 'x' * 5_000_000", "more than"),
 }
@@ -70,6 +71,53 @@ def test_one_that_hangs_is_stopped_and_after_a_few_times_not_called_any_more(tmp
         with pytest.raises(DataError, match="not called any more"):
             sandbox.call(1)
         assert time.monotonic() - began < 0.1
+
+
+def test_one_that_computes_without_end_is_killed_by_its_cpu_seconds(tmp_path):
+    body = (
+        "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
+        "def reward(n):\n    while n: pass\n    return 0.0"
+    )
+    config = SandboxConfig(seconds=60.0, cpu=1, patience=1)
+    with Sandbox(program(tmp_path, body), config=config) as sandbox:
+        assert sandbox.call(0) == 0.0
+        with pytest.raises(DataError, match="killed by the system, as after 1 CPU seconds"):
+            sandbox.call(1)
+        with pytest.raises(DataError, match="not called any more"):
+            sandbox.call(0)
+
+
+def test_one_that_works_between_calls_is_killed_and_not_called_any_more(tmp_path):
+    body = (
+        "import signal\n"
+        "def work(*_):\n    while True: pass\n"
+        "def reward(n):\n"
+        "    signal.signal(signal.SIGALRM, work)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "    return 1.0"
+    )
+    config = SandboxConfig(seconds=60.0, cpu=1, patience=2)
+    with Sandbox(program(tmp_path, body), config=config) as sandbox:
+        for _ in range(2):
+            assert sandbox.call(0) == 1.0
+            sandbox._process.wait(timeout=60.0)
+        with pytest.raises(DataError, match=r"2 processes .* none between calls"):
+            sandbox.call(0)
+
+
+def test_an_honest_program_may_compute_for_longer_than_one_process_has(tmp_path):
+    body = (
+        "import time\n"
+        "def reward(n):\n    until = time.process_time() + 0.3\n"
+        "    while time.process_time() < until: pass\n    return n"
+    )
+    config = SandboxConfig(seconds=60.0, cpu=1)
+    with Sandbox(program(tmp_path, body), config=config) as sandbox:
+        processes = set()
+        for n in range(5):
+            assert sandbox.call(n) == n
+            processes.add(sandbox._process.pid)
+    assert len(processes) == 3
 
 
 def test_nothing_is_left_running(tmp_path):

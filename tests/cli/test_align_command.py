@@ -63,7 +63,8 @@ def weights(folder):
 def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
     out = tmp_path / "out"
     task = {"rank-grpo": "RANK", "hgpo": "DOOR", "igpo": "LOOK"}.get(method, "TOOL")
-    found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, "--json").stdout)
+    more = ("--mode", "a") if method == "modes" else ()
+    found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, *more, "--json").stdout)
     assert found["at"] == [1.0, 2.0]
     for name in ("reward", "entropy", "length", "degenerate", "clipped", "effective"):
         assert len(found["steps"][name]) == 2
@@ -87,6 +88,20 @@ def test_a_single_stream_draws_one_response_a_prompt_and_compares_none(tmp_path)
     assert "of groups all responses" not in (out / "report.html").read_text()
     settings = json.loads((out / "run.json").read_text())
     assert (settings["group_size"], settings["prompts"]) == (1, 128)
+
+
+def test_modes_are_asked_for_and_only_where_they_are_forced(tmp_path):
+    few = ("--steps", "1", "--prompts", "2")
+    assert "expected --mode" in refused("CHAIN", "-m", "modes", "-o", tmp_path / "a", *TINY, *few)
+    assert "--mode would change nothing" in refused(
+        "CHAIN", "-m", "grpo", "--mode", "#", "-o", tmp_path / "b", *TINY, *few
+    )
+    command = ("CHAIN", "-m", "modes", "--mode", "#", "-o", tmp_path / "c", *TINY)
+    done(*command, *few)
+    assert json.loads((tmp_path / "c" / "run.json").read_text())["modes"] == ["#"]
+    done(*command, "--steps", "2", "--prompts", "2")
+    other = ("CHAIN", "-m", "modes", "--mode", "1", "-o", tmp_path / "c", *TINY)
+    assert "holds a run with modes ['#']" in refused(*other, *few)
 
 
 @pytest.mark.parametrize("task", list(TASKS))
@@ -309,10 +324,20 @@ def test_a_reward_that_never_comes_ends_the_run_with_what_to_do(name, tmp_path):
         assert said in message
 
 
-def test_a_reward_of_ones_own_is_of_answers_not_of_worlds(tmp_path):
-    message = refused("TALK", *TINY, *FEW, "-o", tmp_path / "o", "--reward",
-                      program(tmp_path, "return 1.0"))  # fmt: skip
-    assert "whose turns earn their own" in message
+def test_a_reward_of_ones_own_is_of_whole_episodes_in_a_world(tmp_path):
+    file = tmp_path / "reward.py"
+    file.write_text(
+        "def reward(episode):\n"
+        "    sizes = {len(episode[name]) for name in ('observed', 'said', 'earned')}\n"
+        "    assert len(sizes) == 1 and episode['observed'][0] == episode['prompt']\n"
+        "    assert episode['ended'] in (True, False) and episode['demonstration'] is not None\n"
+        "    return -float(sizes.pop())\n"
+    )
+    found = json.loads(done("DOOR:rooms=2,horizon=3", *TINY, *FEW, "-m", "turns", "-o",
+                            tmp_path / "o", "--reward", file, "--json").stdout)  # fmt: skip
+    assert found["steps"]["failed"] == [0, 0]
+    assert all(-3.0 <= reward <= -1.0 for reward in found["steps"]["reward"])
+    assert "component earned" in found["steps"]
     assert "no program" in refused("TOOL", "-o", tmp_path / "p", "--reward", tmp_path / "absent.py")
 
 

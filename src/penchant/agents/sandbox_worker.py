@@ -1,9 +1,10 @@
-"""The inside of `sandbox.py`: run as a script with file, function and megabytes; imports nothing of
-penchant. One line of JSON in, one line of JSON out."""
+"""The inside of `sandbox.py`: run as a script with file, function, megabytes and CPU seconds;
+imports nothing of penchant. One line of JSON in, one line of JSON out."""
 
 import json
 import os
 import sys
+import time
 from types import ModuleType
 from typing import Any
 
@@ -18,12 +19,14 @@ _REFUSED = (
 )  # fmt: skip
 
 
-def limit(megabytes: int) -> None:
-    """Bounds that the system keeps: memory, size of files, processes (unless the user is root)."""
+def limit(megabytes: int, seconds: int) -> None:
+    """Bounds that the system keeps: memory, CPU seconds of the process in all, size of files,
+    processes (unless the user is root)."""
     import resource
 
     size = megabytes * 2**20
-    bounds = {"RLIMIT_AS": size, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NPROC": 0}
+    bounds = {"RLIMIT_AS": size, "RLIMIT_CPU": seconds, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0,
+              "RLIMIT_NPROC": 0}  # fmt: skip
     for name, most in bounds.items():
         resource.setrlimit(getattr(resource, name), (most, most))
 
@@ -74,7 +77,7 @@ def answered(work: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    file, name, megabytes = sys.argv[1:4]
+    file, name, megabytes, seconds = sys.argv[1:5]
     # What is printed goes nowhere; answers leave by a number of their own.
     asked, out = os.fdopen(os.dup(0), "rb"), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -84,7 +87,7 @@ def main() -> None:
     def tell(said: dict[str, Any]) -> None:
         os.write(out, json.dumps(said).encode() + b"\n")
 
-    limit(int(megabytes))
+    limit(int(megabytes), int(seconds))
     guard(file)
     program: dict[str, Any] = {}
 
@@ -95,9 +98,13 @@ def main() -> None:
         return "ready"
 
     tell(answered(load))
+    clock, spent = time.process_time, 0.0
     for line in asked:
-        arguments = json.loads(line)
-        tell(answered(lambda given=arguments: getattr(program["module"], name)(*given)))
+        arguments, began = json.loads(line), clock()
+        said = answered(lambda given=arguments: getattr(program["module"], name)(*given))
+        # Of the calls alone: what works between them uses its seconds up and is not replaced.
+        spent += clock() - began
+        tell({**said, "cpu": spent})
 
 
 if __name__ == "__main__":

@@ -91,11 +91,21 @@ def align(
         str,
         typer.Option(
             help="Rewards: FILE.py with a function reward(prompt, response, demonstration) in "
-            "place of the task's own, where an answer is one response; it runs in a process of "
-            "its own without network and files, two seconds a call.",
+            "place of the task's own; of a world with several turns reward(episode), a dictionary "
+            "of prompt, demonstration, observed, said, earned (a list each, of the turns) and "
+            "ended. It runs in a process of its own without network and files, two seconds a call.",
             show_default=False,
         ),
     ] = "",
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mode",
+            help="modes: what an answer of a mode begins with; once for each mode. Each is forced "
+            "on an equal share of a group, and one share is free.",
+            show_default=False,
+        ),
+    ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
@@ -230,7 +240,8 @@ def align(
         precision=_precision(precision), divided=divided,
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
-        reward=reward, server=server, served=served, weights=weights, seed=seed,
+        reward=reward, server=server, served=served, weights=weights,
+        modes=tuple(mode or ()), seed=seed,
     )  # fmt: skip
     _check_server(server, served, weights, model)
     from penchant.policies.language.trainer import need_torch
@@ -287,6 +298,7 @@ def _check(
     ignored = options.given(call, among=_ignored(way, is_task, has_model))
     if method not in ("dpo", "dpo-nll"):
         ignored += options.given(call, among=("kinds", "context"))
+    ignored += options.given(call, among=("mode",)) if method != "modes" else []
     ignored += options.given(call, among=("strength", "layout")) if way == "shown" else []
     if way in ("answers", "shown"):
         ignored += options.given(call, among=("tokens_at_once",))

@@ -47,6 +47,7 @@ class RunFolder:
         said = {"what": what, "method": method, **settings}
         if options.reward:
             said["reward"] = _digest(Path(options.reward))
+        said = json.loads(json.dumps(said))  # as it will be read again
         file = self.path / _RUN
         # A run that was refused before it began has left nothing to mix up with this one.
         if file.is_file() and (self.start.is_dir() or self.state.is_dir()):

@@ -51,6 +51,7 @@ class AlignOptions:
     server: str = ""
     served: str = ""
     weights: str = ""
+    modes: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -212,6 +213,45 @@ def _segments(options: AlignOptions, setting: Setting) -> Any:
     return SegmentRelative(completions=4, stride=2, anchor=_anchor(options, "loss"))
 
 
+def _trees(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.trees import TreeRelative
+
+    _single("trees", setting)
+    # Answers of a few tokens: the paper's pieces of 30 would never branch.
+    return TreeRelative(
+        branches=(2, 2), segment=2, length=setting.most_tokens, anchor=_anchor(options, "loss")
+    )
+
+
+def _modes(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.group_relative import grpo
+    from penchant.policies.language.methods.modes import Moded
+
+    _single("modes", setting)
+    if not options.modes:
+        raise ConfigError(
+            "--method modes forces a share of the answers to begin as it is told; expected --mode "
+            "TEXT, once or more: in CHAIN, say, --mode '#' answers without scratch work."
+        )
+    return Moded(modes=options.modes, base=grpo(_anchor(options, "loss")))
+
+
+def _truth(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.inserted import temp_samp
+
+    _single("truth", setting)
+    return temp_samp(_anchor(options, "loss"))
+
+
+def _windowed(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.proximal import Proximal
+    from penchant.policies.language.methods.windowed import Windowed
+
+    _single("t-ppo", setting)
+    window = -(-setting.most_tokens // 3)
+    return Windowed(window=window, base=Proximal(anchor=_anchor(options, "reward")))
+
+
 def _informed(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.informed import InformationGain
 
@@ -316,12 +356,20 @@ METHODS: Mapping[str, Offered] = {
                     "group's mean, responses until both agree (V0.5 2026)"),
     "segments": Offered(way="reward", made=_segments, told="what each segment changed in the "
                         "chance to be right, by fresh endings (SPO-chain 2025)"),
+    "trees": Offered(way="reward", made=_trees, told="what each piece changed in the chance to be "
+                     "right, by a tree of ways on (SPO-tree 2025)"),
     "igpo": Offered(way="reward", made=_informed, told="turns earn what they tell of the true "
                     "answer (IGPO 2025)"),
     "hpt": Offered(way="reward", made=_gated, told="demonstrations where no response is right, "
                    "rewards elsewhere (HPT 2025)"),
     "arpo": Offered(way="reward", made=_replayed, told="GRPO with an earlier success in groups "
                     "that fail whole (ARPO 2025)"),
+    "truth": Offered(way="reward", made=_truth, told="GRPO with the known right answer in every "
+                     "group (TempSamp-R1 2025)"),
+    "modes": Offered(way="reward", made=_modes, told="GRPO with a share of each group made to "
+                     "begin as --mode says (A2FM 2025)"),
+    "t-ppo": Offered(way="reward", made=_windowed, told="PPO by windows: what has not ended goes "
+                     "on in the next step (T-PPO 2025)"),
     "trpa": Offered(way="reward", made=_levels, told="every better answer of a group preferred to "
                     "every worse one, whatever the scale of rewards (TRPA 2025)"),
     "contrastive": Offered(way="reward", made=_selected("contrastive"), group_size=16, told="GRPO "

@@ -21,7 +21,7 @@ from penchant.fitting.processes import most
 
 if TYPE_CHECKING:
     from penchant.agents.sandbox import Sandbox
-    from penchant.policies.language.grading import Grader
+    from penchant.policies.language.grading import Episode, Grader
     from penchant.policies.language.trainer import PolicyTrainer
 
 # Of the time between two, what keeping the state may take.
@@ -58,7 +58,7 @@ def align_to_reward(
         setting = Setting(most_tokens=most, task=task, tokenizer=start.tokenizer)
         made = METHODS[method].made(options, setting)
         trainer = PolicyTrainer(
-            _drawing(start, options), task, made, config, grade=own,
+            _drawing(start, options), task, made, config, grade=_asked_by(own, task),
             reward=correct if own is None else own.reward,
         )  # fmt: skip
         done = _go_on(trainer, folder, quiet)
@@ -66,6 +66,14 @@ def align_to_reward(
         steps.say("Comparing policy and start", options.steps)
         page = _page(what, method, options, trainer, start, done, own)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
+
+
+def _asked_by(own: "OwnReward | None", task: Any) -> "Grader | None":
+    """A program is asked for answers, or for whole episodes where a task has several turns."""
+    from penchant.policies.language.grading import OfEpisodes
+
+    is_world = own is not None and hasattr(task, "draw_world")
+    return OfEpisodes(own.of_episode) if own is not None and is_world else own
 
 
 def _drawing(start: Any, options: AlignOptions) -> Any:
@@ -100,18 +108,29 @@ class OwnReward:
     trouble: str = ""
 
     def __call__(self, problem: Any, response: str) -> dict[str, Any]:
+        number = self._asked(problem.prompt, response, problem.demonstration)
+        return {**self.own(problem, response), "reward": number}
+
+    def of_episode(self, episode: "Episode") -> dict[str, Any]:
+        """Of all that happened in a world, as JSON has it."""
+        return {"reward": self._asked({
+            "prompt": episode.problem.prompt, "demonstration": episode.problem.demonstration,
+            "observed": episode.observed, "said": episode.said, "earned": episode.earned,
+            "ended": episode.has_ended,
+        })}  # fmt: skip
+
+    def _asked(self, *arguments: Any) -> float | None:
         try:
-            said = self.sandbox.call(problem.prompt, response, problem.demonstration)
+            said = self.sandbox.call(*arguments)
             if isinstance(said, float) and not math.isfinite(said):
                 raise DataError(
                     f"{self.sandbox.function} of {self.sandbox.file.name} gave {said}; expected a "
                     "finite number, or None for no reward."
                 )
-            number = None if said is None else float(said)
+            return None if said is None else float(said)
         except (DataError, TypeError, ValueError) as error:
             self.trouble = str(error)
             raise
-        return {**self.own(problem, response), "reward": number}
 
     @staticmethod
     def reward(components: Any) -> float:
@@ -163,6 +182,8 @@ def _train(
     steps: shell.Steps,
     own: OwnReward | None,
 ) -> None:
+    from penchant.policies.language.methods.windowed import Windowed
+
     def keep() -> float:
         began = time.perf_counter()
         folder.keep_steps(done)
@@ -173,7 +194,9 @@ def _train(
     try:
         while trainer.steps < num_steps:
             report = trainer.step()
-            if math.isnan(report.reward):
+            # Where answers go on in the next step, there may be none yet that has ended.
+            is_open = isinstance(trainer.method, Windowed) and not report.failed
+            if math.isnan(report.reward) and not is_open:
                 last = f" The last: {own.trouble}" if own is not None and own.trouble else ""
                 raise DataError(
                     f"in step {report.step} no response has a reward: {report.failed} gradings "

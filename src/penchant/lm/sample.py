@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.precision import at_least_single
 from penchant.lm.tokens import Tokens, padded
@@ -106,13 +106,14 @@ def sample(
             logits = at_least_single(network.logits(model.parameters, states))
             log_p = sampling_log_probs(logits, config)
             share = log_p.exp()
-            new = torch.multinomial(share, 1, generator=generator)
+            chance = torch.rand(len(share), generator=generator, device=device, dtype=torch.float64)
+            new = drawn_by(share, chance)
             doubt.append(-(share * log_p.nan_to_num(neginf=0.0)).sum(dim=1) * open_rows)
             real.append(open_rows)
-            drawn.append(torch.where(open_rows, new[:, 0], model.tokenizer.pad))
-            said.append(torch.where(open_rows, log_p.gather(-1, new)[:, 0], 0.0))
+            drawn.append(torch.where(open_rows, new, model.tokenizer.pad))
+            said.append(torch.where(open_rows, log_p.gather(-1, new[:, None])[:, 0], 0.0))
             if end is not None:
-                open_rows = open_rows & (new[:, 0] != end)
+                open_rows = open_rows & (new != end)
             if not open_rows.any():
                 break
             # A row that has ended goes on with padding, which nobody sees.
@@ -122,6 +123,27 @@ def sample(
         ids=torch.stack(drawn, dim=1), log_prob=torch.stack(said, dim=1),
         entropy=torch.stack(doubt, dim=1), is_text=torch.stack(real, dim=1), has_ended=~open_rows,
     )  # fmt: skip
+
+
+def drawn_by(share: Float[Array, "B V"], chance: Float[Array, " B"]) -> Int[Array, " B"]:
+    """The token of each row at which the cumulated shares pass `chance`, uniform in [0, 1).
+
+    One number a row in place of one for every token of the vocabulary. Raises `DataError` for
+    shares that are no numbers.
+    """
+    import torch
+
+    # In single precision the sums would pass over tokens rarer than 6e-8.
+    total = share.cumsum(dim=-1, dtype=torch.float64)
+    if not bool(torch.isfinite(total[:, -1]).all()):
+        raise DataError(
+            "the model gives no probabilities but NaN or infinity; expected finite logits. Its "
+            "weights are broken, or a training went too far: go back to earlier ones, or lower the "
+            "learning rate."
+        )
+    # Below the last sum even after rounding; tokens of share 0, which end where they begin, are
+    # passed over.
+    return torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True)[:, 0]
 
 
 def sampling_log_probs(logits: Float[Array, "B V"], config: SampleConfig) -> Float[Array, "B V"]:

@@ -17,8 +17,11 @@ from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.demonstrated import GatedDemonstrations, hpt
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo
 from penchant.policies.language.methods.informed import InformationGain, turn_gains
+from penchant.policies.language.methods.inserted import WithTruth
 from penchant.policies.language.methods.method import PolicyMethod, Seen
+from penchant.policies.language.methods.modes import Moded
 from penchant.policies.language.methods.privileged import Privileged
+from penchant.policies.language.methods.proximal import Proximal
 from penchant.policies.language.methods.replayed import Replayed
 from penchant.policies.language.methods.segments import (
     SegmentRelative,
@@ -26,6 +29,7 @@ from penchant.policies.language.methods.segments import (
     spo_segments,
 )
 from penchant.policies.language.methods.single_stream import SingleStream
+from penchant.policies.language.methods.trees import TreeRelative
 from penchant.policies.language.methods.turnwise import TurnWise
 from penchant.policies.language.methods.value_guided import (
     ValueGuided,
@@ -33,6 +37,7 @@ from penchant.policies.language.methods.value_guided import (
     shrunk_prior,
     useful_budget,
 )
+from penchant.policies.language.methods.windowed import Windowed
 from penchant.policies.language.prompt_value import PromptValue, prompt_states
 from penchant.policies.language.trackers import ValueTracker
 from penchant.simulation.tasks.door import OpenDoor
@@ -68,6 +73,10 @@ METHODS = {
     "hpt": GatedDemonstrations(gate=1, right_from=0.2),
     "arpo": OFTEN_RIGHT,
     "privileged": Privileged(hinted=lambda problem: f"b{problem.prompt}"),
+    "trees": TreeRelative(branches=(2,), segment=2),
+    "modes": Moded(modes=("b",), easy_from=0.1),
+    "truth": WithTruth(worth=0.8),
+    "windowed": Windowed(window=2),
 }
 
 
@@ -137,8 +146,12 @@ def test_a_run_goes_on_where_it_stood_with_all_that_its_method_remembers(name, t
         (Privileged(hinted=hinted, share=0.0), grpo()),
         (SegmentRelative(most_cuts=0),
          GroupRelative(surrogate=Surrogate(high=0.2), most_weight=None)),
+        (TreeRelative(branches=(), length=6),
+         GroupRelative(surrogate=Surrogate(high=0.2), most_weight=None, mean="constant", length=6)),
+        (Windowed(window=6, base=Proximal(trace=1.0)), Proximal(trace=1.0)),
     ],
-    ids=["no candidates", "a gate for nobody", "no room", "nobody hinted", "no cuts"],
+    ids=["no candidates", "a gate for nobody", "no room", "nobody hinted", "no cuts",
+         "no branches", "a window for all"],
 )  # fmt: skip
 def test_at_its_neutral_setting_a_method_is_the_plain_one(method, plain):
     assert_same_run(method, plain, config=replace(SMALL, updates=2), atol=1e-12)
@@ -347,7 +360,8 @@ def test_rollouts_go_on_until_the_baseline_is_sure():
 
 def test_more_is_asked_where_it_makes_the_baseline_surer_and_never_of_what_has_no_reward():
     method, asked = shrunk_prior(), 0
-    value = np.array([0.5, 0.9, 0.2, 0.05, 0.5])
+    # Of the last nothing has a reward, however far its value is from what nothing earned.
+    value = np.array([0.5, 0.9, 0.2, 0.05, 0.95])
     for num, right in product((2, 4, 7), (0.0, 0.5, 1.0)):
         prompt = np.repeat(np.arange(5), num)
         reward = np.tile(np.arange(num) < right * num, 5).astype(float)
@@ -633,6 +647,13 @@ def test_worlds_and_what_would_not_be_heeded_are_refused():
         lambda: Replayed(base=GroupRelative()),
         lambda: Privileged(hinted=hinted, base=GroupRelative()),
         lambda: Privileged(hinted=hinted, share=1.5),
+        lambda: TreeRelative(anchor=anchor),
+        lambda: TreeRelative(branches=(1,)),
+        lambda: Moded(modes=()),
+        lambda: Moded(modes=("a", "a")),
+        lambda: WithTruth(base=GroupRelative()),
+        lambda: WithTruth(worth=0.0),
+        lambda: Windowed(window=0),
     ):
         with pytest.raises(ConfigError, match="expected"):
             made()

@@ -48,14 +48,22 @@ class Gathered:
     is_plain: Bool[Array, " B"] | None = None
     group: Int[Array, " B"] | None = None
 
-    def with_rows(self, rows: Rollouts, problems: Sequence[Problem]) -> "Gathered":
-        """With rows behind the others that nobody drew and that have no reward: in no statistic."""
+    def with_rows(
+        self,
+        rows: Rollouts,
+        problems: Sequence[Problem],
+        reward: Float[Array, " _"] | None = None,
+    ) -> "Gathered":
+        """With rows behind the others that nobody drew; without a reward they are in no
+        statistic, and in no component's either way."""
         none = np.full(len(rows), np.nan)
         components = {n: np.append(a, none) for n, a in self.grades.components.items()}
+        earned = none if reward is None else reward
         grades = replace(
-            self.grades, components=components, reward=np.append(self.grades.reward, none)
+            self.grades, components=components, reward=np.append(self.grades.reward, earned)
         )
         turns = np.zeros((len(rows), self.turn_reward.shape[1]))
+        turns[:, 0] = np.nan_to_num(earned)
         drawn = int(rows.lengths.sum())
         return replace(
             self, rollouts=put_together([self.rollouts, rows]), grades=grades,
@@ -121,7 +129,14 @@ def answer(
     """Several responses to each problem (or to each so many), graded; `generator` is torch's."""
     prompts = [problem.prompt for problem in problems]
     rollouts = draw_rollouts(model, prompts, group_size, config, generator, version=version)
-    mine = tuple(problems[p] for p in rollouts.prompt_of)
+    return judged(rollouts, [problems[p] for p in rollouts.prompt_of], grade, reward)
+
+
+def judged(
+    rollouts: Rollouts, problems: Sequence[Problem], grade: Grader, reward: Reward
+) -> Gathered:
+    """Single answers with their grades; `problems` of each row."""
+    mine = tuple(problems)
     if isinstance(grade, OfEpisodes):
         grades = graded_episodes(grade, reward, [
             Episode(problem=one, observed=(one.prompt,), said=(said,), has_ended=bool(ended))

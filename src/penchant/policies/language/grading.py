@@ -1,6 +1,6 @@
 """Responses to rewards: graders that may fail, components that may be missing.
 
-Legend: B responses.
+Legend: B responses, N some of them.
 """
 
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from penchant.numerics.arrays import Array
 from penchant.simulation.tasks.task import Problem
@@ -30,6 +30,19 @@ class Grades:
     components: Mapping[str, Float[Array, " B"]]
     reward: Float[Array, " B"]
     failed: int
+
+    def at(self, rows: Int[Array, " N"], num: int) -> "Grades":
+        """As those of some of `num` responses; the others have none."""
+
+        def spread(values: Float[Array, " N"]) -> Float[Array, " B"]:
+            found = np.full(num, math.nan)
+            found[rows] = values
+            return found
+
+        return Grades(
+            components={name: spread(values) for name, values in self.components.items()},
+            reward=spread(self.reward), failed=self.failed,
+        )  # fmt: skip
 
     def means(self) -> dict[str, float]:
         """Of each component, over the responses that have it."""

@@ -31,7 +31,8 @@ class PolicyObjective:
     tokens (the sampler's numbers against the trainer's). reference: log-probabilities of the frozen
     policy, where an anchor holds in the loss. low_rank: what the parameters are thin matrices of.
     denominator: what each row's ratio is against (`ratio.denominator`; None: all against `old`).
-    target: what a value should say of each token, `value_weight` its squared error's. layout,
+    target: what a value should say of each token (NaN: nothing), `value_weight` its squared
+    error's. layout,
     most_tokens: how rows are read, and about how many tokens at once (None: as the learner says).
     """
 
@@ -64,6 +65,8 @@ class PolicyObjective:
 
     def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
         """Minus the loss of these rows."""
+        import torch
+
         part = self.rollouts.take(examples)
         policy = policy_of(self.model, parameters, self.low_rank)
         read = read_drawn(policy, part, temperature=self.temperature, layout=self.layout)
@@ -91,7 +94,9 @@ class PolicyObjective:
             loss = loss + self.anchor.strength * apart
         if self.target is not None:
             said = read.placed(value_of(parameters, read.states), part)
-            off = 0.5 * (said - constant(self.target[examples, :width], said)) ** 2
+            target = constant(self.target[examples, :width], said)
+            # Where there is none the value is its own target: nothing to learn.
+            off = 0.5 * (said - torch.where(torch.isnan(target), said.detach(), target)) ** 2
             loss = loss + self.value_weight * aggregate(off, scale)
         return -loss
 

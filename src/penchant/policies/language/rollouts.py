@@ -5,6 +5,7 @@ Legend: B rows (one a rollout), T tokens, T1 = T - 1 (a token after those before
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -96,23 +97,36 @@ def draw_rollouts(
     generator: Any,
     *,
     version: int = 0,
+    forced: Sequence[Sequence[int]] | None = None,
 ) -> Rollouts:
     """`group_size` responses to each prompt, or to each so many; `generator` is torch's.
+
+    forced: of each row, tokens that its response is made to begin with: they are read and part of
+    the response, and nobody drew them.
 
     Raises `DataError` for a prompt that leaves no room in the window, `ConfigError` for sampling
     that cuts the distribution off: the trainer's probabilities would have another support.
     """
     check_support(config)
     begun = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
-    _check_room(begun, config.most_tokens, model.network.window)
     often = np.broadcast_to(group_size, len(begun))
-    drawn = sample(model, begun, config, generator, copies=often.tolist())
     rows = [ids for ids, num in zip(begun, often) for _ in range(num)]
-    said = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
+    told = [list(ids) for ids in forced] if forced is not None else [[] for _ in rows]
+    whole = [[*ids, *more] for ids, more in zip(rows, told, strict=True)]
+    most_told = max(map(len, told), default=0)
+    check_room(begun, most_told + config.most_tokens, model.network.window)
+    heads, copies = begun, often.tolist()
+    if forced is not None:  # neighbours that begin alike are read once
+        runs = [(ids, len(list(same))) for ids, same in groupby(whole)]
+        heads, copies = [ids for ids, _ in runs], [num for _, num in runs]
+    drawn = sample(model, heads, config, generator, copies=copies)
+    own = [ids[real].tolist() for ids, real in zip(drawn.ids, drawn.is_text)]
+    said = [[*more, *ids] for more, ids in zip(told, own)]
     tokens = padded([a + b for a, b in zip(rows, said)], model.tokenizer.pad)
-    starts, sizes = (np.array([len(each) for each in part]) for part in (rows, said))
+    starts, ends = (np.array([len(each) for each in part]) for part in (rows, whole))
+    sizes = np.array([len(each) for each in own])
     place = np.arange(1, tokens.ids.shape[1])[None, :]
-    is_drawn = (place >= starts[:, None]) & (place < (starts + sizes)[:, None])
+    is_drawn = (place >= ends[:, None]) & (place < (ends + sizes)[:, None])
     device = drawn.ids.device
     log_prob, entropy = (drawn.log_prob.new_zeros(is_drawn.shape) for _ in range(2))
     log_prob[is_drawn] = drawn.log_prob[drawn.is_text]
@@ -210,7 +224,8 @@ def check_support(config: SampleConfig) -> None:
         )
 
 
-def _check_room(begun: Sequence[Sequence[int]], most_tokens: int, window: int | None) -> None:
+def check_room(begun: Sequence[Sequence[int]], most_tokens: int, window: int | None) -> None:
+    """Raises `DataError` for a prompt that leaves no room for an answer of so many tokens."""
     long = [p for p, ids in enumerate(begun) if window and len(ids) + most_tokens > window]
     if long:
         raise DataError(

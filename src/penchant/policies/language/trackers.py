@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -153,8 +153,7 @@ class KnownPrompts:
     @classmethod
     def recalled(cls, memory: Mapping[str, np.ndarray]) -> "KnownPrompts":
         """What `kept` gave; none of an empty memory."""
-        text = memory["prompts"].tobytes().decode() if "prompts" in memory else ""
-        return cls(texts=tuple(text.split("\0")[:-1]))
+        return cls(texts=parted_texts(memory["prompts"]) if "prompts" in memory else ())
 
     def with_all(self, prompts: Sequence[str]) -> "KnownPrompts":
         """Those not met before behind the others."""
@@ -166,9 +165,18 @@ class KnownPrompts:
         return np.array([place.get(prompt, -1) for prompt in prompts], dtype=np.int64)
 
     def kept(self) -> dict[str, np.ndarray]:
-        """Texts as bytes, each with a zero behind it: what is kept with a run are arrays."""
-        text = "".join(f"{prompt}\0" for prompt in self.texts).encode()
-        return {"prompts": np.frombuffer(text, dtype=np.uint8).copy()}
+        """What is kept with a run are arrays."""
+        return {"prompts": joined_texts(self.texts)}
+
+
+def joined_texts(texts: Sequence[str]) -> UInt8[Array, " _"]:
+    """Texts as bytes, each with a zero behind it."""
+    return np.frombuffer("".join(f"{t}\0" for t in texts).encode(), dtype=np.uint8).copy()
+
+
+def parted_texts(joined: UInt8[Array, " _"]) -> tuple[str, ...]:
+    """What `joined_texts` put together."""
+    return tuple(joined.tobytes().decode().split("\0")[:-1])
 
 
 def check_shares(reward: Float[Array, " N"]) -> None:

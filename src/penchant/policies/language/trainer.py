@@ -355,7 +355,10 @@ class PolicyTrainer:
         apart = seen.log_ratio
         missed = math.nan
         if heard.target is not None and seen.value is not None:
-            missed = float(((heard.target - seen.value)[heard.unit_of >= 0] ** 2).mean())
+            off = (heard.target - seen.value)[heard.unit_of >= 0]
+            missed = (
+                float((off[np.isfinite(off)] ** 2).mean()) if np.isfinite(off).any() else missed
+            )
         return StepReport(
             step=self._steps,
             reward=float(reward.mean()) if len(reward) else math.nan,

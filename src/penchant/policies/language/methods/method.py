@@ -50,10 +50,11 @@ class Seen:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Heard:
     """What the update listens to. unit_of: the credit unit of a token, -1 where it is not trained.
-    advantage: of each token, a constant. target: what a value should have said there, None without
-    one. memory: to be kept with the run. denominator: what each row's ratio is against, of
-    `ratio.denominator`; None is the policy at the start of the update. shown: weight of a row's
-    -log pi, one mean over the tokens of all such rows, in place of a gain; 0 where it is none."""
+    advantage: of each token, a constant. target: what a value should have said there, NaN where it
+    is not to learn, None without one. memory: to be kept with the run. denominator: what each row's
+    ratio is against, of `ratio.denominator`; None is the policy at the start of the update. shown:
+    weight of a row's -log pi, one mean over the tokens of all such rows, in place of a gain; 0
+    where it is none."""
 
     unit_of: Int[Array, "B T1"]
     advantage: Float[Array, "B T1"]

@@ -68,15 +68,19 @@ class Proximal:
             reward, value, rows, places, discount=np.where(is_last, self.discount, 1.0),
             trace=np.full(len(rows), self.trace),
         )  # fmt: skip
-        target = found + value
-        if self.is_whitened and len(found) > 1:
-            found = (found - found.mean()) / (found.std() + 1e-8)
+        target, found = found + value, self.whitened(found)
         unit_of = np.full(own.shape, -1)
         unit_of[rows, places] = np.arange(len(rows))
         return Heard(
-            unit_of=unit_of, advantage=_placed(found, rows, places, own.shape),
-            target=_placed(target, rows, places, own.shape),
+            unit_of=unit_of, advantage=placed(found, rows, places, own.shape),
+            target=placed(target, rows, places, own.shape),
         )  # fmt: skip
+
+    def whitened(self, advantage: Float[Array, " U"]) -> Float[Array, " U"]:
+        """Less the mean over the batch, over the deviation, where that is asked for."""
+        if not self.is_whitened or len(advantage) < 2:
+            return advantage
+        return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
     def token_scale(
         self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
@@ -85,9 +89,10 @@ class Proximal:
         return token_scale(unit_of, self.mean, length=self.length, group_of=group)
 
 
-def _placed(
+def placed(
     values: Float[Array, " U"], rows: Int[Array, " U"], places: Int[Array, " U"], shape: tuple
 ) -> Float[Array, "B T1"]:
+    """Units where they stand, 0 elsewhere."""
     found = np.zeros(shape)
     found[rows, places] = values
     return found
