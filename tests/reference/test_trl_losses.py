@@ -44,7 +44,7 @@ COMMON = {"use_cpu": True, "report_to": [], "disable_tqdm": True, "bf16": False,
 PROMPTS = ("hi", "two?", "b", "say it")
 CHOSEN = (" hello there", " 2", " yes", " it")
 REJECTED = (" go", " three, I think", " no", " never again")
-BETA = 0.3
+BETA, TEMPERATURE = 0.3, 0.7
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def models(tmp_path_factory):
               for k, (p, c) in enumerate(zip(PROMPTS, CHOSEN))]  # fmt: skip
     common = {"output_dir": str(folder / "out"), "per_device_train_batch_size": 4} | COMMON
     shared = {"processing_class": tokenizer}
-    given = SimpleNamespace(
+    return SimpleNamespace(
         policy=policy,
         reference=reference,
         dpo=DPOTrainer(
@@ -75,12 +75,11 @@ def models(tmp_path_factory):
         ),
         grpo=GRPOTrainer(
             model=load(folder / "policy"), reward_funcs=lambda completions, **_: [0.0],
-            args=GRPOConfig(num_generations=2, max_completion_length=8, **common),
+            args=GRPOConfig(num_generations=2, max_completion_length=8, temperature=TEMPERATURE,
+                            **common),
             train_dataset=Dataset.from_list([{"prompt": p} for p in PROMPTS]), **shared,
         ),
     )  # fmt: skip
-    given.kto_models = given.kto.model, given.kto.ref_model.requires_grad_(True)
-    return given
 
 
 def rows_of(answers):
@@ -103,6 +102,7 @@ def leaves_of(model):
 
 def assert_same(loss, leaves, theirs, model):
     """The same loss and gradients, and something to compare."""
+    model.zero_grad()
     theirs.backward()
     loss.backward()
     torch.testing.assert_close(loss, theirs, **CLOSE)
@@ -112,7 +112,6 @@ def assert_same(loss, leaves, theirs, model):
         other = found[f"model.{name}"].grad
         torch.testing.assert_close(leaf.grad, other, **CLOSE)
         most = max(most, float(other.abs().max()))
-    model.zero_grad()
     assert most > 1e-3
 
 
@@ -173,17 +172,18 @@ def test_imitation_beside_pairs_is_trls(models):
 @pytest.mark.parametrize("is_moved", [False, True], ids=["level 0", "level above 0"])
 def test_the_loss_of_single_answers_is_trls(models, weights, is_moved):
     """`is_moved`: policy and reference change places, one of which gives a level of 0."""
-    trainer, order = models.kto, slice(None, None, -1 if is_moved else 1)
+    trainer, policy, reference = models.kto, models.policy, models.reference
     trainer.desirable_weight, trainer.undesirable_weight = weights
-    policy, reference = (models.policy, models.reference)[order]
-    own, trainer.ref_model = models.kto_models[order]
+    if is_moved:
+        policy, reference = reference, policy
+        exchange(trainer)
     rows, place = rows_of(CHOSEN)
     judged = Judged(rows=rows, place=place, is_desired=np.array([True, False, True, False]))
     beside = [[*rows[e][: place[e]], *rows[o][place[o] :]]
               for e, o in zip(range(4), np.roll(range(4), 1))]  # fmt: skip
     inputs = as_inputs(rows, place) | as_inputs(beside, place, "KL_")
     inputs["label"] = torch.from_numpy(judged.is_desired)
-    theirs = trainer.compute_loss(own, inputs)
+    theirs = trainer.compute_loss(trainer.model, inputs)
     level = next(m for m in trainer._metrics.values() if m["kl"])["kl"][-1]
     assert (level > 0.0) == is_moved
 
@@ -195,19 +195,28 @@ def test_the_loss_of_single_answers_is_trls(models, weights, is_moved):
     )  # fmt: skip
     leaves = leaves_of(policy)
     loss = -objective.log_prob(leaves, every) / objective.weight(every)
-    assert_same(loss, leaves, theirs, own)
+    try:
+        assert_same(loss, leaves, theirs, trainer.model)
+    finally:
+        if is_moved:
+            exchange(trainer)
+
+
+def exchange(trainer):
+    """Policy and reference of TRL's trainer, weight by weight."""
+    for own, other in zip(trainer.model.parameters(), trainer.ref_model.parameters()):
+        own.data, other.data = other.data, own.data
 
 
 SAID = (" hello", " 2 then", " y", " it is so")
 ADVANTAGE = torch.tensor([0.9, -1.1, 0.4, -0.3])
-TEMPERATURE = 0.7
 
 
 def rollouts_and_inputs(models):
     """The same rollouts for ours and for TRL, whose prompts are padded on the left; the policy
     has moved since it drew them."""
     rows, place = rows_of(SAID)
-    rollouts = written_rollouts(rows, place, np.array([0, 0, 1, 1]), models.policy.tokenizer,
+    rollouts = written_rollouts(rows, place, np.arange(4), models.policy.tokenizer,
                                 next(iter(models.policy.parameters.values())))  # fmt: skip
     noise = torch.randn(rollouts.log_prob.shape, generator=torch.Generator().manual_seed(3))
     now = in_parts(models.policy, rollouts, TEMPERATURE, 4)
@@ -237,12 +246,13 @@ def told(models, theirs, surrogate, mean, *, length=None, strength=0.0, rows=Non
     """Our loss of some rows, with what is needed to take its gradient, and TRL's."""
     trainer, rows = models.grpo, np.arange(4) if rows is None else rows
     rollouts, old, kept, inputs = rollouts_and_inputs(models)
-    trainer.temperature, trainer.beta, trainer.epsilon_low = TEMPERATURE, strength, 0.15
+    trainer.beta, trainer.epsilon_low = strength, 0.15
     trainer.loss_type, trainer.max_completion_length = theirs, 8
     trainer.importance_sampling_level = "sequence" if surrogate.level == "unit" else "token"
     # CISPO's bound is the greatest ratio itself.
     trainer.epsilon_high = surrogate.high + (1.0 if theirs == "cispo" else 0.0)
-    trainer.args.delta = surrogate.worst
+    # TRL's newer default weighs the divergence by the ratio, through which the gradient goes.
+    trainer.args.delta, trainer.args.use_bias_correction_kl = surrogate.worst, False
     trainer.model.eval()  # one batch, not one of several that are summed
     some = {name: value if value.dim() == 0 else value[rows] for name, value in inputs.items()}
     unit_of = np.where(rollouts.is_drawn, np.arange(4)[:, None], -1)
@@ -303,11 +313,11 @@ def test_divergence_alone_has_trls_gradient(models):
     found = []
     for strength in (0.0, 0.5):
         loss, leaves, theirs = told(models, "grpo", TOKENS, "row", strength=strength)
+        models.grpo.model.zero_grad()
         theirs.backward()
         loss.backward()
         other = dict(models.grpo.model.named_parameters())
         found.append({n: (leaf.grad, other[f"model.{n}"].grad.clone()) for n, leaf in
                       leaves.items()})  # fmt: skip
-        models.grpo.model.zero_grad()
     for name, (ours, theirs) in found[1].items():
         torch.testing.assert_close(ours - found[0][name][0], theirs - found[0][name][1], **CLOSE)

@@ -125,7 +125,8 @@ def _tree(model: LanguageModel, begun: Sequence[list[int]], edges: Sequence[_Edg
         [np.array(values) for values in along("log_prob")],
     )  # fmt: skip
     entropy = rollouts.log_prob.new_zeros(rollouts.is_drawn.shape)
-    edge_of, met = np.full(rollouts.is_drawn.shape, -1), set()
+    edge_of = np.full(rollouts.is_drawn.shape, -1)
+    met: set[int] = set()
     for row, (line, told) in enumerate(zip(lines, along("entropy"))):
         mine = np.flatnonzero(rollouts.is_drawn[row])
         entropy[row, mine] = entropy.new_tensor(told)

@@ -87,7 +87,8 @@ class Windowed:
         most = ask.sampling.most_tokens
         check_room(begun, most, ask.model.network.window)
         of_new = np.repeat(np.arange(len(fresh)), ask.group_size)[: max(spare, 0)]
-        rows += [_Row(fresh[p], list(begun[p]), len(begun[p]), version=ask.version) for p in of_new]
+        rows += [_Row(fresh[p], list(begun[p]), len(begun[p]), version=ask.version, of=int(p))
+                 for p in of_new]  # fmt: skip
         before = np.array([len(row.ids) for row in rows])
         drawn = sample(
             ask.model, [row.ids for row in rows],
@@ -162,7 +163,8 @@ class Windowed:
 
 @dataclass
 class _Row:
-    """An answer while it grows. wasted: tokens drawn beyond the room there was."""
+    """An answer while it grows. of: the new problem of this step that it answers, -1 of one left
+    over. wasted: tokens drawn beyond the room there was."""
 
     problem: Problem
     ids: list[int]
@@ -170,6 +172,7 @@ class _Row:
     log_prob: list[float] = field(default_factory=list)
     entropy: list[float] = field(default_factory=list)
     version: int = 0
+    of: int = -1
     wasted: int = 0
 
     def grow(self, drawn: Sampled, n: int, most: int) -> None:
@@ -184,10 +187,10 @@ class _Row:
 
 
 def _rollouts(ask: Ask, rows: Sequence[_Row]) -> Rollouts:
-    met: dict[tuple[int, ...], int] = {}
+    met: dict[tuple[int, tuple[int, ...]], int] = {}
     found = written_rollouts(
         [row.ids for row in rows], np.array([row.start for row in rows]),
-        np.array([met.setdefault(tuple(row.ids[: row.start]), len(met)) for row in rows]),
+        np.array([met.setdefault((row.of, tuple(row.ids[: row.start])), len(met)) for row in rows]),
         ask.model.tokenizer,
         at_least_single(next(iter(ask.model.parameters.values())).new_zeros((0, 0))),
         [np.array(row.log_prob) for row in rows],
@@ -201,7 +204,7 @@ def _rollouts(ask: Ask, rows: Sequence[_Row]) -> Rollouts:
 def _as_arrays(seen: Seen) -> dict[str, np.ndarray]:
     """What goes on, end to end, with what takes it apart again."""
     left = np.flatnonzero(~seen.told["is_over"])
-    rollouts, problems = seen.rollouts, [seen.problems[n] for n in left]
+    rollouts, problems = seen.rollouts, [seen.problems[n] for n in left.tolist()]
     ids, is_text = rollouts.tokens.ids.cpu().numpy(), rollouts.tokens.is_text.cpu().numpy()
     said, unsure = (a.double().cpu().numpy() for a in (rollouts.log_prob, rollouts.entropy))
     if not len(left):
