@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.encoders.named import Menu
+from penchant.beliefs import named_weights
+from penchant.encoders.named import Menu, NumberTable
 from penchant.errors import ConfigError
 from penchant.fitting import online_named
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
@@ -86,12 +87,28 @@ def test_moments_are_those_of_the_normal_law_unknown_names_included(is_binary):
     assert np.allclose(strange**2, spread**2 + noise**2 * 4.0 * sizes / 2.0)
 
 
-def test_sums_over_the_situation_first_are_the_sums_over_columns():
-    belief, menu = learnt()[0].belief(), menu_of(np.random.default_rng(4))
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_sums_over_the_situation_first_are_the_sums_over_columns(is_compiled, monkeypatch):
+    if is_compiled:
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(named_weights, "_loops", lambda: None)
+    belief, menu = learnt()[0].belief(), menu_of(np.random.default_rng(4), num=7)
     sides = belief._coder.sides(menu)
     assert belief._part(sides) is not None
     for first, by_columns in zip(belief.moments(menu), belief._moments_by_columns(sides)):
         assert np.allclose(first, by_columns, rtol=1e-12)
+
+
+def test_a_table_of_numbers_is_decided_like_the_features_that_it_stands_for():
+    belief, menu = learnt()[0].belief(), menu_of(np.random.default_rng(4))
+    for new in ({}, {"new": 1.0}):
+        features = [{**told, **new} for told in menu.features]
+        table = NumberTable((*features[0],), np.array([[*told.values()] for told in features]))
+        assert [*table] == features
+        plain = belief.moments(Menu(menu.context, menu.ids, tuple(features)))
+        told = belief.moments(Menu(menu.context, menu.ids, table))
+        assert all(np.array_equal(a, b) for a, b in zip(told, plain))
 
 
 def test_a_belief_does_not_change_when_more_is_learnt():

@@ -9,12 +9,14 @@ pytest.importorskip("httptools")
 
 import uvicorn
 
+from penchant.serving.decision_app import WHOLE
 from penchant.serving.patient_http import MOST_BYTES, PatientProtocol
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
 
 async def echo(scope, receive, send):
+    """Echoes the body, under /whole in one piece where the server can; /slow takes its time."""
     message = await receive()
     body = message.get("body", b"")
     while message.get("more_body"):
@@ -22,10 +24,17 @@ async def echo(scope, receive, send):
         body += message.get("body", b"")
     if message["type"] == "http.disconnect":
         return
-    await asyncio.sleep(0.3 if scope["path"] == "/slow" else 0.0)
+    await asyncio.sleep(0.3 if scope["path"].endswith("/slow") else 0.0)
+    if scope["path"].startswith("/whole"):
+        was_whole.append(scope["extensions"][WHOLE](200, b"text/plain", body))
+        if was_whole[-1]:
+            return
     await send({"type": "http.response.start", "status": 200,
                 "headers": [(b"content-length", str(len(body)).encode())]})  # fmt: skip
     await send({"type": "http.response.body", "body": body})
+
+
+was_whole = []
 
 
 class Impatient(PatientProtocol):
@@ -103,5 +112,79 @@ def test_headers_without_end_are_ended():
         with pytest.raises((ConnectionError, AssertionError)):
             assert await asyncio.wait_for(reader.read(), 2) == b"never"
         writer.close()
+
+    served(test)
+
+
+WHOLE_REQUEST = REQUEST.replace(b"/ ", b"/whole ")
+
+
+def test_a_whole_answer_is_an_answer_and_the_connection_lives_on():
+    async def test(connect):
+        reader, writer = await connect()
+        was_whole.clear()
+        for _ in range(3):
+            writer.write(WHOLE_REQUEST)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n" in head
+            assert head.count(b"\r\ndate: ") == 1
+            assert await reader.readexactly(2) == b"hi"
+            await asyncio.sleep(0.2)
+        assert was_whole == [True] * 3
+        writer.close()
+
+    served(test)
+
+
+def test_requests_that_came_together_are_answered_in_their_order():
+    async def test(connect):
+        reader, writer = await connect()
+        was_whole.clear()
+        slow = WHOLE_REQUEST.replace(b"/whole", b"/whole/slow")
+        bodies = [b"ab", b"cd", b"ef", b"gh"]
+        for path, body in zip((slow, WHOLE_REQUEST, slow, WHOLE_REQUEST), bodies):
+            writer.write(path.replace(b"hi", body))
+        assert [await answer(reader) for _ in bodies] == bodies
+        # Who had others behind them were answered piece by piece.
+        assert was_whole == [False] * 3 + [True]
+        writer.close()
+
+    served(test)
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (WHOLE_REQUEST.replace(b"Host", b"Connection: close\r\nHost"), b"hi"),
+        (WHOLE_REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"), b"hi"),
+        (b"HEAD /whole HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b""),
+    ],
+)
+def test_answers_without_a_body_and_those_that_end_a_connection_are_left_to_the_server(
+    request_, body
+):
+    async def test(connect):
+        reader, writer = await connect()
+        was_whole.clear()
+        writer.write(request_)
+        said = await asyncio.wait_for(reader.read(), 2)
+        assert said.startswith(b"HTTP/1.1 200")
+        assert said.partition(b"\r\n\r\n")[2] == body
+        assert was_whole == [False]
+        writer.close()
+
+    served(test)
+
+
+def test_whoever_left_is_not_answered():
+    async def test(connect):
+        _, writer = await connect()
+        was_whole.clear()
+        writer.write(WHOLE_REQUEST.replace(b"/whole", b"/whole/slow"))
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        await asyncio.sleep(0.5)
+        assert was_whole == [False]
 
     served(test)

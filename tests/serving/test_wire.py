@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 pytest.importorskip("msgspec")
 
 from penchant.errors import DataError
-from penchant.serving.wire import Limits, feedback_request, menu_of, rank_request
+from penchant.serving.wire import (
+    Limits,
+    _whole_asked,
+    feedback_request,
+    menu_of,
+    rank_asked,
+    rank_request,
+)
 
 LIMITS = Limits()
 JSON = st.recursive(
@@ -43,6 +50,51 @@ def test_any_body_is_a_request_or_refused_with_a_reason(body):
     for decode in (rank_request, feedback_request):
         with contextlib.suppress(DataError):
             decode(body, LIMITS)
+
+
+PARTS = st.sampled_from([
+    {}, {"features": {"p": 1, "q": 2.5}}, {"features": {"q": 1, "p": -2e-3}}, {"features": None},
+    {"features": {"p": 1e7, "q": 1}}, {"features": {"p": "1", "q": 1}}, {"x": 1},
+    {"features": {"p": True, "q": 1}}, {"features": {"": 1, "q": 1}}, {"features": {"p": 3}},
+])  # fmt: skip
+OPTIONS = st.lists(
+    st.builds(lambda name, part: {"id": name, **part}, st.sampled_from("abcd"), PARTS), max_size=4
+)
+CONTEXTS = st.sampled_from([{}, {"hour": 1}, {"": 1}, {"d": "mon", "s": True}, {"p": 1e9}, None])
+FURTHER = st.sampled_from([
+    {}, {"slots": 2}, {"slots": 0}, {"slots": 9}, {"person": "ann"}, {"person": ""}, {"x": 1},
+])  # fmt: skip
+RANKS = st.builds(
+    lambda options, context, further: asked(options=options, context=context, **further),
+    OPTIONS, CONTEXTS, FURTHER,
+)  # fmt: skip
+PLAIN = {"features": {"p": 1, "q": 2.5}}
+
+
+@given(BODIES | RANKS)
+@example(asked(options=[{"id": "a", **PLAIN}, {"id": "b", **PLAIN}], context={"hour": 1}))
+@example(asked(options=[{"id": "a", **PLAIN}, {"id": "a", **PLAIN}]))
+@example(asked(options=[{"id": "a", **PLAIN}], slots=2))
+@example(asked(options=[{"id": "a", **PLAIN}], context={"": 1}))
+@example(asked(options=[{"id": "a", **PLAIN}], context={f"c{k}": k for k in range(9)}))
+@example(asked(options=[{"id": "abcde"[k], **PLAIN} for k in range(5)]))
+@example(asked(options=[{"id": "a", "features": {"p": 1, "q": 2, "r": 3, "s": 4}}]))
+@example(asked(options=[{"id": "a", "features": {"p": 1, "q": 2, "r": 3}}], context={"hour": 1}))
+def test_features_read_in_a_loop_ask_the_same_and_are_refused_alike(body):
+    limits = Limits(options=4, pairs=7)
+    try:
+        whole = _whole_asked(body, limits)
+    except DataError as error:
+        with pytest.raises(DataError) as told:
+            rank_asked(body, limits)
+        assert str(told.value) == str(error)
+        return
+    found = rank_asked(body, limits)
+    assert (found.person, found.slots) == (whole.person, whole.slots)
+    assert (found.menu.context, found.menu.ids) == (whole.menu.context, whole.menu.ids)
+    assert [*found.menu.features] == [*whole.menu.features]
+    if b'"event_id"' in body:
+        assert found.event_id == whole.event_id or len(found.event_id) == 36
 
 
 @pytest.mark.parametrize(

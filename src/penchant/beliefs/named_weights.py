@@ -4,7 +4,9 @@ Legend: D columns, K options, M features of options and N of the situation, each
 in use.
 """
 
+import functools
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
@@ -42,12 +44,15 @@ class NamedWeights:
             return self._moments_by_columns(sides)
         # The situation first, which all options share: what is left is of the options' size.
         x_KM, c_N = sides.features, sides.context
-        of_mean, of_covariance = part
-        covariance = (of_covariance @ np.outer(c_N, c_N).ravel()).reshape(2 * x_KM.shape[1:])
-        variance = np.einsum("km,km->k", x_KM @ covariance, x_KM)
+        loops, of_mean, of_covariance = _loops(), *part
+        if loops is None:
+            worth, variance = _by_sides(x_KM, c_N, of_mean, of_covariance)
+        else:
+            worth, variance = np.empty((2, len(x_KM)))
+            loops.moments(x_KM, c_N, of_mean, of_covariance, worth, variance)
         if sides.beyond is not None:
             variance += sides.beyond / self.prior_precision
-        return x_KM @ (of_mean @ c_N), self.noise * np.sqrt(np.maximum(variance, 0.0))
+        return worth, self.noise * np.sqrt(np.maximum(variance, 0.0))
 
     def _moments_by_columns(self, sides: Sides) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
         """The same, entry by entry, where some pair of features has no column."""
@@ -91,3 +96,21 @@ class NamedWeights:
                 part = self.mean[grid], np.ascontiguousarray(covariance)
             self._parts[sides.key] = part
         return self._parts[sides.key]
+
+
+def _by_sides(
+    features: Float[Array, "K M"], context: Float[Array, " N"], mean: Float[Array, "M N"],
+    covariance: Float[Array, "M*M N*N"],
+) -> tuple[Float[Array, " K"], Float[Array, " K"]]:  # fmt: skip
+    """Means and variances, as `named_weights_fused.py` has them."""
+    shared = (covariance @ np.outer(context, context).ravel()).reshape(2 * features.shape[1:])
+    return features @ (mean @ context), np.einsum("km,km->k", features @ shared, features)
+
+
+@functools.cache
+def _loops() -> ModuleType | None:
+    try:
+        from penchant.beliefs import named_weights_fused
+    except ImportError:
+        return None
+    return named_weights_fused

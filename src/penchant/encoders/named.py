@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,13 +24,28 @@ Named = Mapping[str, float | str]
 Column = tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NumberTable(Sequence[Named]):
+    """Features of options that are numbers under the same names, which no two columns share."""
+
+    names: tuple[str, ...]
+    values: Float[Array, "K M"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    # A slice is asked for by nobody.
+    def __getitem__(self, place: Any) -> Named:
+        return dict(zip(self.names, self.values[place].tolist()))
+
+
 @dataclass(frozen=True, slots=True)
 class Menu:
     """What one decision is about. context: of the situation; ids and features: of the options."""
 
     context: Named
     ids: tuple[str, ...]
-    features: tuple[Named, ...]
+    features: Sequence[Named]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +194,8 @@ def _options(
     known: where options differ in their names, only these, and of each option the sum of squares of
     its others. A thousand options with a hundred words of their own each would fill a gigabyte.
     """
+    if isinstance(menu.features, NumberTable):
+        return menu.features.names, menu.features.values, None
     names = [*map(list, menu.features)]
     first, K = names[0], len(names)
     if first and names.count(first) == K:

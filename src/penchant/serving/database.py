@@ -39,6 +39,11 @@ class Connection(Protocol):
         transaction."""
         ...
 
+    def insert_new(self, rows: Sequence[tuple], events: Sequence[tuple[str, bytes]]) -> bool:
+        """The same as a transaction by itself, durable on return, where no name is there yet and no
+        event, as tenant and digest, was erased. Otherwise nothing is done; whether it was."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """Everything within happens or nothing does, one such after the other whoever writes;
         others see it at once. What was done is durable at its end."""

@@ -4,6 +4,7 @@ Clocks are the server's part (`patient_http.py`): a request that does not come i
 """
 
 import asyncio
+import functools
 import logging
 import sqlite3
 import time
@@ -31,6 +32,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+# An extension of ASGI scopes: takes status, type and body of a whole answer, and says whether it
+# was given so; otherwise it is sent as any other.
+WHOLE = "penchant.whole"
 # Seconds between looks at keys, models and beliefs.
 _REFRESH = 0.5
 _HOT = {"/v1/rank": "rank", "/v1/feedback": "feedback"}
@@ -131,7 +135,9 @@ class DecisionApp:
             _log.exception("a bug of ours in %s", path)
             status, body, kind = 500, _told("a bug of ours; the log of the server has it."), _JSON
         self.counters.count(_HOT.get(path, "other"), status, time.perf_counter() - began)
-        await _send(send, status, body, kind, headers)
+        whole = scope.get("extensions", {}).get(WHOLE)
+        if headers or whole is None or not whole(status, kind, body):
+            await _send(send, status, body, kind, headers)
 
     async def _said(self, scope: Scope, receive: Receive) -> tuple[int, bytes, bytes]:
         path, method = scope["path"], scope["method"]
@@ -182,7 +188,7 @@ class DecisionApp:
             # A page in somebody's browser, led here under another name, gets nothing.
             host = headers.get(b"host", b"")
             own = b"http://" + host
-            if not is_loopback(_name_of(host)) or headers.get(b"origin", own) != own:
+            if not _is_own(host) or headers.get(b"origin", own) != own:
                 raise _Refusal(403, "expected a request to this machine by its loopback name.")
             return _ANYBODY
         found = self.service.keys.principal(headers.get(b"authorization", b""))
@@ -235,12 +241,14 @@ _HTML = b"text/html; charset=utf-8"
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-def _name_of(host: bytes) -> str:
-    """Of the header, without its port; empty where it is none."""
+# Whoever asks says the same again and again.
+@functools.lru_cache(maxsize=64)
+def _is_own(host: bytes) -> bool:
+    """Whether the header, without its port, names this machine as itself does."""
     try:
-        return urlsplit("//" + host.decode("latin-1")).hostname or ""
+        return is_loopback(urlsplit("//" + host.decode("latin-1")).hostname or "")
     except ValueError:
-        return ""
+        return False
 
 
 def _check_right(principal: Principal, right: str) -> None:

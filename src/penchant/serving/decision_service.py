@@ -13,7 +13,6 @@ import numpy as np
 
 from penchant.beliefs.named_person import PersonalWeights
 from penchant.beliefs.named_weights import NamedWeights
-from penchant.encoders.named import Menu
 from penchant.errors import BeliefError, PenchantError
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 from penchant.policies.bandits.named_menus import FirstPolicy, NamedPolicy, drawn
@@ -32,12 +31,12 @@ from penchant.serving.wire import (
     RankAnswer,
     encode,
     feedback_request,
-    menu_of,
-    rank_request,
+    rank_asked,
 )
 
 # Entries that wait to be written; beyond, clients are asked to come again.
 _MOST_WAITING = 5_000
+_EXAMPLE = b'{"options": [{"id": "a", "features": {"x": 1}}]}'
 _log = logging.getLogger("penchant.service")
 
 
@@ -79,7 +78,7 @@ class DecisionService:
         self.refresh()
         # Compiled loops are loaded now, not while the first client waits.
         self._live[DEFAULT_TENANT].policy.probabilities(
-            OnlineNamed.empty(OnlineNamedConfig()).belief(), Menu({}, ("a", "b"), ({}, {}))
+            OnlineNamed.empty(OnlineNamedConfig()).belief(), rank_asked(_EXAMPLE, limits).menu
         )
 
     def refresh(self) -> None:
@@ -123,15 +122,14 @@ class DecisionService:
     async def rank(self, tenant: str, body: bytes) -> bytes:
         """The answer to a request to rank, once it is durable; to a repeated one, the answer of the
         first time. Raises `DataError`, `ConflictError`, `BusyError`, `sqlite3.Error`."""
-        asked = rank_request(body, self.limits)
-        menu, live = menu_of(asked), self._live[tenant]
+        asked = rank_asked(body, self.limits)
+        menu, live = asked.menu, self._live[tenant]
         belief: NamedWeights | PersonalWeights = live.belief
         if asked.person is not None and live.config.personal_spread:
             # It is asked what they said before: nobody else waits for that.
             belief = await asyncio.to_thread(self._belief_about, tenant, asked.person, live)
         probabilities = live.policy.probabilities(belief, menu)
         places = drawn(probabilities, asked.slots, self._generator)
-        assert asked.event_id is not None
         answer = encode(RankAnswer(
             asked.event_id, [menu.ids[place] for place in places],
             dict(zip(menu.ids, probabilities.tolist())), live.model, live.seq,

@@ -125,6 +125,11 @@ class EventStore:
         """
         if not entries:
             return []
+        rows = self._rows(entries)
+        events = [(entry.tenant, _digest(entry.event_id)) for entry in entries]
+        if self.connection.insert_new(rows, events):
+            return [Receipt(True, entry.answer) for entry in entries]
+        # Some were there before, or are of what was erased.
         with self.transaction():
             last, has_erased = self.fetch(self._before)[0]
             is_gone = [has_erased and self._is_erased(entry) for entry in entries]
@@ -136,14 +141,15 @@ class EventStore:
         query = "SELECT 1 FROM erased WHERE tenant = ? AND event = ?"
         return bool(self.fetch(query, entry.tenant, _digest(entry.event_id)))
 
-    def _append(self, entries: Sequence[Entry], last: int) -> list[Receipt]:
+    def _rows(self, entries: Sequence[Entry]) -> list[tuple]:
         received = self._now()
-        added = self.connection.insert([
+        return [
             (e.tenant, e.event_id, e.entry_id, e.kind, e.person, received, e.body, e.answer)
             for e in entries
-        ])  # fmt: skip
-        if added == len(entries):
-            return [Receipt(True, entry.answer) for entry in entries]
+        ]
+
+    def _append(self, entries: Sequence[Entry], last: int) -> list[Receipt]:
+        self.connection.insert(self._rows(entries))
         return self._compared(entries, last)
 
     def _compared(self, entries: Sequence[Entry], last: int) -> list[Receipt]:

@@ -106,6 +106,24 @@ INSERT INTO entries SELECT (SELECT last FROM log) + place, tenant, event_id, ent
   AS said (tenant, event_id, entry_id, kind, person, received, body, answer, place)
 ON CONFLICT DO NOTHING
 """
+# The same where none of it was there or is of what was erased. With the log's row in hand nobody
+# else writes, and this statement sees what they had written.
+_INSERT_NEW = """
+WITH said AS (
+  SELECT * FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[],
+    ?::bytea[], ?::bytea[]) WITH ORDINALITY
+  AS each (tenant, event_id, entry_id, kind, person, received, body, answer, place)
+), numbered AS (
+  UPDATE log SET last = last + ?
+  WHERE NOT EXISTS (SELECT 1 FROM said JOIN entries USING (tenant, event_id, entry_id))
+  AND NOT EXISTS (
+    SELECT 1 FROM unnest(?::text[], ?::bytea[]) AS gone (tenant, event)
+    JOIN erased USING (tenant, event)
+  ) RETURNING last
+)
+INSERT INTO entries SELECT last - ? + place, tenant, event_id, entry_id, kind, person, received,
+  body, answer FROM said, numbered
+"""
 _PUT_BELIEF = """
 INSERT INTO beliefs VALUES (?, ?, 1, ?) ON CONFLICT (tenant, model) DO UPDATE
   SET stamp = beliefs.stamp + 1, content = EXCLUDED.content
@@ -177,6 +195,29 @@ class PostgresConnection:
         """Entries whose names are not there yet; how many there were."""
         columns = [list(column) for column in zip(*rows)]
         return self.execute(_INSERT, len(rows), *columns)
+
+    def insert_new(self, rows: Sequence[tuple], events: Sequence[tuple[str, bytes]]) -> bool:
+        """One way there and back, where libpq can (14 or later)."""
+        import psycopg
+
+        if len({row[:3] for row in rows}) < len(rows):
+            return False
+        columns = [list(column) for column in (*zip(*rows), *zip(*events))]
+        values = [*columns[:8], len(rows), *columns[8:], len(rows)]
+        with self._told():
+            session = self._connected()
+            try:
+                with _pipeline(session):
+                    for begin in _WRITE.split(";"):
+                        session.execute(begin.encode())
+                    done = self._run(_INSERT_NEW, values)
+                    session.execute(b"COMMIT")
+                return bool(done.rowcount)
+            except BaseException:
+                # A session that is lost is undone by the server.
+                with contextlib.suppress(psycopg.Error):
+                    session.execute(b"ROLLBACK")
+                raise
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -338,6 +379,12 @@ def _session(database: PostgresDatabase, for_reading: bool) -> "psycopg.Connecti
         session.close()
         raise
     return session
+
+
+def _pipeline(session: "psycopg.Connection") -> contextlib.AbstractContextManager[object]:
+    import psycopg
+
+    return session.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext()
 
 
 def _manners(database: PostgresDatabase) -> dict[str, Any]:

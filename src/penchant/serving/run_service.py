@@ -108,8 +108,8 @@ def work(app: DecisionApp, held: socket.socket) -> None:
     sys.setswitchinterval(_TURN)
     server = _Server(uvicorn.Config(
         app, http=PatientProtocol, ws="none", lifespan="on", interface="asgi3", access_log=False,
-        log_level="warning", server_header=False, limit_concurrency=_MOST_AT_ONCE,
-        timeout_keep_alive=30, timeout_graceful_shutdown=10,
+        log_level="warning", server_header=False, proxy_headers=False,
+        limit_concurrency=_MOST_AT_ONCE, timeout_keep_alive=30, timeout_graceful_shutdown=10,
     ))  # fmt: skip
     server.run(sockets=[held])
 

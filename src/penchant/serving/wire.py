@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from penchant.encoders.named import Menu
 from penchant.errors import DataError
+from penchant.serving.number_tables import number_table
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Name = Annotated[str, Meta(max_length=128)]
 Word = Annotated[str, Meta(max_length=256)]
 # Beyond this squares of squares lose their digits; best are numbers of about unit size.
 Number = Annotated[float, Meta(ge=-1e6, le=1e6)]
-Features = Annotated[dict[Name, Number | bool | Word], Meta(max_length=256)]
+_MOST_FEATURES = 256
+Features = Annotated[dict[Name, Number | bool | Word], Meta(max_length=_MOST_FEATURES)]
 Kind = Literal["reward", "pick", "ranking", "rating", "edit", "text"]
 
 
@@ -100,10 +102,67 @@ _VALUE: dict[str, Any] = {
     "reward": Number, "rating": Number, "pick": Id | None, "text": str, "edit": Edit | str,
     "ranking": Annotated[list[Id], Meta(min_length=1)],
 }  # fmt: skip
+
+
+class _QuickOption(Struct, forbid_unknown_fields=True, gc=False):
+    id: Id
+    features: Raw = Raw(b"{}")
+
+
+class _QuickRequest(Struct, forbid_unknown_fields=True, gc=False):
+    """A `RankRequest` whose options' features are not looked at yet."""
+
+    options: Annotated[list[_QuickOption], Meta(min_length=1)]
+    event_id: Id | None = None
+    person: Id | None = None
+    context: Features = {}
+    slots: Annotated[int, Meta(ge=1)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to rank as it is decided. event_id: made up where it was left out."""
+
+    event_id: str
+    person: str | None
+    slots: int
+    menu: Menu
+
+
 _rank = msgspec.json.Decoder(RankRequest)
+_quick = msgspec.json.Decoder(_QuickRequest)
 _feedback = msgspec.json.Decoder(FeedbackRequest)
 _correction = msgspec.json.Decoder(Correction)
 encode = msgspec.json.encode
+
+
+def rank_asked(body: bytes, limits: Limits) -> Asked:
+    """What a request to rank asks. Raises `DataError` for what is none, or beyond a limit."""
+    return _quick_asked(body, limits) or _whole_asked(body, limits)
+
+
+def _quick_asked(body: bytes, limits: Limits) -> Asked | None:
+    """The same where features are plain numbers under the same names; None where anything is
+    otherwise or wrong, which `_whole_asked` tells."""
+    try:
+        asked = _quick.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    ids, context = tuple([option.id for option in asked.options]), asked.context
+    most = max(0, min(_MOST_FEATURES, limits.pairs // (1 + len(context)) - 1))
+    if not (asked.slots <= len(ids) <= limits.options and len(set(ids)) == len(ids)):
+        return None
+    table = number_table([option.features for option in asked.options], most)
+    if table is None or "" in context:
+        return None
+    event_id = str(uuid.uuid4()) if asked.event_id is None else asked.event_id
+    return Asked(event_id, asked.person, asked.slots, Menu(context, ids, table))
+
+
+def _whole_asked(body: bytes, limits: Limits) -> Asked:
+    asked = rank_request(body, limits)
+    assert asked.event_id is not None
+    return Asked(asked.event_id, asked.person, asked.slots, menu_of(asked))
 
 
 def rank_request(body: bytes, limits: Limits) -> RankRequest:

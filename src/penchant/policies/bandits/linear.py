@@ -257,8 +257,9 @@ def expected_share(mean: Float[Array, " K"], spread: Float[Array, " K"]) -> Floa
 
 def pick(probabilities: Float[Array, " K"], chance: float) -> int:
     """The arm on which a uniform number falls; rounding goes to the last possible one."""
-    place = int(np.searchsorted(np.cumsum(probabilities), chance, side="right"))
-    return min(place, int(np.flatnonzero(probabilities > 0)[-1]))
+    sums = probabilities.cumsum()
+    place = int(sums.searchsorted(chance, side="right"))
+    return place if place < len(sums) else int(np.flatnonzero(probabilities > 0)[-1])
 
 
 @functools.cache
