@@ -202,7 +202,7 @@ def test_a_damaged_page_is_found_at_the_start(tmp_path):
         store.append([rank(f"event {number}")])
     store.close()
     content = bytearray(path.read_bytes())
-    content[-4096:] = b"\xff" * 4096
+    content[-8192:] = b"\xff" * 8192
     path.write_bytes(content)
     with pytest.raises(DataError, match="damaged"):
         EventStore(path)
@@ -230,7 +230,7 @@ def test_a_torn_end_of_the_write_ahead_log_loses_nothing_that_was_acknowledged(t
 def test_a_failed_transaction_keeps_nothing_and_the_store_lives_on(tmp_path):
     store = EventStore(tmp_path / "log.db")
     store.append([rank("a")])
-    store.execute("PRAGMA max_page_count = 40")
+    store.execute("PRAGMA max_page_count = 30")
     big = Entry("t", "big", "", RANK, None, b'"' + b"x" * 300_000 + b'"')
     with pytest.raises(sqlite3.OperationalError, match="full"):
         store.append([rank("b"), big])
@@ -288,7 +288,7 @@ def test_callers_of_a_failed_transaction_are_told_and_later_ones_are_served(tmp_
     path = tmp_path / "log.db"
     EventStore(path).close()
     commit = GroupCommit(lambda: EventStore(path))
-    commit._store.execute("PRAGMA max_page_count = 40")
+    commit._store.execute("PRAGMA max_page_count = 30")
     with pytest.raises(sqlite3.OperationalError, match="full"):
         commit.append(Entry("t", "big", "", RANK, None, b'"' + b"x" * 300_000 + b'"'))
     assert commit.append(rank("a")).is_new

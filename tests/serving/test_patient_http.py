@@ -26,7 +26,7 @@ async def echo(scope, receive, send):
         return
     await asyncio.sleep(0.3 if scope["path"].endswith("/slow") else 0.0)
     if scope["path"].startswith("/whole"):
-        was_whole.append(scope["extensions"][WHOLE](200, b"text/plain", body))
+        was_whole.append(scope["extensions"][WHOLE]["answer"](200, b"text/plain", body))
         if was_whole[-1]:
             return
     await send({"type": "http.response.start", "status": 200,

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -34,8 +33,8 @@ class NumberTable(Sequence[Named]):
     def __len__(self) -> int:
         return len(self.values)
 
-    # A slice is asked for by nobody.
-    def __getitem__(self, place: Any) -> Named:
+    # Slices, which a sequence has too, are asked for by nobody.
+    def __getitem__(self, place: int) -> Named:  # type: ignore[override]
         return dict(zip(self.names, self.values[place].tolist()))
 
 

@@ -32,8 +32,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# An extension of ASGI scopes: takes status, type and body of a whole answer, and says whether it
-# was given so; otherwise it is sent as any other.
+# An extension of ASGI scopes. answer: takes status, type and body of a whole answer, and says
+# whether it was given so; otherwise it is sent as any other.
 WHOLE = "penchant.whole"
 # Seconds between looks at keys, models and beliefs.
 _REFRESH = 0.5
@@ -135,7 +135,7 @@ class DecisionApp:
             _log.exception("a bug of ours in %s", path)
             status, body, kind = 500, _told("a bug of ours; the log of the server has it."), _JSON
         self.counters.count(_HOT.get(path, "other"), status, time.perf_counter() - began)
-        whole = scope.get("extensions", {}).get(WHOLE)
+        whole = scope.get("extensions", {}).get(WHOLE, {}).get("answer")
         if headers or whole is None or not whole(status, kind, body):
             await _send(send, status, body, kind, headers)
 

@@ -48,7 +48,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """What follows is a body, whose size the application bounds."""
         self._is_in_head, self._num_bytes = False, 0
-        self.scope["extensions"] = {WHOLE: self._answered_whole}
+        self.scope["extensions"] = {WHOLE: {"answer": self._answered_whole}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -16,6 +16,7 @@ VERSION = 2
 # Seconds to wait for another process that writes.
 _PATIENCE = 10.0
 _PATIENCE_TO_SWEEP = 0.1
+_PAGE = 8192
 # Beyond so many bytes a look at every page takes longer than a start should.
 _CHECKED_AT_START = 256 * 1024 * 1024
 _SCHEMA = """
@@ -251,6 +252,8 @@ def _open(connection: sqlite3.Connection, path: Path, for_reading: bool) -> None
             f"{path} is a database of another program; expected one of penchant's, or "
             "none. Name another file."
         )
+    # Of a file that is made now: a usual rank fills one page, not parts of three.
+    run(f"PRAGMA page_size = {_PAGE}")
     run("PRAGMA journal_mode = WAL")
     run("PRAGMA synchronous = FULL")
     # macOS calls what is in the drive's cache synchronised, but for these.
