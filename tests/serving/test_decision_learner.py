@@ -332,6 +332,25 @@ def test_the_learner_sweeps_what_a_reader_kept_in_the_write_ahead_log(file_store
     reader.close()
 
 
+def test_the_log_is_swept_again_when_a_belief_that_knew_somebody_is_replaced(
+    store, learner, monkeypatch
+):
+    monkeypatch.setattr(learning, "_AT_ONCE", 20)
+    done, sweep = [], store.sweep
+    monkeypatch.setattr(store, "sweep", lambda: (done.append("swept"), sweep())[1])
+    monkeypatch.setattr(learning, "publish", lambda *told: (done.append("said"), publish(*told)))
+    while learner.step():
+        pass
+    store.erase_person("t", "ann")
+    done.clear()
+    while learner.step():
+        pass
+    # The refit took several looks at the log, and was published at the last one alone.
+    assert done[0] == "swept"
+    assert done[-2:] == ["said", "swept"]
+    assert done.count("said") == 1
+
+
 @pytest.mark.parametrize("change", [{"format": 0}, {"config": '{"colour": "red"}'}])
 def test_a_belief_of_another_version_is_made_anew_from_the_log(store, learner, monkeypatch, change):
     monkeypatch.setattr(publication.json, "dumps", lambda told, **more: dumps(told | change))

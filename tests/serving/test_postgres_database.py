@@ -401,3 +401,20 @@ def test_a_learner_that_lost_its_session_leads_no_more(server, database):
             assert is_others
     one.close()
     other.close()
+
+
+def test_rows_and_beliefs_that_were_replaced_make_room_when_the_log_is_swept(server, database):
+    store = EventStore(database)
+    with store.connection.leading() as is_mine:
+        assert is_mine
+        for content in (b"knows ann" * 1000, b"knows nobody" * 1000):
+            store.connection.put_belief("t", "m", content)
+        assert store.sweep()
+        emptied = store.fetch(
+            "SELECT relname, vacuum_count FROM pg_stat_user_tables WHERE relname IN "
+            "('entries', 'beliefs') ORDER BY relname"
+        )
+        assert [(name, count > 0) for name, count in emptied] == [
+            ("beliefs", True), ("entries", True),
+        ]  # fmt: skip
+    store.close()

@@ -119,6 +119,8 @@ class Learner:
         is_due = student.is_published or not is_behind
         if is_due and (student.num_taught != known or not student.is_published):
             publish(self.store, tenant, name, student.publication())
+            # The belief that this one replaces may know what was erased.
+            self._is_swept &= student.is_published
             student.is_published = True
         return is_behind
 

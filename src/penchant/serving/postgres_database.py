@@ -249,11 +249,12 @@ class PostgresConnection:
             self._is_within = False
 
     def sweep(self) -> bool:
-        """Lets the server use the room of what was erased for something else; its older backups and
-        write-ahead logs are its keeper's part. By whoever leads: it takes time."""
+        """Lets the server use the room of what was erased, and of beliefs that knew it, for
+        something else; its older backups and write-ahead logs are its keeper's part. By whoever
+        leads: it takes time."""
         if not self.leads:
             return False
-        self._plain("VACUUM (SKIP_LOCKED) entries")
+        self._plain("VACUUM (SKIP_LOCKED) entries, beliefs")
         return True
 
     @contextlib.contextmanager
