@@ -8,18 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import ndtr
 from penchant.policies.bandits import rules_fused
+from penchant.policies.bandits.probability_of_best import best_probability
 from penchant.policies.bandits.rules import (
+    Cautious,
+    Elimination,
     EpsilonGreedy,
+    ExploreFirst,
     Greedy,
     InverseGap,
     InverseGapLoss,
     Softmax,
     Thompson,
     UpperConfidence,
-    best_probability,
 )
 
 RULES = [
@@ -31,7 +34,10 @@ RULES = [
     InverseGap(gamma=20.0),
     InverseGapLoss(gamma=50.0),
 ]
-EVERY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+# Not in loops.
+PLAIN = [Cautious(share=0.2), Elimination(width=1.2), ExploreFirst(num_each=0)]
+EVERY_RULE = pytest.mark.parametrize("rule", RULES + PLAIN, ids=lambda rule: type(rule).__name__)
+IN_LOOPS = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 
 
 def believed(seed, num_arms=6):
@@ -65,7 +71,7 @@ def test_naming_arms_in_another_order_changes_nothing(rule, seed):
     np.testing.assert_allclose(turned, found[:, order], atol=1e-9)
 
 
-@EVERY_RULE
+@IN_LOOPS
 @given(seed=st.integers(0, 10_000), step=st.integers(1, 1000))
 @settings(max_examples=40, deadline=None)
 def test_the_compiled_loop_of_a_rule_is_the_rule(rule, seed, step):
@@ -124,6 +130,37 @@ def test_the_integral_by_a_table_is_the_integral(seed, num_arms):
     offered, out = np.ones(num_arms, dtype=bool), np.empty(num_arms)
     rules_fused.thompson(mean, spread, offered, 1.0, 0.0, 0.5, out)
     np.testing.assert_allclose(out, best_probability(mean, spread, offered), atol=1e-10)
+
+
+def test_arms_that_cannot_be_the_best_any_more_are_eliminated_and_no_others():
+    mean = np.array([[0.9, 0.8, 0.5, 0.95]])
+    spread, offered = np.array([[0.1, 0.1, 0.1, 0.3]]), np.array([[True, True, True, False]])
+    found = Elimination(width=1.0).probabilities(mean, spread, offered, 1)
+    np.testing.assert_allclose(found, [[0.5, 0.5, 0.0, 0.0]])
+    # The last arm may be the best, but what is surely there of it is less than of the first.
+    found = Elimination(width=1.0).probabilities(mean, spread, np.ones((1, 4), dtype=bool), 1)
+    np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 0.0, 1 / 3]])
+
+
+def test_every_arm_has_its_turn_before_the_best_is_played():
+    mean, offered = np.array([[0.1, 0.9, 0.5]]), np.array([[True, False, True]])
+    rule = ExploreFirst(num_each=2)
+    turns = [rule.probabilities(mean, mean, offered, step)[0].argmax() for step in range(1, 8)]
+    assert turns == [0, 2, 0, 2, 2, 2, 2]
+    assert rule.in_loops(1) is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_no_chance_to_be_best(bad):
+    mean, spread, offered = np.array([0.1, bad, 0.3]), np.full(3, 0.2), np.ones(3, dtype=bool)
+    with pytest.raises(DataError, match="finite numbers for every arm"):
+        Thompson().probabilities(mean[None], spread[None], offered[None], 1)
+    out = np.zeros(3)
+    rules_fused.thompson(mean, spread, offered, 1.0, 0.0, 0.5, out)
+    assert np.isnan(out).all()
+    # Of an arm that is not offered nothing is asked.
+    offered[1] = False
+    assert Thompson().probabilities(mean[None], spread[None], offered[None], 1).sum() == 1.0
 
 
 def by_quadrature(mean, spread):

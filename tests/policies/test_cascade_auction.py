@@ -4,12 +4,17 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penchant.errors import DataError
 from penchant.policies.oneshot.cascade_auction import (
     cascade_clicks,
     cascade_payments,
     place_in_cascade,
+    place_many,
+    truthful_payments,
+    worth_at_most,
 )
 
 
@@ -75,5 +80,76 @@ def test_nobody_gains_by_another_bid_and_nobody_pays_more_than_it_is_worth():
 def test_chances_that_are_none_and_crowds_are_refused():
     with pytest.raises(DataError, match="chances from"):
         place_in_cascade(np.ones(2), np.full((2, 2), 1.5))
-    with pytest.raises(DataError, match="up to 16"):
+    with pytest.raises(DataError, match="chances from"):
+        place_many(np.array([1.0, np.nan]), np.full((2, 2), 0.5))
+    with pytest.raises(DataError, match=r"up to 16.*place_many"):
         place_in_cascade(np.ones(17), np.full((17, 2), 0.5))
+
+
+def drawn(seed, most_advertisers=7):
+    """Advertisers alike and unlike, links that nearly all take and that nearly nobody does."""
+    rng = np.random.default_rng(seed)
+    num, places = int(rng.integers(2, most_advertisers + 1)), int(rng.integers(1, 6))
+    value = rng.random(num) ** rng.choice([1, 4])
+    spread, level = rng.choice([0.3, 1.5, 6.0]), rng.choice([-3.0, 0.0, 3.0])
+    chance = 1 / (1 + np.exp(-spread * rng.normal(size=(num, places)) - level))
+    chance[rng.random(chance.shape) < 0.1] = rng.integers(2)
+    return value, chance, int(rng.integers(1, places + 1))
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=60, deadline=None)
+def test_many_are_placed_for_half_of_the_best_at_least_and_no_more_than_the_bound(seed):
+    value, chance, most = drawn(seed)
+    best = place_in_cascade(value, chance, most).total
+    found, bound = place_many(value, chance, most), worth_at_most(value, chance, most)
+    thinned, _ = truthful_payments(value, chance, most)
+    for placed in (found, thinned):
+        assert (placed.place >= 0).sum() <= most
+        shown = placed.place[placed.place >= 0]
+        assert len(set(shown.tolist())) == len(shown)
+        assert 0.5 * bound * (1 - 1e-9) <= placed.total <= best * (1 + 1e-9)
+    assert best <= bound * (1 + 1e-9)
+    assert found.total >= thinned.total * (1 - 1e-9)
+    assert found.total == pytest.approx(float(value @ cascade_clicks(chance, found.place)))
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=30, deadline=None)
+def test_links_shown_at_times_are_taken_as_often_as_is_said(seed):
+    value, chance, most = drawn(seed)
+    found, _ = truthful_payments(value, chance, most)
+    assert ((found.shown >= 0) & (found.shown <= 1 + 1e-12)).all()
+    # Drawn for each reader, a link attracts those who come so far with both probabilities at once.
+    clicks = cascade_clicks(chance * found.shown[:, None], found.place)
+    np.testing.assert_allclose(clicks, found.click, atol=1e-12)
+    assert found.total == pytest.approx(float(value @ clicks))
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=15, deadline=None)
+def test_of_many_nobody_gains_by_another_bid_where_links_are_shown_at_times(seed):
+    value, chance, most = drawn(seed, most_advertisers=5)
+    honest, pays = truthful_payments(value, chance, most)
+    payoff = value * honest.click - pays
+    assert (payoff >= -1e-12).all()
+    for i in range(len(value)):
+        for told in (0.0, 0.5 * value[i], 0.9 * value[i], 1.1 * value[i], 1.0):
+            bids = value.copy()
+            bids[i] = told
+            found, asked = truthful_payments(bids, chance, most)
+            assert value[i] * found.click[i] - asked[i] <= payoff[i] + 1e-9
+
+
+def test_half_is_all_that_is_left_where_one_is_surely_liked_and_one_hardly_ever():
+    """A link that all take and one that few do, for a fortune: t = G(t) = 1 with both, worth 2."""
+    value, chance = np.array([1.0, 1e6]), np.array([[1e-9, 1.0], [1e-6, 1e-9]])
+    thinned, _ = truthful_payments(value, chance)
+    assert thinned.total / place_in_cascade(value, chance).total == pytest.approx(0.5, abs=1e-3)
+    assert place_many(value, chance).total == pytest.approx(2.0, rel=1e-3)
+
+
+def test_hundreds_are_placed_close_to_what_is_possible():
+    rng = np.random.default_rng(0)
+    value, chance = rng.random(400), 1 / (1 + np.exp(3.0 - 1.5 * rng.normal(size=(400, 20))))
+    assert place_many(value, chance, 12).total > 0.95 * worth_at_most(value, chance, 12)

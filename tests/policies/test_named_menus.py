@@ -54,7 +54,8 @@ def test_what_is_learnt_one_by_one_is_ridge_regression_on_all_at_once(step, monk
     # However few columns are made at a time.
     monkeypatch.setattr(online_named, "_STEP", step)
     online, history = learnt(prior_precision=0.7)
-    assert np.isclose(online.weights.size[0], np.trace(online.weights.covariance[0]))
+    largest = np.linalg.eigvalsh(online.weights.covariance[0])[-1]
+    assert largest * (1 - 1e-9) <= online.weights.size[0, 0]
     X = np.array([dense(online, menu, place) for menu, place, _ in history])
     precision = 0.7 * np.eye(X.shape[1]) + X.T @ X
     belief = online.belief()
@@ -222,7 +223,10 @@ def test_a_million_times_a_million_ends_neither_learning_nor_deciding(
             found = NamedPolicy(rule=rule).probabilities(online.belief(), menu)
             assert np.isclose(found.sum(), 1.0)
     held = online.weights
-    assert np.isclose(held.size[0], np.square(held.root[0]).sum())
+    # What is forgotten widens doubt, so that no older bound holds.
+    largest = np.linalg.norm(held.root[0], 2) ** 2
+    assert largest * (1 - 1e-9) <= held.size[0, 0]
+    assert held.size[0, 0] <= np.square(held.root[0]).sum() * (1 + 1e-9)
 
 
 def test_what_was_too_unequal_to_be_forgotten_is_learnt_over():

@@ -47,6 +47,8 @@ ASSUMES = {
 QUOTED = ("cascade doubly robust", "cascade ips")
 # Chances of every slate of one round, over all rounds that are not alike: 400 MB.
 _MOST_SLATES = 50_000_000
+# Of the cross-fitted reward model, where nothing else is said.
+_FOLDS = 2
 # Below it a probability is what rounding left of 0.
 _NO_CHANCE = 1e-12
 
@@ -56,12 +58,13 @@ class SlatesConfig:
     """places: "drawn" where probabilities are those of standing in front, and further places are
     drawn from what is left of them (as `penchant decide` does); "each" where they are those of what
     was shown at its own place, given what stands above. formula: features of the reward model of
-    doubly robust estimates, which need rewards and drawn places; "" for none, None for the options
-    alone. num_folds: for cross-fitting. level: how often an interval holds."""
+    doubly robust estimates, which need rewards and drawn places (else `evaluate_slates` refuses
+    both); "" for none, None for the options alone. num_folds: for cross-fitting. level: how often
+    an interval holds."""
 
     places: Places = "drawn"
     formula: str | None = None
-    num_folds: int = 2
+    num_folds: int = _FOLDS
     level: float = 0.95
     seed: int = 0
 
@@ -170,7 +173,16 @@ def _model(slates: Slates, config: SlatesConfig) -> Float[Array, "B K L"] | None
     formula = config.formula
     if formula is None:
         formula = "option" if "option" in slates.records.options.column_names else ""
-    if slates.feedback != "rewards" or config.places != "drawn" or not formula:
+    if slates.feedback != "rewards" or config.places != "drawn":
+        if config.formula or config.num_folds != _FOLDS:
+            raise ConfigError(
+                f"the reward model has formula {config.formula!r} and {config.num_folds} folds, "
+                f"which would change nothing: feedback is {slates.feedback}, places are "
+                f"{config.places}; expected rewards and drawn places for a reward model. Leave "
+                "both out."
+            )
+        return None
+    if not formula:
         return None
     found = cross_fit_places(slates, formula, config.num_folds, config.seed)
     records = slates.records

@@ -1,16 +1,20 @@
 """A bandit plays a world whose truth is known.
 
-Legend: T rounds, A arms.
+Legend: T rounds, A arms, N experts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.numerics.arrays import Array
+from penchant.policies.bandits.advice import AdviceBandit
 from penchant.policies.bandits.budgeted import BudgetedBandit
+from penchant.policies.bandits.combinations import SemiBandit
 from penchant.policies.bandits.linear import LinearBandit
+from penchant.policies.bandits.zooming import ZoomingBandit
 from penchant.simulation.arms import ArmsWorld
 
 
@@ -70,3 +74,48 @@ def spend(bandit: BudgetedBandit, world: ArmsWorld) -> Spent:
             reward[t] = world.paid[t, made.decision.place]
             bandit.update(made, float(reward[t]))
     return Spent(is_played=is_played, share=share, reward=reward)
+
+
+def play_continuum(
+    bandit: ZoomingBandit,
+    worth: Callable[[Array], float],
+    best: float,
+    num_rounds: int,
+    rng: np.random.Generator,
+) -> Float[Array, " T"]:
+    """The regret of each round. worth: the probability that a point pays 1; best: the largest."""
+    regret = np.empty(num_rounds)
+    for t in range(num_rounds):
+        decision = bandit.decide()
+        chance = worth(decision.point)
+        bandit.update(decision, float(rng.random() < chance))
+        regret[t] = best - chance
+    return regret
+
+
+def play_advised(
+    bandit: AdviceBandit, advice: Float[Array, "T N A"], paid: Float[Array, "T A"]
+) -> Float[Array, " T"]:
+    """The regret of each round beside the expert who is best over all of them, on average over what
+    each would have drawn. paid: what each arm pays, 0 to 1, however it came about."""
+    num_rounds = len(paid)
+    earned = np.empty(num_rounds)
+    for t in range(num_rounds):
+        decision = bandit.decide(advice[t])
+        bandit.update(decision, float(paid[t, decision.arm]))
+        earned[t] = decision.probabilities @ paid[t]
+    theirs = np.einsum("tna,ta->tn", advice, paid)
+    return theirs[:, int(theirs.sum(axis=0).argmax())] - earned
+
+
+def play_combinations(
+    bandit: SemiBandit, world: ArmsWorld, best: Bool[Array, "T A"]
+) -> Float[Array, " T"]:
+    """The regret of each round. best: the combination that is worth most in each; the bandit's
+    items are named by their places in the world."""
+    regret = np.empty(len(best))
+    for t, expected in enumerate(world.expected):
+        shown = bandit.decide(world.contexts[t])
+        bandit.update(shown, {name: float(world.paid[t, int(name)]) for name in shown.items})
+        regret[t] = expected[best[t]].sum() - expected[[int(name) for name in shown.items]].sum()
+    return regret

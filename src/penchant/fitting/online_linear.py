@@ -1,6 +1,6 @@
 """A normal belief about each arm's weights, changed by one reward at a time.
 
-Legend: A arms, D features.
+Legend: A arms, D features, E = D + 2.
 """
 
 import functools
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from penchant.beliefs.linear_weights import LinearWeights
 from penchant.errors import ConfigError
+from penchant.fitting.online_linear_plain import LOOK_AGAIN
 from penchant.numerics.arrays import Array
 
 
@@ -25,13 +26,12 @@ class OnlineLinear:
     changed as in Carlson (1973), which keeps its digits however alike features are. Answers yes or
     no (`is_binary`): logistic regression, each answer by Laplace's approximation to normal belief
     times likelihood (Spiegelhalter and Lauritzen 1990). The prior itself is never forgotten:
-    directions no longer seen return to it (Russac, Vernade and Cappé 2019). size: of each arm the
-    trace of root' root.
+    directions no longer seen return to it (Russac, Vernade and Cappé 2019). rows: of each arm its
+    `mean` and its `size`, side by side, since every further array makes a call longer.
     """
 
     root: Float[Array, "A D D"]
-    mean: Float[Array, "A D"]
-    size: Float[Array, " A"]
+    rows: Float[Array, "A E"]
     rounds: list[int]
     prior_precision: float
     forgetting: float
@@ -58,18 +58,28 @@ class OnlineLinear:
         eye = np.broadcast_to(np.eye(num_features), (num_arms, num_features, num_features))
         return cls(
             root=eye / np.sqrt(prior_precision),
-            mean=np.zeros((num_arms, num_features)),
-            size=np.full(num_arms, num_features / prior_precision),
+            rows=np.zeros((num_arms, num_features + 2)),
             rounds=[0] * num_arms,
             prior_precision=prior_precision,
             forgetting=forgetting,
             is_binary=is_binary,
-        )
+        ).measured()
 
     @property
     def num_arms(self) -> int:
         """How many arms have weights."""
         return len(self.rounds)
+
+    @property
+    def mean(self) -> Float[Array, "A D"]:
+        """Of each arm's weights, to be read and written in place."""
+        return self.rows[:, :-2]
+
+    @property
+    def size(self) -> Float[Array, "A 2"]:
+        """Of each arm a number that no eigenvalue of root' root exceeds, and the trace at which it
+        is looked at again; in place."""
+        return self.rows[:, -2:]
 
     @property
     def covariance(self) -> Float[Array, "A D D"]:
@@ -85,7 +95,7 @@ class OnlineLinear:
         self, x: Float[Array, " D"], mean: Float[Array, " A"], spread: Float[Array, " A"]
     ) -> None:
         """Fills each arm's mean, x' w, and sqrt(x' precision^-1 x)."""
-        self.loops.moments(self.root, self.mean, x, mean, spread)
+        self.loops.moments(self.root, self.rows, x, mean, spread)
 
     def learn(self, arm: int, x: Float[Array, " D"], reward: float, weight: float) -> None:
         """One reward. weight: it counts as so many; nothing happens with 0."""
@@ -93,10 +103,16 @@ class OnlineLinear:
             return
         loops = _loops(self.is_compiled)
         if self.forgetting < 1.0:
-            loops.forget(self.root, self.mean, self.size, self.forgetting, self.prior_precision)
+            loops.forget(self.root, self.rows, self.forgetting, self.prior_precision)
         learn = loops.learn_answer if self.is_binary else loops.learn
-        learn(self.root, self.mean, self.size, arm, x, reward, weight)
+        learn(self.root, self.rows, arm, x, reward, weight)
         self.rounds[arm] += 1
+
+    def measured(self) -> "OnlineLinear":
+        """Itself, with `size` of roots that came from elsewhere: their traces."""
+        trace = np.square(self.root).sum(axis=(1, 2))
+        self.size[:] = np.stack([trace, LOOK_AGAIN * trace], axis=1)
+        return self
 
     def add_arms(self, num: int) -> None:
         """Further arms, of which nothing is known."""
@@ -107,7 +123,7 @@ class OnlineLinear:
             forgetting=self.forgetting,
             is_binary=self.is_binary,
         )
-        for name in ("root", "mean", "size"):
+        for name in ("root", "rows"):
             setattr(self, name, np.concatenate([getattr(self, name), getattr(further, name)]))
         self.rounds += further.rounds
 

@@ -4,7 +4,8 @@ What is known of an arm's weights is kept as the root of their covariance: root'
 triangular, the inverse of the Cholesky factor of the precision. Differences of nearly equal numbers
 arise nowhere, so that features which nearly say the same do no harm.
 
-Legend: A arms, D features.
+Legend: A arms, D features, E = D + 2: an arm's weights, a number that no eigenvalue of its
+covariance exceeds, and the trace at which that is looked at again.
 """
 
 import math
@@ -14,23 +15,27 @@ from jaxtyping import Float
 
 from penchant.numerics.arrays import Array
 
+# Of how large an arm's covariance is there are two bounds: its trace, which each reward brings
+# along, and the root of the sum of its squares, closer by half but dearer, which is taken again
+# where the trace has fallen to this share.
+LOOK_AGAIN = 0.7
+
 
 def moments(
     root: Float[Array, "A D D"],
-    weights: Float[Array, "A D"],
+    rows: Float[Array, "A E"],
     x: Float[Array, " D"],
     mean: Float[Array, " A"],
     spread: Float[Array, " A"],
 ) -> None:
     """Fills mean with x' w_a and spread with |root_a x|."""
-    mean[:] = weights @ x
+    mean[:] = rows[:, :-2] @ x
     spread[:] = np.sqrt(np.square(root @ x).sum(axis=1))
 
 
 def learn(
     root: Float[Array, "A D D"],
-    weights: Float[Array, "A D"],
-    size: Float[Array, " A"],
+    rows: Float[Array, "A E"],
     arm: int,
     x: Float[Array, " D"],
     reward: float,
@@ -39,9 +44,9 @@ def learn(
     """One reward: with q = x' covariance x the weights gain weight covariance x (r - x' w) /
     (1 + weight q)."""
     f = root[arm] @ x
-    v = f @ root[arm]
-    weights[arm] += weight / (1.0 + weight * (f @ f)) * (reward - x @ weights[arm]) * v
-    size[arm] = narrow(root[arm], f, weight)
+    v, weights = f @ root[arm], rows[arm, :-2]
+    weights += weight / (1.0 + weight * (f @ f)) * (reward - x @ weights) * v
+    _bound(rows[arm], root[arm], narrow(root[arm], f, weight))
 
 
 def narrow(root: Float[Array, "D D"], f: Float[Array, " D"], information: float) -> float:
@@ -62,10 +67,19 @@ def narrow(root: Float[Array, "D D"], f: Float[Array, " D"], information: float)
     return float(np.square(root).sum())
 
 
+def _bound(row: Float[Array, " E"], root: Float[Array, "D D"], trace: float) -> None:
+    """No variance is larger than the largest eigenvalue of a covariance, and that no larger than
+    its trace or its length. More rewards make neither larger, so that an old bound still holds."""
+    if trace <= row[-1]:
+        length = float(np.linalg.norm(root @ root.T))
+        row[-2:] = min(trace, length), LOOK_AGAIN * trace
+    else:
+        row[-2] = min(trace, row[-2])
+
+
 def forget(
     root: Float[Array, "A D D"],
-    weights: Float[Array, "A D"],
-    size: Float[Array, " A"],
+    rows: Float[Array, "A E"],
     forgetting: float,
     prior_precision: float,
 ) -> None:
@@ -73,21 +87,21 @@ def forget(
 
     precision <- f precision + (1 - f) prior I, and precision w falls to f precision w.
     """
-    eye = np.eye(weights.shape[1])
-    for a in range(len(weights)):
+    eye = np.eye(rows.shape[1] - 2)
+    for a in range(len(rows)):
         factor = np.linalg.inv(root[a])
         precision = forgetting * np.dot(factor, factor.T)
-        moment = np.dot(precision, weights[a])
+        moment = np.dot(precision, rows[a, :-2].copy())
         precision += (1.0 - forgetting) * prior_precision * eye
         root[a] = np.tril(np.linalg.inv(np.linalg.cholesky(precision)))
-        weights[a] = np.dot(np.dot(root[a], moment), root[a])
-        size[a] = np.square(root[a]).sum()
+        rows[a, :-2] = np.dot(np.dot(root[a], moment), root[a])
+        trace = np.square(root[a]).sum()
+        rows[a, -2], rows[a, -1] = trace, LOOK_AGAIN * trace
 
 
 def learn_answer(
     root: Float[Array, "A D D"],
-    weights: Float[Array, "A D"],
-    size: Float[Array, " A"],
+    rows: Float[Array, "A E"],
     arm: int,
     x: Float[Array, " D"],
     reward: float,
@@ -99,12 +113,12 @@ def learn_answer(
     p^r (1 - p)^(1 - r) lies along v: w + s v with s = weight (r - sigmoid(m + s q)), solved for s;
     the information added is weight p (1 - p) there.
     """
-    f = root[arm] @ x
-    before, variance = float(x @ weights[arm]), float(f @ f)
+    f, weights = root[arm] @ x, rows[arm, :-2]
+    before, variance = float(x @ weights), float(f @ f)
     step = logistic_step(before, variance, reward, weight)
     p = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, before + step * variance))))
-    weights[arm] += step * (f @ root[arm])
-    size[arm] = narrow(root[arm], f, weight * p * (1.0 - p))
+    weights += step * (f @ root[arm])
+    _bound(rows[arm], root[arm], narrow(root[arm], f, weight * p * (1.0 - p)))
 
 
 def logistic_step(mean: float, variance: float, reward: float, weight: float) -> float:

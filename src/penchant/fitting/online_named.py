@@ -67,16 +67,19 @@ class OnlineNamed:
     ) -> "OnlineNamed":
         """What `arrays` and the columns were taken from, ready to learn on."""
         weights = _empty(config, len(arrays["mean"][0]))
-        for name in ("root", "mean", "size"):
-            setattr(weights, name, np.array(arrays[name]))
+        weights.root[:], weights.mean[:] = arrays["root"], arrays["mean"]
         weights.rounds = arrays["rounds"].tolist()
-        return cls(config=config, coder=NamedColumns(columns), weights=weights, left_out=left_out)
+        return cls(
+            config=config,
+            coder=NamedColumns(columns),
+            weights=weights.measured(),
+            left_out=left_out,
+        )
 
     def arrays(self) -> dict[str, Array]:
         """All that was learnt, but for the names of the columns; not copies."""
         held = self.weights
-        return {"root": held.root, "mean": held.mean, "size": held.size,
-                "rounds": np.array(held.rounds)}  # fmt: skip
+        return {"root": held.root, "mean": held.mean, "rounds": np.array(held.rounds)}
 
     @property
     def rounds(self) -> int:
@@ -98,7 +101,7 @@ class OnlineNamed:
             # Directions known so unequally well that their precision has no root in floating point:
             # all of them fade alike, without a part of the prior, until it has one again.
             held.root /= np.sqrt(kept)
-            held.size /= kept
+            held.size[:] /= kept
             replace(held, forgetting=1.0).learn(0, x, reward, 1.0)
 
     def belief(self) -> NamedWeights:
@@ -124,10 +127,9 @@ class OnlineNamed:
         wider = _empty(self.config, -(-num // _STEP) * _STEP)
         # Columns without rewards are as the prior has them, and know nothing of the others.
         wider.root[:, :have, :have] = held.root
-        wider.size += held.size - have / self.config.prior_precision
         wider.mean[:, :have] = held.mean
         wider.rounds = held.rounds
-        self.weights = wider
+        self.weights = wider.measured()
 
 
 def _empty(config: OnlineNamedConfig, num: int) -> OnlineLinear:

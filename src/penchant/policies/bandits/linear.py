@@ -127,10 +127,24 @@ class LinearBandit:
         missing or infinite numbers.
         """
         self._step += 1
-        x = self._checked(context)
+        # A copy, as of `_checked`, whose call takes long enough to be left out.
+        x = np.array(context, _FLOAT)
+        if x.shape != self._shape:
+            x = self._checked(context)
         is_offered = self._all if offered is None else self._mask(offered)
         probabilities = np.empty(len(self._names))
-        place = self._play(x, is_offered, probabilities)
+        loops = _loops() if self._is_compiled else None
+        in_loops = None if loops is None else self.rule.in_loops(self._step)
+        if loops is None or in_loops is None:
+            place = self._play(x, is_offered, probabilities)
+        else:
+            name, first, second = in_loops
+            weights, chances = self._weights, self._chances or self._drawn()
+            place = loops.decide(
+                weights.root, weights.rows, x, self.noise,
+                self.is_binary and self.rule.in_reward, is_offered,
+                loops.PLACE[name], first, second, chances.pop(), probabilities,
+            )  # fmt: skip
         probability: float = probabilities.item(place)
         # Any number that is none ends here, without a look at each on the way.
         if not probability > 0.0:
@@ -147,7 +161,9 @@ class LinearBandit:
         """
         # As Python's own numbers, with which checks and calls are twice as fast as with NumPy's.
         reward, weight = float(reward), float(weight)
-        self._check_answer(decision.arm, reward, weight)
+        # Of these there is nothing to check, whatever the rule.
+        if not (0.0 <= reward <= 1.0 and weight == 1.0):
+            self._check_answer(decision.arm, reward, weight)
         self._weights.learn(decision.place, decision.context, reward, weight)
 
     def learn(
@@ -200,32 +216,21 @@ class LinearBandit:
     def _play(
         self, x: Float[Array, " D"], is_offered: Bool[Array, " A"], out: Float[Array, " A"]
     ) -> int:
-        """Fills `out` with the probability of each arm, NaN for a context with bad numbers."""
-        loops = _loops() if self._is_compiled else None
-        in_loops = None if loops is None else self.rule.in_loops(self._step)
-        is_share = self.is_binary and self.rule.in_reward
-        if loops is not None and in_loops is not None:
-            name, first, second = in_loops
-            weights = self._weights
-            place: int = loops.decide(
-                weights.root, weights.mean, weights.size, x, self.noise, is_share, is_offered,
-                loops.PLACE[name], first, second, self._chance(), out,
-            )  # fmt: skip
-            return place
+        """Without loops: fills `out` with the probability of each arm, NaN for a context with bad
+        numbers."""
         mean, spread = self.moments(x)
         if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
             out[:] = np.nan
             return 0
-        if is_share:
+        if self.is_binary and self.rule.in_reward:
             mean = expected_share(mean, spread)
         out[:] = self.rule.probabilities(mean[None], spread[None], is_offered[None], self._step)[0]
-        return pick(out, self._chance())
+        return pick(out, (self._chances or self._drawn()).pop())
 
-    def _chance(self) -> float:
+    def _drawn(self) -> list[float]:
         """Uniform numbers are drawn by the hundred: one by one they take longer than a decision."""
-        if not self._chances:
-            self._chances = self._generator.random(256).tolist()
-        return self._chances.pop()
+        self._chances = self._generator.random(256).tolist()
+        return self._chances
 
     def _checked(self, context: Float[Array, " D"]) -> Float[Array, " D"]:
         # A copy: answers come late, and callers use their arrays again.

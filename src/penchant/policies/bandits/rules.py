@@ -3,7 +3,7 @@
 Every rule answers with probabilities, never only an arm: what is logged with its probability can be
 evaluated later. `rules_fused.py` plays one decision at a time; the laws tie the two.
 
-Legend: B decisions, K arms, N points.
+Legend: B decisions, K arms.
 """
 
 import math
@@ -14,16 +14,12 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, ndtr
+from penchant.errors import ConfigError, DataError
+from penchant.numerics.arrays import Array
+from penchant.policies.bandits.probability_of_best import best_probability
 
 # Means closer than this share of their own size are equal: rounding must not choose.
 _EQUAL = 1e-12
-# Beyond so many standard deviations from its mean an arm's law is left out: 3 in a million.
-REACH = 4.5
-# Steps along the line, in standard deviations of the narrowest arm there. Compiled loops keep the
-# value that they were compiled with: delete their __pycache__ after a change.
-STRIDE = 0.35
 
 
 @runtime_checkable
@@ -174,6 +170,72 @@ class UpperConfidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Elimination:
+    """Any arm that may still be the best: successive elimination (Even-Dar, Mannor and Mansour
+    2006), on what is believed now.
+
+    An arm is out as long as mean + width x spread lies below the largest mean - width x spread. All
+    others share evenly, so that a log can be evaluated among them; regret grows as of optimism.
+    """
+
+    in_reward: ClassVar[bool] = False
+    width: float = 2.0
+
+    def __post_init__(self) -> None:
+        _require("width", self.width, self.width >= 0, "at least 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """An even share of those that are left."""
+        least = np.where(offered, mean - self.width * spread, -np.inf).max(axis=1, keepdims=True)
+        is_left = offered & (mean + self.width * spread >= least - _EQUAL * np.abs(least))
+        return is_left / is_left.sum(axis=1, keepdims=True)
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """The loops leave out arms by the best that they may be, which is another bound."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExploreFirst:
+    """Every arm in turn, `num_each` times, then the best (Slivkins 2019, section 1.2).
+
+    With num_each = (T / K)^(2/3) (log T)^(1/3) regret grows as T^(2/3); with 1 it is greed that has
+    seen each arm once. Turns are counted in decisions: where menus change, or answers are late, an
+    arm may have been answered less often than it was its turn.
+    """
+
+    in_reward: ClassVar[bool] = False
+    num_each: int = 1
+
+    def __post_init__(self) -> None:
+        _require("num_each", self.num_each, self.num_each >= 0, "at least 0")
+
+    def probabilities(
+        self,
+        mean: Float[Array, "B K"],
+        spread: Float[Array, "B K"],
+        offered: Bool[Array, "B K"],
+        step: int,
+    ) -> Float[Array, "B K"]:
+        """1 for the arm whose turn it is, among those offered; afterwards for the best."""
+        num = offered.sum(axis=1)
+        turn = (step - 1) % num
+        in_turn = offered & (np.cumsum(offered, axis=1) - 1 == turn[:, None])
+        is_over = step > self.num_each * num
+        return np.where(is_over[:, None], best(mean, offered), in_turn.astype(np.float64))
+
+    def in_loops(self, step: int) -> tuple[str, float, float] | None:
+        """Turns are not counted there."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cautious:
     """The arm with the best mean over the worst `share` of what it may be: conditional value at
     risk of our doubt, mean - spread phi(Phi^-1(share)) / share for a normal law (Rockafellar and
@@ -233,7 +295,13 @@ class Thompson:
         offered: Bool[Array, "B K"],
         step: int,
     ) -> Float[Array, "B K"]:
-        """The probability of each arm to be best."""
+        """The probability of each arm to be best. Raises `DataError` for beliefs that are no
+        numbers."""
+        if not np.isfinite(np.where(offered, mean + spread, 0.0)).all():
+            raise DataError(
+                f"means are {mean} and spreads {spread}; expected finite numbers for every arm "
+                "that is offered. Fill in or leave out what is missing of the context."
+            )
         return np.stack(
             [best_probability(m, self.width * s, o) for m, s, o in zip(mean, spread, offered)]
         ).reshape(mean.shape)
@@ -333,53 +401,6 @@ def inverse_gap_loss(
     # Where the best never fails, arms as good as it share evenly and the others are not played.
     share = np.where(below > 0, least / np.where(below > 0, below, 1.0), 1.0 / num)
     return _rest_to(shown.argmin(axis=1), np.where(offered, share, 0.0))
-
-
-def best_probability(
-    mean: Float[Array, " K"], spread: Float[Array, " K"], offered: Bool[Array, " K"]
-) -> Float[Array, " K"]:
-    """P(arm k is the largest) for independent normal arms.
-
-    An arm that beats the one with the largest mean 3 times in a million or less is left out, as is
-    one that lies wholly below what another is all but sure to exceed. Of two arms the answer is
-    Phi of their difference. Of more it is the integral of prod_{j != k} Phi((t - mean_j) /
-    spread_j) against the law of arm k, by the trapezoid rule in that law's own probability, along
-    points a third of a standard deviation of the narrowest arm apart. It begins where some arm has
-    all but 3 in a million of its law above, and ends with the sum made 1. The arm furthest off is
-    mostly within 0.002 of the truth, of ten arms within 0.012, of hundreds within 0.02.
-    """
-    place = np.flatnonzero(offered)
-    found = np.zeros(len(mean))
-    s = np.maximum(spread[place], _EQUAL * max(1.0, float(np.abs(mean[place]).max())))
-    m = mean[place]
-    top, begin = m.argmax(), float((m - REACH * s).max())
-    is_possible = (m + REACH * s > begin) & (m[top] - m < REACH * np.hypot(s[top], s))
-    place, m, s = place[is_possible], m[is_possible], s[is_possible]
-    if len(place) <= 2:
-        found[place] = ndtr((m - m[::-1]) / np.hypot(s, s[::-1])) if len(place) == 2 else 1.0
-        return found
-    below = ndtr((_points(m, s, begin)[:, None] - m) / s)
-    # Below the first point lies next to nothing; each arm's share of it belongs to no other cell.
-    below[0] = 0.0
-    # The product of the others, from both sides: dividing by what may be 0 is no way.
-    others = np.ones_like(below)
-    others[:, 1:] = np.cumprod(below, axis=1)[:, :-1]
-    others[:, :-1] *= np.cumprod(below[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    mass = np.diff(below, axis=0)
-    probability = (0.5 * (others[1:] + others[:-1]) * mass).sum(axis=0)
-    found[place] = probability / probability.sum()
-    return found
-
-
-def _points(
-    mean: Float[Array, " K"], spread: Float[Array, " K"], begin: float
-) -> Float[Array, " N"]:
-    """From `begin`, where every arm has begun, to where none reaches."""
-    line, last = [begin], mean + REACH * spread
-    end = float(last.max())
-    while line[-1] < end:
-        line.append(min(line[-1] + STRIDE * float(spread[line[-1] < last].min()), end))
-    return np.array(line)
 
 
 def _rest_to(top: Array, share: Float[Array, "B K"]) -> Float[Array, "B K"]:

@@ -16,7 +16,7 @@ from numba import njit
 
 from penchant.fitting.online_linear_fused import means, spread_of
 from penchant.numerics.arrays import Array
-from penchant.policies.bandits.rules import REACH, STRIDE
+from penchant.policies.bandits.probability_of_best import REACH, STRIDE
 
 # In the order in which `decide` numbers them.
 RULES = ("upper_confidence", "inverse_gap", "inverse_gap_loss", "softmax", "thompson")
@@ -128,14 +128,19 @@ def thompson(
     mean: Array, spread: Array, offered: Array, width: float, unused: float,
     chance: float, out: Array,
 ) -> int:  # fmt: skip
-    """The probability of each arm to be best, as `rules.best_probability` takes it."""
-    K, size, top, begin = len(mean), 1.0, -1, -math.inf
+    """The probability of each arm to be best, as `best_probability` takes it; NaN of all
+    where a mean or a spread is no number."""
+    K, size, top, begin, total = len(mean), 1.0, -1, -math.inf, 0.0
     for k in range(K):
         out[k] = 0.0
         if offered[k]:
             size = max(size, abs(mean[k]))
+            total += mean[k] + spread[k]
             if top < 0 or mean[k] > mean[top]:
                 top = k
+    if not math.isfinite(total):
+        out[:] = math.nan
+        return 0
     least = 1e-12 * size
     for k in range(K):
         if offered[k]:
@@ -214,7 +219,7 @@ def _shares(m: Array, s: Array, begin: float) -> Array:
 
 @_compiled
 def decide(
-    root: Array, weights: Array, size: Array, x: Array, noise: float, is_share: bool,
+    root: Array, rows: Array, x: Array, noise: float, is_share: bool,
     offered: Array, rule: int, first: float, second: float, chance: float, out: Array,
 ) -> int:  # fmt: skip
     """What is believed of each arm in a context, then the rule: `rule` counts in `RULES`.
@@ -223,7 +228,7 @@ def decide(
     All probabilities are NaN for a context with bad numbers.
     """
     mean, spread = np.empty(len(out)), np.zeros(len(out))
-    means(weights, x, mean)
+    means(rows, x, mean)
     length, total = 0.0, 0.0
     for d in range(len(x)):
         length += x[d] * x[d]
@@ -239,7 +244,7 @@ def decide(
             s = noise * spread_of(root, k, x)
             mean[k] = 1.0 / (1.0 + math.exp(-mean[k] / math.sqrt(1.0 + math.pi / 8.0 * s * s)))
     elif reach > 0.0:
-        _spreads(root, size, x, noise, offered, reach, rule == 4, math.sqrt(length), mean, spread)
+        _spreads(root, rows, x, noise, offered, reach, rule == 4, math.sqrt(length), mean, spread)
     if rule == 0:
         return upper_confidence(mean, spread, offered, first, second, chance, out)
     if rule == 1:
@@ -253,12 +258,13 @@ def decide(
 
 @_compiled
 def _spreads(
-    root: Array, size: Array, x: Array, noise: float, offered: Array, reach: float,
+    root: Array, rows: Array, x: Array, noise: float, offered: Array, reach: float,
     is_drawn: bool, length: float, mean: Array, spread: Array,
 ) -> None:  # fmt: skip
     """Fills spread, but for arms that cannot matter: theirs is left as it was, 0.
 
-    |root x| is at most |x| times the root of the covariance's trace. An arm that with this spread
+    |root x| is at most |x| times the root of the covariance's largest eigenvalue, which `rows` tell
+    a bound of. An arm that with this spread
     does not come up to the one with the largest mean is not best under optimism (by reach times
     both spreads), nor possibly best for Thompson (by reach times the spread of their difference);
     nor would it be with its own, smaller spread, or with none.
@@ -275,7 +281,7 @@ def _spreads(
         if k != top and offered[k]:
             gap = max(unit * (mean[top] - mean[k] + least), 0.0)
             apart = gap * gap - wide * wide if is_drawn else (gap + wide) * (gap + wide)
-            if apart <= bound * size[k]:
+            if apart <= bound * rows[k, len(x)]:
                 spread[k] = noise * spread_of(root, k, x)
 
 

@@ -36,11 +36,7 @@ def place_best(
     attraction: Float[Array, "N L"],
     most: int | None = None,
 ) -> Placement:
-    """The placement with the largest sum_i v_i pi_i, at most `most` advertisers.
-
-    A ratio of two sums over a matching, solved as a row of matchings (Dinkelbach 1967): for a level
-    t, match with gains (v_i - t) w_il; the t at which the best gain is t itself is the largest
-    ratio. What is worth less than that is not shown: it would take readers from the others.
+    """The placement with the largest sum_i v_i pi_i, at most `most` advertisers (`best_ratio`).
 
     attraction: exp(utility) of advertiser i at place l, above 0. Raises `DataError` for values that
     are not finite or attractions that are not positive.
@@ -50,11 +46,23 @@ def place_best(
             f"values are {value} and attractions {attraction.min()} to {attraction.max()}; "
             "expected finite values, and attractions above 0 (exponentials of utilities)."
         )
+    return best_ratio(value, attraction, most)
+
+
+def best_ratio(
+    value: Float[Array, " N"], attraction: Float[Array, "N L"], most: int | None = None
+) -> Placement:
+    """max sum_i v_i w_i / (1 + sum_i w_i) over placements of at most `most` advertisers.
+
+    A ratio of two sums over a matching, solved as a row of matchings (Dinkelbach 1967): for a level
+    t, match with gains (v_i - t) w_il; the t at which the best gain is t itself is the largest
+    ratio. What is worth less than that is not shown: it would take readers from the others.
+    """
     level = 0.0
     # Each step solves the matching exactly and levels only rise: there are no more than matchings,
     # and in practice four or five.
     while True:
-        place = _matching((value - level)[:, None] * attraction, most)
+        place = matching((value - level)[:, None] * attraction, most)
         click = click_rates(attraction, place)
         found = float(value @ click)
         if not found > level * (1.0 + 1e-12) + 1e-300:
@@ -155,7 +163,7 @@ def revenue_best(
     return best, threshold_payments(level, reported, click_at)
 
 
-def _matching(gain: Float[Array, "N L"], most: int | None) -> Int[Array, " N"]:
+def matching(gain: Float[Array, "N L"], most: int | None) -> Int[Array, " N"]:
     """The matching of most gain with at most so many pairs; pairs of no gain are left out."""
     from scipy.optimize import linear_sum_assignment
 
