@@ -224,6 +224,19 @@ def test_preferences_are_not_told_as_earnings():
         assert ("preferred" in page) == (counted == "preferences")
 
 
+@pytest.mark.parametrize(
+    ("world", "config"),
+    [
+        (SlateWorld(answer="pick"), {"formula": "option"}),
+        (SlateWorld(answer="ranking"), {"num_folds": 5}),
+        (SlateWorld(), {"formula": "", "num_folds": 5}),
+    ],
+)
+def test_a_reward_model_that_would_change_nothing_is_refused(world, config):
+    with pytest.raises(ConfigError, match="would change nothing"):
+        judged(world, 50, **config)
+
+
 def test_what_shows_several_options_is_told_from_single_decisions():
     rng = np.random.default_rng(0)
     assert not shows_several(DecisionWorld().draw(20, rng))

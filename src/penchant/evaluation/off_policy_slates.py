@@ -173,16 +173,14 @@ def _model(slates: Slates, config: SlatesConfig) -> Float[Array, "B K L"] | None
     formula = config.formula
     if formula is None:
         formula = "option" if "option" in slates.records.options.column_names else ""
-    if slates.feedback != "rewards" or config.places != "drawn":
-        if config.formula or config.num_folds != _FOLDS:
-            raise ConfigError(
-                f"the reward model has formula {config.formula!r} and {config.num_folds} folds, "
-                f"which would change nothing: feedback is {slates.feedback}, places are "
-                f"{config.places}; expected rewards and drawn places for a reward model. Leave "
-                "both out."
-            )
-        return None
-    if not formula:
+    has_model = slates.feedback == "rewards" and config.places == "drawn" and bool(formula)
+    if not has_model and (config.formula or config.num_folds != _FOLDS):
+        raise ConfigError(
+            f"the reward model has formula {config.formula!r} and {config.num_folds} folds, which "
+            f"would change nothing: there are {slates.feedback}, and places are {config.places}; "
+            "expected rewards, places that are drawn, and a formula for it. Leave both out."
+        )
+    if not has_model:
         return None
     found = cross_fit_places(slates, formula, config.num_folds, config.seed)
     records = slates.records
