@@ -86,7 +86,7 @@ def main(config: Config) -> dict[str, Any]:
         within_reach("points beside GRPO", 3.4, float(gained.mean()),
                      reach=reach_over_seeds(gained), source=SOURCE),
         no_worse("points of one rate beside GRPO, low end", 0.0, low_over_seeds(points["one rate"]),
-                 source=SOURCE),
+                 source="ours: theirs forgets by drift"),
     ]  # fmt: skip
     short = [
         no_worse("points beside GRPO, low end", 0.0, low_over_seeds(gained), source=SOURCE),

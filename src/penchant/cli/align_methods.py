@@ -160,18 +160,24 @@ def _conflict(options: AlignOptions, setting: Setting) -> Any:
     return ConflictAware(anchor=_anchor(options, "loss"))
 
 
-def _selected(name: Literal["contrastive", "d3s", "clip-b", "copo"]) -> Any:
+def _selected(name: Literal["contrastive", "d3s", "clip-b", "copo", "flow-grpo"]) -> Any:
     def made(options: AlignOptions, setting: Setting) -> Any:
         from penchant.policies.language.methods.consistent import Consistent
         from penchant.policies.language.methods.contrastive import Contrastive
         from penchant.policies.language.methods.down_sampled import DownSampled
         from penchant.policies.language.methods.group_relative import grpo
+        from penchant.policies.language.methods.pooled import Pooled
         from penchant.policies.language.methods.steady import Steady
 
         base = grpo(_anchor(options, "loss"))
         if name == "d3s":
             return DownSampled(steps=options.steps, base=base)
-        page: Any = {"contrastive": Contrastive, "clip-b": Steady, "copo": Consistent}[name]
+        page: Any = {
+            "contrastive": Contrastive,
+            "clip-b": Steady,
+            "copo": Consistent,
+            "flow-grpo": Pooled,
+        }[name]
         return page(base=base)
 
     return made
@@ -380,6 +386,8 @@ METHODS: Mapping[str, Offered] = {
                       "would tear entropy down (entropy dynamics 2026)"),
     "copo": Offered(way="reward", made=_selected("copo"), told="GRPO, and the batch's level for "
                     "groups that agree (COPO 2025)"),
+    "flow-grpo": Offered(way="reward", made=_selected("flow-grpo"), told="GRPO whose samples are "
+                         "turns: a game's outcome to each of them (AgentFlow 2025)"),
     "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
                    "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "

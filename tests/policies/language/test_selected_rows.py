@@ -16,6 +16,7 @@ from penchant.policies.language.methods.contrastive import Contrastive
 from penchant.policies.language.methods.down_sampled import DownSampled
 from penchant.policies.language.methods.group_relative import grpo, rloo
 from penchant.policies.language.methods.method import PolicyMethod, Seen
+from penchant.policies.language.methods.pooled import Pooled
 from penchant.policies.language.methods.steady import Steady
 from penchant.policies.language.rollouts import Rollouts
 
@@ -40,11 +41,13 @@ METHODS = {
     "d3s": DownSampled(steps=3),
     "clip-b": Steady(spread=0.2),
     "copo": Consistent(answer=lambda said: said[:1]),
+    "flow-grpo": Pooled(),
 }
 NEUTRAL = {
     "contrastive": Contrastive(share=1.0),
     "d3s": DownSampled(rows=1.0, tokens=1.0),
     "clip-b": Steady(spread=1e9),
+    "flow-grpo": Pooled(is_pooled=False),
 }
 
 
@@ -161,6 +164,29 @@ def test_groups_that_are_all_alike_learn_from_the_batch_and_answers_stand_behind
     np.testing.assert_allclose(found, [1, 1, -1, -1], atol=1e-4)
     assert bits(["a", "a", "b", "b"]) == 1.0
     assert [last_answer(said) for said in ("1,#7", "#", "5")] == ["7", "#", "5"]
+
+
+def seen_games(rewards, turns):
+    """Games of one world, two tokens a turn."""
+    seen = seen_of(rewards, [2 * n for n in turns], [0] * len(turns))
+    drawn = seen.rollouts.is_drawn
+    turn_of = np.where(drawn, np.arange(drawn.shape[1])[None, :] // 2, -1)
+    return replace(
+        seen, rollouts=replace(seen.rollouts, turn_of=turn_of),
+        turn_reward=np.zeros((len(turns), max(turns))),
+    )  # fmt: skip
+
+
+def test_every_turn_of_a_game_has_what_the_game_came_to_and_long_games_weigh_more():
+    seen = seen_games([1, 0, 0, math.nan], [1, 3, 1, 2])
+    plain = rloo(6)
+    pooled, once = (Pooled(base=plain, is_pooled=p).heard(seen) for p in (True, False))
+    assert once.unit_of.max() == 4
+    assert np.all(once.unit_of[3] == -1)
+    np.testing.assert_allclose(once.advantage, plain.heard(seen).advantage)
+    # The others of the first game are four turns of nothing; of the second one in two turns won.
+    np.testing.assert_allclose(pooled.advantage[:3, 0], [1, -1 / 2, -1 / 4])
+    assert np.all(pooled.advantage[1] == -1 / 2)
 
 
 def gradient(method):

@@ -1,6 +1,6 @@
 """What the trainer asks of a method: who gets how much credit for what was drawn.
 
-Legend: B rows (one rollout each), N turns, T1 tokens after those before them.
+Legend: B rows (one rollout each), N turns, U units, T1 tokens after those before them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -112,6 +112,20 @@ def rows_as_units(seen: Seen) -> Int[Array, "B T1"]:
     """A whole rollout is one unit; those without a reward are none."""
     own = np.arange(len(seen.rollouts))[:, None]
     return np.where(seen.rollouts.is_drawn & seen.is_scored[:, None], own, -1)
+
+
+def turns_as_units(
+    seen: Seen,
+) -> tuple[Int[Array, "B T1"], Int[Array, " U"], Int[Array, " U"]]:
+    """Each turn of each rollout that has a reward is one unit; which row and turn each is."""
+    turn_of, num_turns = seen.rollouts.turn_of, seen.turn_reward.shape[1]
+    is_trained = (turn_of >= 0) & seen.is_scored[:, None]
+    own = np.arange(len(seen.rollouts))[:, None] * num_turns + turn_of
+    units, place = np.unique(own[is_trained], return_inverse=True)
+    unit_of = np.full(turn_of.shape, -1)
+    unit_of[is_trained] = place
+    row, turn = np.divmod(units, num_turns)
+    return unit_of, row, turn
 
 
 def summed_log_ratio(seen: Seen) -> Float[Array, " B"] | None:

@@ -15,7 +15,7 @@ from penchant.policies.language.aggregation import Mean, token_scale
 from penchant.policies.language.credit import Credit, Scale, advantage, hierarchical_advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor
-from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.methods.method import Heard, Seen, turns_as_units
 from penchant.policies.language.returns import return_to_go
 
 
@@ -54,13 +54,7 @@ class TurnWise:
         return 0.0
 
     def heard(self, seen: Seen) -> Heard:
-        turn_of, num_turns = seen.rollouts.turn_of, seen.turn_reward.shape[1]
-        is_trained = (turn_of >= 0) & seen.is_scored[:, None]
-        own = np.arange(len(seen.rollouts))[:, None] * num_turns + turn_of
-        units, place = np.unique(own[is_trained], return_inverse=True)
-        unit_of = np.full(turn_of.shape, -1)
-        unit_of[is_trained] = place
-        row, turn = np.divmod(units, num_turns)
+        unit_of, row, turn = turns_as_units(seen)
         returns = return_to_go(seen.turn_reward[row, turn], row, turn, self.discount)
         if self.anchor is not None and self.anchor.place == "reward":
             returns = returns - self.anchor.strength * self._cost(seen, row, turn)
