@@ -8,10 +8,13 @@ import pytest
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.contrastive import contrast_log_prob
 from penchant.feedback.corrupted_pair import soft_log_prob
+from penchant.feedback.spread import spread
 from penchant.fitting.reward_network import (
     Contrast,
+    MetaStep,
     RewardNetworkConfig,
     SoftPairs,
+    _after_ascent,
     _forward,
     _gradients,
     _Learner,
@@ -165,3 +168,58 @@ def test_a_contrast_that_cannot_be_is_refused(wrong):
         Contrast(**wrong)
     with pytest.raises(ConfigError, match="no hidden units"):
         RewardNetworkConfig(width=0, contrast=Contrast())
+
+
+@pytest.mark.parametrize("width", [0, 5])
+def test_a_step_of_ascent_goes_along_the_slope_of_the_spread(width):
+    fresh, rng = np.random.default_rng(1).normal(size=(9, 4)), np.random.default_rng(2)
+    fitted = _Learner(world(), RewardNetworkConfig(width=width)).parameters
+    parameters = {name: rng.normal(size=value.shape) for name, value in fitted.items()}
+    moved = _after_ascent(parameters, fresh, 0.3)
+
+    def told(changed):
+        return spread(_forward(changed, fresh)[0]).sum()
+
+    for name, value in parameters.items():
+        for place in rng.integers(0, value.size, 8):
+            step = np.zeros(value.size)
+            step[place] = 1e-5
+            apart = step.reshape(value.shape)
+            up, down = (told({**parameters, name: value + s * apart}) for s in (1, -1))
+            own = (moved[name] - value).ravel()[place]
+            assert own == pytest.approx(0.3 * (up - down) / 2e-5, abs=1e-8)
+
+
+def test_the_meta_step_takes_the_slope_where_the_ascent_leads_and_moves_from_where_it_stood():
+    pairs, rows, fresh = world(), np.arange(12), np.random.default_rng(1).normal(size=(1, 4))
+    # One output alone, drawn over and over, cannot be put apart: nothing changes.
+    plain = _Learner(pairs, RewardNetworkConfig(width=5))
+    same = _Learner(pairs, RewardNetworkConfig(width=5, meta=MetaStep()), fresh)
+    many = np.random.default_rng(1).normal(size=(50, 4))
+    meta = MetaStep(rate=2.0, outputs=20)
+    other = _Learner(pairs, RewardNetworkConfig(width=5, meta=meta), many)
+    shown = np.random.default_rng((0, 0)).integers(50, size=20)
+    slopes = _gradients(_after_ascent(other.parameters, many[shown], 2.0), pairs, rows)[1]
+    before = other.parameters
+    for learner in (plain, same, other):
+        learner.step(rows, 0.01)
+    np.testing.assert_array_equal(same.parameters["hidden"], plain.parameters["hidden"])
+    # The first step of Adam is the sign of the slope.
+    np.testing.assert_allclose(
+        other.parameters["hidden"] - before["hidden"], -0.01 * np.sign(slopes["hidden"]), rtol=1e-3
+    )
+    assert np.any(np.abs(other.parameters["hidden"] - plain.parameters["hidden"]) > 1e-3)
+
+
+def test_a_meta_step_needs_what_the_policy_writes_and_the_other_way_round():
+    pairs, training = world(), TrainConfig(max_epochs=1)
+    with pytest.raises(ConfigError, match="belong together"):
+        fit_reward_networks(pairs, RewardNetworkConfig(meta=MetaStep()), training)
+    with pytest.raises(ConfigError, match="belong together"):
+        fit_reward_networks(pairs, RewardNetworkConfig(), training, fresh=np.ones((3, 4)))
+    with pytest.raises(DataError, match="not all finite"):
+        fit_reward_networks(
+            pairs, RewardNetworkConfig(meta=MetaStep()), training, fresh=np.full((3, 4), np.nan)
+        )
+    with pytest.raises(ConfigError, match="Leave the meta step out"):
+        MetaStep(outputs=1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 from penchant.fitting.trajectory_head import (
     SegmentPairs,
     Segments,
@@ -104,3 +104,76 @@ def test_the_discount_within_a_segment_is_its_own():
             SegmentPairs(segments=segments, first=pairs.first, second=pairs.second,
                          won=np.full(20, np.nan)), "regret",
         )  # fmt: skip
+
+
+def chosen_steps(world, features, truth, segments, temperature):
+    """sum_t gamma^t t log(pi / uniform) of the steps taken, by the policy of soft values."""
+    rewards = features @ truth - temperature * np.log(2)
+    policy = plan(world, rewards, temperature=temperature).policy
+    steps = np.arange(segments.actions.shape[1])
+    weight = np.where(steps < segments.length[:, None], 0.9**steps, 0.0)
+    told = np.log(2 * policy[segments.states[:, :-1], segments.actions])
+    return temperature * (weight * told).sum(axis=1)
+
+
+def test_rewards_are_recovered_from_people_who_choose_their_steps_as_they_choose_segments():
+    world, following = line()
+    features = np.eye(7)[following][:, :, :6]
+    truth, rng = np.array([-1.0, -0.3, -1.4, -0.5, -0.9, -1.2]), np.random.default_rng(1)
+    segments = walks(following, 4000, rng)
+    worth = chosen_steps(world, features, truth, segments, 0.8)
+    first, second = np.arange(2000), np.arange(2000, 4000)
+    won = 1 / (1 + np.exp(worth[second] - worth[first]))
+    pairs = SegmentPairs(segments=segments, first=first, second=second, won=won)
+    found = fit_trajectory_head(world, features, pairs, "regret", temperature=0.8)
+    floor = (won * np.log(won) + (1 - won) * np.log1p(-won)).sum()
+    assert found.log_likelihood == pytest.approx(floor, abs=0.05)
+    np.testing.assert_allclose(
+        chosen_steps(world, features, found.weights, segments, 0.8), worth, atol=0.05
+    )
+    # Who is held to the best steps, or to steps at random, is taken for somebody else.
+    for temperature in (0.0, 20.0):
+        other = fit_trajectory_head(world, features, pairs, "regret", temperature=temperature)
+        assert other.log_likelihood < floor - 5.0
+
+
+def test_a_temperature_near_zero_is_plain_regret():
+    world, following = line()
+    features, segments = np.eye(7)[following], walks(following, 40, RNG)
+    pairs = SegmentPairs(
+        segments=segments, first=np.arange(20), second=np.arange(20, 40), won=RNG.random(20)
+    )
+    hard, nearly = (
+        fit_trajectory_head(world, features, pairs, "regret", temperature=t, prior_scale=1.0)
+        for t in (0.0, 1e-4)
+    )
+    assert nearly.log_likelihood == pytest.approx(hard.log_likelihood, abs=1e-2)
+
+
+def test_covariance_is_what_weights_scatter_by_from_one_set_of_pairs_to_the_next():
+    world, following = line()
+    features, truth = np.eye(7)[following][:, :, :3], np.array([-1.0, 0.5, -0.7])
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        segments = walks(following, 800, rng)
+        worth = segment_features(segments, features, 0.9) @ truth
+        won = (rng.random(400) < 1 / (1 + np.exp(worth[400:] - worth[:400]))).astype(float)
+        pairs = SegmentPairs(
+            segments=segments, first=np.arange(400), second=np.arange(400, 800), won=won
+        )
+        found.append(fit_trajectory_head(world, features, pairs, "partial_return"))
+    spread = np.std([each.weights for each in found], axis=0)
+    said = np.mean([np.sqrt(np.diag(each.covariance)) for each in found], axis=0)
+    np.testing.assert_allclose(said, spread, rtol=0.3)
+
+
+@pytest.mark.parametrize(("model", "temperature"), [("regret", -1.0), ("partial_return", 1.0)])
+def test_temperatures_that_mean_nothing_are_refused(model, temperature):
+    world, following = line()
+    segments = walks(following, 2, RNG)
+    pairs = SegmentPairs(
+        segments=segments, first=np.array([0]), second=np.array([1]), won=np.array([1.0])
+    )
+    with pytest.raises(ConfigError, match="0 for returns"):
+        fit_trajectory_head(world, np.eye(7)[following], pairs, model, temperature=temperature)

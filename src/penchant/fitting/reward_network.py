@@ -4,7 +4,7 @@ Plain NumPy: some tens of features and a few thousand pairs take seconds, and no
 It is a learner of `sgd.py`, whose loop brings order, schedule, early stopping and checkpoints.
 
 Legend: N texts, D dimensions, W width of the hidden layer, H members of the ensemble, B pairs, C
-pairs of one step, R rows of texts.
+pairs of one step, R rows of texts, O outputs of a policy.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.contrastive import contrast_score
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
+from penchant.feedback.spread import spread_score
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.sgd import State, TrainConfig, Training, train
 from penchant.numerics.arrays import Array
@@ -73,13 +74,31 @@ class Contrast:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MetaStep:
+    """The slope of the labels is taken where one step of ascent on the spread of a policy's fresh
+    outputs would lead, and the step from where one stood (MetaRM: Dou et al. 2024, in Wang et al.
+    2024; of first order, as theirs). rate: of the ascent; outputs: drawn for each step."""
+
+    rate: float = 0.1
+    outputs: int = 32
+
+    def __post_init__(self) -> None:
+        if not (self.rate > 0 and self.outputs >= 2):
+            raise ConfigError(
+                f"got rate={self.rate} and outputs={self.outputs}; expected a positive rate and "
+                "two outputs or more. Leave the meta step out for none."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RewardNetworkConfig:
     """width: hidden units; 0 is a linear head. adam: weight_decay acts on the layers' weights.
-    contrast: of hidden units; None without."""
+    contrast: of hidden units; meta: for a policy that has moved on; None without."""
 
     width: int = 64
     adam: AdamConfig = field(default_factory=AdamConfig)
     contrast: Contrast | None = None
+    meta: MetaStep | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -106,19 +125,27 @@ def fit_reward_networks(
     config: RewardNetworkConfig,
     training: TrainConfig,
     held_out: Int[Array, " M"] | None = None,
+    fresh: Float[Array, "O D"] | None = None,
 ) -> tuple[RewardNetworks, Training]:
     """Maximise sum_b weight_b (t log sigmoid(gap - m) + (1 - t) log sigmoid(m - gap)) by Adam.
 
     A two-layer head with SiLU is what an ablation of reward models found best (Zhang et al. 2025,
     BaseReward); they found no penalty of use beside it. `held_out`: pairs for early stopping; none
     trains to the last epoch. Members share the order of the pairs and differ in start and weights.
+    `fresh`: what the policy writes now, embedded, without labels, for `config.meta`.
 
-    Raises `DataError` for features that are not finite.
+    Raises `DataError` for features that are not finite, `ConfigError` for fresh outputs without a
+    meta step or the other way round.
     """
-    if not np.all(np.isfinite(pairs.features)):
+    if (fresh is None) != (config.meta is None):
+        raise ConfigError(
+            "a meta step and the policy's fresh outputs belong together; got one without the other."
+            " Set both `meta` and `fresh`, or neither."
+        )
+    if not all(np.all(np.isfinite(each)) for each in (pairs.features, fresh) if each is not None):
         raise DataError("the features are not all finite numbers; expected so. Drop such texts.")
     held_out = np.zeros(0, dtype=np.int64) if held_out is None else held_out
-    learner = _Learner(pairs, config)
+    learner = _Learner(pairs, config, fresh)
     mine = np.setdiff1d(np.arange(len(pairs.winner)), held_out)
     done = train(learner, mine, held_out, training)
     return RewardNetworks(parameters=learner.parameters), done
@@ -127,8 +154,13 @@ def fit_reward_networks(
 class _Learner:
     """Implements `sgd.Learner`."""
 
-    def __init__(self, pairs: SoftPairs, config: RewardNetworkConfig) -> None:
-        self.pairs, self.config = pairs, config
+    def __init__(
+        self,
+        pairs: SoftPairs,
+        config: RewardNetworkConfig,
+        fresh: Float[Array, "O D"] | None = None,
+    ) -> None:
+        self.pairs, self.config, self.fresh = pairs, config, fresh
         rng = np.random.default_rng(config.seed)
         members, size = len(pairs.weight), pairs.features.shape[1]
         if config.width == 0:
@@ -144,9 +176,12 @@ class _Learner:
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
         # By seed and step, so that a training that is taken up draws the same views.
         rng = np.random.default_rng((self.config.seed, self.memory.steps))
-        value, gradients = _gradients(
-            self.parameters, self.pairs, examples, self.config.contrast, rng
-        )
+        place: Mapping[str, Array] = self.parameters
+        if self.config.meta is not None:
+            assert self.fresh is not None
+            shown = rng.integers(len(self.fresh), size=self.config.meta.outputs)
+            place = _after_ascent(place, self.fresh[shown], self.config.meta.rate)
+        value, gradients = _gradients(place, self.pairs, examples, self.config.contrast, rng)
         self.parameters, self.memory = adam_step(
             self.parameters, gradients, self.memory, learning_rate, self.config.adam,
             decayed=frozenset({"hidden", "out"}),
@@ -199,19 +234,37 @@ def _gradients(
     slope = -weight * soft_score(gap, target) / size
     pull = np.concatenate([slope, -slope], axis=1)
     value = float((weight * soft_log_prob(gap, target)).mean())
-    if not kept:
-        return value, {"out": pull @ features}
-    opening, outputs = kept
-    inward = pull[:, :, None] * parameters["out"][:, None, :]
+    push = None
     if contrast is not None:
         assert rng is not None
-        inward = inward - contrast.weight * _apart(outputs, contrast, rng) / len(rows)
-    inward = inward * (opening + outputs * (1.0 - opening))
-    return value, {
+        push = -contrast.weight * _apart(kept[1], contrast, rng) / len(rows)
+    return value, _back(parameters, features, kept, pull, push)
+
+
+def _back(
+    parameters: Mapping[str, Array], features: Float[Array, "R D"], kept: tuple[Array, ...],
+    pull: Float[Array, "H R"], push: Float[Array, "H R W"] | None = None,
+) -> dict[str, Array]:  # fmt: skip
+    """From slopes by the rewards, and by the outputs of the hidden units, to the parameters'."""
+    if not kept:
+        return {"out": pull @ features}
+    opening, outputs = kept
+    inward = pull[:, :, None] * parameters["out"][:, None, :]
+    inward = (inward if push is None else inward + push) * (opening + outputs * (1.0 - opening))
+    return {
         "hidden": features.T @ inward,
         "bias": inward.sum(axis=1, keepdims=True),
         "out": np.einsum("hr,hrw->hw", pull, outputs),
     }
+
+
+def _after_ascent(
+    parameters: Mapping[str, Array], fresh: Float[Array, "R D"], rate: float
+) -> dict[str, Array]:
+    """Where one step leads that puts these outputs farther apart."""
+    rewards, kept = _forward(parameters, fresh)
+    slopes = _back(parameters, fresh, kept, spread_score(rewards))
+    return {name: value + rate * slopes[name] for name, value in parameters.items()}
 
 
 def _apart(

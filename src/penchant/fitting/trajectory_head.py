@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
 from penchant.fitting.lbfgs import Slope, climb_lbfgs
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, sigmoid
 from penchant.numerics.planning import FiniteWorld, plan, successor_features
 
 Model = Literal["regret", "partial_return"]
@@ -40,9 +40,11 @@ class SegmentPairs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrajectoryHead:
-    """weights: reward per unit of each feature, in log-odds of preferring. log_likelihood: nats."""
+    """weights: reward per unit of each feature, in log-odds of preferring. covariance: of them, as
+    if the best policy stayed what it is. log_likelihood: nats."""
 
     weights: Float[Array, " F"]
+    covariance: Float[Array, "F F"]
     log_likelihood: float
     converged: bool
 
@@ -62,6 +64,7 @@ def fit_trajectory_head(
     pairs: SegmentPairs,
     model: Model,
     *,
+    temperature: float = 0.0,
     prior_scale: float = 10.0,
     segment_discount: float | None = None,
     start: Float[Array, " F"] | None = None,
@@ -73,10 +76,20 @@ def fit_trajectory_head(
     The optimal values move with the reward; their gradient is the successor features of the best
     policy (Danskin's envelope), so that every evaluation plans once. Values are a maximum, the
     likelihood therefore neither smooth nor concave: the best of several starts is kept.
-    `segment_discount`: within a segment, the world's own where it is None.
+    `segment_discount`: within a segment, the world's own where it is None. `temperature`, in
+    log-odds: regret against people who choose their steps as they choose between segments, with
+    soft values V = t log mean_a exp(Q / t), so that minus regret is t log pi / pi_uniform of the
+    steps (dynamic discrete choice, Rust 1987); 0 is against the best policy, a large one against
+    steps at random.
 
-    Raises `DataError` where a pair has no answer.
+    Raises `DataError` where a pair has no answer, `ConfigError` for a temperature below zero or
+    one of returns, where nobody looks ahead.
     """
+    if temperature < 0 or (temperature > 0 and model == "partial_return"):
+        raise ConfigError(
+            f"got temperature={temperature} with model={model!r}; expected 0 or more, and 0 for "
+            "returns. Leave it out, or take model='regret'."
+        )
     if not np.all((pairs.won >= 0) & (pairs.won <= 1)):
         raise DataError("some pairs have no answer; expected the share of the first, 0 to 1.")
     discount = world.discount if segment_discount is None else segment_discount
@@ -86,15 +99,25 @@ def fit_trajectory_head(
     ended = segments.states[np.arange(len(begun)), segments.length]
     ahead = (discount**segments.length)[:, None]
 
-    def slope(weights: Float[Array, " F"]) -> Slope:
-        along = summed
+    # Beside a uniform policy, so that to go on is not worth something of its own.
+    spared = temperature * np.log(features.shape[1])
+
+    def gaps(weights: Float[Array, " F"]) -> tuple[Array, Array]:
+        """What parts two segments for each weight, and the gap between their worths."""
+        along, open_ = summed, np.zeros(len(begun))
         if model == "regret":
-            policy = plan(world, features @ weights, tolerance=1e-7).policy
-            following = successor_features(world, policy, features)
+            found = plan(world, features @ weights - spared, temperature=temperature,
+                         tolerance=1e-7)  # fmt: skip
+            following = successor_features(world, found.policy, features)
             along = summed + ahead * following[ended] - following[begun]
-        # The value is psi w, so that worth and gradient come from the same rows.
+            # The best value is psi w; a soft one is also paid for what it leaves open.
+            rest = found.values - following @ weights if temperature > 0 else np.zeros(len(features))
+            open_ = ahead[:, 0] * rest[ended] - rest[begun]
         apart = along[pairs.first] - along[pairs.second]
-        gap = apart @ weights
+        return apart, apart @ weights + open_[pairs.first] - open_[pairs.second]
+
+    def slope(weights: Float[Array, " F"]) -> Slope:
+        apart, gap = gaps(weights)
         value = soft_log_prob(gap, pairs.won).sum() - 0.5 * (weights**2).sum() / prior_scale**2
         gradient = soft_score(gap, pairs.won) @ apart - weights / prior_scale**2
         return Slope(value=float(value), gradient=gradient)
@@ -106,6 +129,11 @@ def fit_trajectory_head(
     climbs = (climb_lbfgs(slope, each, max_steps=300) for each in starts)
     best = max(climbs, key=lambda climb: climb.value)
     prior = 0.5 * float((best.theta**2).sum()) / prior_scale**2
+    apart, gap = gaps(best.theta)
+    bend = (apart * (sigmoid(gap) * sigmoid(-gap))[:, None]).T @ apart
     return TrajectoryHead(
-        weights=best.theta, log_likelihood=best.value + prior, converged=best.converged
+        weights=best.theta,
+        covariance=np.linalg.inv(bend + np.eye(len(bend)) / prior_scale**2),
+        log_likelihood=best.value + prior,
+        converged=best.converged,
     )

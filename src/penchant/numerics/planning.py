@@ -58,6 +58,8 @@ def plan(
     values = np.zeros(len(rewards))
     if temperature == 0.0 and world.discount < 1.0:
         values = _howard(world, rewards)
+    elif world.discount < 1.0:
+        values = _soft_howard(world, rewards, temperature)
     for _ in range(max_sweeps):
         action_values = np.where(
             open_[:, None], rewards + world.discount * (world.moves @ values), 0.0
@@ -103,6 +105,24 @@ def _howard(world: FiniteWorld, rewards: Float[Array, "N A"], max_rounds: int = 
         if not better.any():
             break
         best = np.where(better, ahead.argmax(axis=1), best)
+    return values
+
+
+def _soft_howard(
+    world: FiniteWorld, rewards: Float[Array, "N A"], temperature: float, max_rounds: int = 50
+) -> Array:
+    """The same for soft values: what a policy earns and is paid for leaving things open. Newton's
+    method on their equation, so that digits double from round to round."""
+    values = np.zeros(len(rewards))
+    for _ in range(max_rounds):
+        ahead = (rewards + world.discount * (world.moves @ values)) / temperature
+        log_policy = ahead - log_sum_exp(ahead, axis=1)[:, None]
+        policy = np.exp(log_policy)
+        fresh = policy_values(world, policy, rewards - temperature * log_policy)
+        moved = np.abs(fresh - values).max()
+        values = fresh
+        if moved <= 1e-10 * max(1.0, np.abs(values).max()):
+            break
     return values
 
 
