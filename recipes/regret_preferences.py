@@ -3,14 +3,12 @@ preference for learning reward functions.
 
 Their headline: regret is identifiable where partial return is not, and foretells human labels
 better. Compared are figures of a simulation in our own method notes (5 x 5 grids that end at a
-goal, discount 0.97, segments of three steps, labels by regret, 12 worlds): a near-optimal policy
-from regret in 67, 100 and 100 % of worlds with 30, 100 and 1,000 labels, from partial return in 0,
-17 and 0 %. Here each cell is of one of six kinds worth about -1 (sd 0.7), the goal 1. Ours: the
-same sizes; near-optimal is 95 % of the way from random to optimal. Not met: 1.00 from regret with
-100 labels (0.75 here), and how often partial return fails (near-optimal in 0.17, 0.33, 0.83 here).
-Then people's own pairs of trajectories under nine ways of being asked (Hatgis-Kessell et al. 2024):
-nats a pair under Davidson's ties on either gap. Tiny: 3 worlds, 30 and 100 labels. 10 s on one
-core. Data: delivery_trajectories.
+goal, discount 0.97, segments of three steps, labels by regret, 12 worlds, nothing said of noise): a
+near-optimal policy from regret in 67, 100 and 100 % of worlds with 30, 100 and 1,000 labels, from
+partial return in 0, 17 and 0 %. Here each cell is of one of six kinds worth about -1 (sd 0.7), the
+goal 1. Ours: the same sizes, labels of unit noise, FOUND
+People's own pairs of trajectories are in `dynamic_choices_people.py`.
+Tiny: 3 worlds, 30 and 100 labels. 60 s on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -18,131 +16,130 @@ from typing import Any
 
 import numpy as np
 
-from penchant.errors import DataError
-from penchant.evaluation.claims import Claim, no_worse
-from penchant.evaluation.recipes import results, run_recipe, shared_file
-from penchant.feedback.gap import GapModel
-from penchant.fitting.head_pairs import HeadPairs
-from penchant.fitting.linear_head import fit_linear_head
+from penchant.evaluation.claims import no_worse, within_reach
+from penchant.evaluation.recipes import low_over_seeds, results, run_recipe
+from penchant.feedback.corrupted_pair import soft_log_prob
 from penchant.fitting.trajectory_head import SegmentPairs, Segments, fit_trajectory_head
 from penchant.fitting.trajectory_head import segment_features as summed
-from penchant.metrics.intervals import reach_of_mean
+from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import sigmoid
-from penchant.numerics.planning import FiniteWorld, plan, policy_values
+from penchant.numerics.planning import FiniteWorld, plan, share_of_best
+from penchant.simulation.grids import grid_steps, random_segments
 
 SOURCE = "our method notes' simulation"
 SIZE, STEPS, DISCOUNT = 5, 3, 0.97
+MEAN, SD = -1.0, 0.7  # of what a kind of cell is worth
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    num_worlds: int = 12
+    """draws: of the posterior of who knows how worlds are drawn."""
+
+    num_worlds: int = 60
     labels: tuple[int, ...] = (30, 100, 1000)
+    draws: int = 600
     seed: int = 0
 
     @classmethod
     def tiny(cls) -> "Config":
-        return cls(num_worlds=3, labels=(30, 100))
+        return cls(num_worlds=3, labels=(30, 100), draws=50)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """A world, the features of its steps, and what they are worth in truth."""
+
+    world: FiniteWorld
+    features: np.ndarray
+    weights: np.ndarray
+    following: np.ndarray
 
 
 def main(config: Config) -> dict[str, Any]:
-    told: dict[str, dict[str, list[float]]] = {}
+    told: dict[str, dict[str, np.ndarray]] = {}
     for true in ("regret", "partial_return"):
         runs = [one(config, world, true) for world in range(config.num_worlds)]
-        told[f"labels by {true}"] = {
-            name: [float(np.mean([run[name] > 0.95 for run in runs])),
-                   float(np.mean([run[name] < 0.0 for run in runs]))] for name in runs[0]
-        }  # fmt: skip
-    near, most = told["labels by regret"], config.labels[-1]
+        told[true] = {name: np.array([run[name] for run in runs]) for name in runs[0]}
+    near = {name: share > 0.95 for name, share in told["regret"].items()}
+    rate = {name: float(share.mean()) for name, share in near.items()}
+    first, most = rate["regret 100"], config.labels[-1]
+    # By what the rate of twelve worlds and that of ours scatter.
+    chance = Z95 * (first * (1.0 - first) * (1.0 / 12 + 1.0 / config.num_worlds)) ** 0.5
     claims = [
-        no_worse(f"near-optimal from regret, {most} labels", 1.0,
-                 near[f"regret {most}"][0], source=SOURCE),
-        *(no_worse(f"regret less partial return, {n} labels", 0.0,
-                   near[f"regret {n}"][0] - near[f"partial_return {n}"][0],
+        within_reach("near-optimal from regret, 100 labels, as twelve worlds tell", 1.0, first,
+                     reach=chance, source=SOURCE),
+        no_worse(f"near-optimal from regret, {most} labels", 1.0, rate[f"regret {most}"],
+                 slack=0.03, source=SOURCE),
+        *(no_worse(f"regret less partial return, {n} labels, low end", 0.0,
+                   low_over_seeds(near[f"regret {n}"] * 1.0 - near[f"partial_return {n}"]),
                    source="our method notes, as an order") for n in config.labels),
+        no_worse("earned from 100 labels, of what who knows how worlds are drawn earns", 1.0,
+                 float(told["regret"]["regret 100"].mean() / told["regret"]["ceiling 100"].mean()),
+                 slack=0.03, source="no learner earns more"),
     ]  # fmt: skip
-    behind = [no_worse("so already with 100 labels", 1.0, near["regret 100"][0], source=SOURCE)]
-    behind += [no_worse(f"not so from partial return, {n} labels", theirs,
-                        1.0 - near[f"partial_return {n}"][0], source=SOURCE)
-               for n, theirs in zip(config.labels, (1.0, 0.83, 1.0))]  # fmt: skip
-    try:
-        asked, people = humans()
-    except DataError as error:
-        asked, people = [], {"left out": str(error)}
-    facts = {"near_optimal_and_worse_than_random": told, "people": people}
-    return results(claims + asked, not_met=behind, **facts)
+    behind = [no_worse(f"not near-optimal from partial return, {n} labels", theirs,
+                       1.0 - rate[f"partial_return {n}"], source=SOURCE)
+              for n, theirs in zip(config.labels, (1.0, 0.83, 1.0))]  # fmt: skip
+    facts = {f"by {true}, {name}": [round(float(x), 3) for x in (
+        (v > 0.95).mean(), (v < 0.0).mean(), v.mean())]
+        for true, found in told.items() for name, v in found.items()}  # fmt: skip
+    return results(claims, not_met=behind, near_optimal_worse_than_random_mean=facts)
+
+
+def grid(rng: np.random.Generator) -> Grid:
+    cells, following = np.arange(SIZE**2), grid_steps(SIZE, SIZE)
+    goal = rng.integers(SIZE**2)
+    features = np.eye(7)[np.where(cells == goal, 6, rng.integers(0, 6, SIZE**2))][following]
+    return Grid(
+        world=FiniteWorld.deterministic(following, cells == goal, DISCOUNT), features=features,
+        weights=np.append(SD * rng.normal(size=6) + MEAN, 1.0), following=following,
+    )  # fmt: skip
 
 
 def one(config: Config, index: int, true: str) -> dict[str, float]:
-    rng, cells = np.random.default_rng((config.seed, index)), np.arange(SIZE**2)
-    row, column = divmod(cells, SIZE)
-    following = np.stack([
-        np.where(row > 0, cells - SIZE, cells), np.where(row < SIZE - 1, cells + SIZE, cells),
-        np.where(column > 0, cells - 1, cells), np.where(column < SIZE - 1, cells + 1, cells),
-    ], axis=1)  # fmt: skip
-    goal = rng.integers(SIZE**2)
-    world = FiniteWorld.deterministic(following, cells == goal, DISCOUNT)
-    features = np.eye(7)[np.where(cells == goal, 6, rng.integers(0, 6, SIZE**2))][following]
-    weights = np.append(0.7 * rng.normal(size=6) - 1.0, 1.0)
-    rewards = features @ weights
-    best = plan(world, rewards)
-
-    def earned(policy: np.ndarray) -> float:
-        return float(policy_values(world, policy, rewards).mean())
-
-    low, high = earned(np.full((SIZE**2, 4), 0.25)), earned(best.policy)
-    found = {}
+    rng = np.random.default_rng((config.seed, index))
+    made, found = grid(rng), dict[str, float]()
     for count in config.labels:
-        segments = walks(rng, following, goal, 2 * count)
-        worth = summed(segments, features, DISCOUNT) @ weights
-        if true == "regret":
-            end = segments.states[np.arange(2 * count), segments.length]
-            worth = worth + DISCOUNT**segments.length * best.values[end]
-            worth = worth - best.values[segments.states[:, 0]]
+        segments = random_segments(made.following, made.world.ends, 2 * count, STEPS, rng)
+        worth = (missed(made, segments, made.weights) if true == "regret" else
+                 summed(segments, made.features, DISCOUNT) @ made.weights)  # fmt: skip
         first, second = np.arange(count), np.arange(count, 2 * count)
         won = (rng.random(count) < sigmoid(worth[first] - worth[second])).astype(float)
         pairs = SegmentPairs(segments=segments, first=first, second=second, won=won)
-        for model in ("regret", "partial_return"):
-            learnt = fit_trajectory_head(world, features, pairs, model, prior_scale=3.0).weights
-            policy = plan(world, features @ learnt).policy
-            found[f"{model} {count}"] = (earned(policy) - low) / (high - low)
+        learnt = {model: fit_trajectory_head(made.world, made.features, pairs, model,
+                                             prior_scale=3.0).weights
+                  for model in ("regret", "partial_return")}  # fmt: skip
+        if true == "regret":
+            learnt["ceiling"] = posterior_mean(config, made, pairs)
+        rewards = made.features @ made.weights
+        found |= {f"{model} {count}": share_of_best(made.world, made.features @ weights, rewards)
+                  for model, weights in learnt.items()}  # fmt: skip
     return found
 
 
-def walks(rng: np.random.Generator, following: np.ndarray, goal: int, count: int) -> Segments:
-    actions = rng.integers(0, 4, (count, STEPS))
-    states = np.zeros((count, STEPS + 1), dtype=np.int64)
-    states[:, 0] = rng.choice(np.setdiff1d(np.arange(len(following)), [goal]), count)
-    for t in range(STEPS):
-        onward = following[states[:, t], actions[:, t]]
-        states[:, t + 1] = np.where(states[:, t] == goal, goal, onward)
-    return Segments(states=states, actions=actions, length=(states[:, :-1] != goal).sum(axis=1))
+def missed(made: Grid, segments: Segments, weights: np.ndarray) -> np.ndarray:
+    """Minus the regret of each segment, were this what steps are worth."""
+    values = plan(made.world, made.features @ weights, tolerance=1e-7).values
+    end = segments.states[np.arange(len(segments.length)), segments.length]
+    worth = summed(segments, made.features, DISCOUNT) @ weights
+    return worth + DISCOUNT**segments.length * values[end] - values[segments.states[:, 0]]
 
 
-def humans() -> tuple[list[Claim], dict[str, Any]]:
-    import pandas as pd
-
-    rows = pd.read_parquet(shared_file("delivery_trajectories/pairs.parquet"))
-    model, told, claims = GapModel(ties="davidson"), {}, []
-    for (experiment, condition), part in rows.groupby(["experiment", "condition"]):
-        gain = (part.return_0 - part.return_1).to_numpy(float)
-        missed = gain + (part.diff_start_value - part.diff_end_value).to_numpy(float)
-        answer = part.preference.map({"first": 0, "second": 1, "same": 2}).to_numpy(np.int64)
-        loss = []
-        for gap in (gain, missed):
-            shown = (gap[:, None] / gap.std()).astype(np.float32)
-            pairs = HeadPairs(features=shown, first=np.arange(len(gap)), second=None,
-                              answer=answer, weight=np.ones(len(gap)))  # fmt: skip
-            head = fit_linear_head(pairs, model, prior_scale=10.0)
-            loss.append(-model.log_prob(shown[:, 0] * head.weights[0], answer, head.own[None]))
-        apart = loss[0] - loss[1]
-        mean, reach = float(apart.mean()), reach_of_mean(apart)
-        told[f"{experiment}, {condition}"] = [float(loss[0].mean()), float(loss[1].mean()), reach]
-        if experiment == "privileged" and condition != "control":
-            side = mean if condition == "regret" else -mean
-            claims.append(no_worse(f"shown {condition}: its gain over the other, low end", 0.0,
-                                   side - reach, source="headline, as an order"))  # fmt: skip
-    return claims, told
+def posterior_mean(config: Config, made: Grid, pairs: SegmentPairs) -> np.ndarray:
+    """Of who knows how worlds are drawn and how labels are noisy: what policies earn is linear in
+    rewards, so that nobody's earn more on average. Metropolis's walk from the truth, which can only
+    flatter it."""
+    rng, total, level = np.random.default_rng(config.seed), np.zeros(7), -np.inf
+    here = there = made.weights
+    for _ in range(config.draws):
+        worth = missed(made, pairs.segments, there)
+        fits = soft_log_prob(worth[pairs.first] - worth[pairs.second], pairs.won).sum()
+        fits -= 0.5 * (((there[:6] - MEAN) / SD) ** 2).sum()
+        if np.log(rng.random()) < fits - level:
+            here, level = there, float(fits)
+        total += here
+        there = here + np.append(rng.normal(size=6), 0.0) * 2.0 / len(pairs.won) ** 0.5
+    return total / config.draws
 
 
 if __name__ == "__main__":

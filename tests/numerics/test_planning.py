@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
-from penchant.numerics.planning import FiniteWorld, plan, policy_values, successor_features
+from penchant.numerics.planning import (
+    FiniteWorld,
+    plan,
+    policy_values,
+    share_of_best,
+    successor_features,
+)
 
 
 def world(seed, states=4, actions=2, discount=0.9):
@@ -74,3 +80,30 @@ def test_undiscounted_ways_to_an_end_are_planned_and_endless_gains_refused():
         plan(line, np.ones((3, 2)), max_sweeps=50)
     with pytest.raises(ConfigError, match="may go on for ever"):
         policy_values(line, np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("temperature", [0.01, 1.0, 30.0])
+def test_soft_values_are_those_of_a_thousand_sweeps(temperature):
+    process, rewards = world(8, states=6, actions=3, discount=0.97)
+    values = np.zeros(6)
+    for _ in range(1500):
+        ahead = (rewards + 0.97 * process.moves @ values) / temperature
+        top = ahead.max(axis=1)
+        values = temperature * (top + np.log(np.exp(ahead - top[:, None]).sum(axis=1)))
+        values[-1] = 0.0
+    found = plan(process, rewards, temperature=temperature, max_sweeps=3)
+    np.testing.assert_allclose(found.values, values, rtol=1e-7, atol=1e-7)
+
+
+def test_the_share_of_the_best_is_one_of_the_truth_and_counted_from_steps_at_random():
+    line = FiniteWorld.deterministic(
+        np.array([[0, 1], [0, 2], [2, 2]]), np.array([False, False, True]), 0.5
+    )
+    rewards = np.array([[0.0, 0.0], [0.0, 8.0], [0.0, 0.0]])
+    assert share_of_best(line, 3.0 * rewards, rewards) == pytest.approx(1.0)
+    # Random steps are worth 16/11 to begin with and 48/11 next to the end, the best 4 and 8.
+    low, top = 32 / 11, 6
+    assert share_of_best(line, -rewards, rewards) == pytest.approx((0 - low) / (top - low))
+    only = np.array([True, False, False])
+    assert share_of_best(line, -rewards, rewards, only) == pytest.approx(-16 / (44 - 16))
+    assert np.isnan(share_of_best(line, rewards, np.zeros((3, 2))))

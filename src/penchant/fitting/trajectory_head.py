@@ -111,7 +111,9 @@ def fit_trajectory_head(
             following = successor_features(world, found.policy, features)
             along = summed + ahead * following[ended] - following[begun]
             # The best value is psi w; a soft one is also paid for what it leaves open.
-            rest = found.values - following @ weights if temperature > 0 else np.zeros(len(features))
+            rest = (
+                found.values - following @ weights if temperature > 0 else np.zeros(len(features))
+            )
             open_ = ahead[:, 0] * rest[ended] - rest[begun]
         apart = along[pairs.first] - along[pairs.second]
         return apart, apart @ weights + open_[pairs.first] - open_[pairs.second]

@@ -155,6 +155,21 @@ def policy_values(
     return successor_features(world, policy, rewards[:, :, None])[:, 0]
 
 
+def share_of_best(
+    world: FiniteWorld,
+    learnt: Float[Array, "N A"],
+    rewards: Float[Array, "N A"],
+    starts: Bool[Array, " N"] | None = None,
+) -> float:
+    """What the best plan for rewards that were learnt earns in truth, on average over where one
+    starts: 0 as much as steps at random, 1 as much as the best; NaN where these are the same."""
+    random = np.full(rewards.shape, 1.0 / rewards.shape[1])
+    tried = (random, plan(world, learnt).policy, plan(world, rewards).policy)
+    begun = ~world.ends if starts is None else starts
+    low, found, top = (policy_values(world, each, rewards)[begun].mean() for each in tried)
+    return float((found - low) / (top - low)) if top > low else float("nan")
+
+
 def best_cycle_mean(following: Int[Array, "N A"], rewards: Float[Array, "N A"]) -> float:
     """The largest reward a step of all cycles that can be reached from the first state.
 
