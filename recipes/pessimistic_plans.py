@@ -8,7 +8,11 @@ Ours: pairs of paths of three steps on the board of Hatgis-Kessell et al. (2024)
 who were told nothing, 30 to 300 of them, drawn 40 times; its six rewards learnt by return, by
 regret, or by dynamic choice (regret against soft plans of unit temperature in log-odds); a plan on
 them and one on each step's reward less two doubts (|features| in the inverse information). Told is
-what plans earn in truth, from 0 as random steps to 1 as the best, discount 0.97. FOUND
+what plans earn in truth, from 0 as random steps to 1 as the best, discount 0.97. By regret from 100
+pairs it is 0.61 as learnt and 0.90 less doubt (near-optimal in 40 and 88 % of draws), from 300 0.93
+and 0.99; dynamic choice is behind either way. Not met: less doubt earns more in 48, 78 and 70 % of
+draws (those that are near the top already count), nothing beyond chance from 30 pairs, and regret
+as learnt is not beyond return from 100 (0.61 and 0.51).
 Tiny: two draws of 30 pairs. 40 s on one core. Data: delivery_trajectories.
 """
 
@@ -18,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from penchant.evaluation.claims import no_worse
+from penchant.evaluation.claims import Claim, no_worse
 from penchant.evaluation.recipes import (
     low_over_seeds,
     over_seeds,
@@ -58,18 +62,28 @@ def main(config: Config) -> dict[str, Any]:
         runs = [one(config, board, said, silent, name, size, k) for k in range(config.draws)]
         plain, wary = np.array(runs).T
         plans |= {f"{size} pairs, {name}": plain, f"{size} pairs, {name}, less doubt": wary}
-    claims, behind = [], []
+    claims: list[Claim] = []
+    behind: list[Claim] = []
     for size in config.sizes:
         of = {name: plans[f"{size} pairs, {name}"] for name in LEARNERS}
         wary = plans[f"{size} pairs, regret, less doubt"]
-        claims += [
-            no_worse(f"{size} pairs: regret over return, low end", 0.0,
-                     low_over_seeds(of["regret"] - of["return"]), source=HEADLINE),
-            no_worse(f"{size} pairs: regret less doubt over as learnt, low end", 0.0,
-                     low_over_seeds(wary - of["regret"]), source=ASKED),
-        ]  # fmt: skip
-        behind.append(no_worse(f"{size} pairs: draws where less doubt earns more", 0.8,
-                               float((wary > of["regret"]).mean()), source=ASKED))  # fmt: skip
+        by_regret = no_worse(
+            f"{size} pairs: regret over return, low end",
+            0.0,
+            low_over_seeds(of["regret"] - of["return"]),
+            source=HEADLINE,
+        )
+        by_doubt = no_worse(
+            f"{size} pairs: regret less doubt over as learnt, low end",
+            0.0,
+            low_over_seeds(wary - of["regret"]),
+            source=ASKED,
+        )
+        wins = no_worse(f"{size} pairs: draws where less doubt earns more", 0.8,
+                        float((wary > of["regret"]).mean()), source=ASKED)  # fmt: skip
+        (behind if size == 100 else claims).append(by_regret)
+        (behind if size == 30 else claims).append(by_doubt)
+        behind.append(wins)
     told = {name: [*over_seeds(v, 3), round(float((v > 0.95).mean()), 3)]
             for name, v in plans.items()}  # fmt: skip
     return results(claims, not_met=behind, share_and_near_optimal=told)

@@ -6,8 +6,11 @@ better. Compared are figures of a simulation in our own method notes (5 x 5 grid
 goal, discount 0.97, segments of three steps, labels by regret, 12 worlds, nothing said of noise): a
 near-optimal policy from regret in 67, 100 and 100 % of worlds with 30, 100 and 1,000 labels, from
 partial return in 0, 17 and 0 %. Here each cell is of one of six kinds worth about -1 (sd 0.7), the
-goal 1. Ours: the same sizes, labels of unit noise, FOUND
-People's own pairs of trajectories are in `dynamic_choices_people.py`.
+goal 1, labels have unit noise. Ours: 60 worlds; near-optimal is 95 % of the way from random to
+optimal. From regret with 100 labels 0.88 of worlds are, so that twelve of twelve are within chance,
+and nine of the first twelve, too. Who knows how worlds and labels are drawn, and whose policies
+therefore nobody's beat on average, gets 0.97. Not met: how often partial return fails (near-optimal
+in 0.32, 0.57, 0.77 here). People's own pairs are in `dynamic_choices_people.py`.
 Tiny: 3 worlds, 30 and 100 labels. 60 s on one core. No data.
 """
 
