@@ -7,7 +7,7 @@ pairs of paths of three steps on their board, nats a pair with ties, each form w
 one tie, fitted to other people (of `question` for `trained` and the other way round, who were told
 the same and whose pairs are of one kind), then to other questions of the same people, those who
 saw numbers too. People have no ids: intervals are over questions. Forms: return + V_n(end) -
-V_(n+3)(start), V_n what n more steps are worth by the best plan, or by a soft one with a temperature
+V_(n+3)(start), V_n what n more steps are worth by the best plan, or by one soft with a temperature
 in points, when it is the log-probability of the path (dynamic choice, Rust 1987); hard and without
 end it is regret. Which n and temperature is chosen where the form is fitted. Of other people told
 nothing, regret gains 0.08 nats on return (0.04 to 0.11), of those told regret 0.13; those told
