@@ -5,10 +5,10 @@ Theirs: exponents of regret in the number of rounds: (d + 1) / (d + 2) for zoomi
 of dimension d (0 for a peak with straight sides, 1 for the worst in one coordinate), 1/2 for Exp4,
 Exp3 and combinatorial semi-bandits; and no more than sqrt(2 T K log N) for Exp4. Ours: slopes of
 log regret on log rounds, 500 to 8,000, within 0.1. Zooming: 2,000 to 32,000 rounds that pay 0 or 1
-on a line, a third of the published radius, as it is wide. Exp4: 20 experts who each name one of
-five arms, most of them a wrong one, at the worst of a fixed gap and one that can just not be told;
-and arms that become good and bad in turn. Semi-bandits: 3 of 8 items. Tiny: fewer rounds, 2 seeds.
-40 s on one core.
+on a line, a third of the published radius. Exp4: 20 experts who each name one of five arms, at the
+worst of a fixed gap and one that can just not be told; and arms good in turn. Semi-bandits: 3 of 8
+items. Not met: the peak, of which 0.05 is the logarithm in its bound and the rest not told from
+chance. Tiny: fewer rounds, 2 seeds. 40 s on one core.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,6 @@ from penchant.policies.bandits.zooming import ZoomingBandit, ZoomingConfig
 from penchant.simulation.arms import bernoulli_arms
 
 BOOK = "textbook"
-# A round's regret, from how many rounds there are, the gap, and what is drawn.
 Regret = Callable[[int, float, np.random.Generator], np.ndarray]
 ARMS, ITEMS, SHOWN = 5, 8, 3
 
@@ -35,7 +34,7 @@ ARMS, ITEMS, SHOWN = 5, 8, 3
 @dataclass(frozen=True, kw_only=True)
 class Config:
     rounds: tuple[int, ...] = (500, 2000, 8000)
-    num_seeds: int = 6
+    num_seeds: int = 8
     num_experts: int = 20
     width: float = 0.35
     seed: int = 0
@@ -62,9 +61,10 @@ def main(config: Config) -> dict[str, Any]:
         ),
     }  # fmt: skip
     later = replace(config, rounds=tuple(4 * T for T in config.rounds))
-    claims = [slope(later if "zooming" in name else config, name, *about)
-              for name, about in regrets.items()]  # fmt: skip
-    return results([*claims, adversarial(config)])
+    claims = {name: slope(later if "zooming" in name else config, name, *about)
+              for name, about in regrets.items()}  # fmt: skip
+    not_met = [claims.pop("zooming, a peak")]
+    return results([*claims.values(), adversarial(config)], not_met=not_met)
 
 
 def slope(config: Config, name: str, exponent: float, arms: int, regret: Regret) -> Claim:
