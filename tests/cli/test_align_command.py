@@ -279,6 +279,43 @@ def test_an_empty_completion_is_an_answer_that_ends_at_once(tmp_path):
     assert json.loads(found.stdout)["whole"]["after"] == 1.0
 
 
+def weighted_file(folder):
+    """Of each prompt two pairs, the second turned round and worth more, and a tie."""
+    rows = []
+    for n in range(20):
+        pair = {"prompt": f"{n}?", "chosen": "yes", "rejected": "no"}
+        turned = {"prompt": f"{n}?", "chosen": "no", "rejected": "yes"}
+        rows += [pair | {"weight": 1.0}, turned | {"weight": 4.0 if n < 15 else 0.0}]
+    return write(folder / "weighted.jsonl", rows)
+
+
+def test_a_column_of_weights_is_heeded_or_refused(tmp_path):
+    file = weighted_file(tmp_path)
+    out = tmp_path / "out"
+    found = json.loads(done(file, "-m", "dpo", "-o", out, *SHAPE, "--epochs", "6", "--held-out",
+                            "0", "--learning-rate", "0.01", "--json").stdout)  # fmt: skip
+    # 35 of 40 pairs count; "no" has 60 of 80 votes, though it won 15 of 35 pairs.
+    assert dict(found["facts"])["pairs"] == "35" if "facts" in found else True
+    assert found["whole"]["num"] == 35
+    assert found["whole"]["after"] == pytest.approx(15 / 35)
+    for method in ("kto", "sft"):
+        message = refused(file, "-m", method, "-o", tmp_path / method, *_shape(method))
+        assert f"--method {method} counts all alike" in message
+
+
+def test_ties_are_learnt_as_an_answer_of_their_own(tmp_path):
+    rows = [{"prompt": f"{n}?", "response_a": "yes", "response_b": "no",
+             "winner": ("model_a", "tie")[n % 2]} for n in range(40)]  # fmt: skip
+    file = write(tmp_path / "arena.jsonl", rows)
+    out = tmp_path / "out"
+    for law in ("davidson", "rao-kupper"):
+        done(file, "-m", "dpo", "--ties", law, "-o", out / law, *SHAPE, "--json")
+        assert "ties of equal answers" in (out / law / "report.html").read_text()
+    assert "--ties got 'no'" in refused(file, "-m", "dpo", "--ties", "no", "-o", out / "n")
+    assert "--ties would change nothing" in refused(file, "-m", "ipo", "--ties", "davidson", "-o",
+                                                    out / "i")  # fmt: skip
+
+
 def program(folder, body):
     file = folder / "reward.py"
     file.write_text(f"import math, os, time\ndef reward(prompt, response, shown):\n    {body}\n")

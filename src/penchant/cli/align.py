@@ -1,7 +1,7 @@
 """`penchant align`: a language model, a method, and preferences or a task; a policy comes out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NAMES = ", ".join(METHODS)
 _OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "reward",
               "server", "served", "weights")  # fmt: skip
-_OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "held_out")
+_OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "ties", "held_out")
 _OF_SCRATCH = ("width", "layers", "window", "demonstrations", "passes")
 
 
@@ -167,6 +167,13 @@ def align(
         int,
         typer.Option(min=1, help="dpo: kinds of people, each an adapter on one base (--rank)."),
     ] = 1,
+    ties: Annotated[
+        str,
+        typer.Option(
+            help="dpo: what a tie is: half a win to each side, or an answer of its own whose "
+            "likelihood is learnt: davidson or rao-kupper.",
+        ),
+    ] = "half",
     context: Annotated[
         str | None,
         typer.Option(
@@ -241,7 +248,7 @@ def align(
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
         reward=reward, server=server, served=served, weights=weights,
-        modes=tuple(mode or ()), seed=seed,
+        modes=tuple(mode or ()), ties=_ties(ties), seed=seed,
     )  # fmt: skip
     _check_server(server, served, weights, model)
     from penchant.policies.language.trainer import need_torch
@@ -297,7 +304,7 @@ def _check(
         )
     ignored = options.given(call, among=_ignored(way, is_task, has_model))
     if method not in ("dpo", "dpo-nll"):
-        ignored += options.given(call, among=("kinds", "context"))
+        ignored += options.given(call, among=("kinds", "context", "ties"))
     ignored += options.given(call, among=("mode",)) if method != "modes" else []
     ignored += options.given(call, among=("strength", "layout")) if way == "shown" else []
     if way in ("answers", "shown"):
@@ -331,13 +338,21 @@ def _ignored(way: str, is_task: bool, has_model: bool) -> tuple[str, ...]:
     found += tuple(name for name in _OF_REWARD if name not in (*drawn, "temperature"))
     if not is_task:
         return (*found, "trial", "most_tokens", "temperature")
-    return (*found, "context", "held_out", "on_bad_rows", "description", "temperature")
+    # Of a task's own answers right ones stand beside wrong ones: no ties.
+    return (*found, "context", "ties", "held_out", "on_bad_rows", "description", "temperature")
 
 
 def _layout(text: str | None) -> "Layout | None":
     if text is None or text in ("shared", "packed", "padded"):
         return cast("Layout | None", text)
     raise ConfigError(f"--layout got {text!r}; expected shared, packed or padded.")
+
+
+def _ties(text: str) -> Literal["half", "davidson", "rao_kupper"]:
+    laws = {"half": "half", "davidson": "davidson", "rao-kupper": "rao_kupper"}
+    if text in laws:
+        return cast('Literal["half", "davidson", "rao_kupper"]', laws[text])
+    raise ConfigError(f"--ties got {text!r}; expected half, davidson or rao-kupper.")
 
 
 def _precision(text: str) -> "Precision":

@@ -3,6 +3,7 @@
 On a task the data are the start's own answers, right beside wrong, or the task's demonstrations.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,7 @@ def _from_file(
     if way == "pairs":
         told = texts.text_pairs(start, records, options.context)
         return _direct(method, told, start, training, options, folder)
+    texts.check_unweighted(records, f"--method {method}")
     if way == "answers":
         return _unpaired(method, texts.judged_texts(start, records), start, training, options,
                          folder)  # fmt: skip
@@ -174,11 +176,20 @@ def _direct(
         policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
         whole=overall(coin, right, prompt), is_new=parted.is_new,
         unit="share of pairs in the judged order",
-        facts=(("pairs", f"{len(kept):,}"), *parted.facts,
+        facts=(("pairs", f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
                ("people", f"{len(told.group):,}" if told.has_people else "not known"),
                ("kinds", str(config.kinds))),
         people=None if config.kinds == 1 else _people(told, fit),
     )  # fmt: skip
+
+
+def _tie_fact(law: str, ties: float | None) -> tuple[tuple[str, str], ...]:
+    """How often two answers of equal worth tie."""
+    if ties is None:
+        return ()
+    even = math.exp(ties) / (2.0 + math.exp(ties)) if law == "davidson" else (
+        math.tanh(0.5 * math.exp(ties)))  # fmt: skip
+    return (("ties of equal answers", f"{even:.0%}"),)
 
 
 def _features(told: "TextPairs", kept: Any) -> Any:

@@ -52,6 +52,7 @@ class AlignOptions:
     served: str = ""
     weights: str = ""
     modes: tuple[str, ...] = ()
+    ties: Literal["half", "davidson", "rao_kupper"] = "half"
     seed: int = 0
 
 
@@ -297,6 +298,7 @@ def _direct(loss: Literal["logistic", "squared", "hinge"], anchor: float = 0.0) 
 
         return DirectConfig(
             strength=_strength(options), loss=loss, anchor=anchor, kinds=options.kinds,
+            ties=options.ties,
             low_rank=low_rank_of(options), layout=options.layout or "packed",
             tokens_at_once=options.tokens_at_once, learner=learner_of(options), seed=options.seed,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
-from penchant.data.columns import is_text, one_chunk, to_ints
+from penchant.data.columns import is_text, one_chunk, to_floats, to_ints
 from penchant.data.records import Records
 from penchant.encoders.reward_pairs import pair_outcomes
 from penchant.encoders.text_embedding import plain_texts
@@ -46,13 +46,15 @@ class TextPairs:
 
 
 def text_pairs(model: LanguageModel, records: Records, context: str | None = None) -> TextPairs:
-    """The pairs of records; ties count one half to each side, other observations are left out.
+    """The pairs of records with their weights; ties count one half to each side; other observations
+    are left out, and those of weight 0.
 
     Who judged shares a taste; with `context`, a column, within a context only. Raises `DataError`
     where there are no pairs, or one does not fit into the model's window.
     """
     outcome = pair_outcomes(records)
-    row = np.flatnonzero(outcome >= 0)
+    weight = weights_of(records)
+    row = np.flatnonzero((outcome >= 0) & (weight > 0.0))
     if not len(row):
         raise DataError(
             f"of {len(records)} observations none is a pair of judged texts; expected prompt, "
@@ -76,7 +78,7 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
             first=[ids for ids, _ in told[0]], second=[ids for ids, _ in told[1]],
             place=np.array([place for _, place in told[0]]),
             first_wins=np.array([1.0, 0.0, 0.5])[outcome[row]],
-            person=of_pair.reshape(-1),
+            person=of_pair.reshape(-1), weight=weight[row],
         ),
         group=names, context=known[1], contexts=contexts, row=row,
         num_left_out=len(records) - len(row), has_people=has_people,
@@ -93,7 +95,26 @@ def some_pairs(pairs: Pairs, rows: Int[Array, " C"]) -> Pairs:
         first=[pairs.first[b] for b in rows], second=[pairs.second[b] for b in rows],
         place=pairs.place[rows], first_wins=pairs.first_wins[rows], person=pairs.person[rows],
         first_own=first, second_own=second,
+        weight=None if pairs.weight is None else pairs.weight[rows],
     )  # fmt: skip
+
+
+def weights_of(records: Records) -> Float[Array, " B"]:
+    """How often each observation counts, once where no column says."""
+    if "weight" not in records.rows.column_names:
+        return np.ones(len(records))
+    return to_floats(records.rows["weight"])
+
+
+def check_unweighted(records: Records, method: str) -> None:
+    """Raises `DataError` for weights that a method would not heed."""
+    weight = weights_of(records)
+    if len(weight) and not np.all(weight == 1.0):
+        raise DataError(
+            f"the column weight goes from {weight.min():g} to {weight.max():g}, and {method} "
+            "counts all alike; expected no weights, or a method of pairs (dpo, ipo, hinge, "
+            "dpo-nll), which heeds them. Drop the column."
+        )
 
 
 def judged_texts(model: LanguageModel, records: Records) -> Judged:

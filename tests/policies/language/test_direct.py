@@ -20,6 +20,7 @@ from penchant.policies.language.direct import (
     _of_kind,
     fit_direct,
     reference_of,
+    tie_start,
 )
 from penchant.policies.language.pairs import Pairs, people_within
 from penchant.policies.language.rollouts import demonstration_ids
@@ -74,6 +75,91 @@ def test_the_likelihood_is_bradley_and_terrys_of_summed_log_ratios():
     # At the reference every pair is a coin.
     start = {**base.parameters, "router": parameters["router"]}
     assert objective.log_prob(start, np.array([0, 1])).item() == pytest.approx(2 * np.log(0.5))
+
+
+def objective_of(pairs, config, **given):
+    base = tiny()
+    return _Mixture(
+        model=base, pairs=pairs, config=config, features=np.zeros((int(pairs.person.max()) + 1, 0)),
+        reference=reference_of(base, pairs), **given,
+    )  # fmt: skip
+
+
+def moved_parameters(config):
+    fresh = _fresh(tiny(), config, 0)
+    moved = {n: v * 1.05 + (0.01 if n.endswith("up") else 0.0) for n, v in fresh.items()}
+    return {**moved, "router": fresh.get("router", torch.zeros((0, 1), dtype=torch.float64))}
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_a_pair_that_counts_twice_is_two_pairs(kinds):
+    texts, person, wins = [("ab", "c"), ("d", "ef"), ("g", "h")], [0, 0, 1], [1.0, 0.3, 0.0]
+    config = DirectConfig(strength=0.5, kinds=kinds, low_rank=ADAPTERS, anchor=0.4)
+    heavy = replace(pairs_of(texts, person, wins), weight=np.array([2.0, 1.0, 3.0]))
+    rows = [0, 0, 1, 2, 2, 2]
+    repeated = pairs_of([texts[r] for r in rows], [person[r] for r in rows],
+                        [wins[r] for r in rows])  # fmt: skip
+    one, other = (objective_of(pairs, config) for pairs in (heavy, repeated))
+    parameters, people = moved_parameters(config), np.array([0, 1])
+    assert one.log_prob(parameters, people).item() == pytest.approx(
+        other.log_prob(parameters, people).item(), rel=1e-10
+    )
+    assert one.weight(people) == other.weight(people) == 6.0
+    assert one.weight(np.array([1])) == 3.0
+    for mine, theirs in zip(one.told(parameters), other.told(parameters)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+    with pytest.raises(DataError, match="above 0"):
+        replace(heavy, weight=np.array([1.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("law", ["davidson", "rao_kupper"])
+def test_ties_are_an_answer_of_their_own_with_a_strength_that_is_learnt(law):
+    from penchant.feedback import pairwise
+
+    pairs = pairs_of([("ab", "c"), ("d", "ef"), ("g", "h")], [0, 1, 2], [1.0, 0.5, 0.2])
+    config = DirectConfig(strength=0.5, ties=law)
+    base = tiny()
+    moved = {n: v * 1.05 for n, v in base.parameters.items()}
+    own = torch.tensor([0.3], dtype=torch.float64)
+    found = objective_of(pairs, config).log_prob({**moved, "ties": own}, np.arange(3)).item()
+    policy = base.with_parameters(moved)
+    worths = np.array([[0.5 * worth(policy, base, text) for text in pair]
+                       for pair in (("ab", "c"), ("d", "ef"), ("g", "h"))])  # fmt: skip
+    log_prob = getattr(pairwise, f"{law}_log_prob")
+    told = [log_prob(worths, np.full(3, k), np.array([[0.3]])) for k in range(3)]
+    wanted = told[0][0] + told[2][1] + 0.2 * told[0][2] + 0.8 * told[1][2]
+    assert found == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("law", ["davidson", "rao_kupper"])
+def test_where_all_answers_are_alike_the_strength_of_ties_begins_at_its_best(law):
+    pairs = pairs_of([("ab", "c")] * 5, np.arange(5), [1.0, 0.5, 0.0, 0.5, 1.0])
+    pairs = replace(pairs, weight=np.array([1.0, 3.0, 1.0, 0.5, 2.0]))
+    config = DirectConfig(ties=law)
+    own = torch.tensor([tie_start(pairs, config)], dtype=torch.float64).requires_grad_()
+    value = objective_of(pairs, config).log_prob({**tiny().parameters, "ties": own}, np.arange(5))
+    assert torch.autograd.grad(value, own)[0].item() == pytest.approx(0.0, abs=1e-9)
+    for wins in ([1.0] * 5, [0.5] * 5):
+        with pytest.raises(DataError, match="some and not all"):
+            tie_start(replace(pairs, first_wins=np.array(wins)), config)
+    with pytest.raises(ConfigError, match="logistic loss"):
+        DirectConfig(ties=law, loss="hinge")
+
+
+def test_a_policy_with_ties_is_trained_whole_and_says_their_strength():
+    base = tiny(dtype=torch.float32)
+    wins = [1.0] * 4 + [0.5] * 4
+    pairs = pairs_of([("a", "b")] * 4 + [("c", "d")] * 4, np.arange(8), wins)
+    config = DirectConfig(strength=0.5, ties="davidson")
+    fit = fit_direct(base, pairs, TRAINING, config)
+    assert set(fit.policies[0].parameters) == set(base.parameters)
+    gaps = [worth(fit.policies[0], base, a) - worth(fit.policies[0], base, b)
+            for a, b in (("a", "b"), ("c", "d"))]  # fmt: skip
+    assert gaps[0] > 1.0 > abs(gaps[1])
+    assert np.isfinite(fit.ties)
+    # Of equal answers more tie than half of all pairs: what does not was of unequal ones.
+    assert np.exp(fit.ties) / (2.0 + np.exp(fit.ties)) > 0.5
+    assert fit_direct(base, pairs, replace(TRAINING, max_epochs=1)).ties is None
 
 
 def test_people_are_mixed_whole_and_two_equal_kinds_are_one():

@@ -7,6 +7,7 @@ Legend: B pairs, G people, C people of a step, S kinds, Q features of a person, 
 those before them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,11 +38,12 @@ from penchant.policies.language.preference import (
     hinge_pair_loss,
     soft_pair_loss,
     squared_pair_loss,
+    tied_pair_loss,
 )
 from penchant.populations.classes import router_log_weights
 from penchant.utilities.implicit import log_ratio_utility
 
-_ROUTER = "router"
+_ROUTER, _TIES = "router", "ties"
 # Pairs whose log-probabilities under the reference are made at a time.
 _AT_ONCE = 64
 
@@ -49,18 +51,21 @@ _AT_ONCE = 64
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectConfig:
     """strength: beta, nats of utility a nat of log-ratio. loss: "logistic" (DPO, a likelihood),
-    "squared" (IPO), "hinge" (SLiC); the latter two take the likelier winner for sure. mean:
-    log-ratios a token. margin: asked of the likelier winner by the logistic loss, in utility.
-    anchor: weight of -log pi a token of the better answer, lest both grow unlikely (IRPO), to each
-    kind in the measure that the person is of it. kinds: of people, each an adapter; low_rank:
-    adapters, None trains the whole model (one kind). layout: "packed" reads a prompt once for its
-    answers and pads nothing (its numbers are compared with "padded" before the first step, which is
-    what a model that cannot pack is read by); tokens_at_once: about how many tokens are read
-    together (None: as many people as the learner says); people are not divided.
+    "squared" (IPO), "hinge" (SLiC); the latter two take the likelier winner for sure. ties: what a
+    label of one half is: "half" a win to each side; an answer of its own, after "davidson" (1970)
+    or "rao_kupper" (1967), whose strength is learnt with the policy. mean: log-ratios a token.
+    margin: asked of the likelier winner by the logistic loss, in utility. anchor: weight of -log pi
+    a token of the better answer, lest both grow unlikely (IRPO), to each kind in the measure that
+    the person is of it. kinds: of people, each an adapter; low_rank: adapters, None trains the
+    whole model (one kind). layout: "packed" reads a prompt once for its answers and pads nothing
+    (its numbers are compared with "padded" before the first step, which is what a model that cannot
+    pack is read by); tokens_at_once: about how many tokens are read together (None: as many people
+    as the learner says); people are not divided.
     """
 
     strength: float = 0.1
     loss: Literal["logistic", "squared", "hinge"] = "logistic"
+    ties: Literal["half", "davidson", "rao_kupper"] = "half"
     mean: bool = False
     margin: float = 0.0
     anchor: float = 0.0
@@ -83,6 +88,12 @@ class DirectConfig:
                 f"got margin={self.margin} with loss={self.loss!r}; expected none: the squared and "
                 "the hinge loss have a gap of their own to reach."
             )
+        if self.ties != "half" and (self.loss != "logistic" or self.margin != 0.0):
+            raise ConfigError(
+                f"got ties={self.ties!r} with loss={self.loss!r} and margin={self.margin}; "
+                'expected the logistic loss without a margin, or ties="half": only a likelihood '
+                "knows an answer of its own for them."
+            )
         if self.kinds > 1 and (self.low_rank is None or self.loss != "logistic"):
             raise ConfigError(
                 f"got kinds={self.kinds} with loss={self.loss!r} and low_rank={self.low_rank}; "
@@ -94,12 +105,14 @@ class DirectConfig:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DirectFit:
     """policies: one a kind. log_shares: of the kinds, for each person before their answers are
-    seen. posterior: the same after they were. training: how it went."""
+    seen. posterior: the same after they were. training: how it went. ties: the own parameter of
+    `DirectConfig.ties`, log nu (Davidson) or log eta (Rao and Kupper); None without."""
 
     policies: tuple[LanguageModel, ...]
     log_shares: Float[Array, "G S"]
     posterior: Float[Array, "G S"]
     training: Training
+    ties: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,7 +159,10 @@ def fit_direct(
         reference=reference_of(model, pairs, config.layout, config.learner.precision),
         term_references=[term_reference(model, term, len(pairs)) for term in terms],
     )  # fmt: skip
-    learner = LanguageLearner(_fresh(model, config, features.shape[1]), objective, config.learner)
+    fresh = _fresh(model, config, features.shape[1])
+    if config.ties != "half":
+        fresh[_TIES] = next(iter(model.parameters.values())).new_tensor([tie_start(pairs, config)])
+    learner = LanguageLearner(fresh, objective, config.learner)
     done = train(
         learner, np.arange(num_people), np.zeros(0, dtype=np.int64), training,
         checkpoint=checkpoint, is_writer=number() == 0,
@@ -161,7 +177,25 @@ def fit_direct(
         log_shares=log_shares,
         posterior=np.exp(joint - log_sum_exp(joint, axis=1)[:, None]),
         training=done,
+        ties=None if config.ties == "half" else float(learner.parameters[_TIES]),
     )
+
+
+def tie_start(pairs: Pairs, config: DirectConfig) -> float:
+    """The likeliest parameter where all answers are worth the same, as they are at the start.
+
+    With a share s of ties Davidson's nu / (2 + nu) = s, Rao and Kupper's 2 F(eta) - 1 = s. Raises
+    `DataError` unless some pairs are ties and some are not.
+    """
+    share = float(pairs.weights[pairs.first_wins == 0.5].sum() / pairs.weights.sum())
+    if not 0.0 < share < 1.0:
+        raise DataError(
+            f"a share of {share:g} of the pairs are ties (first_wins of one half); expected some "
+            f'and not all for ties={config.ties!r}, which learns how likely they are. Give "half".'
+        )
+    if config.ties == "davidson":
+        return math.log(2.0 * share / (1.0 - share))
+    return math.log(math.log((1.0 + share) / (1.0 - share)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,7 +218,7 @@ class _Mixture:
         return people_within(self.pairs, examples, config.tokens_at_once, config.layout)
 
     def weight(self, examples: Int[Array, " C"]) -> float:
-        return float(np.isin(self.pairs.person, examples).sum())
+        return float(self.pairs.weights[np.isin(self.pairs.person, examples)].sum())
 
     def log_prob(self, parameters: Parameters, examples: Int[Array, " C"]) -> Any:
         import torch
@@ -192,15 +226,17 @@ class _Mixture:
         people = np.sort(examples)
         rows = np.flatnonzero(np.isin(self.pairs.person, people))
         policies = self._policies(parameters)
-        told = of_pairs(policies, self.pairs, self.reference[rows], self.config, rows)
-        of_pair, beside = told.log_prob, self.config.anchor * told.better
+        told = of_pairs(policies, self.pairs, self.reference[rows], self.config, rows,
+                        parameters.get(_TIES))  # fmt: skip
+        weight = torch.from_numpy(self.pairs.weights[rows]).to(told.log_prob)[:, None]
+        of_pair, beside = weight * told.log_prob, self.config.anchor * told.better
         for term, reference in zip(self.terms, self.term_references, strict=True):
             beside = beside - of_term(policies, term, reference, told, rows, self.config.strength)
         where = torch.from_numpy(np.searchsorted(people, self.pairs.person[rows]))
         joint = add_rows(self._log_shares(parameters, people), where.to(of_pair.device), of_pair)
         # Who is of another kind has another better answer: it must not hold this one's policy.
         posterior = joint.detach().softmax(dim=1)[where.to(joint.device)]
-        return log_sum_exp(joint, axis=1).sum() + (posterior * beside).sum()
+        return log_sum_exp(joint, axis=1).sum() + (posterior * weight * beside).sum()
 
     def penalty(self, parameters: Parameters) -> Any:
         return 0.0
@@ -219,7 +255,9 @@ class _Mixture:
                 joint = shares[-1]
                 for start in range(0, len(rows), _AT_ONCE):
                     part = rows[start : start + _AT_ONCE]
-                    joint = joint + self._of_pairs(parameters, part).log_prob.sum(dim=0)
+                    told = self._of_pairs(parameters, part).log_prob
+                    weight = torch.from_numpy(self.pairs.weights[part]).to(told)[:, None]
+                    joint = joint + (weight * told).sum(dim=0)
                 joints.append(joint)
         return torch.cat(shares).cpu().numpy(), torch.cat(joints).cpu().numpy()
 
@@ -238,7 +276,8 @@ class _Mixture:
 
     def _of_pairs(self, parameters: Parameters, rows: Int[Array, " C"]) -> PairsTold:
         policies = self._policies(parameters)
-        return of_pairs(policies, self.pairs, self.reference[rows], self.config, rows)
+        return of_pairs(policies, self.pairs, self.reference[rows], self.config, rows,
+                        parameters.get(_TIES))  # fmt: skip
 
 
 def of_pairs(
@@ -247,8 +286,10 @@ def of_pairs(
     reference: Float[Array, "C 2 T1"],
     config: DirectConfig,
     rows: Int[Array, " C"],
+    ties: Float[Array, " 1"] | None = None,
 ) -> PairsTold:
-    """What policies say of these pairs; reference: log-probabilities of these rows."""
+    """What policies say of these pairs, each counted once; reference: log-probabilities of these
+    rows; ties: their own parameter."""
     import torch
 
     answers = pair_answers(policies[0], pairs, rows)
@@ -262,8 +303,11 @@ def of_pairs(
     logp, other = (torch.where(turned[:, None, None, None], v.flip(1), v) for v in (logp, other))
     is_scored = torch.where(turned[:, None, None], is_scored.flip(1), is_scored)
     worth = log_ratio_utility(logp, other, is_scored, strength=config.strength, mean=config.mean)
-    if config.loss == "logistic":
-        loss = soft_pair_loss(worth, torch.maximum(wins, 1.0 - wins), config.margin)
+    sure = torch.maximum(wins, 1.0 - wins)
+    if ties is not None:
+        loss = tied_pair_loss(worth, sure, ties.to(worth), config.ties)
+    elif config.loss == "logistic":
+        loss = soft_pair_loss(worth, sure, config.margin)
     elif config.loss == "squared":
         loss = squared_pair_loss(worth, config.strength)
     else:
@@ -315,7 +359,7 @@ def _of_kind(
     model: LanguageModel, parameters: Parameters, config: DirectConfig, kind: int
 ) -> LanguageModel:
     if config.low_rank is None:
-        return model.with_parameters(parameters)
+        return model.with_parameters({n: v for n, v in parameters.items() if n != _TIES})
     mark = f"{kind}/"
     thin = {n.removeprefix(mark): v for n, v in parameters.items() if n.startswith(mark)}
     return model.with_parameters(merged(model.parameters, thin, config.low_rank.scale))

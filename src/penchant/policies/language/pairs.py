@@ -23,7 +23,8 @@ class Pairs:
     scored. first_wins: the probability that the first is the better one. person: whose taste it
     is, from 0 on; everybody their own where nobody is known. first_own, second_own: of several
     turns, which tokens of a row the policy wrote: what a tool or a world said is as likely under
-    any policy, and is not scored (M-DPO, Xiong et al. 2024). None: all from `place` on."""
+    any policy, and is not scored (M-DPO, Xiong et al. 2024). None: all from `place` on. weight: how
+    often each counts, above 0; None counts all once."""
 
     first: Sequence[Sequence[int]]
     second: Sequence[Sequence[int]]
@@ -32,11 +33,13 @@ class Pairs:
     person: Int[Array, " B"]
     first_own: Sequence[Sequence[bool]] | None = None
     second_own: Sequence[Sequence[bool]] | None = None
+    weight: Float[Array, " B"] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.first), len(self.second), len(self.place), len(self.first_wins),
                  len(self.person)}  # fmt: skip
-        sizes |= {len(own) for own in (self.first_own, self.second_own) if own is not None}
+        sizes |= {len(given) for given in (self.first_own, self.second_own, self.weight)
+                  if given is not None}  # fmt: skip
         if len(sizes) != 1 or not len(self.first):
             raise DataError(
                 f"pairs came in lengths {sorted(sizes)}; expected one entry each of first, second, "
@@ -52,18 +55,28 @@ class Pairs:
                 f"got person {np.min(self.person)}; expected numbers from 0 on, one's own where "
                 "nobody is known."
             )
+        if self.weight is not None and not np.all((self.weight > 0.0) & np.isfinite(self.weight)):
+            raise DataError(
+                f"weights go from {np.min(self.weight):g} to {np.max(self.weight):g}; expected "
+                "finite numbers above 0. Leave out what is not to count."
+            )
         check_scored(self.first, self.place, self.first_own, "the first answer of pair")
         check_scored(self.second, self.place, self.second_own, "the second answer of pair")
 
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def weights(self) -> Float[Array, " B"]:
+        return np.ones(len(self)) if self.weight is None else self.weight
+
 
 def told_data(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
     """Of all that a training learns from: answers, who gave them, what is known of people."""
     import torch
 
-    said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features}
+    said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features,
+            "weight": pairs.weights}  # fmt: skip
     numbers = {name: torch.from_numpy(values) for name, values in said.items()}
     for name, own in (("first_own", pairs.first_own), ("second_own", pairs.second_own)):
         if own is not None:

@@ -8,10 +8,22 @@ adapter each) stay apart, so that a population can weigh them.
 Legend: B pairs or responses, S kinds of people.
 """
 
+from typing import Literal
+
+import numpy as np
 from jaxtyping import Bool, Float
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, align, log_sigmoid, namespace, sigmoid, stop_gradient
+from penchant.feedback.pairwise import davidson_log_prob, rao_kupper_log_prob
+from penchant.numerics.arrays import (
+    Array,
+    align,
+    constant,
+    log_sigmoid,
+    namespace,
+    sigmoid,
+    stop_gradient,
+)
 
 
 def soft_pair_loss(
@@ -28,6 +40,24 @@ def soft_pair_loss(
     apart = _gap(utilities, margin)
     q = align(first_wins, apart)
     return -q * log_sigmoid(apart) - (1.0 - q) * log_sigmoid(-apart)
+
+
+def tied_pair_loss(
+    utilities: Float[Array, "B 2 *S"],
+    first_wins: Float[Array, " B"],
+    parameter: Float[Array, " 1"],
+    law: Literal["davidson", "rao_kupper"],
+) -> Float[Array, " B *S"]:
+    """-log p(tie) where a label is one half, else -q log p(first wins) - (1 - q) log p(second
+    wins): ties as an answer of their own (`feedback.pairwise`), with their own parameter."""
+    log_prob = davidson_log_prob if law == "davidson" else rao_kupper_log_prob
+    own = parameter.reshape((1,) * utilities.ndim)
+    first, second, tie = (
+        log_prob(utilities, constant(np.full(len(utilities), outcome), utilities), own)
+        for outcome in range(3)
+    )
+    q, xp = align(first_wins, first), namespace(utilities)
+    return -xp.where(q == 0.5, tie, q * first + (1.0 - q) * second)
 
 
 def robust_pair_loss(utilities: Float[Array, "B 2 *S"], flipped: float) -> Float[Array, " B *S"]:
