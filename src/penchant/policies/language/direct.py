@@ -3,8 +3,8 @@
 The likelihood of a pair is `feedback`'s on the implicit utility; with several kinds of people it is
 a mixture over people, of adapters on one base, and `populations.classes` says who is of which.
 
-Legend: B pairs, G people, C people of a step, S kinds, Q features of a person, T1 tokens after
-those before them.
+Legend: B pairs or lists, K answers of each, G people, C people of a step, S kinds, Q features of a
+person, T1 tokens after those before them.
 """
 
 import math
@@ -26,6 +26,7 @@ from penchant.lm.precision import Precision, at_least_single, in_precision
 from penchant.numerics.arrays import Array, add_rows, log_sum_exp
 from penchant.policies.language.answers import answer_log_probs
 from penchant.policies.language.layout import Layout, check_reading
+from penchant.policies.language.lists import Lists, best_of, list_answers, ranked_log_prob
 from penchant.policies.language.pair_terms import Term, of_term, term_reference, told_term
 from penchant.policies.language.pairs import (
     Pairs,
@@ -117,20 +118,21 @@ class DirectFit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairsTold:
-    """Of some pairs, under each policy. log_prob: minus the loss (of the logistic one the
-    log-likelihood); better: mean log-probability of the better answer; worth: implicit utilities,
-    logp: of tokens, both with the likelier winner first, is_turned where that is the second."""
+    """Of some pairs (or lists of K answers), under each policy. log_prob: minus the loss (of the
+    logistic one the log-likelihood); better: mean log-probability of the better answer; worth:
+    implicit utilities, logp: of tokens, both with the likelier winner of a pair first, is_turned
+    where that is the second."""
 
     log_prob: Float[Array, "C S"]
     better: Float[Array, "C S"]
-    worth: Float[Array, "C 2 S"]
-    logp: Float[Array, "C 2 T1 S"]
+    worth: Float[Array, "C K S"]
+    logp: Float[Array, "C K T1 S"]
     is_turned: Bool[Array, " C"]
 
 
 def fit_direct(
     model: LanguageModel,
-    pairs: Pairs,
+    pairs: Pairs | Lists,
     training: TrainConfig,
     config: DirectConfig | None = None,
     *,
@@ -143,9 +145,18 @@ def fit_direct(
     Rafailov et al. (2023) with one kind; a mixture of people with more, as Chidambaram et al.
     (2024) fit by expectation and maximisation, here climbed directly. w_g: a logit of
     `person_features` (of a constant without them). An example of the training is a person. terms:
-    what stands beside the pairs (`pair_terms.py`).
+    what stands beside the pairs (`pair_terms.py`). Of `Lists` an answer is a ranking, by Plackett
+    and Luce. Raises `ConfigError` for lists with what only pairs have.
     """
     config = config or DirectConfig()
+    if isinstance(pairs, Lists) and not (
+        config.loss == "logistic" and config.ties == "half" and config.margin == 0.0 and not terms
+    ):
+        raise ConfigError(
+            f"got lists with loss={config.loss!r}, ties={config.ties!r}, margin={config.margin} "
+            f"and {len(terms)} terms; expected the logistic loss alone: the others are of pairs. "
+            "Equal ranks say that the order is not known."
+        )
     num_people = int(pairs.person.max()) + 1
     features = np.zeros((num_people, 0)) if person_features is None else person_features
     if len(features) != num_people:
@@ -160,7 +171,7 @@ def fit_direct(
         term_references=[term_reference(model, term, len(pairs)) for term in terms],
     )  # fmt: skip
     fresh = _fresh(model, config, features.shape[1])
-    if config.ties != "half":
+    if config.ties != "half" and isinstance(pairs, Pairs):
         fresh[_TIES] = next(iter(model.parameters.values())).new_tensor([tie_start(pairs, config)])
     learner = LanguageLearner(fresh, objective, config.learner)
     done = train(
@@ -203,10 +214,10 @@ class _Mixture:
     """Implements `language_learner.Objective`; an example is a person."""
 
     model: LanguageModel
-    pairs: Pairs
+    pairs: Pairs | Lists
     config: DirectConfig
     features: Float[Array, "G Q"]
-    reference: Float[Array, "B 2 T1"]
+    reference: Float[Array, "B K T1"]
     terms: Sequence[Term] = ()
     term_references: Sequence[Float[Array, "B _"] | None] = ()
 
@@ -226,8 +237,7 @@ class _Mixture:
         people = np.sort(examples)
         rows = np.flatnonzero(np.isin(self.pairs.person, people))
         policies = self._policies(parameters)
-        told = of_pairs(policies, self.pairs, self.reference[rows], self.config, rows,
-                        parameters.get(_TIES))  # fmt: skip
+        told = self._of_pairs(parameters, rows)
         weight = torch.from_numpy(self.pairs.weights[rows]).to(told.log_prob)[:, None]
         of_pair, beside = weight * told.log_prob, self.config.anchor * told.better
         for term, reference in zip(self.terms, self.term_references, strict=True):
@@ -275,9 +285,10 @@ class _Mixture:
         return [_of_kind(self.model, parameters, self.config, s) for s in kinds]
 
     def _of_pairs(self, parameters: Parameters, rows: Int[Array, " C"]) -> PairsTold:
-        policies = self._policies(parameters)
-        return of_pairs(policies, self.pairs, self.reference[rows], self.config, rows,
-                        parameters.get(_TIES))  # fmt: skip
+        policies, pairs, reference = self._policies(parameters), self.pairs, self.reference[rows]
+        if isinstance(pairs, Lists):
+            return of_lists(policies, pairs, reference, self.config, rows)
+        return of_pairs(policies, pairs, reference, self.config, rows, parameters.get(_TIES))
 
 
 def of_pairs(
@@ -304,7 +315,7 @@ def of_pairs(
     is_scored = torch.where(turned[:, None, None], is_scored.flip(1), is_scored)
     worth = log_ratio_utility(logp, other, is_scored, strength=config.strength, mean=config.mean)
     sure = torch.maximum(wins, 1.0 - wins)
-    if ties is not None:
+    if config.ties != "half" and ties is not None:
         loss = tied_pair_loss(worth, sure, ties.to(worth), config.ties)
     elif config.loss == "logistic":
         loss = soft_pair_loss(worth, sure, config.margin)
@@ -316,23 +327,49 @@ def of_pairs(
     return PairsTold(log_prob=-loss, better=better, worth=worth, logp=logp, is_turned=turned)
 
 
+def of_lists(
+    policies: Sequence[LanguageModel],
+    lists: Lists,
+    reference: Float[Array, "C K T1"],
+    config: DirectConfig,
+    rows: Int[Array, " C"],
+) -> PairsTold:
+    """What policies say of these rankings, as `of_pairs` does of pairs."""
+    import torch
+
+    answers = list_answers(policies[0], lists, rows)
+    said, scored = zip(*(answer_log_probs(each, answers, config.layout) for each in policies))
+    size = (len(rows), reference.shape[1])
+    logp, is_scored = torch.stack(said, dim=2).unflatten(0, size), scored[0].unflatten(0, size)
+    other = reference[:, :, : logp.shape[2], None]
+    worth = log_ratio_utility(logp, other, is_scored, strength=config.strength, mean=config.mean)
+    best = torch.from_numpy(best_of(lists, rows)).to(logp.device)
+    each = torch.arange(len(rows), device=logp.device)
+    better = logp[each, best].sum(dim=1) / is_scored[each, best].sum(dim=1)[:, None]
+    return PairsTold(
+        log_prob=ranked_log_prob(worth, lists, rows), better=better, worth=worth, logp=logp,
+        is_turned=torch.zeros(len(rows), dtype=torch.bool, device=logp.device),
+    )  # fmt: skip
+
+
 def reference_of(
     model: LanguageModel,
-    pairs: Pairs,
+    pairs: Pairs | Lists,
     layout: Layout = "packed",
     precision: Precision = "full",
-) -> Float[Array, "B 2 T1"]:
+) -> Float[Array, "B K T1"]:
     """Log-probabilities of the model as given, made once; 0 where nothing is scored."""
     import torch
 
-    width = max(len(row) for side in (pairs.first, pairs.second) for row in side) - 1
+    width = max(len(row) for mine in pairs.rows for row in mine) - 1
     like = at_least_single(next(iter(model.parameters.values())).new_zeros(0))
-    found = like.new_zeros((len(pairs), 2, width))
+    num = len(pairs.rows[0])
+    found = like.new_zeros((len(pairs), num, width))
     with torch.no_grad(), in_precision(precision, like.device):
         for start in range(0, len(pairs), _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, len(pairs)))
             told, _ = answer_log_probs(model, pair_answers(model, pairs, rows), layout)
-            found[rows, :, : told.shape[1]] = told.unflatten(0, (len(rows), 2))
+            found[rows, :, : told.shape[1]] = told.unflatten(0, (len(rows), num))
     return found
 
 

@@ -15,6 +15,7 @@ from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
 from penchant.policies.language.answers import Answers, answers_of, check_scored
 from penchant.policies.language.layout import Layout, settled
+from penchant.policies.language.lists import Lists, list_answers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,25 +68,39 @@ class Pairs:
         return len(self.first)
 
     @property
+    def rows(self) -> list[list[Sequence[int]]]:
+        """Both answers of each."""
+        return [[one, other] for one, other in zip(self.first, self.second)]
+
+    @property
     def weights(self) -> Float[Array, " B"]:
         return np.ones(len(self)) if self.weight is None else self.weight
 
 
-def told_data(model: LanguageModel, pairs: Pairs, features: Float[Array, "G Q"]) -> str:
+def told_data(model: LanguageModel, pairs: Pairs | Lists, features: Float[Array, "G Q"]) -> str:
     """Of all that a training learns from: answers, who gave them, what is known of people."""
     import torch
 
-    said = {"place": pairs.place, "wins": pairs.first_wins, "person": pairs.person, "of": features,
-            "weight": pairs.weights}  # fmt: skip
+    said = {"place": pairs.place, "person": pairs.person, "of": features, "weight": pairs.weights}
+    if isinstance(pairs, Lists):
+        said["sizes"] = pairs.sizes
+        said["rank"] = np.concatenate([np.asarray(rank) for rank in pairs.rank])
+    else:
+        said["wins"] = pairs.first_wins
     numbers = {name: torch.from_numpy(values) for name, values in said.items()}
+    if isinstance(pairs, Lists):
+        flat = [row for mine in pairs.answers for row in mine]
+        return fingerprint(flat, {**model.parameters, **numbers})
     for name, own in (("first_own", pairs.first_own), ("second_own", pairs.second_own)):
         if own is not None:
             numbers[name] = torch.tensor([each for row in own for each in row])
     return fingerprint([*pairs.first, *pairs.second], {**model.parameters, **numbers})
 
 
-def pair_answers(model: LanguageModel, pairs: Pairs, rows: Int[Array, " C"]) -> Answers:
-    """First and second answers by turns."""
+def pair_answers(model: LanguageModel, pairs: Pairs | Lists, rows: Int[Array, " C"]) -> Answers:
+    """First and second answers by turns; of lists all of theirs."""
+    if isinstance(pairs, Lists):
+        return list_answers(model, pairs, rows)
     sides = ((pairs.first, pairs.first_own), (pairs.second, pairs.second_own))
     both = [side[b] for b in rows for side, _ in sides]
     own = [[True] * len(side[b]) if mine is None else mine[b] for b in rows for side, mine in sides]
@@ -93,21 +108,22 @@ def pair_answers(model: LanguageModel, pairs: Pairs, rows: Int[Array, " C"]) -> 
     return answers_of(model, both, np.repeat(pairs.place[rows], 2), None if is_all else own)
 
 
-def settled_pairs(model: LanguageModel, pairs: Pairs, layout: Layout) -> Layout:
+def settled_pairs(model: LanguageModel, pairs: Pairs | Lists, layout: Layout) -> Layout:
     """The layout that the model can be read in, tried on the first pairs (`layout.settled`)."""
     return settled(model, pair_answers(model, pairs, np.arange(min(2, len(pairs)))), layout)
 
 
 def people_within(
-    pairs: Pairs, people: Int[Array, " C"], budget: int, layout: Layout
+    pairs: Pairs | Lists, people: Int[Array, " C"], budget: int, layout: Layout
 ) -> list[Int[Array, " _"]]:
-    """People in parts whose pairs have about so many tokens, the longest first: prompts counted
+    """People in parts whose answers have about so many tokens, the longest first: prompts counted
     once, or (padded) every answer as long as the part's longest."""
     longest, tokens, answers = (np.zeros(int(pairs.person.max()) + 1, dtype=int) for _ in range(3))
-    sizes = [np.array([len(row) for row in side]) for side in (pairs.first, pairs.second)]
-    np.maximum.at(longest, pairs.person, np.maximum(*sizes))
-    np.add.at(tokens, pairs.person, sizes[0] + sizes[1] - pairs.place)
-    np.add.at(answers, pairs.person, 2)
+    sizes = np.array([[len(row) for row in mine] for mine in pairs.rows])
+    num = sizes.shape[1]
+    np.maximum.at(longest, pairs.person, sizes.max(axis=1))
+    np.add.at(tokens, pairs.person, sizes.sum(axis=1) - (num - 1) * pairs.place)
+    np.add.at(answers, pairs.person, num)
     parts: list[list[int]] = []
     read = rows = 0
     for person in people[np.argsort(-longest[people], kind="stable")].tolist():
