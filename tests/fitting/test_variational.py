@@ -232,6 +232,30 @@ def test_training_taken_up_takes_the_step_that_it_would_have_taken():
         np.testing.assert_array_equal(value, two.state()[name])
 
 
+@pytest.mark.parametrize("units", [0, 3])
+def test_the_elbo_is_of_all_pairs_of_everybody_however_many_they_have(units):
+    pytest.importorskip("torch")
+    from penchant.fitting.variational import LatentLearner, VariationalConfig
+
+    rng, person = np.random.default_rng(4), np.array([2, 0, 2, 1, 2, 0, 2, 3])
+    x, answer = rng.normal(size=(8, 4)).astype(np.float32), rng.integers(2, size=8)
+    pairs = HeadPairs(features=x, first=np.arange(8), second=None, answer=answer,
+                      weight=np.ones(8))  # fmt: skip
+    config = VariationalConfig(latent=2, hidden=4, decoder_hidden=units)
+    learner = LatentLearner(pairs, person, config)
+    people, some = learner.people(), np.array([2, 0, 3])
+    q = people.posterior(x.astype(float), answer, person, 4)
+    noise = np.random.default_rng(config.training.seed).standard_normal((4, 3, 2))
+    value = 0.0
+    for place, one in enumerate(some):
+        z = q.mean[one] + np.sqrt(q.variance[one]) * noise[:, place]
+        placed = np.column_stack([z, np.tanh(z @ people.bends + people.bend_biases)])
+        gap = x[person == one] @ (people.base + placed @ people.loadings.T).T
+        sign = np.where(answer[person == one] == 0, 1.0, -1.0)[:, None]
+        value += log_sigmoid(sign * gap).sum(axis=0).mean() - q.kl()[one]
+    assert learner.evaluate(some) == pytest.approx(value / 3, rel=1e-6)
+
+
 def test_what_cannot_be_fitted_is_refused():
     pytest.importorskip("torch")
     from penchant.fitting.variational import VariationalConfig, fit_variational
