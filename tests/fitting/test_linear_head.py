@@ -411,9 +411,10 @@ def test_awkward_pairs_are_climbed_to_the_top(monkeypatch, name, prior_scale, ha
 
 
 def in_texts(pairs):
-    """Differences as those of texts from a text of zeros."""
-    features = np.concatenate([pairs.features, np.zeros_like(pairs.features[:1])])
-    return replace(pairs, features=features, second=np.full(len(pairs), len(pairs)))
+    """Differences as those of texts, in another order, from a text of zeros."""
+    features = np.concatenate([np.zeros_like(pairs.features[:1]), pairs.features[::-1]])
+    first = np.arange(len(pairs), 0, -1)
+    return replace(pairs, features=features, first=first, second=0 * first)
 
 
 @settings(max_examples=25, deadline=None)
