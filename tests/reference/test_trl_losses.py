@@ -242,7 +242,9 @@ def rollouts_and_inputs(models):
     return rollouts, old, kept, inputs
 
 
-def told(models, theirs, surrogate, mean, *, length=None, strength=0.0, rows=None):
+def told(
+    models, theirs, surrogate, mean, *, length=None, strength=0.0, rows=None, is_weighed=False
+):
     """Our loss of some rows, with what is needed to take its gradient, and TRL's."""
     trainer, rows = models.grpo, np.arange(4) if rows is None else rows
     rollouts, old, kept, inputs = rollouts_and_inputs(models)
@@ -251,8 +253,7 @@ def told(models, theirs, surrogate, mean, *, length=None, strength=0.0, rows=Non
     trainer.importance_sampling_level = "sequence" if surrogate.level == "unit" else "token"
     # CISPO's bound is the greatest ratio itself.
     trainer.epsilon_high = surrogate.high + (1.0 if theirs == "cispo" else 0.0)
-    # TRL's newer default weighs the divergence by the ratio, through which the gradient goes.
-    trainer.args.delta, trainer.args.use_bias_correction_kl = surrogate.worst, False
+    trainer.args.delta, trainer.args.use_bias_correction_kl = surrogate.worst, is_weighed
     trainer.model.eval()  # one batch, not one of several that are summed
     some = {name: value if value.dim() == 0 else value[rows] for name, value in inputs.items()}
     unit_of = np.where(rollouts.is_drawn, np.arange(4)[:, None], -1)
@@ -261,7 +262,7 @@ def told(models, theirs, surrogate, mean, *, length=None, strength=0.0, rows=Non
         advantage=np.where(rollouts.is_drawn, ADVANTAGE.numpy()[:, None], 0.0),
         scale=token_scale(unit_of, mean, length=length), surrogate=surrogate,
         temperature=TEMPERATURE, old=old, reference=kept,
-        anchor=Anchor(strength=strength, place="loss", estimator="k3") if strength else None,
+        anchor=Anchor(strength=strength, place="loss", is_weighed=is_weighed) if strength else None,
     )  # fmt: skip
     leaves = leaves_of(models.policy)
     loss = -objective.log_prob(leaves, rows)
@@ -272,7 +273,10 @@ TOKENS = Surrogate(low=0.15, high=0.2)
 ROWS = Surrogate(level="unit", low=0.15, high=0.2)
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.2], ids=["alone", "with k3"])
+@pytest.mark.parametrize(
+    ("strength", "is_weighed"), [(0.0, False), (0.2, False), (0.2, True)],
+    ids=["alone", "with k3", "with k3 by its ratio"],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("theirs", "surrogate", "mean", "length"),
     [
@@ -288,9 +292,10 @@ ROWS = Surrogate(level="unit", low=0.15, high=0.2)
     ids=["grpo", "bnpo", "dr_grpo", "dapo", "two-sided", "cispo", "sequences", "luspo"],
 )
 def test_losses_of_rewards_and_their_gradients_are_trls(
-    models, theirs, surrogate, mean, length, strength
+    models, theirs, surrogate, mean, length, strength, is_weighed
 ):
-    found = told(models, theirs, surrogate, mean, length=length, strength=strength)
+    found = told(models, theirs, surrogate, mean, length=length, strength=strength,
+                 is_weighed=is_weighed)  # fmt: skip
     assert_same(*found, models.grpo.model)
 
 

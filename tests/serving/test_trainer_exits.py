@@ -135,6 +135,9 @@ def test_settings_name_the_bounds_and_the_mean_of_the_method():
     }  # fmt: skip
     held = trl_settings(grpo(Anchor(strength=0.04, place="loss")))
     assert (held["loss_type"], held["beta"]) == ("grpo", 0.04)
+    assert held["use_bias_correction_kl"] is False
+    weighed = Anchor(strength=0.04, place="loss", is_weighed=True)
+    assert trl_settings(grpo(weighed))["use_bias_correction_kl"] is True
     ours = verl_settings("ours", GroupRelative())
     assert ours["algorithm.adv_estimator"] == "ours"
     assert ours["actor_rollout_ref.actor.clip_ratio_high"] == 0.28

@@ -95,16 +95,18 @@ def verl_settings(name: str, method: GroupRelative) -> dict[str, Any]:
 
 def trl_settings(method: GroupRelative) -> dict[str, Any]:
     """Arguments of TRL's GRPOConfig under which its loss is the method's; a constant length is
-    TRL's `max_completion_length`. An anchor in the loss is its `beta` (k3)."""
+    TRL's `max_completion_length`. An anchor in the loss is its `beta` (k3), times the ratio, as TRL
+    has it by default, only where the anchor is weighed."""
     means = {"token": "dapo", "row": "grpo", "constant": "dr_grpo"}
     _check_loss(method, means)
-    beta = 0.0
+    held: dict[str, Any] = {"beta": 0.0}
     if method.anchor is not None:
         if method.anchor.place != "loss" or method.anchor.estimator not in (None, "k3"):
             _check_anchor(method.anchor, "an anchor in the loss by k3, TRL's `beta`,")
-        beta = method.anchor.strength
+        held = {"beta": method.anchor.strength,
+                "use_bias_correction_kl": method.anchor.is_weighed}  # fmt: skip
     found = {"loss_type": means[method.mean], "epsilon": method.surrogate.low,
-             "epsilon_high": method.surrogate.high, "beta": beta}  # fmt: skip
+             "epsilon_high": method.surrogate.high, **held}  # fmt: skip
     return found if method.length is None else {**found, "max_completion_length": method.length}
 
 

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from penchant.errors import ConfigError
 from penchant.policies.language.divergence import divergence, outside_band, summed
+from penchant.policies.language.loss import divergence_loss
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.returns import return_to_go
 
 torch = pytest.importorskip("torch")
@@ -70,6 +73,23 @@ def exact_over_responses():
     theta = parameters()
     one = trajectory_probabilities(theta)
     return gradient((one * (one.log() - trajectory_probabilities(OTHER).log())).sum(), theta)
+
+
+def test_k3_times_its_ratio_has_the_gradient_of_the_divergence_whoever_drew_it():
+    logp, other, logits = softmax_pair()
+    drawn_by = torch.tensor(np.random.default_rng(0).dirichlet(np.ones(len(logp))))
+    wanted = gradient(exact(logp, other), logits)
+    scale, each = drawn_by.numpy()[:, None], other[:, None]
+    found = {}
+    for is_weighed in (True, False):
+        logp, _, logits = softmax_pair()
+        ratio = (logp.exp() / drawn_by)[:, None] if is_weighed else None
+        loss = divergence_loss(logp[:, None], each, scale, "k3", ratio=ratio)
+        found[is_weighed] = gradient(loss, logits)
+    np.testing.assert_allclose(found[True], wanted, atol=1e-14)
+    assert not np.allclose(found[False], wanted, atol=1e-3)
+    with pytest.raises(ConfigError, match="knows no ratio"):
+        Anchor(strength=0.1, place="reward", is_weighed=True)
 
 
 def test_for_sequences_k2_of_the_summed_log_ratio_is_exact():

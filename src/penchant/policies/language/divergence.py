@@ -8,7 +8,8 @@ and what one may do with each differs:
 - k2 = d^2 / 2, biased. As a loss of the log-ratio *summed over the response* its gradient is
   exactly that of KL(pi || other).
 - k3 = exp(-d) - 1 + d, unbiased, never negative. As a loss it gives the gradient of
-  KL(other || pi), the other way round.
+  KL(other || pi), the other way round; times the ratio of pi to what drew it, through which the
+  gradient goes, that of KL(pi || other), whoever drew it.
 
 Token by token, k2 and k3 leave out that a token changes what comes after it. Rows that another
 policy drew need the ratio as a factor. The estimator and its place are therefore both named.

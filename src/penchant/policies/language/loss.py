@@ -97,13 +97,17 @@ def divergence_loss(
     scale: Float[Array, "B T"],
     estimator: Estimator,
     weight: Float[Array, "B T"] | None = None,
+    *,
+    ratio: Float[Array, "B T"] | None = None,
 ) -> Float[Array, ""]:
     """sum scale weight k(log pi - log pi_other), token by token; see `divergence.py` for what its
-    gradient is and is not."""
+    gradient is and is not. ratio: of pi to what drew each token, a factor with a gradient."""
     xp = namespace(logp)
     there = constant(scale, logp) != 0.0
     # What does not count is taken out first: a gradient of 0 times infinity would be no number.
     apart = divergence(xp.where(there, logp, 0.0), xp.where(there, other, 0.0), estimator)
+    if ratio is not None:
+        apart = apart * xp.where(there, ratio, 1.0)
     return aggregate(apart if weight is None else apart * constant(weight, logp), scale)
 
 

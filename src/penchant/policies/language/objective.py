@@ -16,7 +16,7 @@ from penchant.policies.language.aggregation import aggregate
 from penchant.policies.language.layout import Layout, groups_within, read_drawn
 from penchant.policies.language.loss import Surrogate, divergence_loss, policy_gradient_loss
 from penchant.policies.language.methods.anchor import Anchor
-from penchant.policies.language.ratio import OLD, denominator
+from penchant.policies.language.ratio import OLD, denominator, log_ratio
 from penchant.policies.language.rollouts import Rollouts
 from penchant.policies.language.trained import policy_of, value_of
 
@@ -88,8 +88,12 @@ class PolicyObjective:
             weight=mine(self.correction),
         )  # fmt: skip
         if self.anchor is not None and self.anchor.place == "loss":
+            ratio = None
+            if self.anchor.is_weighed:
+                level = self.surrogate.level
+                ratio = log_ratio(logp, against, constant(unit_of, logp), level).exp()
             apart = divergence_loss(
-                logp, mine(self.reference), scale, self.anchor.estimator or "k3"
+                logp, mine(self.reference), scale, self.anchor.estimator or "k3", ratio=ratio
             )
             loss = loss + self.anchor.strength * apart
         if self.target is not None:

@@ -13,12 +13,15 @@ class Anchor:
 
     place: "reward", the summed log-ratio (k1) off each response's reward, whose gradient is that of
     the divergence; or "loss", `estimator` token by token ("k2" or "k3"; None is k3, GRPO's; see
-    `divergence.py` for what that is).
+    `divergence.py` for what that is). is_weighed: in the loss, each token's estimate times its
+    ratio to what drew it, through which the gradient goes: of k3 then exactly that of KL(pi ||
+    reference) of the token, after the policy has moved too (TRL 1.16's default).
     """
 
     strength: float
     place: Literal["reward", "loss"]
     estimator: Estimator | None = None
+    is_weighed: bool = False
 
     def __post_init__(self) -> None:
         if self.strength < 0.0:
@@ -30,6 +33,11 @@ class Anchor:
             raise ConfigError(
                 f"got estimator={self.estimator!r} in the {self.place}; expected k1 in a reward, "
                 "and k2 or k3 in a loss, where the gradient of k1 is zero on average."
+            )
+        if self.is_weighed and self.place == "reward":
+            raise ConfigError(
+                "got is_weighed=True for an anchor in the reward, which knows no ratio; expected "
+                'place="loss", or False.'
             )
 
 
