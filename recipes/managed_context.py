@@ -4,11 +4,13 @@ the same cap without notes and beside a context that holds whole games, at equal
 Theirs: 14.0 points more on BrowseComp-Plus, 3.2 on CodeGym; about 7 more with more notes at test.
 Ours: facts looked up over one to six hops ("t" is answered by "t=e"); a cap of 16 tokens holds two
 looks, the longest game is twice that; a decoder of 0.03 million parameters was taught games with
-notes and without, whose player says something else in one turn of seven. Trained with two notes at
-most. Counted are games won of 400, by the policy under the context it was trained with, and of
-those of five and six hops with two notes and with four. Paired by seed, 95 % intervals of five
-seeds; the rate chosen on another. MemAct's notes at will and its fixed summariser were not tried.
-Tiny: two seeds, a few steps, nothing learnt.
+notes and without, whose player slips in one turn of seven, and trained with two notes at most.
+Counted are games won of 400. Paired by seed, 95 % intervals of five seeds; the rate chosen on
+another. Notes win 9 points more than the cap alone (3 to 15). Not met: more than the start beyond
+chance (4, -0.1 to 8.5); as many as whole games (28 fewer); of games of five hops and more, 0.8 more
+with four notes at test (-0.9 to 2.5); fewer notes where games broken off count (0.06, -0.03 to
+0.16); more than with one row a game, MemAct's budget (-0.5, -3 to 2). Its notes at will and fixed
+summarisers were not tried. Tiny: two seeds, a few steps, nothing learnt.
 """
 
 from dataclasses import dataclass, replace
@@ -64,17 +66,14 @@ def main(config: Config) -> dict[str, Any]:
     rows = [one_seed(config, config.seed + s) for s in range(config.num_seeds)]
     each = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     points = {f"beside {name}": each["notes"] - each[name]
-              for name in ("start", "cap alone", "whole games", "one row each")}  # fmt: skip
+              for name in ("cap alone", "start", "whole games", "one row each")}  # fmt: skip
     points["four notes at test, long games"] = each["four, long"] - each["notes, long"]
-    points["notes a game, counted when broken off"] = (
-        each["notes, taken"] - each["all counted, taken"]
-    )
-    claims = [
-        no_worse(f"{name}, low end", 0.0, low_over_seeds(found), source=SOURCE)
-        for name, found in points.items()
-    ]
+    points["notes, counted when broken off"] = each["notes, taken"] - each["all counted, taken"]
+    claim, *short = (no_worse(f"{name}, low end", 0.0, low_over_seeds(found), source=SOURCE)
+                     for name, found in points.items())  # fmt: skip
     return results(
-        claims, points={name: over_seeds(found, 2) for name, found in points.items()},
+        [claim], not_met=short,
+        points={name: over_seeds(found, 2) for name, found in points.items()},
         each={name: np.round(found, 2).tolist() for name, found in each.items()},
     )  # fmt: skip
 
