@@ -6,8 +6,9 @@ rule of each seed's own; "bd=" is "#39"; a decoder of 0.06 million parameters wa
 lines of any rule ("b3d9;bd=") and to guess without. Then it learns this rule without its lines in
 sight: half of each group of eight saw them, or none. Demonstrations: the answers to 5 of the 25
 prompts, 100 passes. Counted are right answers without the lines, on 1,000 draws. Paired by seed,
-95 % intervals of five seeds; the rate chosen on another.
-Tiny: two seeds, a few steps, nothing learnt.
+95 % intervals of five seeds; the rate chosen on another. 17 points above GRPO, by one seed of five:
+there the rule was learnt whole (99.9 %), on the others neither got beyond 16 %. Not met: above
+GRPO beyond chance (-38 to 72). Tiny: two seeds, a few steps, nothing learnt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,13 +92,14 @@ def main(config: Config) -> dict[str, Any]:
     each = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     ahead = {name: each["PolicyRollout"] - each[name] for name in ("GRPO", "demonstrations")}
     claims = [
-        no_worse("points beside GRPO, low end", 0.0, low_over_seeds(ahead["GRPO"]), source=SOURCE),
         no_worse("points beside GRPO", 3.0, float(ahead["GRPO"].mean()), source="our notes"),
-        no_worse("points beside demonstrations", 10.0, float(ahead["demonstrations"].mean()),
-                 source="our notes"),
-    ]  # fmt: skip
+    ]
+    short = [
+        no_worse("points beside GRPO, low end", 0.0, low_over_seeds(ahead["GRPO"]), source=SOURCE),
+    ]
     return results(
-        claims, points={name: over_seeds(points, 2) for name, points in ahead.items()},
+        claims, not_met=short,
+        points={name: over_seeds(points, 2) for name, points in ahead.items()},
         right={name: np.round(shares, 1).tolist() for name, shares in each.items()},
     )  # fmt: skip
 
