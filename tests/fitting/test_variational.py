@@ -14,7 +14,7 @@ from penchant.numerics.arrays import log_sigmoid, sigmoid
 from penchant.populations.variational import (
     LatentPosterior,
     VariationalPeople,
-    mean_sigmoid,
+    normal_nodes,
 )
 from penchant.simulation.judgements import judge_pairs
 
@@ -105,8 +105,8 @@ def test_kl_and_the_mean_of_a_sigmoid_are_those_of_quadrature():
     for mean, variance in ((0.3, 0.5), (-2.0, 9.0), (1.0, 0.0)):
         density = np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi)
         exact = np.trapezoid(density * sigmoid(mean + np.sqrt(variance) * grid), grid)
-        said = mean_sigmoid(np.array([mean]), np.array([variance]))
-        assert said[0] == pytest.approx(exact, abs=1e-7)
+        nodes, weights = normal_nodes(np.array([mean]), np.array([variance]))
+        assert (sigmoid(nodes) @ weights)[0] == pytest.approx(exact, abs=1e-7)
 
 
 @pytest.mark.parametrize("units", [0, 3])

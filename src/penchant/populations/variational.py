@@ -112,7 +112,7 @@ class VariationalPeople:
         if not self.bends.size:
             mean = shared + (loaded * posterior.mean[person]).sum(axis=1)
             variance = (loaded**2 * posterior.variance[person]).sum(axis=1)
-            return normal_nodes(mean, variance), _NODE_WEIGHTS
+            return normal_nodes(mean, variance)
         gaps, spread = np.empty((len(loaded), _NUM_DRAWS)), np.sqrt(posterior.variance)
         order = np.argsort(person, kind="stable")
         # Person by person: all of their draws for all of their pairs are one small product.
@@ -153,14 +153,11 @@ def decode(
     return xp.concat([z, xp.tanh(z @ bends + biases)], axis=-1)
 
 
-def normal_nodes(mean: Float[Array, " B"], variance: Float[Array, " B"]) -> Float[Array, "B Q"]:
-    """Where Gauss and Hermite's rule looks at N(mean, variance)."""
-    return mean[:, None] + np.sqrt(variance)[:, None] * _NODES
-
-
-def mean_sigmoid(mean: Float[Array, " B"], variance: Float[Array, " B"]) -> Float[Array, " B"]:
-    """E sigmoid(x), x ~ N(mean, variance), by that rule."""
-    return sigmoid(normal_nodes(mean, variance)) @ _NODE_WEIGHTS
+def normal_nodes(
+    mean: Float[Array, " B"], variance: Float[Array, " B"]
+) -> tuple[Float[Array, "B Q"], Float[Array, " Q"]]:
+    """Where Gauss and Hermite's rule looks at N(mean, variance), and how much each counts."""
+    return mean[:, None] + np.sqrt(variance)[:, None] * _NODES, _NODE_WEIGHTS
 
 
 @lru_cache(maxsize=4)
