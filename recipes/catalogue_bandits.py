@@ -7,8 +7,8 @@ Exp3 and combinatorial semi-bandits; and no more than sqrt(2 T K log N) for Exp4
 log regret on log rounds, 500 to 8,000, within 0.1. Zooming: 2,000 to 32,000 rounds that pay 0 or 1
 on a line, a third of the published radius. Exp4: 20 experts who each name one of five arms, at the
 worst of a fixed gap and one that can just not be told; and arms good in turn. Semi-bandits: 3 of 8
-items. Not met: the peak, of which 0.05 is the logarithm in its bound and the rest not told from
-chance. Tiny: fewer rounds, 2 seeds. 40 s on one core.
+items. Not met: the peak, of which 0.05 is the logarithm in its bound; the rest we cannot explain.
+Tiny: fewer rounds, 2 seeds. 40 s on one core.
 """
 
 from collections.abc import Callable

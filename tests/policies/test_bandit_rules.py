@@ -133,7 +133,7 @@ def test_the_integral_by_a_table_is_the_integral(seed, num_arms):
 
 
 def test_arms_that_cannot_be_the_best_any_more_are_eliminated_and_no_others():
-    mean = np.array([[0.9, 0.8, 0.5, 0.95]])
+    mean = np.array([[0.9, 0.75, 0.5, 0.95]])
     spread, offered = np.array([[0.1, 0.1, 0.1, 0.3]]), np.array([[True, True, True, False]])
     found = Elimination(width=1.0).probabilities(mean, spread, offered, 1)
     np.testing.assert_allclose(found, [[0.5, 0.5, 0.0, 0.0]])
