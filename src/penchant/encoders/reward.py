@@ -22,6 +22,7 @@ from penchant.data.batch_builder import build_batch, groups_of
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded, Embedding
 from penchant.encoders.known_texts import known_texts, nearness
+from penchant.encoders.reasons_heard import ReasonsHeard
 from penchant.encoders.reward_pairs import Pairs, pair_rows, pairs_at, read_pairs
 from penchant.encoders.text_attributes import text_attributes
 from penchant.errors import DataError
@@ -66,6 +67,7 @@ class RewardEncoder:
     sizes: in which the prior, ignorance and nearness measure each dimension, where a few are far
     larger than the rest (`dimension_sizes.py`); None where they are alike. Weights, tastes and
     doubt are of the embedding as it is.
+    reasons: what written reasons told the head, None where there were none.
     Features of an option: `reward`, each attribute, `taste 1`, .., `shown_first` and `tie`.
     """
 
@@ -93,6 +95,7 @@ class RewardEncoder:
     usual_nearness: float = -np.inf
     tastes: Float32[Array, "E L"] | None = None
     sizes: Float32[Array, " E"] | None = None
+    reasons: ReasonsHeard | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -97,9 +97,7 @@ def fit_channel_head(
     """
     began = time.perf_counter()
     _check(vectors, batch, prior_scale)
-    utility = Embedded(
-        vectors=vectors.astype(np.float64) if vectors.size <= _MOST_EXACT else vectors
-    )
+    utility = _utility(vectors)
     channels = channels or joint_channels(batch)
     density, start, scales = _density(utility, batch, channels)
     num_tastes, dimensions = density.num_tastes, utility.num_dimensions
@@ -112,10 +110,7 @@ def fit_channel_head(
         inverse, _ = invert_information(summit.information)
         return Mode(theta=summit.theta, covariance=inverse, fit=summit)
 
-    base = density.prior_precision + _LOOSE * (density.prior_precision == 0)
-    base[:dimensions] = 0.0
-    if column_scale is not None:
-        base[dimensions:num_tastes] = column_scale**-2.0
+    base = _base_precision(density, dimensions, column_scale)
     if prior_scale is None:
         families = (0,) * dimensions + (-1,) * (len(start) - dimensions)
         learned = learn_spreads(
@@ -123,7 +118,7 @@ def fit_channel_head(
         )
         precision, summit = learned.precision, learned.fit
     else:
-        precision = base + np.where(np.arange(len(start)) < dimensions, prior_scale**-2.0, 0.0)
+        precision = base + _of_weights(len(start), dimensions, prior_scale)
         summit = climb(precision, None).fit
     covariance, _ = invert_information(summit.information)
     return LinearHead(
@@ -139,6 +134,40 @@ def fit_channel_head(
         gain_left=summit.decrement,
         seconds=time.perf_counter() - began,
     )
+
+
+def channel_likelihood(
+    vectors: Float32[Array, "T E"],
+    batch: Batch,
+    *,
+    prior_scale: float,
+    column_scale: float | None = None,
+) -> tuple[PooledDensity, Float[Array, " P"]]:
+    """The log-likelihood that `fit_channel_head` climbs, and the precision of its prior."""
+    utility = _utility(vectors)
+    density, start, _ = _density(utility, batch, joint_channels(batch))
+    base = _base_precision(density, utility.num_dimensions, column_scale)
+    return density, base + _of_weights(len(start), utility.num_dimensions, prior_scale)
+
+
+def _utility(vectors: Float32[Array, "T E"]) -> Embedded:
+    exact = vectors.astype(np.float64) if vectors.size <= _MOST_EXACT else vectors
+    return Embedded(vectors=exact)
+
+
+def _base_precision(
+    density: PooledDensity, dimensions: int, column_scale: float | None
+) -> Float[Array, " P"]:
+    """Of the prior on all but the embedding's weights."""
+    base = density.prior_precision + _LOOSE * (density.prior_precision == 0)
+    base[:dimensions] = 0.0
+    if column_scale is not None:
+        base[dimensions : density.num_tastes] = column_scale**-2.0
+    return base
+
+
+def _of_weights(size: int, dimensions: int, prior_scale: float) -> Float[Array, " P"]:
+    return np.where(np.arange(size) < dimensions, prior_scale**-2.0, 0.0)
 
 
 def _density(

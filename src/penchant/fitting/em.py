@@ -236,11 +236,12 @@ def k_means(
     and warns of empty clusters; here an empty one keeps its centre.
     """
     centres = points[rng.integers(len(points))][None]
+    gap = _squared_distances(points, centres)[:, 0]
     while len(centres) < num_clusters:
-        gap = _squared_distances(points, centres).min(axis=1)
         total = gap.sum()
         odds = gap / total if total > 0 else np.full(len(gap), 1.0 / len(gap))
         centres = np.concatenate([centres, points[rng.choice(len(points), p=odds)][None]])
+        gap = np.minimum(gap, _squared_distances(points, centres[-1:])[:, 0])
     labels = np.argmin(_squared_distances(points, centres), axis=1)
     for _ in range(num_steps):
         for cluster in range(num_clusters):
@@ -256,7 +257,8 @@ def k_means(
 def _squared_distances(
     points: Float[Array, "G D"], centres: Float[Array, "S D"]
 ) -> Float[Array, "G S"]:
-    return ((points[:, None] - centres[None]) ** 2).sum(axis=2)
+    # Centre by centre: all differences at once would be a copy of the points for each.
+    return np.stack([((points - centre) ** 2).sum(axis=1) for centre in centres], axis=1)
 
 
 def _some_people(density: ClassDensity, most: int, rng: np.random.Generator) -> ClassDensity:

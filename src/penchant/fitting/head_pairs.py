@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32, Int
 
 from penchant.errors import DataError
 from penchant.feedback.gap import GapModel, GapResponse, two_answers
+from penchant.fitting.lbfgs import Slope
 from penchant.fitting.subspace import Sight
 from penchant.numerics.arrays import Array
 
@@ -236,6 +237,12 @@ class HeadDensity:
     def _gradient(self, pull: Float[Array, " D"], found: GapResponse) -> Float[Array, " T"]:
         of_columns = self.pairs.columns.T @ (self.weight * found.slope)
         return np.concatenate([pull, of_columns, self.weight @ found.own_slope])
+
+    def slope(self, theta: Float[Array, " T"]) -> Slope:
+        """Value and gradient of the log-likelihood alone."""
+        _, own = self.cuts
+        found = self.respond(self.gaps(theta), theta[own:])
+        return Slope(value=float(self.weight @ found.value), gradient=self.gather(found))
 
     def information(self, theta: Float[Array, " T"]) -> Float[Array, "T T"]:
         """Minus the second derivatives of the log-likelihood."""

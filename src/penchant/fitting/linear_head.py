@@ -75,6 +75,11 @@ class LinearHead:
     gain_left: float
     seconds: float
 
+    @property
+    def theta(self) -> Float[Array, " T"]:
+        """All parameters, as the covariance has them."""
+        return np.concatenate([self.weights, self.coefficients, self.own])
+
 
 @one_blas_thread
 def fit_linear_head(

@@ -1,7 +1,7 @@
 """The first stage of a reward model: what texts are worth to the average judge, from all feedback.
 
 Legend: B observations, N options over all menus, T distinct texts, E dimensions of the embedding,
-C attributes.
+C attributes, P parameters.
 """
 
 from dataclasses import dataclass, replace
@@ -21,10 +21,13 @@ from penchant.encoders.reward import RewardEncoder
 from penchant.encoders.reward_pairs import Pairs, pair_outcomes, pair_rows, pairs_at
 from penchant.encoders.text_attributes import text_attributes
 from penchant.feedback.gap import GapModel
-from penchant.fitting.channel_head import fit_channel_head
-from penchant.fitting.head_pairs import HeadPairs
+from penchant.fitting.channel_head import channel_likelihood, fit_channel_head
+from penchant.fitting.head_pairs import HeadDensity, HeadPairs
+from penchant.fitting.head_start import head_precision
 from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
+from penchant.fitting.reasoned_head import HeadLikelihood, hear_reasons
 from penchant.fitting.separation import WEAK_SCALE
+from penchant.models.reward_reasons import ReasonLessons
 from penchant.numerics.arrays import Array
 
 # With fewer prompts, parts of whole prompts would be too unlike each other, and texts are told
@@ -61,7 +64,8 @@ class Lessons:
     """What heads learn from. weight: of each observation. share: of soft labels, the probability
     that the first of a pair is preferred, NaN where the answer stands; None without any. margin:
     logits that the head takes off the winner's lead, 0 of ties; None without any. sizes: of
-    the embedding's dimensions, as in `RewardEncoder`."""
+    the embedding's dimensions, as in `RewardEncoder`. reasons: that heads hear beside the answers;
+    None for none."""
 
     records: Records
     embedded: Embedded
@@ -71,6 +75,7 @@ class Lessons:
     share: Float[Array, " B"] | None = None
     margin: Float[Array, " B"] | None = None
     sizes: Float32[Array, " E"] | None = None
+    reasons: ReasonLessons | None = None
 
     @classmethod
     def read(
@@ -113,7 +118,7 @@ class Lessons:
         pairs = replace(
             self, records=as_pairs(self.records, found), weight=self.weight[found.row],
             embedded=replace(self.embedded, of_option=of_option),
-            is_pair=np.ones(len(found), dtype=bool),
+            is_pair=np.ones(len(found), dtype=bool), reasons=None,
         )  # fmt: skip
         return pairs, found.row
 
@@ -174,12 +179,16 @@ class Lessons:
             "texts again, they preferred the other one: both answers count.",
         )
 
+    def texts_read(self) -> tuple[Float[Array, "T E"], Float[Array, "T C"]]:
+        """The numbers of each text about their mean, in units that suit one prior, and its
+        attributes."""
+        vectors = self.even(self.embedded.vectors - self.embedded.vectors.mean(axis=0))
+        return vectors, text_attributes(self.embedded.texts, self.settings.attributes)
+
     def fit(self, kept: Bool[Array, " B"], prior_scale: float | None) -> RewardHead:
         """The head that has seen these observations."""
-        embedded, settings = self.embedded, self.settings
-        mean = embedded.vectors.mean(axis=0)
-        vectors = self.even(embedded.vectors - mean)
-        form = text_attributes(embedded.texts, settings.attributes)
+        settings, mean = self.settings, self.embedded.vectors.mean(axis=0)
+        vectors, form = self.texts_read()
         learn = self._from_pairs if self.is_pair.all() else self._from_all
         fitted, spread = learn(vectors, form, kept, prior_scale)
         assert fitted.covariance is not None
@@ -231,10 +240,8 @@ class Lessons:
 
         Columns: the attributes in units of their spread, then being shown first.
         """
-        mean = self.embedded.vectors.mean(axis=0)
-        form = text_attributes(self.embedded.texts, self.settings.attributes)
         rows = np.flatnonzero(kept)
-        pairs, _ = self._told_pairs(self.even(self.embedded.vectors - mean), form, rows)
+        pairs, _ = self._told_pairs(*self.texts_read(), rows)
         return pairs, rows[pair_outcomes(self.records)[rows] >= 0]
 
     def _told_pairs(
@@ -258,11 +265,15 @@ class Lessons:
         self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
     ) -> tuple[LinearHead, Float[Array, " C"]]:
         pairs, spread = self._told_pairs(vectors, form, np.flatnonzero(kept))
+        model = self.settings.pair_model
         head = fit_linear_head(
-            pairs, self.settings.pair_model, prior_scale=prior_scale, column_scale=WEAK_SCALE,
-            config=HeadConfig(),
-        )  # fmt: skip
-        return head, spread
+            pairs, model, prior_scale=prior_scale, column_scale=WEAK_SCALE, config=HeadConfig()
+        )
+        if self.reasons is None:
+            return head, spread
+        precision = head_precision(pairs, len(head.theta), head.prior_scale, WEAK_SCALE)
+        answers = HeadDensity(pairs=pairs, model=model, precision=precision)
+        return self._reasoned(head, answers, precision, (vectors, form / spread), kept), spread
 
     def _from_all(
         self, vectors: Array, form: Array, kept: Array, prior_scale: float | None
@@ -280,9 +291,23 @@ class Lessons:
         apart = (form - form[of_option].mean(axis=0)) / spread
         features = self._columns(apart[of_option], shown_first)
         batch = self.batch(features, kept)
-        return fit_channel_head(
-            vectors, batch, prior_scale=prior_scale, column_scale=WEAK_SCALE
-        ), spread
+        head = fit_channel_head(vectors, batch, prior_scale=prior_scale, column_scale=WEAK_SCALE)
+        if self.reasons is None:
+            return head, spread
+        answers, precision = channel_likelihood(
+            vectors, batch, prior_scale=head.prior_scale, column_scale=WEAK_SCALE
+        )
+        return self._reasoned(head, answers, precision, (vectors, form / spread), kept), spread
+
+    def _reasoned(
+        self, head: LinearHead, answers: HeadLikelihood, precision: Float[Array, " P"],
+        texts: tuple[Array, Array], kept: Bool[Array, " B"],
+    ) -> LinearHead:  # fmt: skip
+        """The head with the reasons of these observations heard beside their answers."""
+        reasons = self.reasons
+        assert reasons is not None
+        themes = reasons.heard(texts, self.embedded, kept, self.weight, len(precision))
+        return hear_reasons(head, answers, precision, themes, reasons.reading)
 
     def _columns(self, form: Array, shown_first: Array) -> Array:
         return np.column_stack([form, shown_first]) if self.settings.has_position else form

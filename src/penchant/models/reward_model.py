@@ -39,6 +39,7 @@ from penchant.models.reward_kinds import (
     with_tastes,
 )
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
+from penchant.models.reward_reason_weight import Reasoned, with_reasons
 from penchant.models.reward_scorer import RewardScorer, people_of
 from penchant.models.reward_unseen import (
     choices_of,
@@ -113,6 +114,10 @@ class RewardModel(Estimator):
     the head's loss is log sigmoid(gap - margin) (Touvron et al. 2023), which is no likelihood. What
     its word then counts for is found without margins, on pairs that it has not seen, so that
     probabilities stay those of answers; for all-pair data and one kind.
+    reasons: a column, or several, of what people wrote about why (one text or a list of texts a
+    row; empty: none), beside the feedback of any kind; read as texts are. The head hears them as a
+    second channel (Just et al. 2024), as much as judgements that it had not seen tell them to be
+    worth, and not at all where they save nothing (`reward_reason_weight.py`).
     has_own_worth: whether a text that the fit has not met is worth something of its own, beside
     what its embedding says, which draws probabilities in and widens intervals.
     kinds: heads of a mixture whose differences, kinds - 1 directions of the embedding, are features
@@ -128,6 +133,7 @@ class RewardModel(Estimator):
     correlated: bool = True
     soft_label: str | None = None
     margin: str | None = None
+    reasons: str | tuple[str, ...] = ()
     prior_scale: float | None = None
     num_draws: int = _NUM_DRAWS
     doubt_draws: int = 0
@@ -150,9 +156,18 @@ class RewardModel(Estimator):
                 "read. Read a file with `penchant.read`."
             )
         self._check_kinds()
+        if self.reasons and self.soft_label is not None:
+            raise ConfigError(
+                f"got reasons={self.reasons!r} with soft_label={self.soft_label!r}; a reason says "
+                "why one text was preferred, and a soft label prefers none. Expected one of the "
+                "two."
+            )
         lessons = self._lessons(data, sample_weight)
         everything = np.ones(len(data), dtype=bool)
         whole = lessons.fit(everything, self.prior_scale)
+        reasoned = self._reasoned(lessons, whole)
+        if reasoned is not None:
+            lessons, whole = reasoned.lessons, reasoned.whole
         tastes = None
         if self.kinds > 1:
             tastes = find_tastes(lessons, everything, self.kinds, self.random_state)
@@ -161,6 +176,9 @@ class RewardModel(Estimator):
         unseen = unseen_answers(lessons, whole, tastes, self.random_state)
         batch, choices = unseen.batch, choices_of(unseen.batch)
         encoder, of_new = self._of_new_texts(lessons, unseen.heard, whole, choices)
+        if reasoned is not None:
+            encoder = replace(encoder, reasons=reasoned.heard)
+            of_new = (*reasoned.notes, *of_new)
         whole = replace(whole, encoder=encoder)
         alone = lessons.why_one_judge(choices)
         places = () if alone else self._personal(whole.encoder.feature_names)
@@ -272,6 +290,11 @@ class RewardModel(Estimator):
                 "Expected one of the two."
             )
         return replace(lessons, margin=pair_margins(lessons.records, column))
+
+    def _reasoned(self, lessons: Lessons, whole: RewardHead) -> Reasoned | None:
+        """The lessons with what people wrote about why; None where no column says it."""
+        columns = (self.reasons,) if isinstance(self.reasons, str) else tuple(self.reasons)
+        return with_reasons(lessons, whole, columns, self.random_state) if columns else None
 
     def _softened(self, lessons: Lessons, column: str) -> Lessons:
         """The lessons with the column's probabilities for answers."""

@@ -41,15 +41,9 @@ def unseen_answers(
 
     Raises `DataError` where nobody answered.
     """
-    batch = encode_lessons(lessons, whole.encoder)
-    is_told = told_rows(lessons, batch)
-    if not is_told.any():
-        raise DataError(
-            f"none of the {len(lessons.weight)} pairs has an answer; expected at least one. Fill "
-            "in who won, or name the column that says it."
-        )
+    shared = unseen_parts(lessons, whole, seed)
+    batch, fold, is_told = shared.batch, shared.fold, shared.fold >= 0
     has_choices = bool(choices_of(batch).blocks)
-    fold = _shared_out(lessons.menus() if has_choices else lessons.asked(), is_told, seed)
     num_folds = int(fold.max()) + 1
     if num_folds < 2:
         return UnseenAnswers(batch=batch, parts=(), heard=lessons)
@@ -63,6 +57,31 @@ def unseen_answers(
     return UnseenAnswers(
         batch=_said_by(parts, fold, heard, batch, whole), parts=tuple(parts), heard=heard
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnseenParts:
+    """batch: the answers by the head of all. fold: the part in which each observation is left out,
+    -1 without an answer."""
+
+    batch: Batch
+    fold: Int[Array, " B"]
+
+
+def unseen_parts(lessons: Lessons, whole: RewardHead, seed: int) -> UnseenParts:
+    """The parts that are left out in turn, at most five: whoever judged the same texts is in one.
+
+    Raises `DataError` where nobody answered.
+    """
+    batch = encode_lessons(lessons, whole.encoder)
+    is_told = told_rows(lessons, batch)
+    if not is_told.any():
+        raise DataError(
+            f"none of the {len(lessons.weight)} pairs has an answer; expected at least one. Fill "
+            "in who won, or name the column that says it."
+        )
+    menu = lessons.menus() if choices_of(batch).blocks else lessons.asked()
+    return UnseenParts(batch=batch, fold=_shared_out(menu, is_told, seed))
 
 
 def choices_of(batch: Batch) -> Batch:
