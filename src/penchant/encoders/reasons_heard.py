@@ -17,7 +17,7 @@ class ReasonTheme:
     worth: float
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class ReasonsHeard:
     """What reasons added to a reward model.
 
@@ -44,6 +44,11 @@ class ReasonsHeard:
     gain_low: float = 0.0
     gain_high: float = 0.0
 
+    @property
+    def has_worths(self) -> bool:
+        """Whether heads say what the themes count for."""
+        return all(math.isfinite(theme.worth) for theme in self.themes)
+
     def sentence(self) -> str:
         """For a report, plainly."""
         told = _counted(self)
@@ -51,9 +56,8 @@ class ReasonsHeard:
             return (
                 f"{told} Heads that had not seen a judgement foretell its reason's theme "
                 f"{self.foretold:.3f} nats better than how often each is named; reasons are heard "
-                f"with a sharpness of {self.sharpness:g} and a lapse of {self.lapse:.2f}, which "
-                f"saves {_nats(self.gain, self.gain_low, self.gain_high)} a judgement that the "
-                "heads had not seen."
+                f"with a sharpness of {self.sharpness:g} and a lapse of {self.lapse:.2f}. On "
+                f"judgements that the heads had not seen this {self._saved()}."
             )
         return f"{told} Reasons did not help here, and are not used: {self._why_not()}."
 
@@ -68,11 +72,13 @@ class ReasonsHeard:
                 f"(better than how often each is by {self.foretold:.3f} nats, "
                 f"{self.foretold_low:.3f} to {self.foretold_high:.3f})"
             )
-        return (
-            f"to hear them {'saves' if self.gain > 0 else 'costs'} "
-            f"{_nats(self.gain, self.gain_low, self.gain_high)} a judgement that the heads had not "
-            "seen"
-        )
+        return f"on judgements that the heads had not seen to hear them {self._saved()}"
+
+    def _saved(self) -> str:
+        """What hearing them does, and whether it may be chance."""
+        told = f"{'saves' if self.gain > 0 else 'costs'} "
+        told += f"{_nats(self.gain, self.gain_low, self.gain_high)} each"
+        return told if self.gain_low > 0 or self.gain_high < 0 else f"{told}, which may be chance"
 
 
 def _counted(heard: ReasonsHeard) -> str:

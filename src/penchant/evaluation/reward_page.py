@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from penchant.data.records import Records
+from penchant.encoders.reasons_heard import ReasonsHeard
 from penchant.errors import ConfigError
 from penchant.evaluation.few_shot import few_shot_gains, few_shot_points
 from penchant.evaluation.judge_kinds import JudgeKinds, judge_kinds
@@ -62,6 +63,8 @@ class RewardPage:
     worst_subgroups: WorstSubgroups | None
     kinds: JudgeKinds | None
     kinds_words: str
+    reasons: ReasonsHeard | None
+    reasons_words: str
     biases: tuple[Bias, ...]
     selective: tuple[Estimate, ...]
     by_length: tuple[Estimate, ...]
@@ -100,6 +103,7 @@ def reward_page(
     sd = np.sqrt(trial.doubt_variance)
     p = trial.first_wins
     kinds = judge_kinds(model, records)
+    reasons = getattr(model.belief_.encoder, "reasons", None)
     divided, has_votes = disagreement(trial, texts)
     bins = np.stack([table.predicted, table.observed, table.low, table.high, table.mass], axis=1)
     return RewardPage(
@@ -118,6 +122,8 @@ def reward_page(
         worst_subgroups=_subgroups(trial, records, tuple(by), nll.estimate, seed),
         kinds=kinds,
         kinds_words=_kinds_words(kinds),
+        reasons=reasons,
+        reasons_words="" if reasons is None else reasons.sentence(),
         biases=biases(trial, texts, model),
         selective=_selective(trial),
         by_length=by_length(trial, texts),

@@ -27,6 +27,8 @@ _SHARPEST = 100.0
 _LAPSES = (0.02, 0.98)
 # Nats that one more step may still bring before a climb counts as having stopped early.
 _LEFT = 0.01
+# The share of the widest variance below which rounding says anything.
+_FLAT = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +126,7 @@ def hear_reasons(
     assert head.covariance is not None
     cuts = np.cumsum([len(head.weights), len(head.coefficients)])
     start = head.theta
-    root = np.linalg.cholesky(head.covariance)
+    root = _root(head.covariance)
 
     def slope(theta: Float[Array, " T"]) -> Slope:
         told, said = answers.slope(theta), themes.slope(theta, reading)
@@ -151,6 +153,13 @@ def hear_reasons(
         converged=head.converged and left < _LEFT,
         iterations=head.iterations + climb.iterations, gain_left=left,
     )  # fmt: skip
+
+
+def _root(covariance: Float[Array, "T T"]) -> Float[Array, "T T"]:
+    """R with R R' the covariance, also where rounding has left it none: thresholds of a rater who
+    hardly rated are a million times as uncertain as what everybody tells."""
+    spread, axes = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    return axes * np.sqrt(np.maximum(spread, _FLAT * spread[-1]))
 
 
 def likeliest_reading(

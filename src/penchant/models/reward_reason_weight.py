@@ -21,7 +21,7 @@ from penchant.models.reward_unseen import unseen_parts
 from penchant.numerics.arrays import Array
 
 # How sharply reasons may be read. Not at all is a candidate too.
-SHARPNESS = (0.25, 0.5, 1.0, 2.0)
+SHARPNESS = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -250,10 +250,10 @@ class _Judged:
             by_others[mine] = every[taken, mine]
         place = int(np.argmax(saved @ weight))
         gain = clustered_mean(by_others, self.person, weight)
-        is_worth_it = total[1 + place] > 0 and gain.estimate > 0
-        if not is_worth_it:
-            gain = clustered_mean(saved[place], self.person, weight)
-        return _Chosen(place=place, is_worth_it=is_worth_it, gain=gain)
+        if total[1 + place] > 0 and gain.estimate > 0:
+            return _Chosen(place=place, is_worth_it=True, gain=gain)
+        gain = clustered_mean(saved[place], self.person, weight)
+        return _Chosen(place=place, is_worth_it=False, gain=gain)
 
     def _worths(self, heads: Sequence[RewardHead]) -> Float[Array, " N"]:
         """What each text shown is worth to the head that has not seen its menu."""

@@ -110,8 +110,11 @@ def find_themes(
         themes = ReasonThemes(labels=labels, directions=unit, attribute=attribute)
         return NamedReasons(themes=themes, of_text=np.arange(len(texts)))
     free = np.flatnonzero(attribute < 0)
-    directions, cluster = _clusters(unit[free], seed)
-    near = np.argmax(unit[free] @ directions.T, axis=0)
+    # What all free reasons share is how one begins a sentence on why.
+    apart = vectors[free] - vectors[free].mean(axis=0)
+    apart = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-12)
+    directions, cluster = _clusters(apart, seed)
+    near = np.argmax(apart @ directions.T, axis=0)
     words = sorted({int(place) for place in attribute if place >= 0})
     of_text = np.empty(len(texts), dtype=np.int64)
     of_text[free] = cluster
