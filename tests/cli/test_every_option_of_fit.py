@@ -284,7 +284,7 @@ def test_every_option_of_reward_models_is_known_as_one_of_theirs():
     # `--model pooled --judges one` is refused because `given` sees it; a name it lacks is ignored.
     typed = {
         "folds": 1, "epochs": 1, "learning_rate": 0.1, "by": ("age",), "classifier": True,
-        "kinds": 2,
+        "kinds": 2, "reason": ("why",),
     }  # fmt: skip
     names = {*OF_TEXTS, *OF_TUNING, *OF_THE_REPORT, *SEEN_THERE} - {"seed"}
     every = fit_reward.RewardOptions(**{name: typed.get(name, "x") for name in names})

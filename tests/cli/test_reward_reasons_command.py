@@ -99,3 +99,26 @@ def test_reasons_that_cannot_be_heard_are_told_apart(tmp_path, words, change, sa
 def test_reasons_belong_to_reward_models(tmp_path):
     file = write(lines(20), tmp_path / "pairs.jsonl")
     assert "--reason belongs to --model reward" in run("fit", file, "--reason", "why", code=2)
+
+
+def test_reasons_longer_than_the_window_are_counted(tmp_path):
+    torch = pytest.importorskip("torch")
+    from lm.tiny_models import tiny
+    from penchant.lm.decoder import DecoderConfig
+    from penchant.lm.folder import save_language_model
+    from penchant.lm.language_model import moved_to
+
+    model = moved_to(tiny(config=DecoderConfig(width=16, layers=1, heads=2, window=24)),
+                     dtype=torch.float32)  # fmt: skip
+    save_language_model(model, tmp_path / "llm")
+    rows = [
+        {"chosen": f"aa{k}", "rejected": f"b{k}", "why": ("as " * 20 if k < 5 else "as ") + str(k)}
+        for k in range(40)
+    ]
+    file = write(rows, tmp_path / "pairs.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENCHANT_CACHE", str(tmp_path / "cache"))
+        said = run("fit", file, "--model", "reward", "--language-model", tmp_path / "llm",
+                   "--reason", "why")  # fmt: skip
+    assert "Of the reasons 5 of 40 texts" in said
+    assert "what is outside of its window was not seen" in said

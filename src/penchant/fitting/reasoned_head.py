@@ -188,9 +188,9 @@ def likeliest_reading(
         return -float(weight @ value), -np.array([weight @ each for each in slopes])
 
     found = [
-        minimize(loss, np.clip(start, *zip(span, _LAPSES)), jac=True, method="L-BFGS-B",
+        minimize(loss, (float(np.clip(sharp, *span)), lapse), jac=True, method="L-BFGS-B",
                  bounds=[span, _LAPSES])
-        for start in ((0.3, 0.5), (3.0, 0.2))
+        for sharp, lapse in ((0.3, 0.5), (3.0, 0.2))
     ]  # fmt: skip
     best = min(found, key=lambda each: float(each.fun)).x
     return Reading(sharpness=float(best[0]) / unit, lapse=float(best[1]))
