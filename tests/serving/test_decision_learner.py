@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 pytest.importorskip("msgspec")
 
 from penchant.errors import BeliefError
+from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 from penchant.serving import learner as learning
 from penchant.serving import publication
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import RANK, Entry, EventStore, Joined
-from penchant.serving.learner import Learner, refit
-from penchant.serving.lessons import Lesson, taught
+from penchant.serving.learner import Learner, Student, refit
+from penchant.serving.lessons import Lesson, Order, taught
 from penchant.serving.models import put_model
 from penchant.serving.publication import publish, published
 from penchant.serving.sqlite_database import SqliteDatabase
@@ -231,12 +232,17 @@ def test_beliefs_are_for_the_user_who_made_them_alone(file_store, tmp_path):
     assert (tmp_path / "log.db.beliefs" / "t").stat().st_mode & 0o777 == 0o700
 
 
-def lessons(kind, value, shown=("b", "a")):
+QUESTION = {"study": "s", "kind": "pair", "probability": 1.0, "gain": 0.1, "levels": 5,
+            "teaches": True}  # fmt: skip
+
+
+def told(kind, value, shown=("b", "a"), question=None):
     asked = {"event_id": "e", "options": [{"id": i} for i in IDS]}
-    answer = {"event_id": "e", "ranking": shown, "probabilities": {}, "model": "m", "belief": 0}
+    answer = {"event_id": "e", "ranking": shown, "probabilities": {}, "model": "m", "belief": 0,
+              "question": question}  # fmt: skip
     said = [json.dumps(each).encode() for each in
             ({"kind": kind, "value": value, "time": None}, asked, answer)]  # fmt: skip
-    return taught(Joined(1, "e", "f", kind, said[0], None, said[1], said[2])).lessons
+    return taught(Joined(1, "e", "f", kind, said[0], None, said[1], said[2]))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +258,53 @@ def lessons(kind, value, shown=("b", "a")):
     ],
 )  # fmt: skip
 def test_each_kind_of_feedback_teaches_what_is_said_of_it(kind, value, expected):
-    assert lessons(kind, value) == tuple(Lesson(*each) for each in expected.items())
+    assert told(kind, value).lessons == tuple(Lesson(*each) for each in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "question", "expected"),
+    [
+        ("pick", "a", None, Order((0, 1, None), 1)), ("pick", None, None, Order((None, 1, 0), 1)),
+        ("pick", "c", None, Order((2, 1, 0, None), 1)), ("pick", "z", None, None),
+        ("ranking", ["c", "a", "b"], None, Order((2, 0, 1), 3)), ("ranking", ["c"], None, None),
+        ("reward", 1.0, None, None), ("text", "why", None, None), ("edit", "new", None, None),
+        # Whoever is asked which of two cannot say neither, but that they are about the same.
+        ("pick", "a", QUESTION, Order((0, 1), 1)), ("pick", None, QUESTION, Order((), 0)),
+    ],
+)  # fmt: skip
+def test_what_was_preferred_to_what_is_told_as_an_order(kind, value, question, expected):
+    assert told(kind, value, question=question).order == expected
+
+
+def test_a_model_of_orders_learns_picks_and_rankings_as_such_and_rewards_as_yes_or_no(
+    store, learner
+):
+    config = ModelConfig(learning=OnlineNamedConfig(is_binary=True, learns_orders=True))
+    put_model(store, "t", "orders", config)
+    rng = np.random.default_rng(8)
+    store.append([feedback(n, rng, "ranking") for n in range(6)])
+    learner.step()
+    found = current(store, "orders")
+    student, by_hand = Student.beginner(config), OnlineNamed.empty(config.learning)
+    for each in (taught(joined) for joined in store.joined("t")):
+        student.learn(each)
+        if each.order is not None:
+            by_hand.learn_order(each.menu, each.order.places, each.order.num_ranked)
+        for lesson in each.lessons if each.order is None else ():
+            if 0 <= lesson.reward <= 1:
+                by_hand.learn(each.menu, lesson.place, lesson.reward)
+    same(found.learnt, by_hand)
+    same(found.learnt, student.learnt)
+    assert found.learnt.rounds > 12 + 6
+    # Another model of the same log goes on learning rewards.
+    same(current(store).learnt, refit(store, "t", CONFIG, 10**6).learnt)
+
+
+def test_about_the_same_teaches_nothing():
+    config = ModelConfig(learning=OnlineNamedConfig(is_binary=True, learns_orders=True))
+    student = Student.beginner(config)
+    student.learn(told("pick", None, question=QUESTION))
+    assert student.num_taught == (0, 0)
 
 
 def test_what_cannot_be_read_any_more_teaches_nothing_and_ends_nothing(store, learner):

@@ -101,12 +101,16 @@ class OnlineLinear:
         """One reward. weight: it counts as so many; nothing happens with 0."""
         if weight == 0.0:
             return
-        loops = _loops(self.is_compiled)
-        if self.forgetting < 1.0:
-            loops.forget(self.root, self.rows, self.forgetting, self.prior_precision)
+        self.fade()
+        loops = self.loops
         learn = loops.learn_answer if self.is_binary else loops.learn
         learn(self.root, self.rows, arm, x, reward, weight)
         self.rounds[arm] += 1
+
+    def fade(self) -> None:
+        """What was learnt counts less, as one more reward does to it."""
+        if self.forgetting < 1.0:
+            self.loops.forget(self.root, self.rows, self.forgetting, self.prior_precision)
 
     def measured(self) -> "OnlineLinear":
         """Itself, with `size` of roots that came from elsewhere: their traces."""

@@ -1,16 +1,23 @@
 """Weights of named features, changed by one reward at a time; columns are made as names appear.
 
-Legend: D columns.
+Legend: D columns, K options.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from penchant.beliefs.named_weights import NamedWeights
+from penchant.beliefs.normal_law import FullNormal
 from penchant.encoders.named import Column, Menu, NamedColumns
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel_order import Ranking
+from penchant.fitting.online_answers import block_of
+from penchant.fitting.online_laplace import laplace
 from penchant.fitting.online_linear import OnlineLinear
+from penchant.fitting.online_normal import learnt
 from penchant.numerics.arrays import Array
 
 # Columns are made so many at a time: growing copies the matrices.
@@ -22,18 +29,25 @@ class OnlineNamedConfig:
     """prior_precision: of each weight, in units of 1 / noise^2. noise: standard deviation of a
     reward around its mean. is_binary: rewards are yes (1), no (0) or a share between, and log-odds
     are linear. forgetting: how much each earlier reward counts when one more arrives (1: as much
-    as ever). most_columns: names beyond so many pairs of features are not learnt; an update takes
-    most_columns^2 operations."""
+    as ever). learns_orders: what somebody preferred to what is learnt as that (`learn_order`), not
+    as rewards; with is_binary, whose log-odds are worths then. most_columns: names beyond so many
+    pairs of features are not learnt; an update takes most_columns^2 operations."""
 
     prior_precision: float = 1.0
     noise: float = 0.5
     is_binary: bool = False
     forgetting: float = 1.0
+    learns_orders: bool = False
     most_columns: int = 256
 
     def __post_init__(self) -> None:
         if not self.noise > 0:
             raise ConfigError(f"noise is {self.noise}; expected a number above 0.")
+        if self.learns_orders and not self.is_binary:
+            raise ConfigError(
+                "learns_orders is true and is_binary false; expected both: worths that orders tell "
+                "of are log-odds, and so must be what rewards tell of."
+            )
         if self.most_columns < 1:
             raise ConfigError(f"most_columns is {self.most_columns}; expected 1 or more.")
 
@@ -88,21 +102,66 @@ class OnlineNamed:
 
     def learn(self, menu: Menu, place: int, reward: float) -> None:
         """The option at a place of a menu paid this much."""
-        alone = Menu(menu.context, (menu.ids[place],), (menu.features[place],))
-        self.left_out += self.coder.extend(alone, self.config.most_columns)
+        (x,) = self._entries(menu, [place])
+        self._faded().learn(0, x, reward, 1.0)
+
+    def learn_order(self, menu: Menu, places: Sequence[int | None], num_ranked: int) -> None:
+        """The first `num_ranked` of these options were preferred in this order, and to all others
+        among them; None is nothing at all, whose worth is 0.
+
+        log p = sum_i (u_i - log sum_{j not before i} exp(u_j)), Plackett (1975) and Luce (1959),
+        which for one option beside nothing is a yes or no; learnt by Laplace's approximation.
+        Raises `DataError` where worths leave what numbers can hold; then the order is not learnt.
+        """
+        told_of = [at for at, place in enumerate(places) if place is not None]
+        entries = self._entries(menu, [place for place in places if place is not None])
+        held = self._faded()
+        plan = np.zeros((len(places), held.mean.shape[1]))
+        plan[told_of] = entries
+        rank = np.zeros(len(places), dtype=np.int64)
+        rank[:num_ranked] = np.arange(1, num_ranked + 1)
+        law = FullNormal(mean=held.mean[0], root=held.root[0])
+        block = block_of(len(places), "ranking", {"rank": rank})
+        try:
+            told = laplace(Ranking(), block, plan @ law.mean, law.covariance_of(plan))
+            after = learnt(law, plan, told.step, told.root)
+            is_finite = np.isfinite(after.mean).all() and np.isfinite(after.spread()).all()
+        except np.linalg.LinAlgError:
+            is_finite = False
+        if not is_finite:
+            raise DataError(
+                f"an order of {len(places)} options has worths beyond what numbers can hold; "
+                "expected features of about unit size. It is not learnt."
+            )
+        assert isinstance(after, FullNormal)
+        held.mean[0], held.root[0] = after.mean, after.root
+        held.measured()
+        held.rounds[0] += 1
+
+    def _entries(self, menu: Menu, places: list[int]) -> Float[Array, "K D"]:
+        """Of these options in all columns, which are made for them."""
+        alone = Menu(menu.context, tuple([menu.ids[place] for place in places]),
+                     tuple([menu.features[place] for place in places]))  # fmt: skip
+        if places:
+            self.left_out += self.coder.extend(alone, self.config.most_columns)
         self._make_room(len(self.coder))
-        coded = self.coder.code(alone)
-        x = np.zeros(self.weights.mean.shape[1])
-        x[coded.columns] = coded.values[0]
+        x = np.zeros((len(places), self.weights.mean.shape[1]))
+        if places:
+            coded = self.coder.code(alone)
+            x[:, coded.columns] = coded.values
+        return x
+
+    def _faded(self) -> OnlineLinear:
+        """The weights, which what was learnt before counts less for; they fade no further."""
         held, kept = self.weights, self.config.forgetting
         try:
-            held.learn(0, x, reward, 1.0)
+            held.fade()
         except np.linalg.LinAlgError:
             # Directions known so unequally well that their precision has no root in floating point:
             # all of them fade alike, without a part of the prior, until it has one again.
             held.root /= np.sqrt(kept)
             held.size[:] /= kept
-            replace(held, forgetting=1.0).learn(0, x, reward, 1.0)
+        return replace(held, forgetting=1.0) if kept < 1.0 else held
 
     def belief(self) -> NamedWeights:
         """What is known now, as a value that later rewards do not change."""

@@ -47,6 +47,11 @@ class Student:
 
     def learn(self, each: Taught) -> None:
         """What a feedback teaches; one that this model cannot learn from is counted."""
+        order = each.order if self.config.learning.learns_orders else None
+        if order is not None:
+            if order.num_ranked:
+                self.learnt.learn_order(each.menu, order.places, order.num_ranked)
+            return
         for lesson in each.lessons:
             if self.config.learning.is_binary and not 0.0 <= lesson.reward <= 1.0:
                 self.unusable += 1

@@ -27,15 +27,26 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """places: of options in the menu, None for nothing at all; the first `num_ranked` were
+    preferred in this order, and to all others. Of none ranked nothing is learnt."""
+
+    places: tuple[int | None, ...]
+    num_ranked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taught:
     """A feedback beside its decision. lessons: none where nothing can be learnt from it. teaches:
-    whether it was meant to teach: answers of a study that keeps to itself are not."""
+    whether it was meant to teach: answers of a study that keeps to itself are not. order: the same
+    for models that learn orders as such; None where it is none."""
 
     menu: Menu
     answer: QuestionAnswer
     person: str | None
     lessons: tuple[Lesson, ...]
     teaches: bool = True
+    order: Order | None = None
 
 
 def readable(said: Iterable[Joined]) -> Iterator[Taught]:
@@ -74,7 +85,8 @@ def taught(joined: Joined) -> Taught:
     if asked is not None and not fits(asked, answer.ranking, said["kind"], said["value"]):
         return Taught(menu, answer, joined.person, ())
     lessons = _lessons(said["kind"], said["value"], menu, answer.ranking, asked)
-    return Taught(menu, answer, joined.person, lessons)
+    order = _order(said["kind"], said["value"], [lesson.place for lesson in lessons], menu, asked)
+    return Taught(menu, answer, joined.person, lessons, order=order)
 
 
 def _lessons(
@@ -97,3 +109,19 @@ def _lessons(
         last = len(value) - 1
         return tuple(Lesson(place[name], 1.0 - at / last) for at, name in enumerate(value))
     return ()
+
+
+def _order(
+    kind: str, value: Any, places: list[int], menu: Menu, asked: Asked | None
+) -> Order | None:
+    """A pick is one of what was shown and of nothing at all, which may be picked too; who is asked
+    by a study picks one of its options, or has no preference."""
+    if not places or kind not in ("pick", "ranking"):
+        return None
+    if kind == "ranking":
+        return Order(tuple(places), len(places))
+    first = None if value is None else menu.ids.index(value)
+    rest = [place for place in places if place != first]
+    if asked is not None:
+        return Order(() if first is None else (first, *rest), int(first is not None))
+    return Order((None, *rest) if first is None else (first, *rest, None), 1)
