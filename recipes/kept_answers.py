@@ -7,9 +7,9 @@ parameters that copies two digits behind six tags ("B47=" is "47") and marks one
 plain. Anchors are the plain answers behind B (near) and C to F (out of scope). Counted are the
 chances, exactly, to mark the answers of the 40 numbers that no pair or anchor showed: behind A, B,
 and C to F. Paired by seed, 95 % intervals of five seeds; rate and passes chosen for DPO on another.
-DPO marks 76 % behind B, no fewer than behind A (77); C3PO 26 %: 66 % less (59 to 73), and 57 % less
-out of scope (35 to 78). Not met: as obedient beyond chance (4 points more behind A, -22 to 31).
-Tiny: two seeds, little learnt.
+DPO marks 76 % behind B, almost as many as behind A (77); C3PO 26 %: 66 % less (59 to 73), and
+57 % less out of scope (35 to 78). Not met: as obedient beyond chance (4 points more behind A, -22
+to 31). Tiny: two seeds, little learnt.
 """
 
 from collections.abc import Sequence
@@ -64,10 +64,9 @@ def main(config: Config) -> dict[str, Any]:
         for where in ("near", "out of scope")
     }
     claims = [
-        no_worse("% less leaked to what is near", 30.0, float(saved["near"].mean()), source=SOURCE),
-        no_worse("% less leaked out of scope", 30.0, float(saved["out of scope"].mean()),
-                 source=SOURCE),
-    ]  # fmt: skip
+        no_worse(f"% less leaked {where}, low end", 30.0, low_over_seeds(share), source=SOURCE)
+        for where, share in saved.items()
+    ]
     short = [
         no_worse("points in scope beside DPO, low end", -3.0, low_over_seeds(obeyed),
                  source="our notes on C3PO"),

@@ -7,9 +7,10 @@ which nobody can parse). Levels: right, wrong, marked but not to be parsed, not 
 for a right answer and 1 for its form, or, mis-scaled, 5 for its form. Counted are right answers,
 and wrong ones in good form, on 1,000 held-out draws. Paired by seed, 95 % intervals of five seeds;
 one rate for all of 3e-4 and 1e-3, the better on another. Levels: 13.9 % right, 1.6 points above
-GRPO (0.5 to 2.7), and 1.7 fewer in form alone than mis-scaled (0.6 to 2.7), which costs GRPO itself
-next to nothing (likely since z-scores forget the scale once all answers have their form). Tiny: two
-seeds, a few steps, nothing learnt.
+GRPO (0.5 to 2.7), and 1.7 fewer in form alone than mis-scaled (0.6 to 2.7): those that it has more
+of right, for mis-scaling costs GRPO itself nothing (likely since z-scores forget the scale once all
+answers have their form), so that it was no trial of it. Tiny: two seeds, a few steps, nothing
+learnt.
 """
 
 from collections.abc import Mapping, Sequence

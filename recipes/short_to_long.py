@@ -7,8 +7,9 @@ parameters taught contexts of 4 to 32 letters, most of them short, by one who gu
 in ten; 200 pairs of contexts of 4 letters, right above wrong, their long twins with 24 letters.
 Counted are exact chances of right answers on 200 new contexts of 4, 24 and 32 letters. Paired by
 seed, 95 % intervals of five seeds; the rates chosen on another. Not met: above DPO beyond chance
-(11 points at 24 and at 32 letters, -12 to 35, and 12 at 4). The start is as right in long contexts
-(49 %) as in short ones: there was no gap to close. Tiny: two seeds, little learnt.
+(11 points at 24 and at 32 letters, -12 to 35), and as good within 3 points at 4 letters (12, -13 to
+38). The start is as right in long contexts (49 %) as in short ones: there was no gap to close.
+Tiny: two seeds, little learnt.
 """
 
 from dataclasses import dataclass, replace
@@ -59,15 +60,14 @@ def main(config: Config) -> dict[str, Any]:
     rows = [one_seed(config, config.seed + s) for s in range(config.num_seeds)]
     each = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     points = {n: each[f"SoLo-DPO, {n}"] - each[f"DPO, {n}"] for n in LENGTHS}
+    # In short contexts it need not be above, only about as good.
     short = [
-        no_worse(f"points beside DPO at {n} letters, low end", 0.0, low_over_seeds(points[n]),
-                 source=SOURCE)
-        for n in LENGTHS[1:]
+        no_worse(f"points beside DPO at {n} letters, low end", 0.0, low_over_seeds(found),
+                 slack=3.0 if n == 4 else 0.0, source=SOURCE)
+        for n, found in points.items()
     ]  # fmt: skip
-    claims = [no_worse("points beside DPO at 4 letters", 0.0, float(points[4].mean()), slack=3.0,
-                       source="our notes on SoLoPO")]  # fmt: skip
     return results(
-        claims, not_met=short,
+        [], not_met=short,
         points={f"{n} letters": over_seeds(found, 2) for n, found in points.items()},
         right={name: over_seeds(found, 1) for name, found in each.items()},
     )  # fmt: skip

@@ -5,17 +5,24 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from penchant.errors import DataError, MissingExtraError
-from penchant.evaluation.recipes import packaged_file, shared_file
+from penchant.evaluation.claims import no_worse
+from penchant.evaluation.recipes import packaged_file, results, run_recipe, shared_file
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 NAMES = sorted(path.stem for path in RECIPES.glob("*.py"))
 # Of these the tiny size is complete enough for the published figures to be met.
 HOLD_WHEN_TINY = {"swissmetro_logit", "immigration_component_effects"}
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    seed: int = 0
 
 
 def load(name):
@@ -34,8 +41,10 @@ def test_a_recipe_runs_in_its_tiny_size(name):
         found = recipe.main(recipe.Config.tiny())
     except (DataError, MissingExtraError) as error:
         pytest.skip(str(error))
-    assert found["claims"]
-    for claim in found["claims"]:
+    # All that was looked for may have failed: then it says that.
+    judged = [*found["claims"], *found.get("not_met", ())]
+    assert judged
+    for claim in judged:
         assert math.isfinite(claim["ours"]), claim
         # Of a bound the other end is open.
         assert (claim["low"], claim["high"]) != (None, None), claim
@@ -69,6 +78,16 @@ def test_the_shell_prints_theirs_beside_ours_and_keeps_them_with_date_and_commit
     assert kept["config"] == {"complete": False, "seed": 3}
     assert {"date", "commit", "versions", "wall_seconds", "claims"} <= set(kept)
     assert all(claim["holds"] for claim in kept["claims"])
+
+
+def test_a_recipe_of_which_nothing_was_met_says_so_and_nothing_else(monkeypatch, capsys):
+    found = results([], not_met=[no_worse("points", 1.0, 0.5)])
+    monkeypatch.setattr(sys, "argv", ["missed"])
+    run_recipe("missed.py", TinyConfig, lambda config: found)
+    name, _, said, *rest = capsys.readouterr().out.splitlines()
+    assert (name, said) == ("missed", "Looked for, and not met:")
+    assert sum("theirs" in line for line in rest) == 1
+    assert sum("DIFFERS" in line for line in rest) == 1
 
 
 def test_data_that_are_not_there_are_told_with_the_mend(monkeypatch):

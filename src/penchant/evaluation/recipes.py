@@ -82,8 +82,10 @@ def run_recipe(file: str, config_class: Any, main: Callable[[Any], dict[str, Any
     except PenchantError as error:
         raise SystemExit(f"{path.stem} failed: {error}") from error
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    print(f"{path.stem}\n")
-    print(claims_table([_claim(plain) for plain in found["claims"]]))
+    print(path.stem)
+    if found["claims"]:
+        print()
+        print(claims_table([_claim(plain) for plain in found["claims"]]))
     if found.get("not_met"):
         print("\nLooked for, and not met:\n")
         print(claims_table([_claim(plain) for plain in found["not_met"]]))

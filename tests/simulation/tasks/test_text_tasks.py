@@ -68,6 +68,13 @@ def test_a_demonstration_looks_up_nothing_but_what_it_has_read(hops):
         assert turns[-1][1] == f"#{turns[-1][0][-1]}"
         for read, action in turns[:-1]:
             assert action == f"look {read[-1]}"
+    with pytest.raises(ConfigError, match="could not be won"):
+        FindByLooking(hops=hops, most_turns=hops)
+    # One turn more is enough for the longest.
+    longest = FindByLooking(hops=hops, facts=6, most_turns=hops + 1)
+    for seed in range(20):
+        world = longest.draw_world(np.random.default_rng(seed))
+        assert demonstrated(world)[-1][1] == world.answer
 
 
 def test_what_is_looked_up_is_answered_until_the_answer_or_the_last_turn():

@@ -115,6 +115,14 @@ class FindByLooking:
     facts: int = 8
     most_turns: int = 6
 
+    def __post_init__(self) -> None:
+        Find(hops=self.hops, facts=self.facts)
+        if self.most_turns <= self.hops:
+            raise ConfigError(
+                f"got most_turns={self.most_turns} with hops={self.hops}; expected more turns than "
+                "hops, a look for each and one turn for the answer: the longest could not be won."
+            )
+
     def draw_world(self, generator: np.random.Generator) -> LookUp:
         (problem,) = Find(hops=self.hops, facts=self.facts).draw(1, generator)
         return LookUp(problem=problem, most_turns=self.most_turns)

@@ -13,7 +13,7 @@ from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.credit import advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
-from penchant.policies.language.methods.method import Heard, Seen, rows_as_units
+from penchant.policies.language.methods.method import Heard, Seen, known_entropy, rows_as_units
 from penchant.policies.language.token_weights import conflict_weights
 
 
@@ -49,8 +49,7 @@ class ConflictAware:
             np.where(is_scored, seen.reward, 0.0), group, np.arange(len(group)), is_scored,
             leave_one_out=False,
         ).advantage  # fmt: skip
-        entropy = np.where(rollouts.is_drawn, rollouts.entropy.cpu().numpy(), 0.0)
-        mean = entropy.sum(axis=1) / np.maximum(rollouts.lengths, 1)
+        mean = known_entropy(seen).sum(axis=1) / np.maximum(rollouts.lengths, 1)
         if self.most_entropy is not None:
             unit_of = np.where((mean > self.most_entropy)[:, None], -1, unit_of)
         weight = self._weights(seen, credit)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
-from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.methods.method import Heard, Seen, known_entropy
 from penchant.policies.language.scheduling import most_varied
 from penchant.policies.language.token_weights import top_share
 
@@ -20,7 +20,7 @@ from penchant.policies.language.token_weights import top_share
 class DownSampled(OnGroups):
     """D3S (2025): of the whole batch the share `rows` of rollouts whose advantages vary most, of
     each the share `tokens` of largest |A| times entropy; both shares rise evenly to 1 over `steps`
-    updates (0 leaves them as they are). Advantages are `base`'s, of whole groups. With shares of 1
+    batches (0 leaves them as they are). Advantages are `base`'s, of whole groups. With shares of 1
     it is `base`.
     """
 
@@ -49,8 +49,7 @@ class DownSampled(OnGroups):
         kept = scored[most_varied(credit[scored], int(np.ceil(of_rows * len(scored) - 1e-9)))]
         listened = np.zeros_like(trained)
         listened[kept] = trained[kept]
-        entropy = np.where(trained, seen.rollouts.entropy.double().cpu().numpy(), 0.0)
-        listened &= top_share(size * entropy, trained, of_tokens)
+        listened &= top_share(size * known_entropy(seen), trained, of_tokens)
         return replace(
             heard, unit_of=np.where(listened, heard.unit_of, -1),
             memory={"steps": np.array([done + 1.0])},

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel
 from penchant.numerics.arrays import Array
 from penchant.policies.language.loss import Surrogate
@@ -126,6 +127,23 @@ def turns_as_units(
     unit_of[is_trained] = place
     row, turn = np.divmod(units, num_turns)
     return unit_of, row, turn
+
+
+def known_entropy(seen: Seen) -> Float[Array, "B T1"]:
+    """Nats of what each token was drawn from, 0 where none was.
+
+    Raises `ConfigError` where it is not known, as of a server's draws: not a number is above no
+    bound and below none, so that a method would keep or drop tokens at nobody's will.
+    """
+    rollouts = seen.rollouts
+    entropy = np.where(rollouts.is_drawn, rollouts.entropy.double().cpu().numpy(), 0.0)
+    if np.isnan(entropy).any():
+        raise ConfigError(
+            f"the entropy of {np.isnan(entropy).sum()} of {rollouts.is_drawn.sum()} drawn tokens "
+            "is not known, since a server does not tell it; expected it of all. Draw from the "
+            "local model, or take a method that does not ask for it, such as grpo."
+        )
+    return entropy
 
 
 def summed_log_ratio(seen: Seen) -> Float[Array, " B"] | None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
-from penchant.policies.language.methods.method import Heard, Seen
+from penchant.policies.language.methods.method import Heard, Seen, known_entropy
 from penchant.policies.language.token_weights import steady_entropy
 
 
@@ -31,9 +31,8 @@ class Steady(OnGroups):
 
     def heard(self, seen: Seen) -> Heard:
         heard = self.base.heard(seen)
-        entropy, log_prob = seen.rollouts.entropy, seen.rollouts.log_prob
         kept = steady_entropy(
-            entropy.double().cpu().numpy(), log_prob.double().cpu().numpy(), heard.advantage,
+            known_entropy(seen), seen.rollouts.log_prob.double().cpu().numpy(), heard.advantage,
             heard.unit_of >= 0, self.spread,
         )  # fmt: skip
         return replace(heard, advantage=np.where(kept, heard.advantage, 0.0))
