@@ -10,12 +10,13 @@ degrees outside and ties (47 to 53 %) inside. Ours: answers with two rewards on 
 one at the angle asked, less `bias` times the square of the angle outside (radians), noise of 0.15
 growing by 0.3 a radian; 4,000 prompts, ties half, Wilson's 95 % intervals. Inside, RPS asks for the
 wanted direction alone, and the tie is its rule. Not met: with noise that grows but no bias, where
-it cannot be. Answers asked for elsewhere have less of what is wanted on average, and less noise
-to pick from, so that no neighbours beat the direction wanted in more than half of prompts
-(`by_width`: the narrower, the nearer to a half; five within 30 degrees 0.34). With a bias it pays
-beyond 0.5 (`by_bias`), and not yet at 15 degrees outside (0.46). `blind` is the rule that does not
-know where training ended and always turns: inside it loses a little (0.47). Tiny: 500 prompts. 1 s
-on one core. No data.
+it cannot be. Answers asked for nearer to training have less of what is wanted on average, and less
+noise to pick from, so that no such neighbours beat the direction wanted in more than half of
+prompts (`by_width`: the narrower, the nearer to a half; five within 30 degrees 0.34); those on its
+far side do (`beyond`: 0.52). The notes leave the bias open: 1 is one with which the claim is met;
+with half of it neighbours win 0.52 (`by_bias`), and 0.46 with all of it at 15 degrees outside.
+`blind` is the rule that does not know where training ended and always turns: inside it loses a
+little (0.47). Tiny: 500 prompts. 1 s on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from penchant.evaluation.claims import no_better, no_worse, within_doubt
+from penchant.evaluation.claims import no_better, no_worse, within_reach
 from penchant.evaluation.recipes import results, run_recipe
 from penchant.metrics.calibration import wilson
-from penchant.utilities.objectives import angles, directed_worths, neighbourhood
+from penchant.utilities.objectives import angles, directed_worths, neighbourhood, turned
 
 SOURCE = "claim of the method card"
 MIDDLE = np.array([1.0, 0.0])
@@ -61,28 +62,30 @@ def main(config: Config) -> dict[str, Any]:
              for out in (-15.0, 45.0)}  # fmt: skip
     by_width = {f"{width:g}": share(config, 0.0, 45.0, rng, widest=width)
                 for width in config.widths}  # fmt: skip
+    beyond = share(config, 0.0, 45.0, rng, is_towards=False)
     most, plain = max(won for won, _, _ in by_width.values()), by_bias["0"][0]
     inside, outside = won["-15 degrees outside"], won["45 degrees outside"]
     claims = [
         no_worse("prompts won 45 degrees outside", 0.6, outside[0], source=SOURCE),
-        within_doubt("prompts won inside", 0.5, inside[0], se=0.03 / 1.96, source=SOURCE),
-        no_better("no bias: the most that neighbours win", 0.5, most, slack=0.03,
+        within_reach("prompts won inside", 0.5, inside[0], reach=0.03, source=SOURCE),
+        no_better("no bias: the most that neighbours towards training win", 0.5, most, slack=0.03,
                   source="the direction wanted itself"),
-        no_better("no bias: five within 30 degrees", most, plain,
-                  source="neighbours of any width"),
     ]  # fmt: skip
     behind = [no_worse("prompts won 45 degrees outside, no bias", 0.6, plain, source=SOURCE)]
-    return results(claims, not_met=behind, won=won, by_bias=by_bias, by_width=by_width, blind=blind)
+    return results(claims, not_met=behind, won=won, by_bias=by_bias, by_width=by_width,
+                   beyond=beyond, blind=blind)  # fmt: skip
 
 
 def share(
     config: Config, bias: float, outside: float, rng: np.random.Generator, *,
-    knows: bool = True, widest: float = 30.0,
+    knows: bool = True, widest: float = 30.0, is_towards: bool = True,
 ) -> list[float]:  # fmt: skip
-    """Of prompts where neighbours' best answer beats the best of as many at the direction."""
+    """Of prompts where neighbours' best answer, towards training or away from it, beats the best of
+    as many at the direction."""
     wanted = compass(np.array([REACH + outside]))[0]
     reach = REACH if knows else 0.0
-    near = neighbourhood(wanted, MIDDLE, config.num_answers, reach=reach, widest=widest)
+    way = MIDDLE if is_towards else turned(wanted, MIDDLE, -angles(wanted, MIDDLE)[None])[0]
+    near = neighbourhood(wanted, way, config.num_answers, reach=reach, widest=widest)
     same = np.repeat(wanted[None], config.num_answers, axis=0)
     best = [
         directed_worths(answers(config, bias, asked, rng), wanted).max(axis=1)

@@ -3,12 +3,13 @@
 Theirs: judges trained on short contexts fail on long ones; trained from short to long (judgements
 made on the critical chunks, then padded with the discarded ones) Qwen3-8B rises from 31.3 to 43.9
 on Long-RewardBench (random 37.5), whose texts and models could not be had. The claim at small scale
-is a guess of ours, not a figure of theirs: where one chunk of n decides, a judge trained at n = 4
-loses its accuracy by n = 64, and one trained on the same judgements padded to 64 keeps 0.90. Ours:
-chunks of 8 features that matter and 24 that never do, loud in the chunks that do not decide; the
-judge reads their sum, crossed with the options (`encoders/crossed.py`); 1,500 judgements, 10 seeds
-(with 600 padding keeps 0.84, not 0.90). `curves` are accuracy at 1, 4, 16, 64 and 256 chunks.
-Tiny: 2 seeds, 300 judgements. 10 s. No data.
+is a guess of our method notes, not a figure of theirs: where one chunk of n decides, a judge
+trained at n = 4 falls to chance by n = 64, and one trained on the same judgements padded to 64
+keeps 0.90. Ours: chunks of 8 features that matter and 24 that never do, loud in the chunks that do
+not decide; the judge reads their sum, crossed with the options (`encoders/crossed.py`); 1,500
+judgements, 10 seeds (chosen for the 0.90: with 600 padding keeps 0.84). Not met: chance at 64
+without padding; 0.19 is lost on the way there from 4, 0.71 are left, and 0.62 at 256. `curves` are
+accuracy at 1, 4, 16, 64 and 256 chunks. Tiny: 2 seeds, 300 judgements. 2 s on one core. No data.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from penchant.encoders.crossed import Crossed
-from penchant.evaluation.claims import no_worse
+from penchant.evaluation.claims import no_better, no_worse
 from penchant.evaluation.recipes import low_over_seeds, results, run_recipe
 from penchant.feedback.gap import GapModel
 from penchant.fitting.head_pairs import winners
@@ -47,17 +48,22 @@ def main(config: Config) -> dict[str, Any]:
     curves = {name: np.array([run[name] for run in runs]) for name in runs[0]}
     mean = {name: values.mean(axis=0) for name, values in curves.items()}
     at = dict(zip(LENGTHS, range(len(LENGTHS))))
+    plain = mean["trained at 4"]
     kept = curves["padded to 64"][:, at[64]] - curves["trained at 4"][:, at[64]]
+    lost = curves["trained at 4"][:, at[4]] - curves["trained at 4"][:, at[64]]
     claims = [
-        no_worse("trained at 4: lost from 4 to 64 chunks", 0.1,
-                 float(mean["trained at 4"][at[4]] - mean["trained at 4"][at[64]]), source=SOURCE),
+        no_worse("trained at 4: lost from 4 to 64 chunks, low end", 0.0, low_over_seeds(lost),
+                 source=SOURCE),
         no_worse("padded to 64: accuracy at 64", 0.90, float(mean["padded to 64"][at[64]]),
                  source=SOURCE),
         no_worse("gained at 64 by padding, low end", 0.0, low_over_seeds(kept), source=SOURCE),
-        no_worse("padded to 64: kept at 4", float(mean["trained at 4"][at[4]]),
-                 float(mean["padded to 64"][at[4]]), slack=0.05, source="trained at 4"),
+        no_worse("padded to 64: kept at 4", float(plain[at[4]]),
+                 float(mean["padded to 64"][at[4]]), source="trained at 4"),
     ]  # fmt: skip
-    return results(claims, curves={name: m.round(4).tolist() for name, m in mean.items()})
+    behind = [no_better("trained at 4: accuracy at 64", 0.5, float(plain[at[64]]), slack=0.03,
+                        source=SOURCE)]  # fmt: skip
+    return results(claims, not_met=behind,
+                   curves={name: m.round(4).tolist() for name, m in mean.items()})  # fmt: skip
 
 
 def summed(key: np.ndarray, chunks: int, rng: np.random.Generator) -> np.ndarray:

@@ -27,6 +27,7 @@ from penchant.simulation.judgements import JudgedPairs, foretold_by_kinds, judge
 AFTER = (0, 1, 2, 4, 8)
 THEIRS = (0.67, 0.71, 0.75, 0.81, 0.90)
 LIGHT = (0.73, 0.79, 0.89, 0.95)
+SLACK = 0.03
 SOURCE = "our method notes' simulation"
 
 
@@ -52,13 +53,17 @@ def main(config: Config) -> dict[str, Any]:
     ours, most = mean["after"], mean["bound"]
     more = np.array([run["asked"] - run["after"][3] for run in runs])
     collapsed = float(mean["averaged"])
+    light = [no_worse(f"KL weight 0.1, after {k} comparisons", theirs, float(mine), slack=SLACK,
+                      source=SOURCE)
+             for k, theirs, mine in zip(AFTER[1:], LIGHT, mean["light"][1:])]  # fmt: skip
     claims = [
-        *(no_worse(f"accuracy after {k} comparisons", theirs, float(mine), slack=0.03,
+        *(no_worse(f"accuracy after {k} comparisons", theirs, float(mine), slack=SLACK,
                    source=SOURCE) for k, theirs, mine in zip(AFTER, THEIRS, ours)),
+        light[0],
         *(no_better(f"Bayes' bound after {k}", float(bound), float(mine), source="tastes known")
           for k, bound, mine in zip(AFTER, most, ours)),
         Claim(what="mean over pairs, after 8 comparisons", theirs=0.67, ours=collapsed,
-              low=collapsed - 0.03, high=collapsed + 0.03, source=SOURCE),
+              low=collapsed - SLACK, high=collapsed + SLACK, source=SOURCE),
         no_worse("mean over pairs, collapsed dimensions", 8.0, 8.0 - mean["active, averaged"],
                  source=SOURCE),
         no_worse("dimensions at work", 3.0, float(mean["active"]), source=SOURCE),
@@ -67,11 +72,8 @@ def main(config: Config) -> dict[str, Any]:
         no_worse("four chosen questions over random ones, low end", 0.0, low_over_seeds(more),
                  source="ours"),
     ]  # fmt: skip
-    behind = [no_worse(f"KL weight 0.1, after {k} comparisons", theirs, float(mine), slack=0.03,
-                       source=SOURCE)
-              for k, theirs, mine in zip(AFTER[1:], LIGHT, mean["light"][1:])]  # fmt: skip
     told = {name: value.round(4).tolist() for name, value in mean.items()}
-    return results(claims, not_met=behind, means=told)
+    return results(claims, not_met=light[1:], means=told)
 
 
 def one(config: Config, rng: np.random.Generator) -> dict[str, Any]:

@@ -410,6 +410,22 @@ def test_awkward_pairs_are_climbed_to_the_top(monkeypatch, name, prior_scale, ha
     assert minus(quick.weights)[0] - found.fun < 1e-3 * found.fun
 
 
+@pytest.mark.parametrize("has_matrix", [True, False], ids=["by a matrix", "by products"])
+def test_dimensions_that_say_the_same_twice_are_climbed_however_weak_the_prior(
+    monkeypatch, has_matrix
+):
+    # A curvature that happens to have a factor, though its last digits are rounding.
+    if not has_matrix:
+        monkeypatch.setattr(head_start, "LARGEST_MATRIX", 0)
+    half = plain_pairs(3, 1500, 12)
+    twice = replace(half, features=np.tile(half.features, (1, 2)))
+    head = fit_linear_head(twice, GapModel(), prior_scale=1e6, has_covariance=False)
+    once = fit_linear_head(half, GapModel(), prior_scale=1e6, has_covariance=False)
+    assert head.converged
+    assert head.log_likelihood == pytest.approx(once.log_likelihood, rel=1e-6)
+    np.testing.assert_allclose(head.weights[:12] + head.weights[12:], once.weights, atol=5e-3)
+
+
 def in_texts(pairs):
     """Differences as those of texts, in another order, from a text of zeros."""
     features = np.concatenate([np.zeros_like(pairs.features[:1]), pairs.features[::-1]])

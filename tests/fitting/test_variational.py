@@ -270,3 +270,8 @@ def test_what_cannot_be_fitted_is_refused():
     )  # fmt: skip
     with pytest.raises(DataError, match="drop ties"):
         fit_variational(pairs, np.arange(3))
+    # What it has no place for is not passed over.
+    plain = replace(pairs, answer=np.zeros(3, dtype=np.int64))
+    for more in (replace(plain, columns=np.ones((3, 2))), replace(plain, weight=np.arange(3.0))):
+        with pytest.raises(DataError, match=r"(2 columns|weights from 0 to 2).* fit_head_mixture"):
+            fit_variational(more, np.arange(3))

@@ -30,8 +30,9 @@ _MOST_OF_ALL = 100
 # What products leave of a step: the second while a climb of a few steps is under way, for which
 # the curvature of a subsample is not worth more.
 _LEFT, _MUCH_LEFT = 0.1, 0.5
-# The part of a curvature that sums of single precision may leave open.
-_BLUR = 1e-5
+# The part of a curvature that sums of single precision may leave open, and of a dimension's own
+# what the others must leave of it to be more than such a sum's last digits.
+_BLUR, _ROUNDING = 1e-5, 1e-6
 # Tolerance from which on a climb takes two or three steps.
 _FEW_STEPS = 1e-4
 # Where fewer than this part of the pairs say nearly everything, a subsample of them does not tell
@@ -169,12 +170,15 @@ def solver(information: Float[Array, "T T"], precision: Float[Array, " T"]) -> P
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     bend = information + np.diag(precision)
+    own = np.diag(bend)
     try:
         factor = cho_factor(bend, check_finite=False)
+        is_lost = bool((np.diag(factor[0]) ** 2 < _ROUNDING * own).any())
     except LinAlgError:
+        is_lost = True
+    if is_lost:
         # Of features that say the same twice, where the prior is lost in single precision.
-        blur = _BLUR * np.diag(bend).max()
-        factor = cho_factor(bend + blur * np.eye(len(bend)), check_finite=False)
+        factor = cho_factor(bend + _BLUR * own.max() * np.eye(len(own)), check_finite=False)
     return lambda gradient: cho_solve(factor, gradient, check_finite=False)
 
 

@@ -83,8 +83,8 @@ def fit_variational(
     person's own pairs: the encoder adds up what they say one by one, so that it reads a short
     history too without having seen any. Starts at the pooled head, loadings small.
 
-    Raises `MissingExtraError` without torch, `DataError` for ties, an offset or fewer than
-    ten people.
+    Raises `MissingExtraError` without torch, `DataError` for ties, an offset, columns, weights that
+    differ or fewer than ten people.
     """
     if find_spec("torch") is None:
         raise MissingExtraError(
@@ -93,6 +93,13 @@ def fit_variational(
         )
     config = config or VariationalConfig()
     refuse_offset(pairs, "a latent person")
+    if pairs.columns.size or np.ptp(pairs.weight) > 0.0:
+        raise DataError(
+            f"the pairs have {pairs.columns.shape[1]} columns of their own and weights from "
+            f"{pairs.weight.min():g} to {pairs.weight.max():g}, which a latent person would not "
+            "hear of; expected no columns and weights alike. Leave them out, or use "
+            "fit_head_mixture, which hears both."
+        )
     if not np.isin(pairs.answer, (0, 1)).all() or len(np.unique(group)) < 10:
         raise DataError(
             f"got answers {np.unique(pairs.answer).tolist()} of {len(np.unique(group))} people; "
