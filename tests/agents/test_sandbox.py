@@ -42,6 +42,10 @@ HOSTILE = {
     "dies": ("import os; os._exit(3)", "died"),
     "hangs up": ("import os, time; os.closerange(3, 64); time.sleep(60)", "died"),
     "aborts": ("import os; os.abort()", "died"),
+    "answers for the guard": (
+        'import os, time; os.write(4, b\'{"cpu": [], "value": 1}\\n\'); time.sleep(60)',
+        "out of turn",
+    ),
     "answers endlessly": ("return 'x' * 5_000_000", "more than"),
 }
 

@@ -151,6 +151,12 @@ def test_a_run_that_was_broken_off_ends_as_the_unbroken_one(tmp_path):
         assert torch.equal(weights(parts / "policy")[name], value)
     message = refused(*command, "-o", parts, "--steps", "4", "--seed", "3")
     assert "holds a run with seed 0; this one has 3" in message
+    # A folder of another version, which lacked a setting or had one more.
+    said = json.loads((parts / "run.json").read_text())
+    for other in ({n: v for n, v in said.items() if n != "modes"}, said | {"modes_": []}):
+        (parts / "run.json").write_text(json.dumps(other))
+        message = refused(*command, "-o", parts, "--steps", "4")
+        assert "another version of penchant began (of the two only one knows modes" in message
 
 
 def test_ctrl_c_in_a_rollout_keeps_what_was_done(tmp_path, monkeypatch):
@@ -296,9 +302,10 @@ def test_a_column_of_weights_is_heeded_or_refused(tmp_path):
     out = tmp_path / "out"
     found = json.loads(done(file, "-m", "dpo", "-o", out, *SHAPE, "--epochs", "6", "--held-out",
                             "0", "--learning-rate", "0.01", "--json").stdout)  # fmt: skip
-    # 35 of 40 pairs count; "no" has 60 of 80 votes, though it won 15 of 35 pairs.
+    # 35 of 40 pairs count; "no" has 60 of 80 votes, though it won 15 of 35 pairs. The report counts
+    # them as the training does.
     assert found["whole"]["num"] == 35
-    assert found["whole"]["after"] == pytest.approx(15 / 35)
+    assert found["whole"]["after"] == pytest.approx(60 / 80)
     for method in ("kto", "sft"):
         message = refused(file, "-m", method, "-o", tmp_path / method, *_shape(method), code=3)
         assert f"--method {method} counts all alike" in message

@@ -96,3 +96,19 @@ def test_answers_of_one_prompt_are_one_witness():
     assert (thrice.gain_low, thrice.gain_high) == pytest.approx((once.gain_low, once.gain_high))
     told = scores(np.zeros(36), np.tile(each, 3), ["a"] * 36, cluster=np.tile(prompt, 3))
     assert told[0].gain_high == pytest.approx(once.gain_high)
+
+
+def test_what_counts_twice_is_as_if_it_stood_there_twice():
+    rng = np.random.default_rng(1)
+    before, after = rng.normal(size=(2, 8))
+    before[2] = np.nan
+    often, prompt = np.array([1, 2, 3, 1, 2, 1, 1, 3]), np.arange(8) // 2
+    context = np.array(["a", "b"] * 4)
+    one = overall(before, after, prompt, often.astype(float))
+    each = [values.repeat(often) for values in (before, after, prompt, context)]
+    other = overall(*each[:3])
+    found = scores(before, after, context.tolist(), cluster=prompt, weight=often.astype(float))
+    wanted = scores(*each[:2], each[3].tolist(), cluster=each[2])
+    for said, meant in ((one, other), *zip(found, wanted, strict=True)):
+        for name in ("before", "after_low", "gain", "gain_high"):
+            assert getattr(said, name) == pytest.approx(getattr(meant, name))

@@ -176,7 +176,7 @@ class Sandbox:
             said = json.loads(read.splitlines()[-1])
         except ValueError:
             said = None
-        if not isinstance(said, dict):
+        if not isinstance(said, dict) or not isinstance(said.get("cpu", 0.0), int | float):
             self.close()
             raise DataError(f"{self.function} of {self.file.name} answered out of turn.")
         return said

@@ -160,21 +160,21 @@ def _direct(
     first = (mine / (1.0 + np.exp(-margins))).sum(axis=1)
     right = np.where(judged.first_wins > 0.5, first > 0.5, first < 0.5).astype(float)
     right[judged.first_wins == 0.5] = np.nan
-    coin = np.full(len(right), 0.5)
+    coin, those = np.full(len(right), 0.5), {"cluster": prompt, "weight": judged.weights}
     by: tuple[Score, ...] = ()
     if told.has_people:
         names = [told.group[g] for g in judged.person]
-        by += scores(coin, right, names, group="person", cluster=prompt)
+        by += scores(coin, right, names, group="person", **those)
     if len(told.contexts) > 1:
         names = [told.contexts[told.context[g]] for g in judged.person]
-        by += scores(coin, right, names, group=f"{options.context}", cluster=prompt)
+        by += scores(coin, right, names, group=f"{options.context}", **those)
     if config.kinds > 1:
         kinds = [f"{1 + k}" for k in mine.argmax(axis=1)]
-        by += scores(coin, right, kinds, group="kind", cluster=prompt)
+        by += scores(coin, right, kinds, group="kind", **those)
     names = ["policy"] if config.kinds == 1 else [f"policy-{s + 1}" for s in range(config.kinds)]
     return Learnt(
         policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
-        whole=overall(coin, right, prompt), is_new=parted.is_new,
+        whole=overall(coin, right, **those), is_new=parted.is_new,
         unit="share of pairs in the judged order",
         facts=(("pairs", f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
                ("people", f"{len(told.group):,}" if told.has_people else "not known"),

@@ -51,13 +51,7 @@ class RunFolder:
         file = self.path / _RUN
         # A run that was refused before it began has left nothing to mix up with this one.
         if file.is_file() and (self.start.is_dir() or self.state.is_dir()):
-            found = _read(file)
-            other = [n for n in said if n not in found or found[n] != said[n]]
-            if other:
-                raise ConfigError(
-                    f"{self.path} holds a run with {other[0]} {found.get(other[0])!r}; this one "
-                    f"has {said[other[0]]!r}. Name another folder, or delete this one."
-                )
+            _check_same(self.path, _read(file), said)
             return
         if not self.is_writer:
             return
@@ -134,6 +128,24 @@ def card(page: "AlignPage", facts: Mapping[str, str]) -> str:
         f"## How it was made\n\n{told}{kept}\n"
         "Load it with `AutoModelForCausalLM.from_pretrained` or `penchant align --model`.\n"
     )
+
+
+def _check_same(folder: Path, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` unless both are the settings of one run."""
+    # What a version does not know it may do otherwise too: the same seed may draw other tokens.
+    unlike = sorted(found.keys() ^ said.keys())
+    if unlike:
+        raise ConfigError(
+            f"{folder} holds a run that another version of penchant began (of the two only one "
+            f"knows {unlike[0]}), and from here on it would be another run. Finish it with that "
+            "version, name another folder, or delete this one."
+        )
+    other = [name for name in said if found[name] != said[name]]
+    if other:
+        raise ConfigError(
+            f"{folder} holds a run with {other[0]} {found[other[0]]!r}; this one has "
+            f"{said[other[0]]!r}. Name another folder, or delete this one."
+        )
 
 
 def _digest(program: Path) -> str:

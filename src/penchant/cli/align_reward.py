@@ -182,8 +182,6 @@ def _train(
     steps: shell.Steps,
     own: OwnReward | None,
 ) -> None:
-    from penchant.policies.language.methods.windowed import Windowed
-
     def keep() -> float:
         began = time.perf_counter()
         folder.keep_steps(done)
@@ -195,7 +193,7 @@ def _train(
         while trainer.steps < num_steps:
             report = trainer.step()
             # Where answers go on in the next step, there may be none yet that has ended.
-            is_open = isinstance(trainer.method, Windowed) and not report.failed
+            is_open = _goes_on(trainer) and not report.failed and report.ended == 0.0
             if math.isnan(report.reward) and not is_open:
                 last = f" The last: {own.trouble}" if own is not None and own.trouble else ""
                 raise DataError(
@@ -220,6 +218,13 @@ def _train(
             "command goes on from there."
         )
         raise typer.Exit(shell.INTERRUPTED) from None
+
+
+def _goes_on(trainer: "PolicyTrainer") -> bool:
+    """Whether answers that have not ended in a step go on in the next."""
+    from penchant.policies.language.methods.windowed import Windowed
+
+    return isinstance(trainer.method, Windowed)
 
 
 def _plain(report: dict[str, Any]) -> dict[str, Any]:
@@ -261,7 +266,7 @@ def _page(
             ("adapters of rank", str(options.rank or "none: the whole model")),
             ("seed", str(options.seed)),
         ),
-        warnings=warnings(done, "" if own is None else own.trouble),
+        warnings=warnings(done, "" if own is None else own.trouble, goes_on=_goes_on(trainer)),
         samples=tuple(
             (problem.prompt, first, second)
             for problem, first, second in zip(
@@ -271,9 +276,11 @@ def _page(
     )  # fmt: skip
 
 
-def warnings(done: list[dict[str, Any]], trouble: str = "") -> tuple[str, ...]:
+def warnings(
+    done: list[dict[str, Any]], trouble: str = "", *, goes_on: bool = False
+) -> tuple[str, ...]:
     """What a reader of the page should not overlook, of the last fifth of the steps. trouble: what
-    the reward function last met with."""
+    the reward function last met with. goes_on: what has not ended does in a later step."""
     late = done[-max(1, len(done) // 5) :]
     if not late:
         return ()
@@ -299,7 +306,7 @@ def warnings(done: list[dict[str, Any]], trouble: str = "") -> tuple[str, ...]:
         found.append(
             f"Gradings that failed: {failed}. Their responses have no reward, take no part.{last}"
         )
-    if mean("ended") < 0.5:
+    if mean("ended") < 0.5 and not goes_on:
         found.append(
             f"{1 - mean('ended'):.0%} of responses ran out of room at the end; --most-tokens "
             "gives more."

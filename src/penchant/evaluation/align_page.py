@@ -17,7 +17,8 @@ CURVES: Mapping[str, tuple[str, str, str]] = {
     "entropy": ("Entropy", "nats a token", "Near 0 the policy says one thing to each prompt, and "
                 "there is nothing left to compare."),
     "length": ("Length", "tokens a response", "End tokens among them."),
-    "ended": ("Ended by themselves", "share", "The others ran out of room."),
+    "ended": ("Ended by themselves", "share", "The others ran out of room, or (t-ppo) "
+              "go on in the next step."),
     "degenerate": ("Groups all alike", "share", "Prompts whose responses all earned the same: they "
                    "teach nothing."),
     "clipped": ("Stopped ratios", "share of tokens", "Tokens whose probability had moved as far as "

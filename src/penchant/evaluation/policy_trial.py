@@ -92,16 +92,19 @@ def scores(
     group: str = "",
     most: int = 12,
     cluster: Int[Array, " N"] | None = None,
+    weight: Float[Array, " N"] | None = None,
 ) -> tuple[Score, ...]:
     """Of each context, the largest first where there are more than `most`; what is NaN on either
-    side is left out. cluster: what belongs together (a prompt), each its own by default."""
+    side is left out. cluster: what belongs together (a prompt), each its own by default. weight:
+    how often each counts, once by default."""
     known = np.isfinite(before) & np.isfinite(after)
     own = np.arange(len(before)) if cluster is None else cluster
+    often = np.ones(len(before)) if weight is None else weight
     names = np.array([str(name) for name in context])
     labels, count = np.unique(names[known], return_counts=True)
     kept = np.sort(labels[np.argsort(-count, kind="stable")[:most]])
     return tuple(
-        _score(before[mine], after[mine], own[mine], str(label), group)
+        _score(before[mine], after[mine], own[mine], often[mine], str(label), group)
         for label in kept
         for mine in [known & (names == label)]
     )
@@ -111,15 +114,19 @@ def overall(
     before: Float[Array, " N"],
     after: Float[Array, " N"],
     cluster: Int[Array, " N"] | None = None,
+    weight: Float[Array, " N"] | None = None,
 ) -> Score:
-    """Of all together."""
+    """Of all together; cluster, weight: as in `scores`."""
     known = np.isfinite(before) & np.isfinite(after)
     own = np.arange(len(before)) if cluster is None else cluster
-    return _score(before[known], after[known], own[known], "all", "")
+    often = np.ones(len(before)) if weight is None else weight
+    return _score(before[known], after[known], own[known], often[known], "all", "")
 
 
-def _mean(values: Float[Array, " N"], cluster: Int[Array, " N"]) -> Interval:
-    found = clustered_mean(values, cluster)
+def _mean(
+    values: Float[Array, " N"], cluster: Int[Array, " N"], weight: Float[Array, " N"]
+) -> Interval:
+    found = clustered_mean(values, cluster, weight)
     # Numbers that are all alike say nothing of how far others may be from them.
     if len(values) and np.ptp(values) == 0.0:
         return Interval(found.estimate, np.nan, np.nan)
@@ -130,10 +137,11 @@ def _score(
     before: Float[Array, " N"],
     after: Float[Array, " N"],
     cluster: Int[Array, " N"],
+    weight: Float[Array, " N"],
     label: str,
     group: str,
 ) -> Score:
-    b, a, g = (_mean(values, cluster) for values in (before, after, after - before))
+    b, a, g = (_mean(values, cluster, weight) for values in (before, after, after - before))
     return Score(
         label=label, group=group, num=len(before),
         before=b.estimate, before_low=b.low, before_high=b.high,

@@ -191,6 +191,8 @@ def test_one_response_is_an_episode_of_one_turn_and_a_broken_grader_is_counted()
 
 
 def test_a_trainer_climbs_what_whole_episodes_are_worth_and_refuses_other_graders_of_worlds():
+    from penchant.policies.language.managed_episodes import ContextConfig
+    from penchant.policies.language.methods.context_managed import ContextManaged
     from penchant.policies.language.methods.group_relative import GroupRelative
     from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
 
@@ -208,3 +210,7 @@ def test_a_trainer_climbs_what_whole_episodes_are_worth_and_refuses_other_grader
         PolicyTrainer(tiny(), task, GroupRelative(), config, grade=lambda problem, said: {})
     with pytest.raises(ConfigError, match="whose turns earn their own"):
         PolicyTrainer(tiny(), task, GroupRelative(), config, reward=reward)
+    notes = ContextManaged(context=ContextConfig(cap=40))
+    with pytest.raises(ConfigError, match="whole episodes with ContextManaged, which gathers"):
+        PolicyTrainer(tiny(), task, notes, config, grade=whole, reward=reward)
+    PolicyTrainer(tiny(), task, notes, config)

@@ -125,6 +125,19 @@ def test_a_right_answer_joins_its_group_and_is_its_own_denominator():
     assert temp_samp().base.scale == "group"
 
 
+def test_a_grading_of_an_inserted_answer_that_fails_is_counted_and_the_answer_takes_no_part():
+    def grade(problem, response):
+        if response == problem.demonstration:
+            raise ValueError("no idea")
+        return {"correct": 0.5}
+
+    batch = WithTruth().gathered(ask(grade=grade))
+    failed = np.isnan(batch.grades.reward)
+    assert batch.grades.failed == failed.sum() >= 3
+    assert failed[9:].all()
+    assert np.all(WithTruth().heard(seen_of(batch)).unit_of[failed] == -1)
+
+
 def test_an_inserted_answer_adds_its_own_pull_and_leaves_the_others_exact():
     """Two drawn rows and (b, d) put in, over all that could be drawn."""
     theta, truth = parameters(), 2

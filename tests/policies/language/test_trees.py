@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.policies.language.branching import even_weights
+from penchant.policies.language.branching import even_weights, first_ways
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
 from penchant.policies.language.methods.trees import TreeRelative, spo_tree
 
@@ -15,7 +15,9 @@ torch = pytest.importorskip("torch")
 
 from lm.tiny_models import tiny  # noqa: E402  # it needs torch
 from penchant.policies.language.objective import token_log_probs  # noqa: E402
-from policies.language.test_gathered_methods import ask, seen_of  # noqa: E402
+from penchant.policies.language.trainer import PolicyTrainer  # noqa: E402
+from policies.language.test_gathered_methods import SMALL, ask, seen_of  # noqa: E402
+from policies.language.test_trainer import EvenBytes  # noqa: E402
 from policies.language.two_step_tree import (  # noqa: E402
     TRAJECTORIES,
     exact_gradient,
@@ -100,6 +102,34 @@ def test_a_leaf_without_a_reward_is_no_part_of_the_tree():
     alone, _ = TREE.credit(place[parent[kept]], outcome[kept], told["root"][kept])
     for at, e in enumerate(kept):
         np.testing.assert_allclose(heard.advantage[told["edge"] == e], alone[at], atol=1e-12)
+
+
+def test_a_report_tells_what_single_answers_earned_and_not_what_leaves_did():
+    """Answers that end early have fewer leaves: over all that could be drawn their mean is another
+    one, and that of single answers is what the policy earns."""
+    p_first, p_second = np.array([0.3, 0.7]), np.array([0.5, 0.2, 0.3])
+    earned = p_first @ [WORTH[0], p_second @ WORTH[1:]]
+    single = leaves = 0.0
+    for first, *then in np.ndindex(2, 3, 3):
+        # One piece alone, or with two ways on from it.
+        parent, leaf = ([-1], [0]) if first == 0 else ([-1, 0, 0], [1, 2])
+        worth = WORTH[[0]] if first == 0 else WORTH[1 + np.array(then)]
+        chance = p_first[first] * np.prod(p_second[then])
+        single += chance * worth[first_ways(np.array(parent), np.array(leaf))].mean()
+        leaves += chance * worth.sum() / (p_first @ [1.0, 2.0])
+    assert single == pytest.approx(earned)
+    assert abs(leaves - earned) > 0.04
+    batch = TREE.gathered(ask(seed=1))
+    parent, line = batch.told["parent"], np.flatnonzero(batch.told["parent"] < 0).tolist()
+    for place, at in enumerate(line):
+        while (parent == at).any():
+            at = int(np.flatnonzero(parent == at)[0])
+        line[place] = at
+    assert sorted(batch.told["leaf"][batch.is_plain].tolist()) == sorted(line)
+    assert len(batch.rollouts) > len(line) == 9
+    report = PolicyTrainer(tiny(), EvenBytes(), TREE, SMALL).step()
+    own = PolicyTrainer(tiny(), EvenBytes(), TREE, SMALL)._gathered()
+    assert report.reward == own.grades.reward[own.is_plain].mean() == report.components["correct"]
 
 
 def test_as_published_edges_that_tell_nothing_and_tokens_without_a_choice_are_left_out():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.proximal import Proximal
 from penchant.policies.language.methods.windowed import Windowed
 
@@ -161,6 +162,25 @@ def test_where_there_is_no_target_the_value_has_no_gradient():
         gradients[is_over] = max(0.0 if g is None else float(g.abs().max()) for g in found)
     assert gradients[False] == 0.0
     assert gradients[True] > 1e-3
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.3])
+def test_with_a_window_as_long_as_an_answer_it_is_the_method_beneath(cost):
+    """An anchor in the reward counted in: the value foretells what it still costs."""
+    anchor = Anchor(strength=cost, place="reward")
+    base = Proximal(trace=1.0, anchor=anchor)
+    method = Windowed(window=5, base=base)
+    seen = seen_with_value(method.gathered(ask(model=model(), sampling=SAMPLING, seed=3)))
+    drawn = seen.rollouts.is_drawn
+    apart = np.where(drawn, np.random.default_rng(0).normal(size=drawn.shape), 0.0)
+    reward = np.where(np.arange(len(drawn)) == 4, np.nan, seen.reward)  # one that was not graded
+    seen = replace(seen, log_ratio=apart, reward=reward)
+    found, wanted = method.heard(seen), base.heard(seen)
+    np.testing.assert_array_equal(found.unit_of >= 0, wanted.unit_of >= 0)
+    trained = wanted.unit_of >= 0
+    np.testing.assert_allclose(found.advantage, wanted.advantage, atol=1e-12)
+    np.testing.assert_allclose(found.target[trained], wanted.target[trained], atol=1e-12)
+    assert len(np.unique(wanted.target[trained].round(9))) > (2 if cost else 1)
 
 
 @pytest.mark.parametrize("window", [1, 2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.precision import at_least_single
@@ -155,3 +155,13 @@ def even_weights(parent: Int[Array, " U"], root: Int[Array, " U"]) -> Float[Arra
         if parent[edge] >= 0:
             share[edge] *= share[parent[edge]]
     return share
+
+
+def first_ways(parent: Int[Array, " U"], leaf: Int[Array, " B"]) -> Bool[Array, " B"]:
+    """The rows that take the first way on each time: of every piece that leaves a prompt one
+    answer, as the policy gives them. All rows are none such: of long answers there are more."""
+    is_first = parent < 0
+    is_first[np.unique(parent, return_index=True)[1]] = True
+    for edge, above in enumerate(parent):  # a parent stands before its children
+        is_first[edge] &= above < 0 or is_first[above]
+    return is_first[leaf]

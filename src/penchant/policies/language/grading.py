@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.numerics.arrays import Array
 from penchant.simulation.tasks.task import Problem
@@ -44,10 +44,11 @@ class Grades:
             reward=spread(self.reward), failed=self.failed,
         )  # fmt: skip
 
-    def means(self) -> dict[str, float]:
-        """Of each component, over the responses that have it."""
+    def means(self, among: Bool[Array, " B"] | None = None) -> dict[str, float]:
+        """Of each component, over the responses (among some) that have it."""
+        mine = slice(None) if among is None else among
         return {
-            name: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+            name: float(np.nanmean(values[mine])) if np.isfinite(values[mine]).any() else math.nan
             for name, values in self.components.items()
         }
 

@@ -32,8 +32,8 @@ class PolicyObjective:
     policy, where an anchor holds in the loss. low_rank: what the parameters are thin matrices of.
     denominator: what each row's ratio is against (`ratio.denominator`; None: all against `old`).
     target: what a value should say of each token (NaN: nothing), `value_weight` its squared
-    error's. layout,
-    most_tokens: how rows are read, and about how many tokens at once (None: as the learner says).
+    error's. layout, most_tokens: how rows are read, and about how many tokens at once (None: as the
+    learner says).
     """
 
     model: LanguageModel

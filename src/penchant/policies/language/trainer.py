@@ -113,7 +113,8 @@ class PolicyTrainer:
     group and of the update. An anchor's reference is the model as given. Under `torchrun` every
     process draws and grades alike, so that a grader must say the same twice, and takes its share of
     each update.
-    Raises `MissingExtraError` without torch, `ConfigError` for a group of one whose mean it is.
+    Raises `MissingExtraError` without torch, `ConfigError` for a group of one whose mean it is, and
+    for a grader or reward that nobody would ask.
     """
 
     def __init__(
@@ -133,14 +134,8 @@ class PolicyTrainer:
         self.grade: Grader = grade or grader_of(task)
         self.config = config or TrainerConfig()
         check_group(self.config, method)
-        of_whole = isinstance(grade, OfEpisodes) and not isinstance(method, Gatherer)
-        is_own = grade is not None or reward is not correct
-        if isinstance(task, WorldTask) and is_own and not of_whole:
-            raise ConfigError(
-                "got a grader or a reward for a world, whose turns earn their own; expected "
-                "neither, or a grader of whole episodes (OfEpisodes) with a method that does not "
-                "gather for itself."
-            )
+        if isinstance(task, WorldTask):
+            _check_world(method, grade, reward)
         check_follows(model, method)
         self._given = model
         fresh = fresh_trained(
@@ -362,7 +357,7 @@ class PolicyTrainer:
         return StepReport(
             step=self._steps,
             reward=float(reward.mean()) if len(reward) else math.nan,
-            components=batch.grades.means(),
+            components=batch.grades.means(batch.is_plain),
             failed=batch.grades.failed,
             length=float(rollouts.lengths[is_new].mean()),
             ended=float(rollouts.has_ended[is_new].mean()),
@@ -383,6 +378,21 @@ def check_group(config: TrainerConfig, method: PolicyMethod) -> None:
             f"got group_size={config.group_size} for a method that compares the responses to a "
             "prompt, which leaves nothing to learn from; expected "
             f"{method.smallest_group} or more of them."
+        )
+
+
+def _check_world(method: PolicyMethod, grade: Grader | None, reward: Reward) -> None:
+    """Raises `ConfigError` for graders and rewards that a world's turns would not heed."""
+    if isinstance(grade, OfEpisodes) and isinstance(method, Gatherer):
+        raise ConfigError(
+            f"got a grader of whole episodes with {type(method).__name__}, which gathers its "
+            "episodes for itself and would not ask it; expected no grader, or a method that is "
+            "given its episodes (GroupRelative, TurnWise)."
+        )
+    if not isinstance(grade, OfEpisodes) and (grade is not None or reward is not correct):
+        raise ConfigError(
+            "got a grader of single answers, or a reward without a grader, for a world, whose "
+            "turns earn their own; expected neither, or a grader of whole episodes (OfEpisodes)."
         )
 
 

@@ -63,7 +63,11 @@ class WithTruth(OnGroups):
         grades = judged(shown, problems, ask.grade, ask.reward).grades
         is_drawn = np.arange(len(batch.rollouts) + len(shown)) < len(batch.rollouts)
         whole = batch.with_rows(shown, problems, self.worth * grades.reward)
-        return replace(whole, told={"inserted": ~is_drawn}, is_plain=is_drawn)
+        failed = batch.grades.failed + grades.failed
+        return replace(
+            whole, told={"inserted": ~is_drawn}, is_plain=is_drawn,
+            grades=replace(whole.grades, failed=failed),
+        )  # fmt: skip
 
     def heard(self, seen: Seen) -> Heard:
         reward = self.weighed(seen.reward)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import token_scale
-from penchant.policies.language.branching import draw_tree, even_weights
+from penchant.policies.language.branching import draw_tree, even_weights, first_ways
 from penchant.policies.language.gathering import Ask, Gathered, judged
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
@@ -61,7 +61,8 @@ class TreeRelative:
         return 0.0
 
     def gathered(self, ask: Ask) -> Gathered:
-        """A row for each leaf; what leaves share was drawn once and is counted once."""
+        """A row for each leaf; what leaves share was drawn once and is counted once. A report's
+        reward is of one way on each time, since answers that end early have fewer leaves."""
         task = ask.single_answers("credit by a tree")
         problems = task.draw(ask.num_problems, ask.draws)
         tree = draw_tree(
@@ -73,6 +74,7 @@ class TreeRelative:
         told = {"edge": tree.edge_of, "parent": tree.parent, "root": tree.root, "leaf": tree.leaf}
         return replace(
             judged(rollouts, mine, ask.grade, ask.reward), told=told,
+            is_plain=first_ways(tree.parent, tree.leaf),
             spent=tree.num_drawn - int(rollouts.lengths.sum()),
         )  # fmt: skip
 

@@ -40,9 +40,10 @@ class Windowed:
 
     The policy learns from this step's windows. Of an answer that goes on advantages reach to the
     cut, beyond which the value of its last token's own state stands (EGAE: a bias; the last token
-    before a cut learns nothing at trace 1). The value learns from answers that ended alone, at each
-    of their tokens what they earned; these count in the mean over tokens as the windows do. With a
-    window as long as an answer and a trace of 1 it is `base`.
+    before a cut hears of no reward). The value learns from answers that ended alone, at each of
+    their tokens what they earned, less what an anchor in the reward still cost from there on; these
+    count in the mean over tokens as the windows do. With a window as long as an answer and a trace
+    of 1 it is `base`.
     """
 
     window: int
@@ -121,13 +122,15 @@ class Windowed:
         rows, places = np.nonzero(window)
         is_last = np.append(rows[1:] != rows[:-1], True)
         reward = np.where(is_last & is_over[rows], np.nan_to_num(seen.reward)[rows], 0.0)
+        trained = rollouts.is_drawn & is_learnt
+        target = np.where(trained, np.nan_to_num(seen.reward)[:, None], np.nan)
         if self.anchor is not None and self.anchor.place == "reward":
             assert seen.log_ratio is not None, "the trainer reads the reference of an anchor"
-            reward = reward - self.anchor.strength * seen.log_ratio[rows, places]
+            cost = self.anchor.strength * seen.log_ratio
+            reward = reward - cost[rows, places]
+            target = target - np.cumsum(cost[:, ::-1], axis=1)[:, ::-1]
         advantage = self.credit(reward, seen.value[rows, places], rows, places, is_over)
-        target = np.where(rollouts.is_drawn & is_learnt, np.nan_to_num(seen.reward)[:, None],
-                          np.nan)  # fmt: skip
-        trained = window | (rollouts.is_drawn & is_learnt)
+        trained = trained | window
         unit_of = np.full(trained.shape, -1)
         unit_of[trained] = np.arange(trained.sum())
         return Heard(
