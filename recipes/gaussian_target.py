@@ -8,11 +8,11 @@ in 100 at first converges under the Gaussian reward in at most a third of the st
 Ours: where to click on a plane, a normal policy with a mean and a spread of its own, moved by
 advantages standardised within groups of 8 clicks (GRPO as in the script they published), targets of
 0.08 to 0.12 at four distances, 20 seeds each; converged is 80 % hits over 20 steps; both rewards,
-alone and with the overlap that GUI-G2 adds. Not met: by the bell alone where one click in 100 hits
-at first (0.37; with the overlap 0.32, from 0.30 to 0.34 by its interval). `crowd` has groups of 64,
-in which a hit is met eight times sooner: 0.20 to 0.62, with the overlap 0.15 to 0.50, more than a
-third but for the rarest hits. What is saved is the wait until one is met, so that the share of
-steps grows with how often that is. Tiny: 3 seeds, two distances. 10 s on one core. No data.
+alone and with the overlap that GUI-G2 adds. Not met: where one click in 100 hits at first (0.37;
+with the overlap 0.32, by its interval 0.30 to 0.34). `crowd` has groups of 64, in which a hit is
+met eight times sooner: 0.20 to 0.62, with the overlap 0.15 to 0.50, more than a third but for the
+rarest hits. What is saved is the wait until one is met, so that the share of steps grows with how
+often that is. Tiny: 3 seeds, two distances. 10 s on one core. No data.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from penchant.evaluation.claims import no_worse
-from penchant.evaluation.recipes import over_seeds, results, run_recipe
+from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
 from penchant.utilities.distance import bell_worths, overlap_worths
 
 SOURCE = "claim of the method card"
@@ -53,11 +53,11 @@ def main(config: Config) -> dict[str, Any]:
     told, share = distances(config)
     crowd, _ = distances(replace(config, group=config.crowd))
     claims = [
-        no_worse(f"{name}, {away:g} away: share of steps below 1/3 by", 0.0,
-                 1 / 3 - float(share[away][name].mean()), source=SOURCE)
+        no_worse(f"{name}, {away:g} away: share of steps below 1/3 by, low end", 0.0,
+                 low_over_seeds(1 / 3 - share[away][name]), source=SOURCE)
         for away in config.away for name in reversed(REWARDS[1:])
     ]  # fmt: skip
-    return results(claims[:-1], not_met=claims[-1:], found=told, crowd=crowd)
+    return results(claims[:-2], not_met=claims[-2:], found=told, crowd=crowd)
 
 
 def distances(config: Config) -> tuple[dict[str, Any], dict[float, dict[str, np.ndarray]]]:
