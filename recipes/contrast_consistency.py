@@ -6,10 +6,10 @@ of a simulation in our own method notes (an answer should match M x, small netwo
 worth more under its own prompt in 0.97 of far prompts and 0.87 of near ones; with cross-prompt
 pairs 0.99 and 0.91; 0.98 right within prompts. Ours: worth -|y - M x|^2 / 2, a network of 32 hidden
 units on prompt and answer; 3,000 pairs within prompts, 1,000 across, 5 seeds. The notes leave noise
-open; ours was chosen: judges err little. Not met: the four with ten times the noise (`noisy`: 0.77,
-0.55, 0.97, 0.85). `linear` is a head on prompt times answer and squares of both: exact within
-prompts, it knows nothing of what a prompt adds (I1) and is always wrong on `longer` ones, which
-differ mostly in it. Tiny: 1 seed, 800 pairs. 10 s on one core. No data.
+open; ours was chosen: judges err little. Not met: 0.97 and 0.87 with ten times the noise (`noisy`:
+0.91, 0.69). `linear` is a head on prompt times answer and squares of both: exact within prompts, it
+knows nothing of what a prompt adds (I1) and is always wrong on `longer` ones, which differ mostly
+in it. Tiny: 1 seed, 800 pairs. 10 s on one core. No data.
 """
 
 from collections.abc import Callable
@@ -63,8 +63,8 @@ def main(config: Config) -> dict[str, Any]:
         no_worse("right within prompts", 0.98, told["right, within"], source=SOURCE),
         no_worse("right within prompts, change", 0.0, gained["right"], slack=0.005, source=SOURCE),
     ]
-    behind = figures(noisy, "ten times the noise, ")
-    return results(claims, not_met=behind, found=told, noisy=noisy)
+    more = figures(noisy, "ten times the noise, ")
+    return results(claims + more[2:], not_met=more[:2], found=told, noisy=noisy)
 
 
 def means(config: Config) -> dict[str, float]:
