@@ -74,6 +74,10 @@ def test_rules_may_be_the_experts():
 def test_bad_input_says_what_was_expected():
     with pytest.raises(ConfigError, match="two experts"):
         AdviceConfig(num_experts=1, num_arms=2)
+    with pytest.raises(ConfigError, match="0 rounds"):
+        AdviceConfig(num_experts=2, num_arms=2, num_rounds=0)
+    with pytest.raises(ConfigError, match="expected one of the two"):
+        AdviceConfig(num_experts=2, num_arms=2, num_rounds=10, rate=0.1)
     with pytest.raises(ConfigError, match="floor is 2"):
         AdviceConfig(num_experts=2, num_arms=2, floor=2.0)
     with pytest.raises(ConfigError, match="rate is 0"):

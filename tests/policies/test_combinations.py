@@ -89,6 +89,30 @@ def test_bad_input_says_what_was_expected():
         bandit.update(bandit.decide(ONE), {"a": 1.0, "b": 0.0})
     with pytest.raises(DataError, match="finite"):
         bandit.decide(np.array([np.nan]))
-    nothing = SemiBandit("ab", 1, lambda worth: np.zeros(2, dtype=bool))
-    with pytest.raises(DataError, match="shows no item"):
-        nothing.decide(ONE)
+    with pytest.raises(ConfigError, match="whole numbers from 0"):
+        one_of_each([[0, -1]])
+    with pytest.raises(DataError, match="from 0 to 1"):
+        SemiBandit("ab", 1, one_of_each([[0], [2]])).decide(ONE)
+
+
+@pytest.mark.parametrize(
+    "answer", [[1, 2], [0.0, 1.0, 1.0], [True, False], [[True, False, False]], [False] * 3]
+)
+@pytest.mark.parametrize("rule", [UpperConfidence(), Thompson()])
+def test_places_or_nothing_in_place_of_true_and_false_are_refused(rule, answer):
+    bandit = SemiBandit("abc", 1, lambda worth: np.array(answer), rule=rule)
+    with pytest.raises(DataError, match="True or False of each of 3 items"):
+        bandit.decide(ONE)
+
+
+def test_what_no_draw_shows_is_judged_too_low_by_as_much_as_is_said():
+    """Weights 1 / probability of a combination that is best once in so many draws."""
+    bandit = SemiBandit("abc", 1, largest(1), noise=0.5, num_draws=8, random_state=0)
+    for name, reward in {"a": 1.0, "b": 0.4, "c": 0.4}.items():
+        for _ in range(3):
+            bandit._items.learn(ONE, name, reward)
+    made = [bandit.decide(ONE) for _ in range(4000)]
+    often = np.mean([one.items == ("b",) for one in made])
+    assert 0.03 < often < 0.15
+    weight = np.mean([(one.items == ("b",)) / one.probability for one in made])
+    assert weight == pytest.approx(1.0 - (1.0 - often) ** 8, abs=0.06)

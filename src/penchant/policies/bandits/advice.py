@@ -17,8 +17,11 @@ from penchant.policies.bandits.linear import pick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdviceConfig:
     """num_experts, num_arms: N, K. num_rounds: horizon T; None where it is not known. rate: step of
-    the weights; None for the one that the regret bound asks for. floor: probability that is shared
-    by all arms, so that a log can judge other policies; it costs as much regret a round at most."""
+    the weights, in place of the one that the regret bound asks for. floor: probability that is
+    shared by all arms, so that a log can judge other policies; it costs as much regret a round at
+    most.
+
+    Raises `ConfigError` for numbers out of range, or for a rate beside a horizon."""
 
     num_experts: int
     num_arms: int
@@ -27,13 +30,19 @@ class AdviceConfig:
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.num_experts, self.num_arms) < 2 or (self.num_rounds or 1) < 1:
+        is_horizon = self.num_rounds is None or self.num_rounds >= 1
+        if min(self.num_experts, self.num_arms) < 2 or not is_horizon:
             raise ConfigError(
                 f"there are {self.num_experts} experts, {self.num_arms} arms and "
                 f"{self.num_rounds} rounds; expected two experts, two arms and a round or more."
             )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ConfigError(f"rate is {self.rate}; expected a number above 0, or None.")
+        if self.rate is not None and self.num_rounds is not None:
+            raise ConfigError(
+                f"rate is {self.rate} and num_rounds {self.num_rounds}; expected one of the two, "
+                "since all that a horizon does is to set the rate. Leave one out."
+            )
         if not 0 <= self.floor <= 1:
             raise ConfigError(f"floor is {self.floor}; expected a probability, such as 0.05.")
 
