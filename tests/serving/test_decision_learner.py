@@ -219,6 +219,18 @@ def test_the_learner_runs_until_told_to_stop(store):
     same(current(store).learnt, refit(store, "t", CONFIG, 10**6).learnt)
 
 
+def test_a_belief_with_bounds_beside_it_is_read_on(store, monkeypatch):
+    """As versions before kept it: the trace of its covariance stood in the file."""
+    whole, arrays = refit(store, "t", CONFIG, 10**6).publication(), OnlineNamed.arrays
+    monkeypatch.setattr(OnlineNamed, "arrays", lambda self: arrays(self) | {"size": np.ones(1)})
+    publish(store, "t", "m", whole)
+    monkeypatch.undo()
+    found = published(store, "t", "m").learnt
+    same(found, whole.learnt)
+    largest = np.linalg.eigvalsh(found.weights.covariance[0])[-1]
+    assert largest <= found.weights.size[0, 0] * (1 + 1e-9)
+
+
 def test_publishing_needs_no_feedback(database):
     store = EventStore(database)
     publish(store, "x", "m", refit(store, "t", CONFIG, 0).publication())
