@@ -36,6 +36,31 @@ def test_experts_weigh_by_the_exponential_of_their_losses():
     np.testing.assert_allclose(bandit.decide(ADVICE).probabilities, bandit.weights @ ADVICE)
 
 
+def test_steps_are_those_of_the_bounds_or_what_was_said():
+    without = AdviceConfig(num_experts=4, num_arms=3)
+    assert without.step(9) == pytest.approx(np.sqrt(np.log(4) / 30))
+    assert AdviceConfig(num_experts=4, num_arms=3, rate=0.3).step(9) == 0.3
+    # Each answer makes them shorter where the horizon is not known.
+    bandit = AdviceBandit(without)
+    for _ in range(2):
+        bandit.update(bandit.decide(ADVICE), 0.3)
+    weight = np.exp(-without.step(2) * bandit._loss)
+    np.testing.assert_allclose(bandit.weights, weight / weight.sum())
+
+
+def test_digits_that_advice_left_out_are_made_up_for():
+    config = AdviceConfig(num_experts=4, num_arms=3, floor=0.1)
+    found = AdviceBandit(config).decide(ADVICE * (1 - 5e-7)).probabilities
+    assert found.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_arrays_used_again_change_nothing():
+    bandit, advice = AdviceBandit(AdviceConfig(num_experts=4, num_arms=3)), ADVICE.copy()
+    decision = bandit.decide(advice)
+    advice[:] = 1 / 3
+    np.testing.assert_array_equal(decision.advice, ADVICE)
+
+
 def test_arms_are_played_as_often_as_is_said():
     bandit = AdviceBandit(AdviceConfig(num_experts=4, num_arms=3), random_state=1)
     made = [bandit.decide(ADVICE) for _ in range(3000)]

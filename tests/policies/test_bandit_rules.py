@@ -133,12 +133,12 @@ def test_the_integral_by_a_table_is_the_integral(seed, num_arms):
 
 
 def test_arms_that_cannot_be_the_best_any_more_are_eliminated_and_no_others():
-    mean = np.array([[0.9, 0.75, 0.5, 0.95]])
-    spread, offered = np.array([[0.1, 0.1, 0.1, 0.3]]), np.array([[True, True, True, False]])
-    found = Elimination(width=1.0).probabilities(mean, spread, offered, 1)
+    mean = np.array([[0.9, 0.72, 0.5, 0.95]])
+    spread, offered = np.array([[0.05, 0.05, 0.05, 0.15]]), np.array([[True, True, True, False]])
+    found = Elimination(width=2.0).probabilities(mean, spread, offered, 1)
     np.testing.assert_allclose(found, [[0.5, 0.5, 0.0, 0.0]])
     # The last arm may be the best, but what is surely there of it is less than of the first.
-    found = Elimination(width=1.0).probabilities(mean, spread, np.ones((1, 4), dtype=bool), 1)
+    found = Elimination(width=2.0).probabilities(mean, spread, np.ones((1, 4), dtype=bool), 1)
     np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 0.0, 1 / 3]])
 
 

@@ -28,14 +28,16 @@ def test_the_best_of_what_may_be_shown_is_found():
     assert one_of_each([(0, 2), (1, 3)])(worth).tolist() == [True, True, False, False]
 
 
-def test_optimism_shows_the_most_hopeful_combination_for_sure():
-    bandit = SemiBandit("abcd", 1, within_budget, rule=UpperConfidence(width=2.0), noise=0.5)
+@pytest.mark.parametrize(("width", "hoped"), [(0.0, "ac"), (2.0, "ad")])
+def test_optimism_shows_the_most_hopeful_combination_for_sure(width, hoped):
+    bandit = SemiBandit("abcd", 1, within_budget, rule=UpperConfidence(width=width), noise=0.5)
     for name, rewards in {"a": [1.0] * 9, "b": [1.0] * 9, "c": [0.2] * 30, "d": [0.0]}.items():
         for reward in rewards:
             bandit._items.learn(ONE, name, reward)
     mean, spread = bandit._items.moments(ONE)
     shown = bandit.decide(ONE)
-    assert shown.items == tuple(np.array(list("abcd"))[within_budget(mean + 2.0 * spread)])
+    assert shown.items == tuple(np.array(list("abcd"))[within_budget(mean + width * spread)])
+    assert "".join(shown.items) == hoped
     assert shown.probability == 1.0
 
 
@@ -66,6 +68,13 @@ def test_the_best_combination_is_found_from_answers_of_single_items(rule):
                         num_draws=4)  # fmt: skip
     regret = play_combinations(bandit, world, np.broadcast_to(best, (500, 5)))
     assert regret[-200:].mean() < 0.5 * regret[:20].mean()
+
+
+def test_arrays_used_again_change_nothing():
+    context = ONE.copy()
+    shown = SemiBandit("ab", 1, largest(1)).decide(context)
+    context[:] = 7.0
+    assert shown.context == ONE
 
 
 def test_an_item_without_an_answer_teaches_nothing():

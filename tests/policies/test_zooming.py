@@ -29,6 +29,19 @@ def test_what_is_not_covered_is_opened_and_the_most_hopeful_arm_is_played():
     assert seen.sum() == 300
 
 
+def test_balls_of_several_coordinates_reach_as_far_in_each():
+    config = ZoomingConfig(num_rounds=60, num_coordinates=2, lipschitz=2.0, width=0.3)
+    bandit, line = ZoomingBandit(config, random_state=0), np.linspace(0.0, 1.0, config.num_each)
+    for t in range(60):
+        bandit.update(bandit.decide(), t % 2)
+    inside = [
+        [2.0 * max(abs(x - at[0]), abs(y - at[1])) <= radius for x in line for y in line]
+        for at, radius in zip(bandit.points, bandit.moments()[1])
+    ]
+    np.testing.assert_array_equal(bandit._covers, np.sum(inside, axis=0))
+    assert len(inside) > 3
+
+
 @pytest.mark.parametrize("num_coordinates", [1, 2])
 def test_arms_stand_close_where_it_may_be_best_and_few_elsewhere(num_coordinates):
     config = ZoomingConfig(
@@ -55,6 +68,7 @@ def test_late_answers_and_arrays_used_again_change_nothing():
     bandit = ZoomingBandit(config)
     first = bandit.decide()
     first.point[:] = 7.0
+    bandit.points[:] = 7.0
     second = bandit.decide()
     bandit.update(second, 1.0)
     bandit.update(first, 0.0)

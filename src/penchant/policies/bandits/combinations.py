@@ -74,9 +74,9 @@ class SemiBandit:
     the best combination of given worths, so that what may be combined is its part alone: `largest`,
     `one_of_each`, or any function, such as a matching, a knapsack or a shortest path.
     `UpperConfidence`: the best by mean + width x spread (CombUCB1 of Kveton et al. 2015 with width
-    sqrt(1.5 log T) / noise for T rounds, and a weak prior; CombLinUCB of Wen, Kveton and Ashkan 2015); regret
-    grows as sqrt(K m T log T), m items at once. `Thompson`: the best of worths drawn from the
-    belief (Wang and Chen 2018; Wen et al.): `num_draws` are made, and one of the combinations
+    sqrt(1.5 log T) / noise for T rounds, and a weak prior; CombLinUCB of Wen, Kveton and Ashkan
+    2015); regret grows as sqrt(K m T log T), m items at once. `Thompson`: the best of worths drawn
+    from the belief (Wang and Chen 2018; Wen et al.): `num_draws` are made, and one of combinations
     that came out is shown, so that what is logged is what was done. Draws are fresh each time:
     with the same ones what is rarely best would never be tried. What none of them shows has no
     chance in that decision, so that weights by these probabilities judge a policy that shows what
