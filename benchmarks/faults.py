@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 from penchant.serving.database import Database
 from penchant.serving.sqlite_database import SqliteDatabase
 from serving import postgres
-from serving.running import Load, Service, caught_up, check, learner_of
+from serving.running import Load, Service, caught_up, check, learner_of, unbroken
 
 RESULTS = HERE / "results"
 # What is struck of the services, and of the database.
@@ -75,6 +75,8 @@ def killed(
     try:
         while sum(done.values()) < kills:
             time.sleep(chance.expovariate(2.0))
+            # Who stopped is told at once: to strike on would show nothing.
+            unbroken(loads)
             victim, service = chance.choice(list(done)), chance.choice(services)
             if server and victim in _DATABASES:
                 strike(server, database, victim, chance)

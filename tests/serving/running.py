@@ -108,7 +108,8 @@ class Load(threading.Thread):
                 value = random.random()
                 self.client.feedback(said.event_id, "reward", value, feedback_id="once")
                 # Sent once more, as whoever got no answer would.
-                assert not self.client.feedback(said.event_id, "reward", value, feedback_id="once")
+                if self.client.feedback(said.event_id, "reward", value, feedback_id="once"):
+                    raise AssertionError(f"{said.event_id}: its reward was lost")
                 self.told[said.event_id] = (said, value)
         except Exception as error:
             self.trouble = error
@@ -124,9 +125,16 @@ def learner_of(service):
     return None
 
 
+def unbroken(loads):
+    """Nobody was refused, told otherwise than before, or left without an answer for good."""
+    for load in loads:
+        if load.trouble is not None:
+            raise AssertionError(f"{load.name} stopped: {load.trouble!r}") from load.trouble
+
+
 def check(database, loads):
     """Everything acknowledged is in the log, once; the belief is a refit."""
-    assert [load.trouble for load in loads] == [None] * len(loads)
+    unbroken(loads)
     told = {event: said for load in loads for event, said in load.told.items()}
     store = EventStore(database)
     joined = list(store.joined("default"))
