@@ -66,6 +66,23 @@ def test_what_people_want_is_found_with_the_doubt_that_is_told(num_ranked):
     assert abs(np.mean(away)) < 0.7
 
 
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 9999), num_ranked=st.integers(1, 4))
+def test_weights_after_an_order_are_where_plackett_luce_and_the_prior_balance(seed, num_ranked):
+    rng = np.random.default_rng(seed)
+    menu, online = menu_of(rng), OnlineNamed.empty(CHOICES)
+    places = [*rng.permutation(4).tolist(), None]
+    online.learn_order(menu, places, num_ranked)
+    belief = online.belief()
+    x = np.vstack([belief.entries(menu), np.zeros(len(belief.columns))])
+    pull, left = np.zeros(len(belief.columns)), [4 if at is None else at for at in places]
+    for _ in range(num_ranked):
+        p = np.exp(x[left] @ belief.mean)
+        pull += x[left[0]] - p @ x[left] / p.sum()
+        left = left[1:]
+    assert np.allclose(CHOICES.prior_precision * belief.mean, pull, atol=1e-5)
+
+
 def test_an_order_tells_more_than_its_first_place():
     rng, spreads = np.random.default_rng(1), []
     orders = [(menu, ordered(rng, menu, 0.0)) for menu in (menu_of(rng) for _ in range(30))]

@@ -73,6 +73,16 @@ def _is_tie(number):
     return len(json.dumps(abs(number)).replace(".", "")) >= 17
 
 
+def test_digits_a_hair_from_the_middle_of_two_numbers_are_left_to_a_whole_parser():
+    # digits x 2^45 is 1 or -1 beyond a multiple of 5^22: nothing so short is closer to a middle.
+    for r in (1, -1):
+        closest = r * pow(2**45, -1, 5**22) % 5**22
+        candidates = [closest + at * 5**22 for at in range(40, 400)]
+        odd = [w for w in candidates if 2**53 <= (n := (w * 2**45 - r) // 5**22) < 2**54 and n % 2]
+        assert odd
+        assert all(table([b'{"a":%de-22}' % w]) is None for w in odd)
+
+
 @given(st.lists(st.floats(0.001, 1e6), min_size=200, max_size=200))
 @settings(max_examples=20)
 def test_long_numbers_are_hardly_ever_declined(numbers):

@@ -116,6 +116,24 @@ def test_headers_without_end_are_ended():
     served(test)
 
 
+def test_a_long_body_is_not_counted_to_the_headers_that_come_behind_it():
+    body = b"y" * (MOST_BYTES + 10)
+    long = REQUEST.replace(b"Length: 2", b"Length: %d" % len(body)).replace(b"hi", body)
+
+    async def test(connect):
+        reader, writer = await connect()
+        writer.write(long + REQUEST[:30])
+        await asyncio.sleep(0.05)
+        writer.write(REQUEST[30:])
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(len(body)) == body
+        assert await answer(reader) == b"hi"
+        writer.close()
+
+    served(test)
+
+
 WHOLE_REQUEST = REQUEST.replace(b"/ ", b"/whole ")
 
 
@@ -172,6 +190,22 @@ def test_answers_without_a_body_and_those_that_end_a_connection_are_left_to_the_
         assert said.startswith(b"HTTP/1.1 200")
         assert said.partition(b"\r\n\r\n")[2] == body
         assert was_whole == [False]
+        writer.close()
+
+    served(test)
+
+
+def test_behind_an_answer_to_head_the_next_one_begins_where_it_should():
+    async def test(connect):
+        reader, writer = await connect()
+        was_whole.clear()
+        # It tells the length of a body that does not follow.
+        writer.write(WHOLE_REQUEST.replace(b"POST", b"HEAD"))
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        assert b"content-length: 2" in head
+        writer.write(WHOLE_REQUEST)
+        assert await answer(reader) == b"hi"
+        assert was_whole == [False, True]
         writer.close()
 
     served(test)

@@ -88,6 +88,13 @@ PLAIN = {"features": {"p": 1, "q": 2.5}}
 @example(asked(options=[{"id": "abcde"[k], **PLAIN} for k in range(5)]))
 @example(asked(options=[{"id": "a", "features": {"p": 1, "q": 2, "r": 3, "s": 4}}]))
 @example(asked(options=[{"id": "a", "features": {"p": 1, "q": 2, "r": 3}}], context={"hour": 1}))
+@example(asked(options=[{"id": "a", "features": {"p": 1}}], context={f"c{k}": k for k in range(9)}))
+@example(b'{"options":[{"id":"a","features":{"p":null},"features":{"p":1}}]}')
+@example(
+    b'{"options":[{"id":"a","features":{"p":null}}],"options":[{"id":"a","features":{"p":1}}]}'
+)
+@example(b'{"options":[{"id":"a","features":[],"\\u0066eatures":{"p":1}}]}')
+@example(b'{"options":[{"id":"a","\\u0066eatures":[],"features":{"p":1}}]}')
 def test_features_read_in_a_loop_ask_the_same_and_are_refused_alike(body):
     limits = Limits(options=4, pairs=7)
     why = refusal(_whole_asked, body, limits)

@@ -19,6 +19,7 @@ class PatientProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _is_in_head = True
     _is_whole = False
+    _has_ended = False
     _num_bytes = 0
 
     # Transports are typed narrower in uvicorn than in asyncio.
@@ -29,11 +30,13 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, mostly a whole one: then no clock is set at all."""
+        self._has_ended = False
         super().data_received(data)
         if self._is_whole:
             self._stop()
             return
-        if self._is_in_head:
+        # Bytes before a head that begins behind another request are not its own.
+        if self._is_in_head and not self._has_ended:
             self._num_bytes += len(data)
         if self._num_bytes > MOST_BYTES:
             self.transport.close()
@@ -53,7 +56,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Now it is our turn."""
-        self._is_whole = True
+        self._is_whole = self._has_ended = True
         super().on_message_complete()
 
     def _answered_whole(self, status: int, kind: bytes, body: bytes) -> bool:

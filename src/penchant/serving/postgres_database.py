@@ -212,7 +212,7 @@ class PostgresConnection:
                         session.execute(begin.encode())
                     done = self._run(_INSERT_NEW, values)
                     session.execute(b"COMMIT")
-                return bool(done.rowcount)
+                return done.rowcount == len(rows)
             except BaseException:
                 # A session that is lost is undone by the server.
                 with contextlib.suppress(psycopg.Error):

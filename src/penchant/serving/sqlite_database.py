@@ -136,7 +136,7 @@ class SqliteConnection:
         insert = _INSERT_NEW % (", ".join([_ENTRY] * len(rows)), ", ".join(["(?, ?)"] * len(rows)))
         values = [*chain.from_iterable(rows), *chain.from_iterable(events)]
         try:
-            return bool(self._connection.execute(insert, values).rowcount)
+            return self._connection.execute(insert, values).rowcount == len(rows)
         except sqlite3.IntegrityError:
             return False
 

@@ -152,6 +152,9 @@ def _quick_asked(body: bytes, limits: Limits) -> Asked | None:
     most = max(0, min(_MOST_FEATURES, limits.pairs // (1 + len(context)) - 1))
     if not (asked.slots <= len(ids) <= limits.options and len(set(ids)) == len(ids)):
         return None
+    # Of a name that comes twice only the last was looked at, and a name may be written in escapes.
+    if body.count(b'"features"') != len(ids) or b"\\" in body:
+        return None
     table = number_table([option.features for option in asked.options], most)
     if table is None or "" in context:
         return None
