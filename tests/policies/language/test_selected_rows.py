@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penchant.errors import ConfigError
 from penchant.lm.tokens import Tokens
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss
+from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.conflict import ConflictAware
 from penchant.policies.language.methods.consistent import Consistent, bits, last_answer
 from penchant.policies.language.methods.contrastive import Contrastive
@@ -97,6 +98,49 @@ def test_at_its_neutral_setting_a_method_is_the_plain_one(name):
     assert_same_run(NEUTRAL[name], grpo(), config=SMALL, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_without_a_reward_is_not_heard_and_changes_nothing(name):
+    rng = np.random.default_rng(0)
+    entropy, log_prob = rng.random((8, 3)), -rng.random((8, 3))
+    entropy[0], log_prob[0] = 5.0, -0.1
+    rewards, lengths = [math.nan, 1, 0, 1, 0, 1, 0, 0], [3, 3, 1, 2, 3, 2, 1, 3]
+    group, responses = [0, 0, 0, 0, 0, 1, 1, 1], tuple("cabaabba")
+    found, alone = (
+        METHODS[name].heard(
+            seen_of(rewards[n:], lengths[n:], group[n:], responses=responses[n:],
+                    entropy=entropy[n:], log_prob=log_prob[n:])
+        )
+        for n in (0, 1)
+    )  # fmt: skip
+    assert np.all(found.unit_of[0] == -1)
+    np.testing.assert_array_equal(found.unit_of[1:] >= 0, alone.unit_of >= 0)
+    np.testing.assert_allclose(found.advantage[1:], alone.advantage, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [Contrastive(base=rloo(6)), Consistent(base=rloo(6))])
+def test_a_group_of_one_has_no_best_beside_its_worst_and_no_answers_to_agree(method):
+    with pytest.raises(ConfigError, match="expected 2 or more"):
+        PolicyTrainer(tiny(), EvenBytes(), method, replace(SMALL, group_size=1))
+
+
+def test_each_group_hears_its_own_best_and_worst_however_small_the_share():
+    rewards, group = [0.0, 0.2, 1.0, 0.5, 0.3, 0.9, 0.1], [0] * 4 + [1] * 3
+    found = Contrastive(share=0.1, base=rloo(1)).heard(seen_of(rewards, [1] * 7, group))
+    np.testing.assert_array_equal(np.flatnonzero(found.unit_of[:, 0] >= 0), [0, 2, 5, 6])
+    np.testing.assert_allclose(found.advantage[[0, 2, 5, 6], 0], [-1.0, 1.0, 0.8, -0.8])
+
+
+@pytest.mark.parametrize(("share", "num"), [(0.3, 2), (1 / 3, 2), (0.5, 3), (1.0, 6)])
+def test_rows_are_chosen_by_their_credit_as_it_was_however_long_they_are(share, num):
+    seen = seen_of([1, 0, 1, 1, 0, 0], [1, 1, 4, 4, 4, 4], [0, 0, 1, 1, 1, 1])
+    heard = DownSampled(rows=share, tokens=1.0, steps=0, base=rloo(4)).heard(seen)
+    kept = (heard.unit_of >= 0).any(axis=1)
+    # Of two, one right: 1 and -1; of four, two right: 2/3 each way, on four times the tokens.
+    assert kept[:2].all()
+    assert kept.sum() == num
+    np.testing.assert_array_equal(heard.advantage, rloo(4).heard(seen).advantage)
+
+
 def test_the_best_and_the_worst_are_heard_short_when_right_and_long_when_wrong():
     rewards, lengths = [1, 0, 1, 0, 1, 0, math.nan], [3, 1, 1, 4, 2, 2, 5]
     found = Contrastive(share=2 / 3, base=rloo(5)).heard(seen_of(rewards, lengths, [0] * 7))
@@ -165,6 +209,22 @@ def test_groups_that_are_all_alike_learn_from_the_batch_and_answers_stand_behind
     np.testing.assert_allclose(found, [1, 1, -1, -1], atol=1e-4)
     assert bits(["a", "a", "b", "b"]) == 1.0
     assert [last_answer(said) for said in ("1,#7", "#", "5")] == ["7", "#", "5"]
+
+
+@pytest.mark.parametrize(("is_shrunk", "levels"), [(True, [0.25, 1, 0]), (False, [0.5, 1, 0])])
+def test_as_published_a_bit_of_disagreement_is_heard_alone_and_none_not_at_all(is_shrunk, levels):
+    said = ("#1", "#2", "#3", "#3", "#4", "#4")
+    seen = seen_of([1, 0, 1, 1, 0, 0], [1] * 6, [0, 0, 1, 1, 2, 2], responses=said)
+    found = Consistent(is_shrunk=is_shrunk).heard(seen).advantage[:, 0]
+    np.testing.assert_allclose(found[:2], grpo().heard(seen).advantage[:2, 0], atol=1e-3)
+    among = (np.array(levels) - np.mean(levels)) / np.std(levels)
+    np.testing.assert_allclose(found[2:], among[[1, 1, 2, 2]], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [Consistent, Pooled])
+def test_an_anchor_in_the_reward_would_not_be_heeded(method):
+    with pytest.raises(ConfigError, match="would not heed"):
+        method(base=grpo(Anchor(strength=0.1, place="reward")))
 
 
 def seen_games(rewards, turns):
@@ -265,6 +325,7 @@ def test_each_points_elsewhere_unless_it_hears_everything():
     "wrong",
     [
         lambda: Contrastive(share=0.0),
+        lambda: Contrastive(share=1.1),
         lambda: DownSampled(rows=1.5),
         lambda: Steady(spread=-1.0),
         lambda: Consistent(slope=math.nan),
