@@ -227,9 +227,9 @@ def test_an_anchor_in_the_reward_would_not_be_heeded(method):
         method(base=grpo(Anchor(strength=0.1, place="reward")))
 
 
-def seen_games(rewards, turns):
-    """Games of one world, two tokens a turn."""
-    seen = seen_of(rewards, [2 * n for n in turns], [0] * len(turns))
+def seen_games(rewards, turns, world=None):
+    """Games of one world where none is named, two tokens a turn."""
+    seen = seen_of(rewards, [2 * n for n in turns], world or [0] * len(turns))
     drawn = seen.rollouts.is_drawn
     turn_of = np.where(drawn, np.arange(drawn.shape[1])[None, :] // 2, -1)
     return replace(
@@ -248,6 +248,14 @@ def test_every_turn_of_a_game_has_what_the_game_came_to_and_long_games_weigh_mor
     # The others of the first game are four turns of nothing; of the second one in two turns won.
     np.testing.assert_allclose(pooled.advantage[:3, 0], [1, -1 / 2, -1 / 4])
     assert np.all(pooled.advantage[1] == -1 / 2)
+
+
+def test_as_released_turns_are_scored_among_all_turns_of_their_world_their_own_included():
+    seen = seen_games([1, 0, 0, 3, 2], [1, 3, 1, 2, 1], [0, 0, 0, 1, 1])
+    found = Pooled().heard(seen).advantage[:, 0]
+    for rows, turns in (([0, 1, 2], [1, 0, 0, 0, 0]), ([3, 4], [3, 3, 2])):
+        apart = seen.reward[rows] - np.mean(turns)
+        np.testing.assert_allclose(found[rows], apart / (np.std(turns, ddof=1) + 1e-4))
 
 
 @pytest.mark.parametrize("method", [DownSampled(), Steady(), ConflictAware()])
