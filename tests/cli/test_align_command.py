@@ -306,6 +306,7 @@ def test_a_column_of_weights_is_heeded_or_refused(tmp_path):
     # them as the training does.
     assert found["whole"]["num"] == 35
     assert found["whole"]["after"] == pytest.approx(60 / 80)
+    assert found["unit"] == "share of pairs in the judged order, by their weights"
     for method in ("kto", "sft"):
         message = refused(file, "-m", method, "-o", tmp_path / method, *_shape(method), code=3)
         assert f"--method {method} counts all alike" in message

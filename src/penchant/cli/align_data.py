@@ -160,6 +160,7 @@ def _direct(
     first = (mine / (1.0 + np.exp(-margins))).sum(axis=1)
     right = np.where(judged.first_wins > 0.5, first > 0.5, first < 0.5).astype(float)
     right[judged.first_wins == 0.5] = np.nan
+    is_weighed = bool(np.ptp(judged.weights) > 0.0)
     coin, those = np.full(len(right), 0.5), {"cluster": prompt, "weight": judged.weights}
     by: tuple[Score, ...] = ()
     if told.has_people:
@@ -175,7 +176,7 @@ def _direct(
     return Learnt(
         policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
         whole=overall(coin, right, **those), is_new=parted.is_new,
-        unit="share of pairs in the judged order",
+        unit="share of pairs in the judged order" + (", by their weights" if is_weighed else ""),
         facts=(("pairs", f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
                ("people", f"{len(told.group):,}" if told.has_people else "not known"),
                ("kinds", str(config.kinds))),

@@ -54,6 +54,18 @@ def test_every_token_is_counted_once_with_the_probability_it_was_drawn_with(seed
         assert ids[row, mine + 1].tolist() == said
 
 
+@pytest.mark.parametrize("segment", [3, 4])
+def test_an_answer_that_has_filled_its_room_is_a_leaf_at_whatever_level(segment):
+    batch = replace(TREE, segment=segment).gathered(ask(seed=1))
+    full = batch.rollouts.lengths == 6
+    assert full.any()
+    assert batch.rollouts.lengths.max() == 6
+    # Two pieces, the second shorter where there is no more room, and no third level.
+    above = batch.told["parent"][batch.told["leaf"][full]]
+    assert np.all(batch.told["parent"][above] == -1)
+    assert batch.rollouts.has_ended[~full].all()
+
+
 def _tokens_of(ids, edge, e):
     row, place = np.nonzero(edge == e)
     assert len(set(row)) == 1

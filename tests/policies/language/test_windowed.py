@@ -164,6 +164,13 @@ def test_where_there_is_no_target_the_value_has_no_gradient():
     assert gradients[True] > 1e-3
 
 
+def test_a_window_longer_than_an_answer_draws_nothing_beyond_it():
+    batch = Windowed(window=9).gathered(ask(model=model(), sampling=SAMPLING, seed=3))
+    assert batch.told["is_over"].all()
+    assert batch.spent == 0
+    assert batch.rollouts.lengths.max() == 5
+
+
 @pytest.mark.parametrize("cost", [0.0, 0.3])
 def test_with_a_window_as_long_as_an_answer_it_is_the_method_beneath(cost):
     """An anchor in the reward counted in: the value foretells what it still costs."""
