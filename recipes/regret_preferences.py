@@ -28,6 +28,7 @@ from penchant.metrics.intervals import Z95
 from penchant.numerics.arrays import sigmoid
 from penchant.numerics.planning import FiniteWorld, plan, share_of_best
 from penchant.simulation.grids import grid_steps, random_segments
+from penchant.utilities.trajectory import minus_regret
 
 SOURCE = "our method notes' simulation"
 SIZE, STEPS, DISCOUNT = 5, 3, 0.97
@@ -122,16 +123,18 @@ def one(config: Config, index: int, true: str) -> dict[str, float]:
 
 def missed(made: Grid, segments: Segments, weights: np.ndarray) -> np.ndarray:
     """Minus the regret of each segment, were this what steps are worth."""
-    values = plan(made.world, made.features @ weights, tolerance=1e-7).values
-    end = segments.states[np.arange(len(segments.length)), segments.length]
-    worth = summed(segments, made.features, DISCOUNT) @ weights
-    return worth + DISCOUNT**segments.length * values[end] - values[segments.states[:, 0]]
+    rewards = made.features @ weights
+    values = plan(made.world, rewards, tolerance=1e-7).values
+    earned = rewards[segments.states[:, :-1], segments.actions]
+    return minus_regret(
+        earned, segments.taken, values[segments.begun], values[segments.ended], DISCOUNT
+    )
 
 
 def posterior_mean(config: Config, made: Grid, pairs: SegmentPairs) -> np.ndarray:
     """Of who knows how worlds are drawn and how labels are noisy: what policies earn is linear in
-    rewards, so that nobody's earn more on average. Metropolis's walk from the truth, which can only
-    flatter it."""
+    rewards, so that nobody's earn more on average (shares of each world's best may, by little).
+    Metropolis's walk from the truth, which can only flatter it."""
     rng, total, level = np.random.default_rng(config.seed), np.zeros(7), -np.inf
     here = there = made.weights
     for _ in range(config.draws):

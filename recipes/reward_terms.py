@@ -35,8 +35,6 @@ from penchant.numerics.arrays import log_sigmoid
 from penchant.simulation.saturating import SaturatingWorth, ordered_by, turned_round
 
 ORDER = "headline, as an order"
-
-
 # Of the texts that a model itself chose it is right least: another start of it is held against.
 OTHER = "plain, another start"
 REGIMES = ("trained too long", "stopped in time")
@@ -72,7 +70,7 @@ def main(config: Config) -> dict[str, Any]:
         gains[regime] = [
             no_worse(f"{regime}, {term}: {what}, low end", 0.0,
                      low_over_seeds(found[f"{term}: {what}"] - found[f"{OTHER}: {what}"]),
-                     source="headline, as an order")
+                     source=ORDER)
             for term in ("contrast", "meta") for what in ("right of the policy's", "won less lost")
         ]  # fmt: skip
     return results(gains[REGIMES[0]], not_met=gains[REGIMES[1]], **facts)

@@ -221,5 +221,9 @@ def test_a_meta_step_needs_what_the_policy_writes_and_the_other_way_round():
         fit_reward_networks(
             pairs, RewardNetworkConfig(meta=MetaStep()), training, fresh=np.full((3, 4), np.nan)
         )
+    with pytest.raises(DataError, match="got 1 fresh outputs; expected two"):
+        fit_reward_networks(
+            pairs, RewardNetworkConfig(meta=MetaStep()), training, fresh=np.ones((1, 4))
+        )
     with pytest.raises(ConfigError, match="Leave the meta step out"):
         MetaStep(outputs=1)

@@ -137,6 +137,29 @@ def test_rewards_are_recovered_from_people_who_choose_their_steps_as_they_choose
         assert other.log_likelihood < floor - 5.0
 
 
+@pytest.mark.parametrize(("within", "temperature"), [(None, 0.0), (1.0, 0.0), (0.5, 0.8)])
+def test_what_a_fit_says_of_its_pairs_is_regret_by_hand_at_its_weights(within, temperature):
+    world, following = line()
+    features, segments = np.eye(7)[following][:, :, :4], walks(following, 60, RNG)
+    pairs = SegmentPairs(
+        segments=segments, first=np.arange(30), second=np.arange(30, 60), won=RNG.random(30)
+    )
+    found = fit_trajectory_head(
+        world, features, pairs, "regret", temperature=temperature, segment_discount=within,
+        prior_scale=1.0,
+    )  # fmt: skip
+    rewards = features @ found.weights
+    values = plan(world, rewards - temperature * np.log(2), temperature=temperature).values
+    worth = trajectory.minus_regret(
+        rewards[segments.states[:, :-1], segments.actions], segments.taken,
+        values[segments.begun], values[segments.ended], 0.9 if within is None else within,
+    )  # fmt: skip
+    first = -np.log1p(np.exp(worth[30:] - worth[:30]))
+    second = -np.log1p(np.exp(worth[:30] - worth[30:]))
+    said = (pairs.won * first + (1 - pairs.won) * second).sum()
+    assert found.log_likelihood == pytest.approx(said, abs=1e-5)
+
+
 def test_a_temperature_near_zero_is_plain_regret():
     world, following = line()
     features, segments = np.eye(7)[following], walks(following, 40, RNG)
@@ -168,7 +191,9 @@ def test_covariance_is_what_weights_scatter_by_from_one_set_of_pairs_to_the_next
     np.testing.assert_allclose(said, spread, rtol=0.3)
 
 
-@pytest.mark.parametrize(("model", "temperature"), [("regret", -1.0), ("partial_return", 1.0)])
+@pytest.mark.parametrize(
+    ("model", "temperature"), [("regret", -1.0), ("regret", np.nan), ("partial_return", 1.0)]
+)
 def test_temperatures_that_mean_nothing_are_refused(model, temperature):
     world, following = line()
     segments = walks(following, 2, RNG)

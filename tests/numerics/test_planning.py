@@ -78,6 +78,8 @@ def test_undiscounted_ways_to_an_end_are_planned_and_endless_gains_refused():
     np.testing.assert_allclose(costs.values, [-2.0, -1.0, 0.0])
     with pytest.raises(ConfigError, match="values still move"):
         plan(line, np.ones((3, 2)), max_sweeps=50)
+    with pytest.raises(ConfigError, match="0 for the best policy"):
+        plan(line, np.ones((3, 2)), temperature=-1.0)
     with pytest.raises(ConfigError, match="may go on for ever"):
         policy_values(line, np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), np.ones((3, 2)))
 

@@ -9,6 +9,7 @@ import pytest
 from penchant.errors import DataError
 from penchant.evaluation.recipes import shared_file
 from penchant.fitting.trajectory_head import segment_features
+from penchant.numerics.planning import share_of_best
 from penchant.numerics.planning_horizon import best_plan
 from penchant.simulation.delivery import FIRST, SAME, SECOND, DeliveryBoard, PathAnswers
 
@@ -44,12 +45,16 @@ def test_what_steps_bring_is_what_is_entered(board):
 def test_the_true_rewards_share_is_whole_and_a_plan_into_the_sheep_is_worse_than_random(board):
     assert board.share(board.rewards) == pytest.approx(1.0)
     assert board.share(2.0 * board.rewards) == pytest.approx(1.0)
-    assert board.share(board.features @ np.array([-1.0, 0, -50, 50, 0, 0])) < 0
+    into_sheep = board.features @ np.array([-1.0, 0, -50, 50, 0, 0])
+    assert board.share(into_sheep) < 0
+    # Of where a path may be: a house that nobody enters has a value, too.
+    told = share_of_best(board.world, into_sheep, board.rewards, board.drivable)
+    assert board.share(into_sheep) == told != share_of_best(board.world, into_sheep, board.rewards)
 
 
-def table(tmp_path, preference="first"):
+def table(tmp_path, preference="first", last=(0, 1)):
     rows = pd.DataFrame({
-        "states_0": [[0, 0, 1, 0, 1, 1], [1, 1, 1, 2]], "actions_0": [[1, 0, 0, 1], [0, 1, 0, 0]],
+        "states_0": [[0, 0, 1, 0, 1, 1], [1, 1, 1, 2]], "actions_0": [[1, 0, *last], [0, 1, 0, 0]],
         "states_1": [[2, 2, 2, 1, 1, 1], [1, 1, 1, 1, 2, 1]],
         "actions_1": [[0, -1, -1, 0], [-1, 0, 1, 0]],
         "return_0": [-3.0, 50.0], "return_1": [-2.0, -2.0], "preference": [preference, "same"],
@@ -69,6 +74,10 @@ def test_paths_are_read_as_written_and_what_they_earn_is_theirs(board, tmp_path)
     np.testing.assert_array_equal(found.answer, [FIRST, SAME])
     earned = [segment_features(p, board.features, 1.0) @ board.weights for p in found.paths]
     np.testing.assert_array_equal(earned[0] - earned[1], found.gain)
+    rows = pd.read_parquet(tmp_path / "pairs.parquet")
+    pd.concat([rows, rows[::-1]]).to_parquet(tmp_path / "twice.parquet")
+    asked = PathAnswers.read(tmp_path / "twice.parquet", width=3).question
+    assert asked[0] == asked[3] != asked[1] == asked[2]
     pairs = found.pairs(np.array([1, 0]))
     np.testing.assert_array_equal(pairs.won, [0.5, 1.0])
     np.testing.assert_array_equal(pairs.segments.states[pairs.first[0]], [4, 5, 5])
@@ -79,6 +88,11 @@ def test_answers_of_another_kind_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"\['both'\]; expected first, second or same"):
         PathAnswers.read(table(tmp_path, "both"), width=3)
     assert PathAnswers.read(table(tmp_path, "second"), width=3).answer[0] == SECOND
+
+
+def test_a_step_that_is_none_is_refused_unless_its_path_is_over(tmp_path):
+    with pytest.raises(DataError, match=r"step 2 of row 1 is \[0, 0\] \(1 steps"):
+        PathAnswers.read(table(tmp_path, last=(0, 0)), width=3)
 
 
 def test_on_the_real_board_returns_and_values_are_those_of_its_authors():

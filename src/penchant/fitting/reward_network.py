@@ -77,7 +77,9 @@ class Contrast:
 class MetaStep:
     """The slope of the labels is taken where one step of ascent on the spread of a policy's fresh
     outputs would lead, and the step from where one stood (MetaRM: Dou et al. 2024, in Wang et al.
-    2024; of first order, as theirs). rate: of the ascent; outputs: drawn for each step."""
+    2024; of first order, as theirs). rate: of the ascent; outputs: drawn for each step. Theirs are
+    the answers to one prompt; ours are drawn from all that is shown, so that a network may also
+    learn to put prompts apart: show texts whose worths can be compared."""
 
     rate: float = 0.1
     outputs: int = 32
@@ -134,8 +136,8 @@ def fit_reward_networks(
     trains to the last epoch. Members share the order of the pairs and differ in start and weights.
     `fresh`: what the policy writes now, embedded, without labels, for `config.meta`.
 
-    Raises `DataError` for features that are not finite, `ConfigError` for fresh outputs without a
-    meta step or the other way round.
+    Raises `DataError` for features that are not finite and for fewer than two fresh outputs,
+    `ConfigError` for fresh outputs without a meta step or the other way round.
     """
     if (fresh is None) != (config.meta is None):
         raise ConfigError(
@@ -144,6 +146,11 @@ def fit_reward_networks(
         )
     if not all(np.all(np.isfinite(each)) for each in (pairs.features, fresh) if each is not None):
         raise DataError("the features are not all finite numbers; expected so. Drop such texts.")
+    if fresh is not None and len(fresh) < 2:
+        raise DataError(
+            f"got {len(fresh)} fresh outputs; expected two or more, which a meta step puts apart. "
+            "Show more, or leave it out."
+        )
     held_out = np.zeros(0, dtype=np.int64) if held_out is None else held_out
     learner = _Learner(pairs, config, fresh)
     mine = np.setdiff1d(np.arange(len(pairs.winner)), held_out)

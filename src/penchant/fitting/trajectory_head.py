@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.corrupted_pair import soft_log_prob, soft_score
@@ -26,6 +26,21 @@ class Segments:
     states: Int[Array, "S T1"]
     actions: Int[Array, "S T"]
     length: Int[Array, " S"]
+
+    @property
+    def begun(self) -> Int[Array, " S"]:
+        """The state where each begins."""
+        return self.states[:, 0]
+
+    @property
+    def ended(self) -> Int[Array, " S"]:
+        """The state that its last step leads to."""
+        return self.states[np.arange(len(self.length)), self.length]
+
+    @property
+    def taken(self) -> Bool[Array, "S T"]:
+        """Which steps are no padding."""
+        return np.arange(self.actions.shape[1]) < self.length[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,8 +68,7 @@ def segment_features(
     segments: Segments, features: Float[Array, "N A F"], discount: float
 ) -> Float[Array, "S F"]:
     """sum_t gamma^t phi(s_t, a_t)."""
-    steps = np.arange(segments.actions.shape[1])
-    weight = np.where(steps < segments.length[:, None], discount**steps, 0.0)
+    weight = np.where(segments.taken, discount ** np.arange(segments.actions.shape[1]), 0.0)
     return np.einsum("st,stf->sf", weight, features[segments.states[:, :-1], segments.actions])
 
 
@@ -78,14 +92,15 @@ def fit_trajectory_head(
     likelihood therefore neither smooth nor concave: the best of several starts is kept.
     `segment_discount`: within a segment, the world's own where it is None. `temperature`, in
     log-odds: regret against people who choose their steps as they choose between segments, with
-    soft values V = t log mean_a exp(Q / t), so that minus regret is t log pi / pi_uniform of the
-    steps (dynamic discrete choice, Rust 1987); 0 is against the best policy, a large one against
+    soft values V = t log mean_a exp(Q / t), so that minus regret is sum_t gamma^t t log pi /
+    pi_uniform of the steps (dynamic discrete choice, Rust 1987) where moves are certain and the
+    discount within a segment is the world's; 0 is against the best policy, a large one against
     steps at random.
 
     Raises `DataError` where a pair has no answer, `ConfigError` for a temperature below zero or
     one of returns, where nobody looks ahead.
     """
-    if temperature < 0 or (temperature > 0 and model == "partial_return"):
+    if not temperature >= 0 or (temperature > 0 and model == "partial_return"):
         raise ConfigError(
             f"got temperature={temperature} with model={model!r}; expected 0 or more, and 0 for "
             "returns. Leave it out, or take model='regret'."
@@ -95,8 +110,7 @@ def fit_trajectory_head(
     discount = world.discount if segment_discount is None else segment_discount
     segments = pairs.segments
     summed = segment_features(segments, features, discount)
-    begun = segments.states[:, 0]
-    ended = segments.states[np.arange(len(begun)), segments.length]
+    begun, ended = segments.begun, segments.ended
     ahead = (discount**segments.length)[:, None]
 
     # Beside a uniform policy, so that to go on is not worth something of its own.

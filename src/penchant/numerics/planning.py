@@ -51,9 +51,13 @@ def plan(
     With a temperature, V = t log sum_a exp(Q / t) and the policy is softmax(Q / t) (Ziebart 2010):
     the choice model of people who plan (Rust 1987), without the constant of the Gumbel's mean.
 
-    Raises `ConfigError` where values do not settle: rewards that a policy may collect for ever
-    without discount.
+    Raises `ConfigError` where values do not settle, as of rewards that a policy may collect for
+    ever without discount, and for a temperature below zero.
     """
+    if not temperature >= 0.0:
+        raise ConfigError(
+            f"got temperature={temperature}; expected 0 for the best policy, more for a soft one."
+        )
     open_ = ~world.ends
     values = np.zeros(len(rewards))
     if temperature == 0.0 and world.discount < 1.0:
@@ -162,7 +166,10 @@ def share_of_best(
     starts: Bool[Array, " N"] | None = None,
 ) -> float:
     """What the best plan for rewards that were learnt earns in truth, on average over where one
-    starts: 0 as much as steps at random, 1 as much as the best; NaN where these are the same."""
+    starts: 0 as much as steps at random, 1 as much as the best; NaN where these are the same.
+
+    Raises `ConfigError` where nothing is discounted and one of the plans need never end.
+    """
     random = np.full(rewards.shape, 1.0 / rewards.shape[1])
     tried = (random, plan(world, learnt).policy, plan(world, rewards).policy)
     begun = ~world.ends if starts is None else starts

@@ -83,7 +83,7 @@ class PathAnswers:
     @classmethod
     def read(cls, path: Path, width: int = 10) -> "PathAnswers":
         """From a table of paths as flat lists of rows and columns. Raises `DataError` for a
-        preference that is none of first, second and same."""
+        preference that is none of first, second and same, and for a step that is none of four."""
         import pandas as pd
 
         rows = pd.read_parquet(path)
@@ -125,9 +125,18 @@ def _segments(states: Sequence[Array], moves: Sequence[Array], width: int) -> Se
     cells = [np.reshape(each, (-1, 2)) @ [width, 1] for each in states]
     most = max(len(each) for each in cells)
     steps = np.stack([np.reshape(each, (-1, 1, 2)) for each in moves])
-    return Segments(
+    known = (steps == np.array(STEPS)).all(axis=3)
+    found = Segments(
         states=np.stack([np.pad(each, (0, most - len(each)), "edge") for each in cells]),
         # After an end a table may say (0, 0): padding, whatever its number.
-        actions=(steps == np.array(STEPS)).all(axis=3).argmax(axis=2),
+        actions=known.argmax(axis=2),
         length=np.array([len(each) - 1 for each in cells]),
     )
+    odd = np.argwhere(found.taken & ~known.any(axis=2))
+    if len(odd):
+        row, step = odd[0]
+        raise DataError(
+            f"step {step + 1} of row {row + 1} is {steps[row, step, 0].tolist()} ({len(odd)} steps "
+            f"are like this); expected one of {STEPS} until a path ends. Mend or drop such rows."
+        )
+    return found

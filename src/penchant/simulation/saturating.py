@@ -6,7 +6,7 @@ Legend: B texts, D features, U attributes.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from penchant.numerics.arrays import Array
 
@@ -23,7 +23,7 @@ class SaturatingWorth:
     def drawn(
         cls, num_features: int, rng: np.random.Generator, num_attributes: int = 16
     ) -> "SaturatingWorth":
-        """At random: of standard normal texts every attribute has a standard normal input."""
+        """At random: of standard normal texts attributes have inputs of sd one, or near."""
         hidden = rng.normal(size=(num_features, num_attributes)) / num_features**0.5
         return cls(hidden=hidden, out=rng.normal(size=num_attributes))
 
@@ -41,7 +41,7 @@ def ordered_by(
 
 
 def turned_round(
-    winner: Int[Array, " N"], loser: Int[Array, " N"], wrong: Array
+    winner: Int[Array, " N"], loser: Int[Array, " N"], wrong: Bool[Array, " N"]
 ) -> tuple[Int[Array, " N"], Int[Array, " N"]]:
-    """Winners and losers as labels have them, of which some (True in `wrong`) are wrong."""
+    """Winners and losers as labels have them, of which some are `wrong`."""
     return np.where(wrong, loser, winner), np.where(wrong, winner, loser)
