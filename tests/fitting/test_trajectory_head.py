@@ -160,6 +160,25 @@ def test_what_a_fit_says_of_its_pairs_is_regret_by_hand_at_its_weights(within, t
     assert found.log_likelihood == pytest.approx(said, abs=1e-5)
 
 
+def test_of_several_starts_the_best_is_kept_and_one_may_be_given():
+    world, following = line()
+    rng = np.random.default_rng(0)
+    features, segments = np.eye(7)[following][:, :, :4], walks(following, 40, rng)
+    pairs = SegmentPairs(
+        segments=segments, first=np.arange(20), second=np.arange(20, 40),
+        won=(rng.random(20) < 0.5) * 1.0,
+    )  # fmt: skip
+
+    def top(**settings):
+        found = fit_trajectory_head(world, features, pairs, "regret", prior_scale=3.0, **settings)
+        return found.log_likelihood - 0.5 * (found.weights**2).sum() / 9.0
+
+    # Where nothing is worth anything every policy is best, and some climbs never leave.
+    alone = top(num_starts=1)
+    assert top(num_starts=4) > alone + 0.5
+    assert top(num_starts=1, start=np.full(4, 3.0)) > alone + 0.5
+
+
 def test_a_temperature_near_zero_is_plain_regret():
     world, following = line()
     features, segments = np.eye(7)[following], walks(following, 40, RNG)
