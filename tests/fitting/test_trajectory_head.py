@@ -210,6 +210,19 @@ def test_covariance_is_what_weights_scatter_by_from_one_set_of_pairs_to_the_next
     np.testing.assert_allclose(said, spread, rtol=0.3)
 
 
+def test_of_a_feature_that_no_step_has_the_prior_is_all_that_is_known():
+    world, following = line()
+    features = np.concatenate([np.eye(7)[following][:, :, :2], np.zeros((7, 2, 1))], axis=2)
+    segments = walks(following, 40, RNG)
+    pairs = SegmentPairs(
+        segments=segments, first=np.arange(20), second=np.arange(20, 40), won=RNG.random(20)
+    )
+    found = fit_trajectory_head(world, features, pairs, "partial_return", prior_scale=2.0)
+    assert found.weights[2] == 0.0
+    np.testing.assert_allclose(found.covariance[2], [0.0, 0.0, 4.0], atol=1e-12)
+    assert np.all(np.diag(found.covariance)[:2] < 4.0)
+
+
 @pytest.mark.parametrize(
     ("model", "temperature"), [("regret", -1.0), ("regret", np.nan), ("partial_return", 1.0)]
 )
