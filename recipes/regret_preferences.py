@@ -115,8 +115,8 @@ def one(config: Config, index: int, true: str) -> dict[str, float]:
                   for model in ("regret", "partial_return")}  # fmt: skip
         if true == "regret":
             learnt["ceiling"] = posterior_mean(config, made, pairs)
-        rewards = made.features @ made.weights
-        found |= {f"{model} {count}": share_of_best(made.world, made.features @ weights, rewards)
+        found |= {f"{model} {count}": share_of_best(made.world, made.features @ weights,
+                                                    made.features @ made.weights)
                   for model, weights in learnt.items()}  # fmt: skip
     return found
 
@@ -125,16 +125,13 @@ def missed(made: Grid, segments: Segments, weights: np.ndarray) -> np.ndarray:
     """Minus the regret of each segment, were this what steps are worth."""
     rewards = made.features @ weights
     values = plan(made.world, rewards, tolerance=1e-7).values
-    earned = rewards[segments.states[:, :-1], segments.actions]
-    return minus_regret(
-        earned, segments.taken, values[segments.begun], values[segments.ended], DISCOUNT
-    )
+    return minus_regret(rewards[segments.states[:, :-1], segments.actions], segments.taken,
+                        values[segments.begun], values[segments.ended], DISCOUNT)  # fmt: skip
 
 
 def posterior_mean(config: Config, made: Grid, pairs: SegmentPairs) -> np.ndarray:
-    """Of who knows how worlds are drawn and how labels are noisy: what policies earn is linear in
-    rewards, so that nobody's earn more on average (shares of each world's best may, by little).
-    Metropolis's walk from the truth, which can only flatter it."""
+    """Of who knows how worlds and labels are drawn: what policies earn is linear in rewards, so
+    that nobody's earn more on average. Metropolis's walk from the truth, which can only flatter it."""
     rng, total, level = np.random.default_rng(config.seed), np.zeros(7), -np.inf
     here = there = made.weights
     for _ in range(config.draws):
