@@ -131,7 +131,7 @@ def missed(made: Grid, segments: Segments, weights: np.ndarray) -> np.ndarray:
 
 def posterior_mean(config: Config, made: Grid, pairs: SegmentPairs) -> np.ndarray:
     """Of who knows how worlds and labels are drawn: what policies earn is linear in rewards, so
-    that nobody's earn more on average. Metropolis's walk from the truth, which can only flatter it."""
+    that nobody's earn more on average. Metropolis's walk from the truth can only flatter it."""
     rng, total, level = np.random.default_rng(config.seed), np.zeros(7), -np.inf
     here = there = made.weights
     for _ in range(config.draws):
