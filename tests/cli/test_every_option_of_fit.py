@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from penchant.cli import fit_reward, reading, unfinished
+from penchant.cli import reading, reward_options, unfinished
 from penchant.cli.fit import fit
 from penchant.cli.main import app
 from penchant.evaluation import reward_page, reward_trial
@@ -287,5 +287,5 @@ def test_every_option_of_reward_models_is_known_as_one_of_theirs():
         "kinds": 2, "reason": ("why",),
     }  # fmt: skip
     names = {*OF_TEXTS, *OF_TUNING, *OF_THE_REPORT, *SEEN_THERE} - {"seed"}
-    every = fit_reward.RewardOptions(**{name: typed.get(name, "x") for name in names})
+    every = reward_options.RewardOptions(**{name: typed.get(name, "x") for name in names})
     assert set(every.given()) == {f"--{name.replace('_', '-')}" for name in names}

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from penchant.cli.fit_reward import RewardOptions, embedding_of
+from penchant.cli.fit_reward import embedding_of
 from penchant.cli.main import app
+from penchant.cli.reward_options import RewardOptions
 from penchant.data.records import Records
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import penchant as library
-from penchant.cli.fit_reward import RewardOptions, build_reward
+from penchant.cli.fit_reward import build_reward
+from penchant.cli.reward_options import RewardOptions
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "penchant"
 WORTH = np.array([1.5, -1.0, 0.0])

@@ -7,7 +7,8 @@ import pytest
 from penchant.data.records import Records, concat
 from penchant.encoders.embedding import EmbeddingColumn
 from penchant.encoders.reasons import read_reasons, winning_sides
-from penchant.errors import DataError
+from penchant.encoders.reasons_heard import ReasonsHeard, ReasonTheme
+from penchant.errors import ConfigError, DataError
 
 NUMBERS = {"clear": [1.0, 0.0], "kind": [0.0, 1.0]}
 
@@ -119,3 +120,29 @@ def test_kinds_of_feedback_in_one_file_keep_their_sides():
          records_of("ranking", [3], options={"rank": [1, 2, 3]})]
     )  # fmt: skip
     np.testing.assert_allclose(winning_sides(both), [-1, 1, 1, -0.5, -0.5])
+
+
+def test_a_column_named_twice_does_not_count_twice():
+    with pytest.raises(ConfigError, match="'why', 'why' of reasons; expected each once"):
+        read_reasons(judged([0, 1], with_numbers(["clear", "kind"])), ("why", "why"),
+                     EmbeddingColumn())  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"),
+    [
+        ((-0.002, -0.003, -0.001), "hearing them costs 0.0020 nats (0.0010 to 0.0030) each."),
+        ((-0.002, -0.005, 0.001),
+         "hearing them costs 0.0020 nats (-0.0010 to 0.0050) each, which may be chance."),
+        ((0.0, 0.0, 0.0), "hearing them saves nothing."),
+    ],
+)  # fmt: skip
+def test_why_reasons_are_not_used_is_told_with_what_they_cost(gain, told):
+    themes = tuple(ReasonTheme(label=each, share=0.5, worth=1.0) for each in "ab")
+    counts = {"columns": ("why",), "reasons": 40, "judgements": 40, "observations": 50}
+    mean, low, high = gain
+    heard = ReasonsHeard(
+        **counts, unheard=0, themes=themes, foretold_low=0.01,
+        gain=mean, gain_low=low, gain_high=high,
+    )  # fmt: skip
+    assert heard.sentence().endswith(f"on judgements that the heads had not seen, {told}")

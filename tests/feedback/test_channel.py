@@ -300,6 +300,8 @@ def test_a_scale_needs_another_kind_of_feedback_beside_it():
     batch = everything()
     with pytest.raises(DataError, match="another kind"):
         Scaled(channel=Choice()).validate(batch_of(batch.blocks[0]))
+    with pytest.raises(ConfigError, match="spread=0; expected a positive standard deviation"):
+        Scaled(channel=Choice(), spread=0)
 
 
 @pytest.mark.parametrize(

@@ -264,3 +264,46 @@ def test_a_rater_that_nobody_shifted_for_is_the_average_one():
     np.testing.assert_array_equal(moved[:6], [0.0, 3.0, 2.0, 3.0, 0.0, 0.0])
     with pytest.raises(ConfigError, match="has_intercept=False"):
         Outcome(by_person=True)
+
+
+def test_a_few_answers_without_a_fault_do_not_make_rewards_vanish():
+    """What worths tell apart without a fault would be heard infinitely sharply, by weights without
+    a size: rewards are to stay in the logits of pairs, and the climb to end."""
+    sizes = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        vectors = rng.standard_normal((TEXTS, 24)).astype(np.float32)
+        weights = rng.standard_normal(24)
+        worth = vectors @ weights
+        blocks = (pairs_block(rng, worth, 40), pairs_block(rng, worth, 40, "choice"),
+                  ranking_block(rng, worth, 40, 3))  # fmt: skip
+        head = fit_channel_head(vectors, batch_of(*blocks))
+        assert head.converged
+        assert head.iterations < 30
+        sizes.append(np.linalg.norm(head.weights) / np.linalg.norm(weights))
+    assert 0.1 < min(sizes) <= max(sizes) < 2.0
+
+
+def test_numbers_in_another_unit_teach_the_same_beside_other_feedback():
+    """No prior on scales may speak of a unit."""
+    vectors, rng = texts(2)
+    worth = vectors @ rng.standard_normal(DIMENSIONS)
+    option = rng.integers(0, TEXTS, (60, 1))
+    value = worth[option] + 0.5 * rng.standard_normal((60, 1))
+    pairs, ranked = pairs_block(rng, worth, 60), ranking_block(rng, worth, 40)
+
+    def weights(first, rest, unit, prior_scale):
+        numbers = block_of("outcome", option, {"value": unit * value})
+        batch = batch_of(*(numbers if each is None else each for each in (first, rest)))
+        head = fit_channel_head(vectors, batch, prior_scale=prior_scale)
+        assert head.converged
+        return head.weights
+
+    np.testing.assert_allclose(
+        weights(pairs, None, 100.0, 1.0), weights(pairs, None, 1.0, 1.0), rtol=1e-3, atol=1e-4
+    )
+    # Numbers alone set the unit of the worths, and the ranking is heard in theirs.
+    np.testing.assert_allclose(
+        weights(None, ranked, 100.0, 100.0), 100.0 * weights(None, ranked, 1.0, 1.0), rtol=1e-3,
+        atol=1e-2,
+    )  # fmt: skip

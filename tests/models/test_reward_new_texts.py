@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from penchant.beliefs.codec import from_plain, to_plain
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedded
 from penchant.encoders.known_texts import known_texts, text_keys
@@ -228,3 +229,26 @@ def test_what_all_embeddings_share_brings_no_text_nearer():
     assert usual_again == pytest.approx(usual, abs=1e-3)
     assert (near[:80] == 1.0).all()
     assert near[80:].max() < 0.9
+
+
+def test_a_model_saved_before_nearness_was_beside_the_mean_is_read_as_it_was_made():
+    """Its folder does not say where its anchors stand: they are of embeddings as they are."""
+    vectors = np.random.default_rng(4).standard_normal((60, DIMENSIONS)).astype(np.float32) + 3.0
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = np.arange(60).reshape(-1, 2)
+    model = RewardModel(personal=False, attributes=(), ties=None)
+    new = model.fit(records_of(vectors, pairs, pairs[:, 0] % 4 // 2)).belief_.encoder
+    assert new.are_anchors_centred
+    arrays = {}
+    plain = to_plain(replace(new, anchors=unit[:40].astype(np.float16)), arrays)
+    del plain["fields"]["are_anchors_centred"]
+    asked = Embedded(texts=tuple(f"new {i}" for i in range(60)), vectors=vectors,
+                     of_option=np.zeros(1, int))  # fmt: skip
+    near = from_plain(plain, arrays).look(asked).nearness
+    np.testing.assert_allclose(near, (unit @ unit[:40].T).max(axis=1), atol=1e-3)
+    # One that is fitted today is read beside the mean.
+    apart = vectors - new.mean
+    apart /= np.linalg.norm(apart, axis=1, keepdims=True)
+    arrays = {}
+    near = from_plain(to_plain(new, arrays), arrays).look(asked).nearness
+    np.testing.assert_allclose(near, (apart @ new.anchors.T).max(axis=1).clip(0), atol=1e-3)

@@ -179,7 +179,8 @@ def fit(
     Prints a table; with --out writes the belief, which `predict`, `what-if` and `report` read.
     """
     from penchant.cli.estimators import ModelOptions, build_estimator, check_options
-    from penchant.cli.fit_reward import RewardOptions, check_reward, fit_reward
+    from penchant.cli.fit_reward import fit_reward
+    from penchant.cli.reward_options import RewardOptions, check_reward
     from penchant.cli.unfinished import fit_resumably
 
     of_texts = RewardOptions(

@@ -17,15 +17,17 @@ from penchant.data.batch_builder import groups_of
 from penchant.data.columns import is_text, one_chunk, to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WrittenReasons:
-    """texts: the distinct reasons, and their numbers. row: the observation that each reason stands
-    beside; text: which of the distinct ones it is. notes: what a report should say of them."""
+    """columns: where they stood. texts: the distinct reasons, and their numbers. row: the
+    observation that each reason stands beside; text: which of the distinct ones it is. notes: what
+    a report should say of them."""
 
+    columns: tuple[str, ...]
     texts: tuple[str, ...]
     vectors: Float32[Array, "R E"]
     row: Int[Array, " N"]
@@ -52,8 +54,14 @@ def read_reasons(records: Records, columns: Sequence[str], embedding: Embedding)
     `why` stand in `why_embedding`, called after the texts' column, with one list a row.
 
     Raises `DataError` for a column that is not there or holds no text, where all cells are empty,
-    and where reasons lack numbers or have other than texts.
+    and where reasons lack numbers or have other than texts, `ConfigError` for a column named twice,
+    whose reasons would count twice.
     """
+    if len(set(columns)) < len(columns):
+        raise ConfigError(
+            f"got the columns {_named(columns)} of reasons; expected each once, or its reasons "
+            "would count several times."
+        )
     cells = [cell for column in columns for cell in _cells(records, column, embedding)]
     if not cells:
         raise DataError(
@@ -62,6 +70,7 @@ def read_reasons(records: Records, columns: Sequence[str], embedding: Embedding)
         )
     embedded = embedding.embed(_as_texts(cells, embedding))
     return WrittenReasons(
+        columns=tuple(columns),
         texts=embedded.texts,
         vectors=embedded.vectors,
         row=np.array([cell.row for cell in cells]),

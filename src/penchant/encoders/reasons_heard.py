@@ -26,7 +26,8 @@ class ReasonsHeard:
     heads without reasons, that had not seen a judgement, foretell the theme of its reason better
     than how often each is named. sharpness, lapse: of the likelihood by which the head heard them
     (`feedback/reason.py`), sharpness 0 where reasons are not used. gain: nats saved a judgement by
-    heads that had not seen it. Low and high: 95 %, over judges (over judgements of one judge).
+    heads that had not seen it, as sharply as other judgements would have it. Low and high: 95 %,
+    over judges (over judgements of one judge).
     """
 
     columns: tuple[str, ...]
@@ -72,10 +73,12 @@ class ReasonsHeard:
                 f"(better than how often each is by {self.foretold:.3f} nats, "
                 f"{self.foretold_low:.3f} to {self.foretold_high:.3f})"
             )
-        return f"on judgements that the heads had not seen to hear them {self._saved()}"
+        return f"on judgements that the heads had not seen, hearing them {self._saved()}"
 
     def _saved(self) -> str:
         """What hearing them does, and whether it may be chance."""
+        if self.gain == 0:
+            return "saves nothing"
         told = f"{'saves' if self.gain > 0 else 'costs'} "
         told += f"{_nats(self.gain, self.gain_low, self.gain_high)} each"
         return told if self.gain_low > 0 or self.gain_high < 0 else f"{told}, which may be chance"

@@ -56,8 +56,9 @@ class RewardEncoder:
     those it has, whose keys are known_texts (empty where nothing tells them apart).
     new_text_variance, strange_text_variance: of what a new text is worth beyond its content
     (logits squared): of one just like a known text, and what a cosine of zero to all of them adds.
-    anchors: known texts' embeddings beside the mean, of length one; usual_nearness: the cosine to
-    the nearest of them that 99 in 100 texts left out exceed.
+    anchors: known texts' embeddings, of length one; usual_nearness: the cosine to the nearest of
+    them that 99 in 100 texts left out exceed. are_anchors_centred: whether both are of embeddings
+    beside the mean; in folders that do not say so they are not.
     form_doubt: the further rows of that root, the coefficients beside the weights. form_seen: the
     least, the mean and the greatest of each attribute over the texts of the fit, in units of
     `spread`. people: the judges of the fit whose tastes are known.
@@ -93,6 +94,7 @@ class RewardEncoder:
     strange_text_variance: float = 0.0
     anchors: Float16[Array, "A E"] | None = None
     usual_nearness: float = -np.inf
+    are_anchors_centred: bool = False
     tastes: Float32[Array, "E L"] | None = None
     sizes: Float32[Array, " E"] | None = None
     reasons: ReasonsHeard | None = None
@@ -274,7 +276,9 @@ class Looked:
         near = np.ones(len(self.embedded.texts))
         new = np.flatnonzero(~self.is_known)
         if len(new) and self.encoder.anchors is not None:
-            near[new] = nearness(self._even(self._apart[new]), self.encoder.anchors)
+            centred = self.encoder.are_anchors_centred
+            vectors = self._apart if centred else self.embedded.vectors
+            near[new] = nearness(self._even(vectors[new]), self.encoder.anchors)
         return near
 
     @cached_property

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch import Batch, Block
-from penchant.errors import DataError
+from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.derivatives import Curvature, Score
 from penchant.numerics.arrays import Array, align, namespace
@@ -22,9 +22,20 @@ class Scaled:
     Answers of different kinds carry different noise, and a scale on all but one of them lets them
     speak of the same utilities (Ben-Akiva and Morikawa 1990 on stated beside revealed choices).
     Without feedback of another kind the scale cannot be known.
+
+    spread: standard deviation of kappa ~ N(0, spread^2) before any data (log of a factor); None:
+    free, and then without end where worths tell these answers apart without a fault.
     """
 
     channel: Channel
+    spread: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.spread is not None and not self.spread > 0:
+            raise ConfigError(
+                f"got spread={self.spread}; expected a positive standard deviation of the log of "
+                "a factor, such as 1, or None for a scale that is free."
+            )
 
     @property
     def kind(self) -> str:
@@ -49,7 +60,8 @@ class Scaled:
         return np.concatenate([[0.0], self.channel.initial(batch)])
 
     def prior_precision(self, batch: Batch) -> Float[Array, " M"]:
-        return np.concatenate([[0.0], self.channel.prior_precision(batch)])
+        own = 0.0 if self.spread is None else self.spread**-2.0
+        return np.concatenate([[own], self.channel.prior_precision(batch)])
 
     def parameter_index(self, block: Block) -> Int[Array, "B m"]:
         inner = self.channel.parameter_index(block)

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from penchant.data.batch import Batch, Block
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_contract import Channel
+from penchant.feedback.scaled import Scaled
 from penchant.fitting.lbfgs import Slope
 from penchant.fitting.newton import Evaluation
 from penchant.numerics.arrays import Array
@@ -179,6 +180,12 @@ def serving_channel(channels: tuple[Channel, ...], kind: str) -> int:
     )
 
 
+def is_personal(channel: Channel, batch: Batch) -> bool:
+    """Whether a channel has parameters of single people, which their priors hold to zero."""
+    heard = channel.channel if isinstance(channel, Scaled) else channel
+    return bool(np.any(heard.prior_precision(batch)))
+
+
 def check_common(batch: Batch, channels: tuple[Channel, ...], why: str) -> None:
     """Whether channels whose own parameters all people share serve every answer of a batch.
 
@@ -189,7 +196,7 @@ def check_common(batch: Batch, channels: tuple[Channel, ...], why: str) -> None:
         serving_channel(channels, block.kind)
     for channel in channels:
         channel.validate(batch)
-        if np.any(channel.prior_precision(batch)):
+        if is_personal(channel, batch):
             raise ConfigError(
                 f"{channel} has parameters of single people, which {why}; expected parameters "
                 "common to all. Leave `by_person` out, or fit one taste for all with it "

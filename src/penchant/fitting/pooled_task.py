@@ -25,7 +25,7 @@ from penchant.fitting.inference import (
 from penchant.fitting.lbfgs import MatrixFreeOptimum
 from penchant.fitting.newton import Optimum
 from penchant.fitting.plain_logit import PlainLogit
-from penchant.fitting.pooled_density import PooledDensity, serving_channel
+from penchant.fitting.pooled_density import PooledDensity, is_personal, serving_channel
 from penchant.fitting.separation import (
     WEAK_SCALE,
     Runaway,
@@ -231,7 +231,7 @@ def _is_plain(batch: Batch, utility: Utility, channels: tuple[Channel, ...]) -> 
 
 def _is_personal(density: PooledDensity) -> bool:
     """Whether a channel has parameters of single people, which must be found again by name."""
-    return any(np.any(c.prior_precision(density.batch)) for c in density.channels)
+    return any(is_personal(channel, density.batch) for channel in density.channels)
 
 
 def rows_of_groups(batch: Batch) -> Float[Array, " G"]:

@@ -11,12 +11,11 @@ from jaxtyping import Bool, Float
 from penchant.beliefs.belief import Belief
 from penchant.data.batch import Batch
 from penchant.data.batch_builder import groups_of
-from penchant.data.columns import to_floats
 from penchant.data.records import Records
 from penchant.encoders.embedding import Embedding, EmbeddingColumn
+from penchant.encoders.reasons import read_reasons
 from penchant.encoders.reward import RewardEncoder
-from penchant.encoders.reward_pairs import pair_margins, pair_outcomes, read_pairs
-from penchant.encoders.text_embedding import ReadTexts
+from penchant.encoders.reward_pairs import read_pairs
 from penchant.errors import ConfigError, DataError
 from penchant.feedback.channel_choice import Choice
 from penchant.fitting.channel_head import joint_channels
@@ -25,7 +24,6 @@ from penchant.fitting.pooled import fit_pooled
 from penchant.fitting.simulated import SimulatedConfig, fit_simulated
 from penchant.models.estimator import Estimator, encoded
 from penchant.models.reward_head import (
-    HeadSettings,
     Lessons,
     RewardHead,
     in_pairs,
@@ -38,8 +36,9 @@ from penchant.models.reward_kinds import (
     fit_kinds,
     with_tastes,
 )
+from penchant.models.reward_lessons import read_lessons, softened, with_margins
 from penchant.models.reward_new_texts import left_out_texts, with_new_texts
-from penchant.models.reward_reason_weight import Reasoned, with_reasons
+from penchant.models.reward_reason_weight import with_reasons
 from penchant.models.reward_scorer import RewardScorer, people_of
 from penchant.models.reward_unseen import (
     choices_of,
@@ -156,17 +155,16 @@ class RewardModel(Estimator):
                 "read. Read a file with `penchant.read`."
             )
         self._check_kinds()
-        if self.reasons and self.soft_label is not None:
-            raise ConfigError(
-                f"got reasons={self.reasons!r} with soft_label={self.soft_label!r}; a reason says "
-                "why one text was preferred, and a soft label prefers none. Expected one of the "
-                "two."
-            )
+        self._check_evidence()
         lessons = self._lessons(data, sample_weight)
+        columns = (self.reasons,) if isinstance(self.reasons, str) else tuple(self.reasons)
+        # Before anything is fitted: a column that is not there is told at once.
+        written = read_reasons(data, columns, lessons.settings.embedding) if columns else None
         everything = np.ones(len(data), dtype=bool)
         whole = lessons.fit(everything, self.prior_scale)
-        reasoned = self._reasoned(lessons, whole)
-        if reasoned is not None:
+        reasoned = None
+        if written is not None:
+            reasoned = with_reasons(lessons, whole, written, self.random_state)
             lessons, whole = reasoned.lessons, reasoned.whole
         tastes = None
         if self.kinds > 1:
@@ -255,69 +253,36 @@ class RewardModel(Estimator):
     def _lessons(self, data: Records, sample_weight: Float[Array, " B"] | None) -> Lessons:
         if self.ties not in (None, "davidson"):
             raise ConfigError(f"got ties={self.ties!r}; expected 'davidson' or None.")
-        weight = to_floats(data.rows["weight"])
-        if sample_weight is not None:
-            given = np.asarray(sample_weight, dtype=np.float64)
-            if given.shape != weight.shape or not np.all(given >= 0):
-                raise DataError(
-                    f"sample_weight has shape {given.shape} and minimum {given.min(initial=0)}; "
-                    f"expected one number, zero or more, for each of the {len(weight)} rows."
-                )
-            weight = weight * given
-        won = pair_outcomes(data)
-        embedding = self.embedding
-        if isinstance(embedding, ReadTexts):
-            embedding = embedding.settled()
-        settings = HeadSettings(
-            embedding=embedding, attributes=tuple(self.attributes), group_by=self.group_by,
-            has_ties=self.ties is not None and bool((won == 2).any()),
-            # Where the winner always stands first, that is how the file is written.
-            has_position=len(np.unique(won[(won == 0) | (won == 1)])) > 1,
+        lessons = read_lessons(
+            data, sample_weight, embedding=self.embedding, attributes=tuple(self.attributes),
+            group_by=self.group_by, has_ties=self.ties is not None,
         )  # fmt: skip
-        lessons = Lessons.read(data, weight, settings)
         if self.margin is not None:
-            return self._with_margins(lessons, self.margin)
-        return lessons if self.soft_label is None else self._softened(lessons, self.soft_label)
+            return with_margins(lessons, self.margin)
+        return lessons if self.soft_label is None else softened(lessons, self.soft_label)
 
-    def _with_margins(self, lessons: Lessons, column: str) -> Lessons:
-        """The lessons with the column's margins."""
-        if self.soft_label is not None or self.kinds > 1:
+    def _check_evidence(self) -> None:
+        """Raise `ConfigError` for columns of margins, soft labels and reasons that do not go
+        together."""
+        if self.margin is not None and (self.soft_label is not None or self.kinds > 1):
             other = f"kinds={self.kinds}"
             if self.soft_label is not None:
                 other = f"soft_label={self.soft_label!r}"
             raise ConfigError(
-                f"got margin={column!r} with {other}; a margin is of who won, to one average head. "
-                "Expected one of the two."
+                f"got margin={self.margin!r} with {other}; a margin is of who won, to one average "
+                "head. Expected one of the two."
             )
-        return replace(lessons, margin=pair_margins(lessons.records, column))
-
-    def _reasoned(self, lessons: Lessons, whole: RewardHead) -> Reasoned | None:
-        """The lessons with what people wrote about why; None where no column says it."""
-        columns = (self.reasons,) if isinstance(self.reasons, str) else tuple(self.reasons)
-        return with_reasons(lessons, whole, columns, self.random_state) if columns else None
-
-    def _softened(self, lessons: Lessons, column: str) -> Lessons:
-        """The lessons with the column's probabilities for answers."""
-        rows = lessons.records.rows
-        if column not in rows.column_names:
-            raise DataError(
-                f"the rows have no column {column!r} of soft labels; they have "
-                f"{', '.join(rows.column_names)}."
-            )
-        if self.personal or not lessons.is_pair.all():
+        if self.reasons and self.soft_label is not None:
             raise ConfigError(
-                f"got soft_label={column!r} with personal={self.personal!r}"
-                f"{'' if lessons.is_pair.all() else ' and feedback other than pairs'}; expected "
+                f"got reasons={self.reasons!r} with soft_label={self.soft_label!r}; a reason says "
+                "why one text was preferred, and a soft label prefers none. Expected one of the "
+                "two."
+            )
+        if self.soft_label is not None and self.personal:
+            raise ConfigError(
+                f"got soft_label={self.soft_label!r} with personal={self.personal!r}; expected "
                 "personal=False and pairs alone, since a soft label is no answer of one person."
             )
-        share = to_floats(rows[column])
-        bad = np.isfinite(share) & ((share < 0) | (share > 1))
-        if bad.any():
-            raise DataError(
-                f"observation {int(np.argmax(bad))} has the soft label {share[np.argmax(bad)]:g} "
-                f"({int(bad.sum())} of {len(bad)} are outside); expected probabilities from 0 to 1."
-            )
-        return replace(lessons, share=share)
 
     def _check_kinds(self) -> None:
         """Raise `ConfigError` for kinds of judges that cannot be."""

@@ -124,6 +124,7 @@ def with_new_texts(
         known_texts=text_keys(lessons.embedded.texts, lessons.embedded.prompts),
         anchors=anchors.vectors if has_own_worth else None,
         usual_nearness=_usual_nearness(told) if has_own_worth else -np.inf,
+        are_anchors_centred=True,
     )  # fmt: skip
     if found.share > 0.9 and found.variance + found.strange < 0.1:
         return encoder, ()

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.data.batch_builder import groups_of
-from penchant.encoders.reasons import WrittenReasons, read_reasons, winning_sides
+from penchant.encoders.reasons import WrittenReasons, winning_sides
 from penchant.encoders.reasons_heard import FEWEST_REASONS, ReasonsHeard, ReasonTheme
 from penchant.feedback.reason import reason_log_prob
 from penchant.fitting.reasoned_head import Reading, likeliest_reading
@@ -44,16 +44,12 @@ class Reasoned:
 
 
 def with_reasons(
-    lessons: Lessons, whole: RewardHead, columns: Sequence[str], seed: int
+    lessons: Lessons, whole: RewardHead, written: WrittenReasons, seed: int
 ) -> Reasoned:
-    """The lessons with the reasons of these columns; `whole`: the head of all answers without.
-
-    Raises `DataError` for columns that are not there, hold no texts, or nothing at all.
-    """
-    written = read_reasons(lessons.records, columns, lessons.settings.embedding)
+    """The lessons with these reasons; `whole`: the head of all answers without."""
     fold = unseen_parts(lessons, whole, seed).fold
     scale = whole.encoder.prior_scale
-    found = weigh_reasons(lessons, written, columns, fold, scale, seed)
+    found = weigh_reasons(lessons, written, fold, scale, seed)
     notes = (found.heard.sentence(), *written.notes)
     if found.lessons is None:
         return Reasoned(lessons=lessons, whole=whole, heard=found.heard, notes=notes)
@@ -65,7 +61,6 @@ def with_reasons(
 def weigh_reasons(
     lessons: Lessons,
     written: WrittenReasons,
-    columns: Sequence[str],
     fold: Int[Array, " B"],
     prior_scale: float,
     seed: int,
@@ -81,7 +76,7 @@ def weigh_reasons(
     """
     made = lessons_of_reasons(lessons, written, fold, seed)
     count = ReasonsHeard(
-        columns=tuple(columns), reasons=len(made.row), judgements=len(np.unique(made.row)),
+        columns=written.columns, reasons=len(made.row), judgements=len(np.unique(made.row)),
         observations=len(lessons.weight), unheard=len(written) - len(made.row),
         themes=_themes(made),
     )  # fmt: skip
@@ -192,8 +187,8 @@ class _Unseen:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Chosen:
-    """place: which candidate saves most. gain: what it saves a judgement, told of each part with
-    what the others would have chosen; where it is not worth it, what it would have saved."""
+    """place: which candidate saves most. gain: what is saved a judgement, told of each part with
+    what the others would have chosen; where no candidate saves anything, of that one."""
 
     place: int
     is_worth_it: bool
@@ -249,11 +244,9 @@ class _Judged:
             taken = int(np.argmax(total - every[:, mine] @ weight[mine]))
             by_others[mine] = every[taken, mine]
         place = int(np.argmax(saved @ weight))
-        gain = clustered_mean(by_others, self.person, weight)
-        if total[1 + place] > 0 and gain.estimate > 0:
-            return _Chosen(place=place, is_worth_it=True, gain=gain)
-        gain = clustered_mean(saved[place], self.person, weight)
-        return _Chosen(place=place, is_worth_it=False, gain=gain)
+        some_save = bool(total[1 + place] > 0)
+        gain = clustered_mean(by_others if some_save else saved[place], self.person, weight)
+        return _Chosen(place=place, is_worth_it=some_save and gain.estimate > 0, gain=gain)
 
     def _worths(self, heads: Sequence[RewardHead]) -> Float[Array, " N"]:
         """What each text shown is worth to the head that has not seen its menu."""
