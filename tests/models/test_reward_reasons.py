@@ -7,6 +7,7 @@ import pytest
 
 from penchant.data.records import Records, concat
 from penchant.errors import ConfigError, DataError
+from penchant.models.reward_head import Lessons
 from penchant.models.reward_model import HABITS, RewardModel
 from penchant.models.reward_reasons import MOST_THEMES, find_themes
 from penchant.models.reward_scorer import RewardScorer
@@ -76,25 +77,20 @@ def test_reasons_make_fewer_errors_of_equal_comparisons():
         world = World(seed)
         records = world.judged(80)
         gains.append(world.right(fitted(records, reasons="why")) - world.right(fitted(records)))
-    assert np.mean(gains) > 0.01
+    assert np.mean(gains) > 0.012
     assert np.mean(np.array(gains) > 0) > 0.7
 
 
 def test_reasons_that_are_not_about_the_reward_are_shut_off_to_the_last_bit():
-    used = []
     for seed in range(6):
         records = World(seed).judged(80, informative=False)
         plain, beside = fitted(records), fitted(records, reasons="why")
         told = heard(beside)
-        used.append(told.sharpness > 0)
-        if not used[-1]:
-            np.testing.assert_array_equal(
-                beside.belief_.encoder.weights, plain.belief_.encoder.weights
-            )
-            np.testing.assert_array_equal(beside.belief_.theta, plain.belief_.theta)
-            assert "Reasons did not help here, and are not used" in told.sentence()
-            assert told.sentence() in beside.belief_.report.warnings
-    assert sum(used) <= 1
+        assert told.sharpness == 0
+        np.testing.assert_array_equal(beside.belief_.encoder.weights, plain.belief_.encoder.weights)
+        np.testing.assert_array_equal(beside.belief_.theta, plain.belief_.theta)
+        assert "Reasons did not help here, and are not used" in told.sentence()
+        assert told.sentence() in beside.belief_.report.warnings
 
 
 def test_a_missing_reason_is_missing():
@@ -208,6 +204,11 @@ def test_reasons_go_with_judges_margins_and_kinds_and_not_with_soft_labels(tmp_p
         assert model.belief_.report.converged
     with pytest.raises(ConfigError, match="got reasons='why' with soft_label='share'"):
         fitted(records, reasons="why", soft_label="share")
+
+
+def test_a_column_that_is_not_there_is_told_before_anything_is_fitted(monkeypatch):
+    records = World(9).judged(20)
+    monkeypatch.setattr(Lessons, "fit", lambda *_: pytest.fail("fitted already"))
     with pytest.raises(DataError, match="no column 'because' of reasons"):
         fitted(records, reasons="because")
 

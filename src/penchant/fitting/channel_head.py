@@ -35,7 +35,7 @@ _MOST_EXACT = 8_000_000
 # Columns and own parameters are free; this much keeps them finite where nothing tells of them.
 _LOOSE = 1e-6
 # Of the log of what one kind of feedback is sharper than another, before any data: two in three
-# within a factor of e. A few answers that worths tell apart without a fault would else make it
+# within a factor of 1.6. A few answers that worths tell apart without a fault would else make it
 # endless and, since a weight may shrink as it grows, the weights' own prior vanish.
 _SCALE_SPREAD = 0.5
 
@@ -44,10 +44,10 @@ def joint_channels(batch: Batch) -> tuple[Channel, ...]:
     """A channel for each kind of feedback, with a noise of its own for every kind but the first.
 
     The first is a choice or pair where there is one, so that rewards are in its logits. The log of
-    another kind's scale is N(0, 1) before any data, and free where one of the two kinds is numbers,
-    whose unit is anybody's. Ratings have thresholds of each person's own (up to 300 people, of two
-    answers on average or more), numbers an intercept, and likewise each person's own level and
-    range.
+    another kind's scale is N(0, 0.5^2) before any data, and free where one of the two kinds is
+    numbers, whose unit is anybody's. Ratings have thresholds of each person's own (up to 300
+    people, of two answers on average or more), numbers an intercept, and likewise each person's own
+    level and range.
 
     Raises `DataError` where all ratings are one and the same.
     """
