@@ -23,6 +23,8 @@ from penchant.serving.event_store import EventStore
 from penchant.serving.learner import refit
 from penchant.serving.publication import published
 
+# Seconds: a busy machine may stand still for many of them.
+PATIENCE = 120
 OPTIONS = {"a": {"p": 1.0}, "b": {"p": -1.0}, "c": {}}
 
 
@@ -54,7 +56,8 @@ class Service:
             assert line, said
             found = re.search(r":(\d+)/v1/rank", line)
         self.port = int(found[1])
-        for _ in range(300):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health") as said:
                 assert json.load(said) == {"status": "ok"}
                 return
@@ -74,7 +77,7 @@ class Service:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         said = self.process.stderr.read()
         self.process.stderr.close()
         return said
@@ -157,9 +160,10 @@ def check(database, loads):
 
 
 def caught_up(database):
-    """Waits until the learner has published something, half a minute at most."""
+    """Waits until the learner has published something."""
+    deadline = time.monotonic() + PATIENCE
     with closing(EventStore(database, for_reading=True)) as store:
-        for _ in range(300):
+        while time.monotonic() < deadline:
             found = published(store, "default", "default")
             if found and found.learnt.rounds:
                 return
