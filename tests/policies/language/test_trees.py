@@ -63,7 +63,11 @@ def test_an_answer_that_has_filled_its_room_is_a_leaf_at_whatever_level(segment)
     # Two pieces, the second shorter where there is no more room, and no third level.
     above = batch.told["parent"][batch.told["leaf"][full]]
     assert np.all(batch.told["parent"][above] == -1)
-    assert batch.rollouts.has_ended[~full].all()
+    ids, size = batch.rollouts.tokens.ids.numpy(), batch.rollouts.tokens.is_text.sum(dim=1).numpy()
+    ends = ids[np.arange(len(ids)), size - 1] == tiny().tokenizer.end
+    assert batch.rollouts.has_ended.tolist() == ends.tolist()
+    assert ends[~full].all()
+    assert not ends.all()
 
 
 def _tokens_of(ids, edge, e):

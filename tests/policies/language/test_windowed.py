@@ -171,6 +171,20 @@ def test_a_window_longer_than_an_answer_draws_nothing_beyond_it():
     assert batch.rollouts.lengths.max() == 5
 
 
+def test_problems_that_read_alike_keep_groups_of_their_own_and_rows_the_version_that_began_them():
+    class Same(EvenBytes):
+        def draw(self, num, generator):
+            return super().draw(1, generator) * num
+
+    first = METHOD.gathered(ask(Same(), model=model(), sampling=SAMPLING, version=7))
+    assert first.rollouts.prompt_of.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    heard = METHOD.heard(seen_with_value(first))
+    left = int((~first.told["is_over"]).sum())
+    second = METHOD.gathered(ask(model=model(), sampling=SAMPLING, memory=heard.memory, version=8))
+    assert 0 < left < 9
+    assert second.rollouts.versions.tolist() == [7] * left + [8] * (9 - left)
+
+
 @pytest.mark.parametrize("cost", [0.0, 0.3])
 def test_with_a_window_as_long_as_an_answer_it_is_the_method_beneath(cost):
     """An anchor in the reward counted in: the value foretells what it still costs."""
