@@ -99,7 +99,7 @@ class Load(threading.Thread):
 
     def __init__(self, url, name):
         super().__init__()
-        # Struck on and on on a busy machine, one of four clients took 33 attempts within 30 strikes.
+        # On a busy machine one of four clients took 33 within 30 strikes.
         self.client = DecisionClient(url, attempts=120, timeout=5.0)
         self.name, self.told, self.over = name, {}, threading.Event()
         self.trouble = None
