@@ -211,6 +211,22 @@ def test_the_meta_step_takes_the_slope_where_the_ascent_leads_and_moves_from_whe
     assert np.any(np.abs(other.parameters["hidden"] - plain.parameters["hidden"]) > 1e-3)
 
 
+def test_each_meta_step_is_shown_as_many_outputs_as_asked_and_other_ones(monkeypatch):
+    shown = []
+
+    def seen(parameters, fresh, rate):
+        shown.append(fresh)
+        return dict(parameters)
+
+    monkeypatch.setattr("penchant.fitting.reward_network._after_ascent", seen)
+    many = np.random.default_rng(1).normal(size=(50, 4))
+    learner = _Learner(world(), RewardNetworkConfig(meta=MetaStep(outputs=20)), many)
+    for _ in range(2):
+        learner.step(np.arange(12), 0.01)
+    assert [len(each) for each in shown] == [20, 20]
+    assert np.any(shown[0] != shown[1])
+
+
 def test_a_meta_step_needs_what_the_policy_writes_and_the_other_way_round():
     pairs, training = world(), TrainConfig(max_epochs=1)
     with pytest.raises(ConfigError, match="belong together"):
