@@ -5,7 +5,7 @@ offsets[b]:offsets[b + 1], and `chosen` counts within the menu, from 0.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from penchant.numerics.arrays import Array
 
@@ -50,7 +50,7 @@ def chosen_indicator(offsets: Int[Array, " B1"], chosen: Int[Array, " B"]) -> Fl
     return indicator
 
 
-def area_under_curve(score: Float[Array, " N"], is_true: Bool[Array, " N"]) -> float:
+def area_under_curve(score: Real[Array, " N"], is_true: Bool[Array, " N"]) -> float:
     """The chance that one that is true has a higher score than one that is not, ties half: the area
     under the receiver's curve (Hanley and McNeil 1982). NaN where all are alike."""
     if is_true.all() or not is_true.any():
