@@ -102,6 +102,8 @@ def reward_page(
     accuracy = trial.accuracy()
     sd = np.sqrt(trial.doubt_variance)
     p = trial.first_wins
+    # By how much our doubt moves a probability: what is sure to be right is not unknown.
+    moved = p * (1 - p) * sd
     kinds = judge_kinds(model, records)
     reasons = getattr(model.belief_.encoder, "reasons", None)
     divided, has_votes = disagreement(trial, texts)
@@ -128,10 +130,10 @@ def reward_page(
         selective=_selective(trial),
         by_length=by_length(trial, texts),
         chance=float(np.mean(2 * p * (1 - p))),
-        doubt=float(np.mean(p * (1 - p) * sd)),
+        doubt=float(np.mean(moved)),
         disagreed=examples(trial, texts, divided),
         has_votes=has_votes,
-        ignorant=examples(trial, texts, sd),
+        ignorant=examples(trial, texts, moved),
         topics=() if topics is None else (
             _topic_gap("topics it has met", trial), _topic_gap("new topics", topics)
         ),
