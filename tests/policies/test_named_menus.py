@@ -107,6 +107,7 @@ def test_a_table_of_numbers_is_decided_like_the_features_that_it_stands_for():
         features = [{**told, **new} for told in menu.features]
         table = NumberTable((*features[0],), np.array([[*told.values()] for told in features]))
         assert [*table] == features
+        assert [*table[1:]] == features[1:]
         plain = belief.moments(Menu(menu.context, menu.ids, tuple(features)))
         told = belief.moments(Menu(menu.context, menu.ids, table))
         assert all(np.array_equal(a, b) for a, b in zip(told, plain))

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError, EndpointError, MissingExtraError
-from penchant.serving import postgres_database
+from penchant.serving import postgres_session
 from penchant.serving.database import database_at
 from penchant.serving.event_store import RANK, Entry, EventStore
 from penchant.serving.group_commit import GroupCommit
-from penchant.serving.postgres_database import PostgresDatabase, masked
+from penchant.serving.postgres_database import PostgresDatabase
+from penchant.serving.postgres_session import masked
 from serving import postgres
 from serving.postgres import name_of
 
@@ -160,7 +161,7 @@ def test_a_database_that_cannot_keep_a_log_is_refused(server, database, monkeypa
     server.run("UPDATE penchant.log SET version = 99", name_of(database))
     refused(database, DataError, "newer penchant")
     with monkeypatch.context() as patch:
-        patch.setattr(postgres_database, "OLDEST", 99)
+        patch.setattr(postgres_session, "OLDEST", 99)
         refused(server.database(), DataError, "99 or later")
     old = server.database()
     server.run(f"ALTER DATABASE {name_of(old)} SET default_transaction_read_only = on")
@@ -350,10 +351,10 @@ def test_a_transaction_does_not_go_on_in_another_session(server, store):
 
 def made_with(database, patch, limit, told):
     """A store that is told another limit, of a log that is there."""
-    assert limit in postgres_database._SESSION
+    assert limit in postgres_session._SESSION
     with patch.context() as patched:
-        session = postgres_database._SESSION.replace(limit, told)
-        patched.setattr(postgres_database, "_SESSION", session)
+        session = postgres_session._SESSION.replace(limit, told)
+        patched.setattr(postgres_session, "_SESSION", session)
         return EventStore(database)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,8 +34,15 @@ class NumberTable(Sequence[Named]):
     def __len__(self) -> int:
         return len(self.values)
 
-    # Slices, which a sequence has too, are asked for by nobody.
-    def __getitem__(self, place: int) -> Named:  # type: ignore[override]
+    @overload
+    def __getitem__(self, place: int) -> Named: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "NumberTable": ...
+
+    def __getitem__(self, place: int | slice) -> "Named | NumberTable":
+        if isinstance(place, slice):
+            return NumberTable(self.names, self.values[place])
         return dict(zip(self.names, self.values[place].tolist()))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from penchant.errors import ConfigError
-from penchant.serving.postgres_database import PostgresDatabase, masked
+from penchant.serving.postgres_database import PostgresDatabase
+from penchant.serving.postgres_session import masked
 from penchant.serving.sqlite_database import SqliteDatabase
 
 

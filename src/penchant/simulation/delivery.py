@@ -95,11 +95,12 @@ class PathAnswers:
                 "rename these."
             )
         shown = rows[["states_0", "actions_0", "states_1", "actions_1"]].astype(str)
+        first, second = (
+            _segments(rows[f"states_{i}"].tolist(), rows[f"actions_{i}"].tolist(), width)
+            for i in "01"
+        )
         return cls(
-            paths=tuple(  # type: ignore[arg-type]  # two of them
-                _segments(rows[f"states_{i}"].tolist(), rows[f"actions_{i}"].tolist(), width)
-                for i in "01"
-            ),
+            paths=(first, second),
             gain=(rows.return_0 - rows.return_1).to_numpy(float),
             answer=rows.preference.map(codes).to_numpy(np.int64),
             question=np.unique(shown.agg("|".join, axis=1), return_inverse=True)[1],

@@ -84,3 +84,18 @@ def answer_log_probs(
     read = read_drawn(model, answers, layout=layout)
     said = read.placed(read.log_prob, answers)
     return said, torch.from_numpy(answers.is_drawn).to(said.device)
+
+
+def check_people(person: Int[Array, " B"], weight: Float[Array, " B"] | None) -> None:
+    """Of pairs and lists. Raises `DataError` for people below 0, and weights that are not above 0
+    and finite."""
+    if np.min(person) < 0:
+        raise DataError(
+            f"got person {np.min(person)}; expected numbers from 0 on, one's own where nobody is "
+            "known."
+        )
+    if weight is not None and not np.all((weight > 0.0) & np.isfinite(weight)):
+        raise DataError(
+            f"weights go from {np.min(weight):g} to {np.max(weight):g}; expected finite numbers "
+            "above 0. Leave out what is not to count."
+        )

@@ -14,7 +14,7 @@ from penchant.errors import DataError
 from penchant.feedback import ranking
 from penchant.lm.language_model import LanguageModel
 from penchant.numerics.arrays import Array, constant
-from penchant.policies.language.answers import Answers, answers_of, check_scored
+from penchant.policies.language.answers import Answers, answers_of, check_people, check_scored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,16 +50,7 @@ class Lists:
                 "two answers or more and a rank for each: 1 for the best, 0 where there is none, "
                 "and one above 0 at the least."
             )
-        if np.min(self.person) < 0:
-            raise DataError(
-                f"got person {np.min(self.person)}; expected numbers from 0 on, one's own where "
-                "nobody is known."
-            )
-        if self.weight is not None and not np.all((self.weight > 0.0) & np.isfinite(self.weight)):
-            raise DataError(
-                f"weights go from {np.min(self.weight):g} to {np.max(self.weight):g}; expected "
-                "finite numbers above 0. Leave out what is not to count."
-            )
+        check_people(self.person, self.weight)
         flat = [row for mine in self.answers for row in mine]
         check_scored(flat, np.repeat(self.place, self.sizes), None, "answer")
 

@@ -13,7 +13,7 @@ from penchant.errors import DataError
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.answers import Answers, answers_of, check_scored
+from penchant.policies.language.answers import Answers, answers_of, check_people, check_scored
 from penchant.policies.language.layout import Layout, settled
 from penchant.policies.language.lists import Lists, list_answers
 
@@ -51,16 +51,7 @@ class Pairs:
                 f"first_wins goes from {np.min(self.first_wins):g} to {np.max(self.first_wins):g}; "
                 "expected probabilities that the first is the better one, 0 to 1."
             )
-        if np.min(self.person) < 0:
-            raise DataError(
-                f"got person {np.min(self.person)}; expected numbers from 0 on, one's own where "
-                "nobody is known."
-            )
-        if self.weight is not None and not np.all((self.weight > 0.0) & np.isfinite(self.weight)):
-            raise DataError(
-                f"weights go from {np.min(self.weight):g} to {np.max(self.weight):g}; expected "
-                "finite numbers above 0. Leave out what is not to count."
-            )
+        check_people(self.person, self.weight)
         check_scored(self.first, self.place, self.first_own, "the first answer of pair")
         check_scored(self.second, self.place, self.second_own, "the second answer of pair")
 
