@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fitting.exchange_threads import check_none_is_left
 from fitting.judged_rows import mixed_rows
 from fitting.test_language_reward import SHORT, config
 from lm.tiny_models import tiny
@@ -34,3 +35,4 @@ if __name__ == "__main__":
             )
             np.save(folder / name, fitted.rewards(texts))
         np.save(folder / f"{number}.share.npy", share(np.arange(7)))
+    check_none_is_left()

@@ -18,7 +18,7 @@ from penchant.errors import ConfigError
 from penchant.fitting.adam import AdamConfig, AdamMemory, adam_step
 from penchant.fitting.processes import most, num_processes, share, summed
 from penchant.fitting.sgd import State
-from penchant.lm.pieces import Pieces, divided, joined_up, own, whole
+from penchant.lm.pieces import Pieces, divided, heights, whole
 from penchant.lm.precision import Precision, check_precision, in_precision
 from penchant.numerics.arrays import Array
 
@@ -86,17 +86,18 @@ class LanguageLearner:
         self.objective, self.config = objective, config or LearnerConfig()
         self._is_divided = self.config.is_divided and num_processes() > 1
         self.parameters = {n: v.detach().clone() for n, v in trained.items()}
-        self.memory = AdamMemory.fresh(own(self._held) if self._is_divided else self._held)
+        self.memory = AdamMemory.fresh(self._held)
         self.decayed = frozenset(n for n, value in trained.items() if value.ndim > 1)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """All of each; where they lie in pieces every process has to ask."""
-        return whole(self._held) if self._is_divided else self._held
+        return self._whole(self._held)
 
     @parameters.setter
     def parameters(self, values: dict[str, Any]) -> None:
-        self._held = divided(values) if self._is_divided else values
+        self._num_rows = heights(values)
+        self._held = self._mine(values)
 
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
         import torch
@@ -115,11 +116,10 @@ class LanguageLearner:
         gradients, said = self._summed(leaves, said)
         with torch.no_grad():
             before = {n: leaf.detach() for n, leaf in leaves.items()}
-            moved, self.memory = adam_step(
-                own(before) if self._is_divided else before, self._cut(gradients),
-                self.memory, learning_rate, self.config.adam, self.decayed,
+            self._held, self.memory = adam_step(
+                before, self._cut(gradients), self.memory, learning_rate, self.config.adam,
+                self.decayed,
             )  # fmt: skip
-            self._held = joined_up(moved, before) if self._is_divided else moved
         return float(said)
 
     def evaluate(self, examples: Int[Array, " C"]) -> float:
@@ -139,14 +139,11 @@ class LanguageLearner:
         return in_precision(self.config.precision, device)
 
     def state(self) -> State:
-        memory = {"mean": self.memory.mean, "square": self.memory.square}
-        if self._is_divided:
-            memory = {part: whole(joined_up(v, self._held)) for part, v in memory.items()}
-        kept = {"value": self.parameters, **memory}
+        kept = {"value": self._held, "mean": self.memory.mean, "square": self.memory.square}
         arrays = {
             f"{part}.{name}": value.detach().cpu().numpy().copy()
-            for part, values in kept.items()
-            for name, value in values.items()
+            for part, rows in kept.items()
+            for name, value in self._whole(rows).items()
         }
         return arrays | {"steps": np.array(self.memory.steps)}
 
@@ -159,16 +156,20 @@ class LanguageLearner:
                 for name, value in self._held.items()
             }
 
-        def mine(values: dict[str, Any]) -> dict[str, Any]:
-            return own(divided(values)) if self._is_divided else values
-
         self.memory = AdamMemory(
-            mean=mine(part("mean")), square=mine(part("square")), steps=int(state["steps"])
-        )
+            mean=self._mine(part("mean")), square=self._mine(part("square")),
+            steps=int(state["steps"]),
+        )  # fmt: skip
         self.parameters = part("value")
 
     def _read(self, leaves: dict[str, Any]) -> Parameters:
-        return Pieces(leaves) if self._is_divided else leaves
+        return Pieces(leaves, self._num_rows) if self._is_divided else leaves
+
+    def _mine(self, values: dict[str, Any]) -> dict[str, Any]:
+        return divided(values) if self._is_divided else values
+
+    def _whole(self, held: Mapping[str, Any]) -> dict[str, Any]:
+        return whole(held, self._num_rows) if self._is_divided else dict(held)
 
     def _even_parts(self, examples: Int[Array, " C"]) -> list[tuple[Int[Array, " _"], float]]:
         """This process's parts, each counting once."""
@@ -184,7 +185,7 @@ class LanguageLearner:
 
         slopes = {n: torch.zeros_like(v) if v.grad is None else v.grad for n, v in leaves.items()}
         if self._is_divided:
-            return own(slopes), summed([said])[0]
+            return slopes, summed([said])[0]
         *gradients, said = summed([*slopes.values(), said])
         return dict(zip(leaves, gradients)), said
 

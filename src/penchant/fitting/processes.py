@@ -18,12 +18,17 @@ from penchant.numerics.arrays import Array
 def joined(backend: str = "gloo") -> Iterator[int]:
     """Meet the other processes, if the environment speaks of any; gives this one's number.
 
-    `torchrun` sets WORLD_SIZE, RANK and where to meet. Whoever joined before stays joined.
+    `torchrun` sets WORLD_SIZE, RANK and where to meet. Whoever joined before stays joined. No
+    thread of the exchange outlives it: one that lets go of a tensor while Python ends aborts it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or num_processes() > 1:
         yield number()
         return
     import torch
+
+    # Its functions' defaults would hold the group for ever if it were first imported within it, as
+    # gradient checkpointing and others do.
+    import torch.distributed.nn.functional
 
     torch.distributed.init_process_group(backend)
     try:

@@ -4,20 +4,27 @@ As FSDP2 lays them out (Zhao et al. 2023; Rajbhandari et al. 2020): every proces
 each array, and the same rows of what goes with it. A decoder gathers a layer's when it reads it,
 lets them go and gathers them again on the way back; their gradients are summed over processes and
 divided at once. All processes must read equally often.
+
+Rows are plain tensors rather than torch's `DTensor`, whose caches hold the group of processes for
+as long as Python lives: see `fitting.processes.joined`.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
+
+from jaxtyping import Float
 
 from penchant.numerics.arrays import Array
 
 
 class Pieces(Mapping[str, Array]):
-    """Pieces under the names of the whole: who asks for one gets it whole, and its gradient goes
-    back in pieces. What is not a layer's is asked for often and kept for as long as this lives."""
+    """This process's rows under the names of the whole, of `num_rows` each: who asks for one gets
+    it whole, and its gradient goes back to the rows. What is not a layer's is asked for often and
+    kept for as long as this lives."""
 
-    def __init__(self, held: Mapping[str, Any]) -> None:
-        self.held = held
+    def __init__(self, rows: Mapping[str, Array], num_rows: Mapping[str, int]) -> None:
+        self.rows, self.num_rows = rows, num_rows
         self._kept: dict[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
@@ -26,55 +33,85 @@ class Pieces(Mapping[str, Array]):
         return self._kept[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.held)
+        return iter(self.rows)
 
     def __len__(self) -> int:
-        return len(self.held)
+        return len(self.rows)
 
     def passing(self, name: str) -> Array:
         """One whole, for as long as the caller has it."""
-        from torch.distributed.tensor import Partial
-
-        return self.held[name].full_tensor(grad_placements=[Partial()])
-
-
-def divided(parameters: Mapping[str, Array]) -> dict[str, Any]:
-    """Pieces of what every process has whole and alike."""
-    from torch.distributed.tensor import Shard, distribute_tensor
-
-    mesh = _mesh(parameters)
-    return {
-        name: distribute_tensor(value, mesh, [Shard(0)], src_data_rank=None)
-        for name, value in parameters.items()
-    }
+        whole: Array = _gathering().apply(self.rows[name], self.num_rows[name])
+        return whole
 
 
-def own(held: Mapping[str, Any]) -> dict[str, Array]:
-    """This process's rows of each, as plain arrays."""
-    return {name: value.to_local() for name, value in held.items()}
+def heights(parameters: Mapping[str, Array]) -> dict[str, int]:
+    """How many rows each has as a whole."""
+    return {name: len(value) for name, value in parameters.items()}
 
 
-def joined_up(rows: Mapping[str, Array], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Pieces of each process's rows."""
-    from torch.distributed.tensor import DTensor
-
-    return {
-        name: DTensor.from_local(
-            rows[name], value.device_mesh, value.placements, shape=value.shape,
-            stride=value.stride(),
-        )
-        for name, value in like.items()
-    }  # fmt: skip
+def divided(parameters: Mapping[str, Array]) -> dict[str, Array]:
+    """This process's rows of what every process has whole and alike."""
+    return {name: _share(value).clone() for name, value in parameters.items()}
 
 
-def whole(held: Mapping[str, Any]) -> dict[str, Array]:
+def whole(rows: Mapping[str, Array], num_rows: Mapping[str, int]) -> dict[str, Array]:
     """All of it in every process, without a gradient."""
-    return {name: value.detach().full_tensor() for name, value in held.items()}
+    return {name: _gathered(value.detach(), num_rows[name]) for name, value in rows.items()}
 
 
-def _mesh(parameters: Mapping[str, Array]) -> Any:
+def _share(whole: Float[Array, " N *S"]) -> Float[Array, " R *S"]:
+    """This process's rows: equally many for each in turn, fewer or none for the last ones."""
     import torch
-    from torch.distributed.device_mesh import init_device_mesh
 
-    kind = next(iter(parameters.values())).device.type
-    return init_device_mesh(kind, (torch.distributed.get_world_size(),))
+    most, process = _most(len(whole)), torch.distributed.get_rank()
+    return whole[process * most : (process + 1) * most]
+
+
+def _most(num_rows: int) -> int:
+    import torch
+
+    return -(-num_rows // int(torch.distributed.get_world_size()))
+
+
+def _gathered(rows: Float[Array, " R *S"], num_rows: int) -> Float[Array, " N *S"]:
+    import torch
+
+    most = _most(num_rows)
+    found = rows.new_empty(most * torch.distributed.get_world_size(), *rows.shape[1:])
+    torch.distributed.all_gather(list(found.split(most)), _filled(rows, most))
+    return found[:num_rows]
+
+
+def _summed_rows(whole: Float[Array, " N *S"]) -> Float[Array, " R *S"]:
+    """This process's rows of the sum of what each has of the whole."""
+    import torch
+
+    most = _most(len(whole))
+    all_rows = _filled(whole, most * torch.distributed.get_world_size())
+    found = whole.new_empty(most, *whole.shape[1:])
+    torch.distributed.reduce_scatter(found, list(all_rows.split(most)))
+    return found[: len(_share(whole))]
+
+
+def _filled(rows: Float[Array, " R *S"], most: int) -> Float[Array, " M *S"]:
+    """Rows of zeros at the end: processes hand over equally many, and cut these off again."""
+    filled = rows.new_zeros(most, *rows.shape[1:])
+    filled[: len(rows)] = rows
+    return filled
+
+
+@cache
+def _gathering() -> Any:
+    """Gathering as one step of autograd's; made at first use, since it needs torch."""
+    from torch.autograd import Function
+
+    class Gathering(Function):
+        @staticmethod
+        def forward(_: Any, rows: Array, num_rows: int) -> Array:
+            return _gathered(rows, num_rows)
+
+        @staticmethod
+        def backward(_: Any, slope: Array) -> tuple[Array, None]:
+            return _summed_rows(slope), None
+
+    return Gathering

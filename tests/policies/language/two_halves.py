@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fitting.exchange_threads import check_none_is_left
 from lm.tiny_models import rows_of, tiny
 from penchant.fitting.language_learner import LearnerConfig
 from penchant.fitting.next_token import fit_next_token
@@ -51,10 +52,10 @@ def kept(model, file):
 def check_pieces(learner):
     """Half of the rows here, of the parameters as of Adam's memory; and whole in a state."""
     name = "embed_tokens.weight"
-    assert learner._held[name].to_local().shape == learner.memory.mean[name].shape
+    assert learner._held[name].shape == learner.memory.mean[name].shape
     assert abs(len(learner.memory.mean[name]) - 259 / 2) <= 1
     assert len(learner.state()[f"square.{name}"]) == 259
-    view = Pieces(learner._held)
+    view = Pieces(learner._held, learner._num_rows)
     assert view.passing(name).shape == (259, 16)
     assert not view._kept
 
@@ -75,3 +76,4 @@ if __name__ == "__main__":
         again.step()
         kept(again.model, folder / f"climber.{number}.npz")
         torch.distributed.barrier()
+    check_none_is_left()
