@@ -80,22 +80,20 @@ def trainer_of(folder: Path, cell: worlds.Cell) -> PolicyTrainer:
 
 
 def steps(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
-    """Seconds of each step of `PolicyTrainer` after the first, and of drawing within it."""
+    """What each step of `PolicyTrainer` after the first took, and drawing within it."""
     trainer = trainer_of(folder, cell)
     draw, drawing = trainer._gathered, []
 
     def clocked() -> Any:
         kept = []
-        drawing.append(worlds.cpu_of(lambda: kept.append(draw())))
+        drawing.append(worlds.spent(lambda: kept.append(draw())))
         return kept[0]
 
     trainer._gathered = clocked
     trainer.step()
-    spans = [worlds.cpu_of(trainer.step) for _ in range(cell.steps)]
-    return {
-        "seconds": statistics.median(spans), "all": np.round(spans, 3).tolist(),
-        "drawing": statistics.median(drawing[1:]),
-    }  # fmt: skip
+    spans = [worlds.spent(trainer.step) for _ in range(cell.steps)]
+    drawn = worlds.medians(drawing[1:])
+    return {**worlds.medians(spans), "drawing": drawn["seconds"], "drawing wall": drawn["wall"]}
 
 
 def layouts(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def layouts(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
             read = read_drawn(model.with_parameters(leaves), rollouts, layout=layout)
             read.log_prob.sum().backward()
 
-        found[layout] = statistics.median([worlds.cpu_of(once) for _ in range(3)])
+        found[layout] = statistics.median([worlds.spent(once)[0] for _ in range(3)])
     return found
 
 
@@ -137,9 +135,8 @@ def preferences(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
         )  # fmt: skip
 
     pass_over(cell.batch)
-    spans = [worlds.cpu_of(lambda: pass_over(cell.pairs)) for _ in range(cell.steps)]
-    each = cell.pairs // cell.batch
-    return {"seconds": statistics.median(spans) / each, "all": np.round(spans, 3).tolist()}
+    spans = [worlds.spent(lambda: pass_over(cell.pairs)) for _ in range(cell.steps)]
+    return worlds.medians(spans, cell.pairs // cell.batch)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """TRL's side of `align.py`, one process a line: python align_peers.py grpo|dpo FOLDER CELL."""
 
 import json
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +22,15 @@ class Clock(TrainerCallback):
     """Marks the end of each step: one draws between the end of the last and its own."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
+        self.ends: list[tuple[float, float]] = []
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.ends.append(time.process_time())
+        self.ends.append(worlds.now())
 
     @property
-    def spans(self) -> list[float]:
+    def spans(self) -> list[list[float]]:
         """Of the steps after the first."""
-        return np.diff(self.ends).tolist()
+        return np.diff(self.ends, axis=0).tolist()
 
 
 def common(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
@@ -66,7 +64,7 @@ def steps(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
         reward_funcs=reward, args=config, processing_class=AutoTokenizer.from_pretrained(folder),
         train_dataset=Dataset.from_dict({"prompt": texts}), callbacks=[clock],
     ).train()  # fmt: skip
-    return {"seconds": statistics.median(clock.spans), "all": np.round(clock.spans, 3).tolist()}
+    return worlds.medians(clock.spans)
 
 
 def preferences(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
@@ -90,10 +88,8 @@ def preferences(folder: Path, cell: worlds.Cell) -> dict[str, Any]:
     read = sum(int(batch["attention_mask"].sum()) for batch in trainer.get_train_dataloader())
     assert read == sum(2 * len(p) + len(a) + len(b) + 2 for p, a, b in worlds.pairs_of(cell))
     trainer.train()
-    passes = [
-        clock.ends[n + each] - clock.ends[n] for n in range(each - 1, len(clock.ends) - 1, each)
-    ]
-    return {"seconds": statistics.median(passes) / each, "all": np.round(passes, 3).tolist()}
+    passes = np.diff(clock.ends[each - 1 :: each], axis=0)
+    return worlds.medians(passes, each)
 
 
 if __name__ == "__main__":

@@ -88,11 +88,25 @@ def peak_mb() -> float:
     return float("nan")
 
 
-def cpu_of(call: Any) -> float:
-    """Process CPU seconds of a call, all threads."""
-    began = time.process_time()
+def now() -> tuple[float, float]:
+    """Process CPU seconds of all threads, and seconds by the clock."""
+    return time.process_time(), time.perf_counter()
+
+
+def spent(call: Any) -> tuple[float, float]:
+    """What a call took of both."""
+    began = now()
     call()
-    return time.process_time() - began
+    return tuple(np.subtract(now(), began).tolist())
+
+
+def medians(spans: Any, each: int = 1) -> dict[str, Any]:
+    """Of what several calls took, of `each` steps every one: seconds of CPU, and by the clock."""
+    cpu, wall = np.array(spans).T
+    return {
+        "seconds": float(np.median(cpu)) / each, "all": np.round(cpu, 3).tolist(),
+        "wall": float(np.median(wall)) / each, "all wall": np.round(wall, 3).tolist(),
+    }  # fmt: skip
 
 
 def told(cell_json: str) -> Cell:

@@ -461,6 +461,32 @@ def test_two_processes_take_one_run_together(tmp_path):
             torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)
 
 
+def test_two_threads_take_one_run_together(tmp_path, monkeypatch):
+    from penchant.fitting import language_learner
+
+    before, counts = torch.get_num_threads(), []
+    original = language_learner.LanguageLearner.step
+
+    def watched(*arguments):
+        counts.append(torch.get_num_threads())
+        return original(*arguments)
+
+    monkeypatch.setattr(language_learner.LanguageLearner, "step", watched)
+    for threads in (1, 2):
+        counts.clear()
+        done("TOOL", "-o", tmp_path / str(threads), "--threads", threads, *SHAPE, "--steps", "1",
+             "--prompts", "2", "--group-size", "2", "--demonstrations", "8", "--trial", "2",
+             "--most-tokens", "2", "--anchor", "0.1")  # fmt: skip
+        assert counts
+        assert set(counts) == {threads}
+        assert torch.get_num_threads() == before
+    # No setting of the run: what one thread began another number goes on with.
+    assert "threads" not in json.loads((tmp_path / "2" / "run.json").read_text())
+    one, two = (weights(tmp_path / name / "policy") for name in ("1", "2"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5)
+
+
 def test_a_model_is_laid_in_pieces_where_there_are_processes_to_hold_them(tmp_path):
     assert learner_of(AlignOptions(divided=True)).is_divided
     assert not learner_of(AlignOptions()).is_divided

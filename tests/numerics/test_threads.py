@@ -1,4 +1,5 @@
-"""While a fit runs BLAS has one thread; afterwards it has what the user gave it."""
+"""While a fit runs BLAS has one thread, a language model as many as it is told; afterwards both
+have what the user gave them."""
 
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from penchant.fitting.pooled import fit_pooled
-from penchant.numerics.threads import one_blas_thread
+from penchant.numerics.threads import one_blas_thread, torch_threads
 from penchant.simulation.choices import SimulationConfig, simulate_choices
 
 
@@ -77,3 +78,17 @@ def test_a_fit_within_a_fit_keeps_one_thread_to_the_end():
 
     assert outer() == [{1}, {1}]
     assert num_threads() == {2}
+
+
+def test_a_language_model_has_the_threads_it_is_told_and_then_the_users_again():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    other = 3 if before != 3 else 2
+    with torch_threads(other):
+        assert torch.get_num_threads() == other
+        with torch_threads(None):
+            assert torch.get_num_threads() == other
+    assert torch.get_num_threads() == before
+    with pytest.raises(RuntimeError), torch_threads(other):
+        raise RuntimeError
+    assert torch.get_num_threads() == before

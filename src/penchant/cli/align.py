@@ -126,6 +126,14 @@ def align(
         str,
         typer.Option(help="In which products are taken: full, or bfloat16 where hardware has it."),
     ] = "full",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Cores that each product is shared over.",
+            show_default="OMP_NUM_THREADS, or 1",
+        ),
+    ] = None,
     divided: Annotated[
         bool,
         typer.Option(
@@ -255,8 +263,9 @@ def align(
 
     need_torch()
     from penchant.fitting.processes import joined, num_processes
+    from penchant.numerics.threads import torch_threads
 
-    with joined() as process:
+    with torch_threads(threads), joined() as process:
         if divided and num_processes() == 1:
             raise ConfigError(
                 "--divided lays a model in pieces over processes, and there is one; expected "

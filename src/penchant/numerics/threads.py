@@ -1,11 +1,13 @@
-"""One thread of linear algebra while a fit runs.
+"""How many threads linear algebra takes.
 
 Our matrices are small: on a busy machine the threads of BLAS wait for each other, and a fit takes
-six to seventeen times as long. What the user had set comes back when the fit ends.
+six to seventeen times as long, so that fits take one. Language models have larger ones, and take as
+many as they are told. What the user had set comes back at the end of either.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,3 +40,23 @@ def _libraries(loaded: tuple[bool, ...]) -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+@contextmanager
+def torch_threads(num: int | None) -> Iterator[None]:
+    """So many threads for torch's products; None leaves them as they are.
+
+    The setting is the whole process's. Sums are cut elsewhere, so that numbers differ by rounding
+    from those of another count.
+    """
+    if num is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(num)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

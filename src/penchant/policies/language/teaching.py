@@ -1,7 +1,7 @@
 """What comes before any reward: demonstrations as rows of tokens, and a decoder taught by them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -15,6 +15,10 @@ from penchant.lm.tokens import Tokenizer
 from penchant.numerics.arrays import Array
 from penchant.policies.language.rollouts import demonstration_ids
 from penchant.simulation.tasks.task import TextTask, WorldTask, demonstrated
+
+# From one decoder to the next, and from one round of its lessons to the next: seeds of other runs,
+# which are small numbers in a row, are not met on the way.
+_DECODERS, _ROUNDS = 1_000, 1_000_003
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +77,32 @@ def taught(
         task, teaching.num, np.random.default_rng((teaching.seed, 1)), model.tokenizer
     )
     return fit_next_token(model, lessons.rows, teaching.training, from_place=lessons.from_place)
+
+
+def taught_further(
+    model: LanguageModel, task: TextTask | WorldTask, teaching: Teaching, rounds: int
+) -> Iterator[LanguageModel]:
+    """The model after a round of demonstrations, after two, and so on: each round draws its own,
+    the first those of `taught`."""
+    for turn in range(rounds):
+        own = replace(teaching, seed=teaching.seed + turn * _ROUNDS)
+        model = taught(model, task, own)[0]
+        yield model
+
+
+def decoders_taught(
+    task: TextTask | WorldTask,
+    shape: DecoderConfig,
+    teaching: Teaching,
+    *,
+    rounds: int,
+    decoders: int = 3,
+) -> Iterator[LanguageModel]:
+    """A fresh decoder after one round, two and so on, then another: from where a start is taken
+    (`evaluation.policy_start.screened`), some seeds learning late and some never."""
+    for other in range(decoders):
+        own = replace(teaching, seed=teaching.seed + other * _DECODERS)
+        yield from taught_further(fresh_decoder(shape, own.seed), task, own, rounds)
 
 
 def taught_from_scratch(
