@@ -419,3 +419,28 @@ def test_rows_and_beliefs_that_were_replaced_make_room_when_the_log_is_swept(ser
             ("beliefs", True), ("entries", True),
         ]  # fmt: skip
     store.close()
+
+
+def test_what_is_written_and_learnt_costs_no_more_in_a_long_log(database):
+    # Plans are made once, over tables that are empty: by one that reads a table through they would
+    # do so for ever.
+    store = EventStore(database)
+    seen = 0
+    for number in range(100):
+        store.append([rank(f"{number}.{each}", f"{number}") for each in range(10)])
+        store.append([feedback(f"{number}.{each}") for each in range(10)])
+        assert len(list(store.joined("t", seen))) == 10
+        seen = store.position("t").seq
+        if number % 2:
+            store.erase_person("t", f"{number}")
+        if number == 3:
+            # The keeper of a server may look after it at any time, also while there is little.
+            store.execute("VACUUM (ANALYZE) entries, erased")
+    store.close()
+    other = EventStore(database)
+    read_through = dict(other.fetch(
+        "SELECT relname, seq_tup_read::bigint FROM pg_stat_user_tables "
+        "WHERE relname IN ('entries', 'erased') AND schemaname = 'penchant'"
+    ))  # fmt: skip
+    assert read_through == {"entries": 0, "erased": 0}
+    other.close()

@@ -42,7 +42,8 @@ INSERT INTO entries SELECT (SELECT last FROM log) + place, tenant, event_id, ent
 ON CONFLICT DO NOTHING
 """
 # The same where none of it was there or is of what was erased. With the log's row in hand nobody
-# else writes, and this statement sees what they had written.
+# else writes, and this statement sees what they had written. What has a LIMIT is looked up row by
+# row: joined, both tables would be read through by a plan that was made while they were empty.
 _INSERT_NEW = """
 WITH said AS (
   SELECT * FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[],
@@ -50,10 +51,15 @@ WITH said AS (
   AS each (tenant, event_id, entry_id, kind, person, received, body, answer, place)
 ), numbered AS (
   UPDATE log SET last = last + ?
-  WHERE NOT EXISTS (SELECT 1 FROM said JOIN entries USING (tenant, event_id, entry_id))
-  AND NOT EXISTS (
-    SELECT 1 FROM unnest(?::text[], ?::bytea[]) AS gone (tenant, event)
-    JOIN erased USING (tenant, event)
+  WHERE NOT EXISTS (
+    SELECT 1 FROM said CROSS JOIN LATERAL (
+      SELECT 1 FROM entries e WHERE e.tenant = said.tenant AND e.event_id = said.event_id
+      AND e.entry_id = said.entry_id LIMIT 1
+    ) AS there
+  ) AND NOT EXISTS (
+    SELECT 1 FROM unnest(?::text[], ?::bytea[]) AS gone (tenant, event) CROSS JOIN LATERAL (
+      SELECT 1 FROM erased e WHERE e.tenant = gone.tenant AND e.event = gone.event LIMIT 1
+    ) AS there
   ) RETURNING last
 )
 INSERT INTO entries SELECT last - ? + place, tenant, event_id, entry_id, kind, person, received,

@@ -29,8 +29,11 @@ _MANNERS = {
 _SAID_BY = {"connect_timeout": "PGCONNECT_TIMEOUT", "target_session_attrs": "PGTARGETSESSIONATTRS",
             "application_name": "PGAPPNAME"}  # fmt: skip
 # Whoever froze within a transaction lets the others write again; and waits no longer for them.
+# Plans are kept that were made while tables were small: by their indexes, whatever seemed cheap
+# then. A table without one is then thought so dear that it would be compiled for.
 _SESSION = f"""
 SELECT set_config('search_path', '{SPACE}', false), set_config('lock_timeout', '10s', false),
+  set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
   set_config('idle_in_transaction_session_timeout', '30s', false),
   CASE WHEN current_setting('synchronous_commit') = 'off'
     THEN set_config('synchronous_commit', 'on', false) END
