@@ -167,17 +167,19 @@ def _selected(name: Literal["contrastive", "d3s", "clip-b", "copo", "flow-grpo"]
         from penchant.policies.language.methods.contrastive import Contrastive
         from penchant.policies.language.methods.down_sampled import DownSampled
         from penchant.policies.language.methods.group_relative import grpo
-        from penchant.policies.language.methods.pooled import Pooled
+        from penchant.policies.language.methods.pooled import flow_grpo
         from penchant.policies.language.methods.steady import Steady
 
-        base = grpo(_anchor(options, "loss"))
+        anchor = _anchor(options, "loss")
+        if name == "flow-grpo":
+            return flow_grpo(anchor)
+        base = grpo(anchor)
         if name == "d3s":
             return DownSampled(steps=options.steps, base=base)
         page: Any = {
             "contrastive": Contrastive,
             "clip-b": Steady,
             "copo": Consistent,
-            "flow-grpo": Pooled,
         }[name]
         return page(base=base)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
 from penchant.lm.sample import SampleConfig
+from penchant.lm.tokens import Tokens
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.concise import Concise
 from penchant.policies.language.methods.conflict import ConflictAware
@@ -17,6 +18,8 @@ from penchant.policies.language.methods.method import PolicyMethod, Seen
 from penchant.policies.language.methods.proximal import Proximal
 from penchant.policies.language.methods.ranked import RankRelative, item_of
 from penchant.policies.language.methods.turnwise import TurnWise
+from penchant.policies.language.ratio import ITSELF
+from penchant.policies.language.rollouts import Rollouts
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
 from penchant.simulation.tasks.chain import Chain
 from penchant.simulation.tasks.door import OpenDoor
@@ -226,7 +229,49 @@ def test_what_good_and_bad_answers_begin_with_is_not_unlearnt():
     assert np.all(heard.advantage[3:] == 0.0)
     costly = ConflictAware(entropy_cost=0.1).heard(seen).advantage[3:]
     assert np.all(costly[rollouts.is_drawn[3:]] < 0.0)
-    assert np.all(ConflictAware(most_entropy=0.0).heard(seen).unit_of == -1)
+    # The later updates of a batch know no ratio either.
+    assert np.all(heard.kind == ITSELF)
+
+
+def conflicting(entropy, memory=None):
+    """Four answers of three tokens each to one prompt: good, bad, bad, good."""
+    said = np.array([[1, 2, 3], [1, 5, 3], [4, 4, 4], [1, 2, 6]])
+    drawn = np.ones((4, 3), dtype=bool)
+    like = torch.zeros((4, 3), dtype=torch.float64)
+    rollouts = Rollouts(
+        tokens=Tokens(ids=torch.tensor(np.column_stack([np.zeros((4, 1), dtype=int), said])),
+                      is_text=torch.ones((4, 4), dtype=torch.bool)),
+        is_drawn=drawn, log_prob=like, entropy=like + torch.tensor(entropy)[:, None],
+        start=np.ones(4, dtype=int), turn_of=np.where(drawn, 0, -1), prompt_of=np.zeros(4, int),
+        responses=("",) * 4, has_ended=np.ones(4, dtype=bool),
+    )  # fmt: skip
+    return Seen(
+        rollouts=rollouts, problems=(), reward=np.array([1.0, 0.0, 0.0, 1.0]), components={},
+        turn_reward=np.zeros((4, 1)), memory=memory or {},
+    )  # fmt: skip
+
+
+def test_shared_tokens_count_from_either_end_and_as_released_divide_their_answer():
+    seen = conflicting([0.2, 0.4, 0.6, 0.1])
+    heard = ConflictAware().heard(seen)
+    weight = np.array([[2.0, 1.0, 2.0], [0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [2.0, 1.0, 1.0]])
+    credit = np.array([0.5, -0.5, -0.5, 0.5]) - 0.1 * np.array([0.2, 0.4, 0.6, 0.1])
+    np.testing.assert_allclose(heard.advantage, credit[:, None] * weight)
+    divided = ConflictAware(is_divided=True).heard(seen).advantage
+    np.testing.assert_allclose(divided, heard.advantage / np.array([[2], [2], [1], [1]]))
+
+
+def test_unsure_answers_are_left_out_where_the_start_was_surer():
+    seen, method = conflicting([0.2, 0.4, 0.9, 0.1]), ConflictAware()
+    heard = method.heard(seen)
+    assert (heard.unit_of >= 0).any(axis=1).tolist() == [True, True, False, True]
+    unsure = method.heard(conflicting([0.9, 0.9, 0.9, 0.1]))
+    assert np.all(unsure.unit_of >= 0)
+    # It is the first batch that says so, whatever comes later.
+    for kept, first in ((False, heard), (True, unsure)):
+        later = method.heard(conflicting([0.9, 0.9, 0.9, 0.1], first.memory))
+        assert (later.unit_of[2] >= 0).all() == kept
+    assert np.all(ConflictAware(most_entropy=None).heard(seen).unit_of >= 0)
 
 
 def test_an_anchor_that_a_method_would_not_heed_is_refused():

@@ -18,7 +18,7 @@ from penchant.policies.language.methods.contrastive import Contrastive
 from penchant.policies.language.methods.down_sampled import DownSampled
 from penchant.policies.language.methods.group_relative import grpo, rloo
 from penchant.policies.language.methods.method import PolicyMethod, Seen
-from penchant.policies.language.methods.pooled import Pooled
+from penchant.policies.language.methods.pooled import Pooled, flow_grpo
 from penchant.policies.language.methods.steady import Steady
 from penchant.policies.language.rollouts import Rollouts
 
@@ -256,6 +256,21 @@ def test_as_released_turns_are_scored_among_all_turns_of_their_world_their_own_i
     for rows, turns in (([0, 1, 2], [1, 0, 0, 0, 0]), ([3, 4], [3, 3, 2])):
         apart = seen.reward[rows] - np.mean(turns)
         np.testing.assert_allclose(found[rows], apart / (np.std(turns, ddof=1) + 1e-4))
+
+
+def test_as_published_a_turn_is_a_mean_of_its_tokens_and_a_game_of_its_turns():
+    method, seen = flow_grpo(), seen_games([1, 0], [1, 3])
+    rollouts = seen.rollouts
+    turn_of = np.where(rollouts.is_drawn, [0, 0, 0, 1, 2, 2], -1)
+    turn_of[0, :2] = 0
+    heard = method.heard(replace(seen, rollouts=replace(rollouts, turn_of=turn_of)))
+    scale = method.token_scale(heard.unit_of, rollouts.prompt_of)
+    np.testing.assert_allclose(scale[0, :2], 1 / 4)
+    np.testing.assert_allclose(scale[1], np.array([1 / 3, 1 / 3, 1 / 3, 1, 1 / 2, 1 / 2]) / 6)
+    assert (method.surrogate.low, method.surrogate.high) == (0.2, 0.3)
+    assert method.anchor is None
+    assert flow_grpo(Anchor(strength=1e-3, place="loss")).anchor is not None
+    assert not flow_grpo(is_pooled=False).is_pooled
 
 
 @pytest.mark.parametrize("method", [DownSampled(), Steady(), ConflictAware()])

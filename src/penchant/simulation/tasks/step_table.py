@@ -101,14 +101,18 @@ class StepTable:
         return share / share.sum(axis=1, keepdims=True)
 
     def chance_right(self, sums: Sums) -> Float[Array, " P"]:
-        """Exactly: the law of the digit that stands there, step by step."""
+        """Of the last digit to be the answer, exactly."""
+        return self.answers(sums)[np.arange(len(sums)), sums.right]
+
+    def answers(self, sums: Sums) -> Float[Array, "P 10"]:
+        """The chance of each last digit, exactly: the law of what stands there, step by step."""
         table = self.chances.reshape(3, 10, 10, 10)
         here = np.eye(10)[sums.first]
         for step in sums.cell.T:
             sign, digit = np.divmod(np.maximum(step, 0), 10)
             after = np.einsum("pa,pab->pb", here, table[sign, :, digit])
             here = np.where((step >= 0)[:, None], after, here)
-        return here[np.arange(len(here)), sums.right]
+        return here
 
     def written(
         self, sums: Sums, generator: np.random.Generator, begun: Int[Array, "P _"] | None = None

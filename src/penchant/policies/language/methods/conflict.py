@@ -3,6 +3,7 @@
 Legend: B rows, T1 tokens after those before them.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from penchant.policies.language.credit import advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
 from penchant.policies.language.methods.method import Heard, Seen, known_entropy, rows_as_units
+from penchant.policies.language.ratio import ITSELF
 from penchant.policies.language.token_weights import conflict_weights
 
 
@@ -21,12 +23,15 @@ from penchant.policies.language.token_weights import conflict_weights
 class ConflictAware:
     """A = reward less the group's mean and `entropy_cost` times the answer's mean entropy; tokens
     shared by good and bad answers count twice on the good and not at all on the bad. No clipping,
-    no reference; answers whose mean entropy is above `most_entropy` are left out (None keeps all:
-    the filter is for starts below it). The mean over an answer's tokens, then over answers.
+    no reference, a ratio of 1 in later updates too. Answers whose mean entropy (nats) is above
+    `most_entropy` are left out, if that of the first batch was below it (None keeps all; the
+    release has 0.7). The mean over an answer's tokens, then over answers; is_divided: each answer
+    by its number of shared tokens too, as released.
     """
 
     entropy_cost: float = 0.1
-    most_entropy: float | None = None
+    most_entropy: float | None = math.log(2.0)
+    is_divided: bool = False
     surrogate: Surrogate = field(default_factory=lambda: Surrogate(form="plain"))
     most_weight: float | None = None
     anchor: Anchor | None = None
@@ -50,11 +55,18 @@ class ConflictAware:
             leave_one_out=False,
         ).advantage  # fmt: skip
         mean = known_entropy(seen).sum(axis=1) / np.maximum(rollouts.lengths, 1)
-        if self.most_entropy is not None:
+        known = mean[is_scored] if is_scored.any() else mean
+        first = seen.memory.get("first_entropy", np.array([known.mean()]))
+        if self.most_entropy is not None and first[0] <= self.most_entropy:
             unit_of = np.where((mean > self.most_entropy)[:, None], -1, unit_of)
         weight = self._weights(seen, credit)
+        if self.is_divided:
+            weight = weight / (weight != 1.0).sum(axis=1, keepdims=True).clip(1)
         found = to_tokens(credit - self.entropy_cost * mean, unit_of) * weight
-        return Heard(unit_of=unit_of, advantage=found)
+        return Heard(
+            unit_of=unit_of, advantage=found, memory={"first_entropy": first},
+            denominator=np.full(len(rollouts), ITSELF),
+        )  # fmt: skip
 
     def _weights(self, seen: Seen, credit: Float[Array, " B"]) -> Float[Array, "B T1"]:
         """Of the responses' own tokens, put where they stand in the rows."""

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from penchant.numerics.arrays import Array
 from penchant.policies.language.credit import advantage
-from penchant.policies.language.loss import to_tokens
-from penchant.policies.language.methods.anchor import check_in_loss
+from penchant.policies.language.loss import Surrogate, to_tokens
+from penchant.policies.language.methods.anchor import Anchor, check_in_loss
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen, turns_as_units
 from penchant.policies.language.returns import first_of_rollout
@@ -46,3 +46,13 @@ class Pooled(OnGroups):
     ) -> Float[Array, "B T1"]:
         """Each token's weight, of a whole mini-batch."""
         return self.base.token_scale(unit_of, group)
+
+
+def flow_grpo(anchor: Anchor | None = None, is_pooled: bool = True) -> Pooled:
+    """As published but for its anchor, k3 of 0.001 in the loss: z-scores, bounds 0.2 and 0.3, the
+    mean over a turn's tokens, then over a game's turns, then over games."""
+    base = GroupRelative(
+        leave_one_out=False, scale="group", surrogate=Surrogate(high=0.3), mean="unit",
+        most_weight=None, anchor=anchor,
+    )  # fmt: skip
+    return Pooled(base=base, is_pooled=is_pooled)
