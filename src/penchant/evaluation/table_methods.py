@@ -112,9 +112,7 @@ class TablePolicy:
                 if anchor.is_weighed:
                     level = method.surrogate.level
                     ratio = log_ratio(mine, against, constant(unit_of, mine), level).exp()
-                apart = divergence_loss(
-                    mine, held, scale, anchor.estimator or "k3", ratio=ratio
-                )
+                apart = divergence_loss(mine, held, scale, anchor.estimator or "k3", ratio=ratio)
                 loss = loss + anchor.strength * apart
             (gradient,) = torch.autograd.grad(loss, logits)
             logits = (logits - rate * gradient).detach().requires_grad_()
