@@ -141,10 +141,10 @@ def _direct(
     method: str, told: "TextPairs", start: "LanguageModel", training: "TrainConfig",
     options: AlignOptions, folder: RunFolder,
 ) -> Learnt:  # fmt: skip
-    from penchant.evaluation.judged_texts import some_pairs
     from penchant.evaluation.policy_trial import overall, scores
     from penchant.policies.language.direct import fit_direct
     from penchant.policies.language.pair_margins import pair_margins
+    from penchant.policies.language.pairs import some_pairs
 
     config = METHODS[method].made(options, Setting())
     parted = _parted([told.pairs.first[b][: told.pairs.place[b]]

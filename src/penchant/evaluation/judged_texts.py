@@ -85,20 +85,6 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
     )  # fmt: skip
 
 
-def some_pairs(pairs: Pairs, rows: Int[Array, " C"]) -> Pairs:
-    """A part of them, with the same numbers for people."""
-    first, second = (
-        None if own is None else [own[b] for b in rows]
-        for own in (pairs.first_own, pairs.second_own)
-    )
-    return Pairs(
-        first=[pairs.first[b] for b in rows], second=[pairs.second[b] for b in rows],
-        place=pairs.place[rows], first_wins=pairs.first_wins[rows], person=pairs.person[rows],
-        first_own=first, second_own=second,
-        weight=None if pairs.weight is None else pairs.weight[rows],
-    )  # fmt: skip
-
-
 def weights_of(records: Records) -> Float[Array, " B"]:
     """How often each observation counts, once where no column says."""
     if "weight" not in records.rows.column_names:

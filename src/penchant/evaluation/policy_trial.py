@@ -4,6 +4,7 @@ Legend: N answers or pairs.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,13 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig
 from penchant.metrics.intervals import Interval, clustered_mean
 from penchant.numerics.arrays import Array
+from penchant.policies.language.episodes import Chooser, play
 from penchant.policies.language.gathering import Gathered, gathered, grader_of
 from penchant.policies.language.grading import Grader, Reward, correct
 from penchant.policies.language.methods.method import PolicyMethod
+from penchant.policies.language.rollouts import Rollouts, put_together
 from penchant.policies.language.trainer import PolicyTrainer, StepReport, TrainerConfig
-from penchant.simulation.tasks.task import TextTask, WorldTask
+from penchant.simulation.tasks.task import TextTask, TextWorld, WorldTask
 
 # Problems of a trial are drawn from here on, away from those of any training.
 _FAR = 1_000_003
@@ -75,6 +78,60 @@ def trained_for(
     while reports[-1].tokens < tokens:
         reports.append(trainer.step())
     return trainer.model, reports
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnGames:
+    """Games of a policy in worlds of a task, several of each. won: 1 or 0 of each game."""
+
+    rollouts: Rollouts
+    won: Float[Array, " N"]
+
+
+def own_games(
+    model: LanguageModel,
+    task: WorldTask,
+    tokens: int,
+    config: SampleConfig,
+    seed: int | tuple[int, ...],
+    *,
+    worlds: int = 16,
+    copies: int = 8,
+) -> OwnGames:
+    """Of so many worlds at a time, until the policy has drawn so many tokens."""
+    import torch
+
+    generator = np.random.default_rng(seed)
+    device = next(iter(model.parameters.values())).device
+    draws = torch.Generator(device=device).manual_seed(int(generator.integers(2**31)))
+    parts: list[Rollouts] = []
+    won: list[Float[Array, " N"]] = []
+    while sum(int(part.lengths.sum()) for part in parts) < tokens:
+        drawn = [task.draw_world(generator) for _ in range(worlds)]
+        number = np.repeat(np.arange(worlds), copies)
+        each = [deepcopy(drawn[w]) for w in number]
+        games = play(model, each, number + worlds * len(parts), config, draws)
+        parts.append(games.rollouts)
+        won.append(games.is_solved.astype(float))
+    return OwnGames(rollouts=put_together(parts), won=np.concatenate(won))
+
+
+def share_won(
+    model: LanguageModel,
+    worlds: Sequence[TextWorld],
+    config: SampleConfig,
+    seed: int,
+    choose: Chooser | None = None,
+) -> float:
+    """The share of these worlds that is won, each played once in a copy; choose: as `play` takes
+    it."""
+    import torch
+
+    device = next(iter(model.parameters.values())).device
+    draws = torch.Generator(device=device).manual_seed(seed)
+    each = [deepcopy(world) for world in worlds]
+    games = play(model, each, np.arange(len(each)), config, draws, choose=choose)
+    return float(games.is_solved.mean())
 
 
 def share_right(

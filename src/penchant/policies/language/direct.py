@@ -23,6 +23,7 @@ from penchant.fitting.sgd import TrainConfig, Training, train
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.low_rank import LowRankConfig, fresh_low_rank, merged
 from penchant.lm.precision import Precision, at_least_single, in_precision
+from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array, add_rows, log_sum_exp
 from penchant.policies.language.answers import answer_log_probs
 from penchant.policies.language.layout import Layout, check_reading
@@ -138,6 +139,7 @@ def fit_direct(
     *,
     person_features: Float[Array, "G Q"] | None = None,
     terms: Sequence[Term] = (),
+    reference: Float[Array, "B K T1"] | None = None,
     checkpoint: Path | None = None,
 ) -> DirectFit:
     """Maximise sum_g log sum_s w_gs prod_{b of g} p_s(answer of b), beside the model as given.
@@ -145,8 +147,11 @@ def fit_direct(
     Rafailov et al. (2023) with one kind; a mixture of people with more, as Chidambaram et al.
     (2024) fit by expectation and maximisation, here climbed directly. w_g: a logit of
     `person_features` (of a constant without them). An example of the training is a person. terms:
-    what stands beside the pairs (`pair_terms.py`). Of `Lists` an answer is a ranking, by Plackett
-    and Luce. Raises `ConfigError` for lists with what only pairs have.
+    what stands beside the pairs (`pair_terms.py`), beside the model as given. reference: what
+    log-ratios of the pairs are beside in place of it, as `reference_of` tells of another model (the
+    one before the first round), or as stored when the answers were drawn. Of `Lists` an answer is a
+    ranking, by Plackett and Luce. Raises `ConfigError` for lists with what only pairs have,
+    `DataError` for a reference of another shape.
     """
     config = config or DirectConfig()
     if isinstance(pairs, Lists) and not (
@@ -165,9 +170,12 @@ def fit_direct(
             "one for each number in `person`."
         )
     config = replace(config, layout=settled_pairs(model, pairs, config.layout))
+    beside = reference
+    if beside is None:
+        beside = reference_of(model, pairs, config.layout, config.learner.precision)
     objective = _Mixture(
         model=model, pairs=pairs, config=config, features=features, terms=terms,
-        reference=reference_of(model, pairs, config.layout, config.learner.precision),
+        reference=_checked(beside, model, pairs),
         term_references=[term_reference(model, term, len(pairs)) for term in terms],
     )  # fmt: skip
     fresh = _fresh(model, config, features.shape[1])
@@ -180,6 +188,7 @@ def fit_direct(
         fingerprint="" if checkpoint is None else (
             f"{config!r} on {told_data(model, pairs, features)}"
             + "".join(told_term(term) for term in terms)
+            + ("" if reference is None else f", beside {fingerprint((), {'it': reference})}")
         ),
     )  # fmt: skip
     log_shares, joint = objective.told(learner.parameters)
@@ -371,6 +380,20 @@ def reference_of(
             told, _ = answer_log_probs(model, pair_answers(model, pairs, rows), layout)
             found[rows, :, : told.shape[1]] = told.unflatten(0, (len(rows), num))
     return found
+
+
+def _checked(
+    reference: Float[Array, "B K T1"], model: LanguageModel, pairs: Pairs | Lists
+) -> Float[Array, "B K T1"]:
+    """In the type and on the device that the model's own would have."""
+    width = max(len(row) for mine in pairs.rows for row in mine) - 1
+    asked = (len(pairs), len(pairs.rows[0]), width)
+    if tuple(reference.shape) != asked:
+        raise DataError(
+            f"the reference has the shape {tuple(reference.shape)}; expected {asked}: of each "
+            "answer each token after the first of the longest. `reference_of` makes it."
+        )
+    return reference.to(at_least_single(next(iter(model.parameters.values())).new_zeros(0)))
 
 
 def _fresh(model: LanguageModel, config: DirectConfig, num_features: int) -> dict[str, Any]:

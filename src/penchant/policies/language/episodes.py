@@ -8,7 +8,7 @@ Legend: B rows (one a world), N turns, T1 tokens after those before them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -59,6 +59,29 @@ class Line:
         self.entropy += entropy
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Act:
+    """What the policy wrote in a turn: tokens, each with the log-probability it was drawn with and
+    the entropy it was drawn from. version: of the weights that drew it."""
+
+    ids: list[int]
+    log_prob: list[float]
+    entropy: list[float]
+    version: int = 0
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """Which of `num` actions is done after each row."""
+
+    @property
+    def num(self) -> int: ...
+
+    def __call__(
+        self, rows: Sequence[Sequence[int]], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> Int[Array, " B"]: ...
+
+
 def play(
     model: LanguageModel,
     worlds: Sequence[TextWorld],
@@ -67,60 +90,110 @@ def play(
     generator: Any,
     *,
     version: int = 0,
+    choose: Chooser | None = None,
 ) -> Episodes:
     """Play each world once, with at most `config.most_tokens` a turn; `generator` is torch's.
 
-    world_of: which worlds are copies of one another. A row ends where the world is over or the
-    window has no room for a turn. Raises `DataError` for a prompt that leaves room for none.
+    world_of: which worlds are copies of one another. choose: draws several actions at each turn, of
+    which one is done; what the others took is not in the rows, and `log_prob` is of the draw, not
+    of the choice. A row ends where the world is over or the window has no room for a turn. Raises
+    `DataError` for a prompt that leaves room for none.
     """
     check_support(config)
-    window, tokenizer = model.network.window, model.tokenizer
-    lines = []
+    lines = opened_lines(model, worlds, config.most_tokens)
+    starts = np.array([len(line.ids) for line in lines])
+    play_on(model, lines, config, generator, version=version, choose=choose)
+    return episodes_of_lines(model, lines, starts, world_of)
+
+
+def opened_lines(model: LanguageModel, worlds: Sequence[TextWorld], most_tokens: int) -> list[Line]:
+    """A row for each world, which holds its prompt. Raises `DataError` for one that leaves no room
+    for a turn of so many tokens."""
+    window, lines = model.network.window, []
     for world in worlds:
-        begun = prompt_ids(tokenizer, world.prompt)
-        if window and len(begun) + config.most_tokens > window:
+        begun = prompt_ids(model.tokenizer, world.prompt)
+        if window and len(begun) + most_tokens > window:
             raise DataError(
                 f"a world begins with {len(begun)} tokens and a turn may have "
-                f"{config.most_tokens}; expected {window} in all, the model's window. Lower "
+                f"{most_tokens}; expected {window} in all, the model's window. Lower "
                 "`most_tokens`, or use a model with a larger window."
             )
         none = [0.0] * len(begun)
         lines.append(Line(world, begun, [-1] * len(begun), list(none), none, [world.prompt]))
-    starts = np.array([len(line.ids) for line in lines])
+    return lines
+
+
+def play_on(
+    model: LanguageModel,
+    lines: Sequence[Line],
+    config: SampleConfig,
+    generator: Any,
+    *,
+    version: int = 0,
+    choose: Chooser | None = None,
+) -> None:
+    """Play these rows from where they stand to their ends."""
+    num = 1 if choose is None else choose.num
     while going := [line for line in lines if line.is_open]:
-        drawn = sample(model, [line.ids for line in going], config, generator)
-        for row, line in enumerate(going):
-            real = drawn.is_text[row]
-            said = drawn.ids[row][real].tolist()
-            if line.version is None:
-                # The first turn's are the oldest: weights are only ever replaced by later ones.
-                line.version = version if drawn.version is None else int(drawn.version[row])
-            line.grow(said, len(line.rewards), drawn.log_prob[row][real].tolist(),
-                      drawn.entropy[row][real].tolist())  # fmt: skip
-            _answered(line, tokenizer.decode(said), tokenizer, window, config.most_tokens)
-    return _episodes(model, lines, starts, world_of)
+        acts = draw_acts(model, [line.ids for line in going], num, config, generator, version)
+        chosen = np.zeros(len(going), dtype=int)
+        if choose is not None:
+            candidates = [[act.ids for act in mine] for mine in acts]
+            chosen = choose([line.ids for line in going], candidates)
+        for line, mine, k in zip(going, acts, chosen):
+            take_turn(line, mine[k], model, config.most_tokens)
 
 
-def _answered(line: Line, action: str, tokenizer: Any, window: int | None, most: int) -> None:
+def draw_acts(
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    num: int,
+    config: SampleConfig,
+    generator: Any,
+    version: int = 0,
+) -> list[list[Act]]:
+    """So many actions after each row."""
+    drawn = sample(model, rows, config, generator, copies=num)
+    acts = [
+        Act(
+            ids=drawn.ids[k][real].tolist(), log_prob=drawn.log_prob[k][real].tolist(),
+            entropy=drawn.entropy[k][real].tolist(),
+            version=version if drawn.version is None else int(drawn.version[k]),
+        )
+        for k, real in enumerate(drawn.is_text)
+    ]  # fmt: skip
+    return [acts[first : first + num] for first in range(0, len(acts), num)]
+
+
+def take_turn(line: Line, act: Act, model: LanguageModel, most_tokens: int) -> None:
+    """The action is done in the row's world, whose answer is read; a row without room for a turn of
+    so many tokens is at its end."""
+    if line.version is None:
+        # The first turn's are the oldest: weights are only ever replaced by later ones.
+        line.version = act.version
+    line.grow(act.ids, len(line.rewards), act.log_prob, act.entropy)
+    tokenizer, window = model.tokenizer, model.network.window
+    action = tokenizer.decode(act.ids)
     turn = line.world.step(action)
     line.said.append(action)
     line.rewards.append(turn.reward)
     line.is_open, line.is_over = not turn.is_over, turn.is_over
     if line.is_open:
         heard = tokenizer.encode(turn.text)
-        if window and len(line.ids) + len(heard) + most > window:
+        if window and len(line.ids) + len(heard) + most_tokens > window:
             line.is_open = False
             return
         line.grow(heard, -1, [0.0] * len(heard), [0.0] * len(heard))
         line.observed.append(turn.text)
 
 
-def _episodes(
+def episodes_of_lines(
     model: LanguageModel,
     lines: Sequence[Line],
     starts: Int[Array, " B"],
     world_of: Int[Array, " B"],
 ) -> Episodes:
+    """What was played, row by row; starts: where each row's first turn begins."""
     most = max(len(line.rewards) for line in lines)
     rewards = np.zeros((len(lines), most))
     for row, line in enumerate(lines):

@@ -68,6 +68,20 @@ class Pairs:
         return np.ones(len(self)) if self.weight is None else self.weight
 
 
+def some_pairs(pairs: Pairs, rows: Int[Array, " C"]) -> Pairs:
+    """A part of them, with the same numbers for people."""
+    first, second = (
+        None if own is None else [own[b] for b in rows]
+        for own in (pairs.first_own, pairs.second_own)
+    )
+    return Pairs(
+        first=[pairs.first[b] for b in rows], second=[pairs.second[b] for b in rows],
+        place=pairs.place[rows], first_wins=pairs.first_wins[rows], person=pairs.person[rows],
+        first_own=first, second_own=second,
+        weight=None if pairs.weight is None else pairs.weight[rows],
+    )  # fmt: skip
+
+
 def told_data(model: LanguageModel, pairs: Pairs | Lists, features: Float[Array, "G Q"]) -> str:
     """Of all that a training learns from: answers, who gave them, what is known of people."""
     import torch

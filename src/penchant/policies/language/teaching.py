@@ -14,6 +14,7 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.tokens import Tokenizer
 from penchant.numerics.arrays import Array
 from penchant.policies.language.rollouts import demonstration_ids
+from penchant.policies.language.unpaired import Judged
 from penchant.simulation.tasks.task import TextTask, WorldTask, demonstrated
 
 # From one decoder to the next, and from one round of its lessons to the next: seeds of other runs,
@@ -103,6 +104,19 @@ def decoders_taught(
     for other in range(decoders):
         own = replace(teaching, seed=teaching.seed + other * _DECODERS)
         yield from taught_further(fresh_decoder(shape, own.seed), task, own, rounds)
+
+
+def taught_by_own(
+    model: LanguageModel, judged: Judged, training: TrainConfig
+) -> tuple[LanguageModel, Training]:
+    """The model after the desired ones of its own answers, of games after what it wrote in them:
+    rejection sampling (RAFT, Dong et al. 2023)."""
+    kept = np.flatnonzero(judged.is_desired).tolist()
+    return fit_next_token(
+        model, [judged.rows[b] for b in kept], training,
+        from_place=np.maximum(judged.place[kept], 1),
+        own=None if judged.own is None else [judged.own[b] for b in kept],
+    )  # fmt: skip
 
 
 def taught_from_scratch(
