@@ -159,6 +159,33 @@ def test_a_run_that_was_broken_off_ends_as_the_unbroken_one(tmp_path):
         assert "another version of penchant began (of the two only one knows modes" in message
 
 
+def test_answers_are_kept_with_who_drew_them_and_are_a_file_of_ranked_lists(tmp_path):
+    out, parts = tmp_path / "out", tmp_path / "parts"
+    command = ("CHAIN:most=1", "-m", "truth", *TINY, *FEW[2:4], "--group-size", "3",
+               "--keep-answers")  # fmt: skip
+    done(*command, "-o", out, "--steps", "3")
+    lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 1, 2, 2, 3, 3]
+    for line in lines:
+        assert line["sources"].count("inserted truth") == 1
+        assert len(set(line["contexts"])) == 1
+        assert set(line["versions"]) == {line["step"] - 1, -1}
+    # What a broken-off run wrote of a step that it did not finish is written once.
+    done(*command, "-o", parts, "--steps", "2")
+    with (parts / "answers.jsonl").open("a") as file:
+        file.write(json.dumps(lines[4] | {"scores": None}) + "\n" + '{"step": 3, "pro')
+    done(*command, "-o", parts, "--steps", "3")
+    assert (parts / "answers.jsonl").read_text() == (out / "answers.jsonl").read_text()
+    file = parts / "answers.jsonl"
+    file.write_text("{\n" + file.read_text())
+    assert "line 1" in refused(*command, "-o", parts, "--steps", "4", code=3)
+    learnt = json.loads(done(out / "answers.jsonl", "-m", "dpo", "-o", tmp_path / "dpo", *SHAPE,
+                             "--epochs", "1", "--json").stdout)  # fmt: skip
+    assert int(learnt["facts"]["ranked lists"]) >= 4
+    message = refused(pairs_file(tmp_path), "-m", "dpo", "-o", tmp_path / "n", "--keep-answers")
+    assert "--keep-answers would change nothing" in message
+
+
 def test_ctrl_c_in_a_rollout_keeps_what_was_done(tmp_path, monkeypatch):
     from penchant.policies.language import gathering
 
@@ -310,6 +337,91 @@ def test_a_column_of_weights_is_heeded_or_refused(tmp_path):
     for method in ("kto", "sft"):
         message = refused(file, "-m", method, "-o", tmp_path / method, *_shape(method), code=3)
         assert f"--method {method} counts all alike" in message
+
+
+def lists_file(folder, num=24, **more):
+    """Ann likes "a" before "b" before "c", bob the other way round."""
+    rows = []
+    for n in range(num):
+        ranks = [1, 2, 3] if n % 2 else [3, 2, 1]
+        rows.append({"prompt": f"{n // 2}?", "completions": ["a", "b", "c"], "ranks": ranks,
+                     "person": "ann" if n % 2 else "bob"}
+                    | {name: of(n) for name, of in more.items()})  # fmt: skip
+    return write(folder / "lists.jsonl", rows)
+
+
+def test_ranked_lists_are_learnt_from_told_and_taken_up_again(tmp_path, monkeypatch):
+    # Ann's lists weigh four times as much: her order wins.
+    file = lists_file(tmp_path, weight=lambda n: 4.0 if n % 2 else 1.0)
+    command = (file, "-m", "dpo", *SHAPE, "--epochs", "6", "--learning-rate", "0.02", "--batch",
+               "4", "--strength", "1", "--held-out", "0")  # fmt: skip
+    whole = json.loads(done(*command, "-o", tmp_path / "a", "--json").stdout)
+    assert whole["facts"]["ranked lists"] == "24"
+    assert whole["unit"] == (
+        "share of a list's pairs in the judged order, mean over lists, by their weights"
+    )
+    assert whole["whole"]["num"] == 24
+    assert whole["whole"]["after"] == pytest.approx(0.8)
+    assert {one["label"]: one["after"] for one in whole["scores"]} == {"ann": 1.0, "bob": 0.0}
+    assert "ranked lists" in (tmp_path / "a" / "report.html").read_text()
+
+    from penchant.policies.language import direct
+
+    real, calls = direct.of_lists, []
+
+    def pressed(*args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(direct, "of_lists", pressed)
+    assert run(*command, "-o", tmp_path / "b").exit_code == 130
+    again = json.loads(done(*command, "-o", tmp_path / "b", "--json").stdout)
+    # Six passes in all, of which three stood before the break and one was begun again.
+    assert len(calls) == 4 + 3
+    assert again["whole"] == whole["whole"]
+    for name, value in weights(tmp_path / "a" / "policy").items():
+        assert torch.equal(weights(tmp_path / "b" / "policy")[name], value)
+
+
+def test_kinds_of_people_are_told_apart_by_their_lists(tmp_path):
+    out = tmp_path / "out"
+    done(lists_file(tmp_path, 48), "-m", "dpo", "-o", out, *SHAPE, "--kinds", "2", "--rank", "4",
+         "--strength", "1", "--epochs", "60", "--learning-rate", "0.02",
+         "--held-out", "0")  # fmt: skip
+    people = json.loads((out / "people.json").read_text())
+    assert abs(people["ann"]["policy-1"] - people["bob"]["policy-1"]) > 0.9
+
+
+def test_lists_of_two_are_pairs_and_equal_ones_ties_with_their_weights(tmp_path):
+    rows = [{"prompt": f"{n}?", "completions": ["a", "b"], "scores": [n % 3, 1],
+             "weight": 1.0 + 8.0 * (n % 3 == 1)} for n in range(24)]  # fmt: skip
+    file = write(tmp_path / "two.jsonl", rows)
+    told = json.loads(done(file, "-m", "dpo", "--ties", "davidson", "-o", tmp_path / "o", *SHAPE,
+                           "--held-out", "0", "--epochs", "1", "--json").stdout)  # fmt: skip
+    assert told["facts"]["pairs"] == "24"
+    # 8 ties of weight 9 among 24 pairs: 72 of 88 are ties at the start.
+    assert told["facts"]["ties of equal answers"] in ("81%", "82%")
+    assert told["whole"]["num"] == 16
+    done(file, "-m", "ipo", "-o", tmp_path / "i", *SHAPE, "--epochs", "1")
+
+
+def test_what_only_pairs_have_is_refused_of_lists_before_anything_is_taught(tmp_path):
+    file, out = lists_file(tmp_path), tmp_path / "out"
+    for more in (("-m", "ipo"), ("-m", "hinge"), ("-m", "dpo", "--ties", "davidson")):
+        assert "expected --method dpo or dpo-nll" in refused(file, *more, "-o", out, *SHAPE)
+        assert not (out / "start").exists()
+    assert "dpo-nll and sft learn" in refused(file, "-m", "kto", "-o", out, *SHAPE, code=3)
+    best = json.loads(done(file, "-m", "sft", "-o", tmp_path / "s", *_shape("sft"),
+                           "--json").stdout)  # fmt: skip
+    assert best["facts"]["answers"]
+    tied = write(tmp_path / "tied.jsonl", [
+        {"prompt": f"{n}?", "completions": [f"{k}" for k in range(10)], "scores": [1] * 9 + [0]}
+        for n in range(3)
+    ])  # fmt: skip
+    message = refused(tied, "-m", "dpo", "-o", tmp_path / "t", *SHAPE, code=3)
+    assert "observation 0 has 9 answers of one rank or score" in message
 
 
 def test_ties_are_learnt_as_an_answer_of_their_own(tmp_path):

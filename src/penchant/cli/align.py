@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NAMES = ", ".join(METHODS)
 _OF_REWARD = ("prompts", "group_size", "updates", "temperature", "anchor", "steps", "reward",
-              "server", "served", "weights")  # fmt: skip
+              "server", "served", "weights", "keep_answers")  # fmt: skip
 _OF_DATA = ("epochs", "batch", "strength", "kinds", "context", "ties", "held_out")
 _OF_SCRATCH = ("width", "layers", "window", "demonstrations", "passes")
 
@@ -29,7 +29,8 @@ def align(
         typer.Argument(
             metavar="FILE|TASK",
             help="Preferences in TRL's formats (prompt, chosen, rejected; or prompt, completion, "
-            f"label), or a task: {', '.join(TASKS)}, with settings as in CHAIN:most=2.",
+            "label), ranked lists (prompt, completions, ranks or scores), or a task: "
+            f"{', '.join(TASKS)}, with settings as in CHAIN:most=2.",
             show_default=False,
         ),
     ] = None,
@@ -97,6 +98,15 @@ def align(
             show_default=False,
         ),
     ] = "",
+    keep_answers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-answers",
+            help="Rewards: answers.jsonl in --out, a line for each step and prompt: its answers "
+            "with their rewards and credit, who drew them, and under what they were trained. It "
+            "is a file of ranked lists for dpo.",
+        ),
+    ] = False,
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -256,7 +266,7 @@ def align(
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
         reward=reward, server=server, served=served, weights=weights,
-        modes=tuple(mode or ()), ties=_ties(ties), seed=seed,
+        modes=tuple(mode or ()), ties=_ties(ties), keep_answers=keep_answers, seed=seed,
     )  # fmt: skip
     _check_server(server, served, weights, model)
     from penchant.policies.language.trainer import need_torch

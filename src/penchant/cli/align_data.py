@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penchant.fitting.sgd import TrainConfig, Training
     from penchant.lm.language_model import LanguageModel
     from penchant.policies.language.direct import DirectFit
+    from penchant.policies.language.lists import Lists
+    from penchant.policies.language.pairs import Pairs
     from penchant.policies.language.unpaired import Judged
 
 _OWN_PROMPTS = 300
@@ -117,17 +119,22 @@ def _from_file(
 ) -> Learnt:
     from penchant.evaluation import judged_texts as texts
 
-    way = METHODS[method].way
+    way, is_listed = METHODS[method].way, texts.has_lists(records)
+    if is_listed and way == "pairs":
+        _check_listed(method, options)
 
     def everything(model: "LanguageModel") -> Any:
         # A fresh decoder first reads what there is to read, whoever liked it.
+        if is_listed:
+            return texts.every_text(model, records)
         judged = texts.judged_texts(model, records)
         return judged.rows, judged.place
 
     teach = None if way == "shown" else taught_rows(everything, options)
     start = started(folder, options, teach)
     if way == "pairs":
-        told = texts.text_pairs(start, records, options.context)
+        read = texts.text_lists if is_listed else texts.text_pairs
+        told = read(start, records, options.context)
         return _direct(method, told, start, training, options, folder)
     texts.check_unweighted(records, f"--method {method}")
     if way == "answers":
@@ -137,31 +144,43 @@ def _from_file(
     return _supervised(rows, places, start, training, options, folder)
 
 
+def _check_listed(method: str, options: AlignOptions) -> None:
+    """Raises `ConfigError` for what only pairs have, before anything is taught."""
+    if METHODS[method].made(options, Setting()).loss != "logistic" or options.ties != "half":
+        raise ConfigError(
+            f"the file ranks more than two answers to a prompt, and --method {method} with --ties "
+            f"{options.ties} is of pairs; expected --method dpo or dpo-nll without --ties: a "
+            "ranking is then a choice of the best, again and again, and equal ranks say that the "
+            "order is not known."
+        )
+
+
 def _direct(
     method: str, told: "TextPairs", start: "LanguageModel", training: "TrainConfig",
     options: AlignOptions, folder: RunFolder,
 ) -> Learnt:  # fmt: skip
     from penchant.evaluation.policy_trial import overall, scores
     from penchant.policies.language.direct import fit_direct
-    from penchant.policies.language.pair_margins import pair_margins
-    from penchant.policies.language.pairs import some_pairs
+    from penchant.policies.language.lists import Lists
+    from penchant.policies.language.pair_margins import answer_worths, judged_order
 
     config = METHODS[method].made(options, Setting())
-    parted = _parted([told.pairs.first[b][: told.pairs.place[b]]
-                      for b in range(len(told.pairs))], options)  # fmt: skip
+    rows = told.pairs.rows
+    parted = _parted([rows[b][0][: told.pairs.place[b]] for b in range(len(rows))], options)
     kept, held, prompt = parted.kept, parted.held, parted.of_prompt
     fit = fit_direct(
-        start, some_pairs(told.pairs, kept), training, config,
+        start, _some(told.pairs, kept), training, config,
         person_features=_features(told, kept), checkpoint=folder.state,
     )  # fmt: skip
-    judged = some_pairs(told.pairs, held)
-    margins = pair_margins(fit.policies, start, judged, strength=config.strength, mean=config.mean)
+    judged = _some(told.pairs, held)
+    worth = answer_worths(fit.policies, start, judged, strength=config.strength, mean=config.mean)
     mine = _all_people(fit.posterior, fit.log_shares, len(told.group))[judged.person]
-    first = (mine / (1.0 + np.exp(-margins))).sum(axis=1)
-    right = np.where(judged.first_wins > 0.5, first > 0.5, first < 0.5).astype(float)
-    right[judged.first_wins == 0.5] = np.nan
+    right = judged_order(worth, judged, mine)
     is_weighed = bool(np.ptp(judged.weights) > 0.0)
     coin, those = np.full(len(right), 0.5), {"cluster": prompt, "weight": judged.weights}
+    named, unit = "pairs", "share of pairs in the judged order"
+    if isinstance(judged, Lists):
+        named, unit = "ranked lists", "share of a list's pairs in the judged order, mean over lists"
     by: tuple[Score, ...] = ()
     if told.has_people:
         names = [told.group[g] for g in judged.person]
@@ -176,12 +195,19 @@ def _direct(
     return Learnt(
         policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
         whole=overall(coin, right, **those), is_new=parted.is_new,
-        unit="share of pairs in the judged order" + (", by their weights" if is_weighed else ""),
-        facts=(("pairs", f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
+        unit=unit + (", by their weights" if is_weighed else ""),
+        facts=((named, f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
                ("people", f"{len(told.group):,}" if told.has_people else "not known"),
                ("kinds", str(config.kinds))),
         people=None if config.kinds == 1 else _people(told, fit),
     )  # fmt: skip
+
+
+def _some(pairs: "Pairs | Lists", rows: Any) -> "Pairs | Lists":
+    from penchant.policies.language.lists import Lists, some_lists
+    from penchant.policies.language.pairs import some_pairs
+
+    return some_lists(pairs, rows) if isinstance(pairs, Lists) else some_pairs(pairs, rows)
 
 
 def _tie_fact(law: str, ties: float | None) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What may change between a run and its continuation.
 _FREE = ("steps", "trial")
 _RUN, _START, _STEPS, _STATE = "run.json", "start", "steps.jsonl", "state"
+_ANSWERS = "answers.jsonl"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,33 @@ class RunFolder:
         if len(found) < num:
             raise _damaged(file, f"{len(found)} steps of {num}")
         return found
+
+    def begin_answers(self, since: int) -> None:
+        """answers.jsonl of the first `since` steps: of later ones, half a line among them, only
+        what was never finished can stand there.
+
+        Raises `BeliefError` for a file that cannot be read.
+        """
+        if not self.is_writer:
+            return
+        file = self.path / _ANSWERS
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        kept = []
+        for number_of_line, line in enumerate(lines, start=1):
+            try:
+                if json.loads(line)["step"] <= since:
+                    kept.append(f"{line}\n")
+            except (ValueError, KeyError, TypeError) as error:
+                if number_of_line < len(lines):
+                    raise _damaged(file, f"line {number_of_line}: {error}") from error
+        _write(file, "".join(kept))
+
+    def add_answers(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        """Further lines of answers.jsonl."""
+        if not self.is_writer:
+            return
+        with (self.path / _ANSWERS).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(group, ensure_ascii=False) + "\n" for group in groups)
 
     def keep_people(self, people: Mapping[str, Any]) -> None:
         """people.json: who is of which kind."""

@@ -53,6 +53,7 @@ class AlignOptions:
     weights: str = ""
     modes: tuple[str, ...] = ()
     ties: Literal["half", "davidson", "rao_kupper"] = "half"
+    keep_answers: bool = False
     seed: int = 0
 
 

@@ -62,7 +62,7 @@ def align_to_reward(
             reward=correct if own is None else own.reward,
         )  # fmt: skip
         done = _go_on(trainer, folder, quiet)
-        _train(trainer, folder, done, options.steps, steps, own)
+        _train(trainer, folder, done, options.steps, steps, own, options.keep_answers)
         steps.say("Comparing policy and start", options.steps)
         page = _page(what, method, options, trainer, start, done, own)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
@@ -181,17 +181,29 @@ def _train(
     num_steps: int,
     steps: shell.Steps,
     own: OwnReward | None,
+    keeps_answers: bool,
 ) -> None:
+    from penchant.policies.language.row_record import told_groups
+
+    answers: list[dict[str, Any]] = []
+
     def keep() -> float:
         began = time.perf_counter()
+        if keeps_answers:
+            folder.add_answers(answers)
+            answers.clear()
         folder.keep_steps(done)
         trainer.save(folder.state)
         return time.perf_counter() - began
 
     kept_at, cost = time.perf_counter(), 0.0
+    if keeps_answers:
+        folder.begin_answers(trainer.steps)
     try:
         while trainer.steps < num_steps:
             report = trainer.step()
+            if keeps_answers and trainer.learnt is not None:
+                answers += told_groups(trainer.learnt)
             # Where answers go on in the next step, there may be none yet that has ended.
             is_open = _goes_on(trainer) and not report.failed and report.ended == 0.0
             if math.isnan(report.reward) and not is_open:

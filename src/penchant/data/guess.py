@@ -25,7 +25,7 @@ from penchant.data.guess_pairs import guess_pairs, holds_shares, judges_beside
 from penchant.data.guess_rankings import guess_rankings
 from penchant.data.guess_texts import guess_texts
 from penchant.data.guess_wide import ANSWERS, FEW, guess_wide
-from penchant.data.readers import chat, dsjson, label_studio, potato, vw
+from penchant.data.readers import chat, dsjson, label_studio, potato, ranked_texts, vw
 from penchant.data.readers.preflib import ENDINGS
 from penchant.data.readers.table import CSV, load_table
 from penchant.data.seen_columns import SeenColumns
@@ -110,7 +110,8 @@ def guess(data: Any, answer: str | None = None) -> Guess:
     description = replace(description, encoding=file.encoding, delimiter=file.delimiter)
     description = columns.with_people(description)
     if description.layout == "trl":
-        own = tuple(name for name in description.context if name not in chat.OWN_COLUMNS)
+        lists = ranked_texts.own_names(ranked_texts.list_columns(table, description))
+        own = tuple(name for name in description.context if name not in (*chat.OWN_COLUMNS, *lists))
         description = replace(description, context=own)
     judges = judges_beside(columns, description)
     by_judges = None
@@ -196,6 +197,14 @@ def _chat(columns: SeenColumns) -> tuple[Description, str] | None:
     names = set(columns.names)
     if {"chosen", "rejected"} <= names or {"completion", "label"} <= names:
         return Description(layout="trl"), "The column names are those of TRL's preference formats."
+    lists = ranked_texts.list_columns(columns.table)
+    if lists is not None:
+        said = Description(
+            layout="trl", text=lists.texts, kind=lists.kind,
+            answer=None if lists.is_inside else lists.answer,
+        )  # fmt: skip
+        best = "1 for the best" if lists.kind == "ranking" else "higher for better"
+        return said, f"{lists.texts} lists answers, and {lists.answer} says of each, {best}."
     return None
 
 

@@ -1,5 +1,5 @@
-"""Records of judged texts as what a language policy learns from: pairs, or answers found good or
-bad, in tokens.
+"""Records of judged texts as what a language policy learns from: pairs, ranked lists, or answers
+found good or bad, in tokens.
 
 Legend: B observations, N answers.
 """
@@ -14,12 +14,19 @@ from jaxtyping import Bool, Float, Int
 from penchant.data.batch_builder import groups_of
 from penchant.data.columns import is_text, one_chunk, to_floats, to_ints
 from penchant.data.records import Records
-from penchant.encoders.reward_pairs import pair_outcomes
+from penchant.encoders.answer_order import (
+    UNHEARD,
+    answer_ranks,
+    order_outcomes,
+    says_something,
+)
 from penchant.encoders.text_embedding import plain_texts
 from penchant.errors import DataError
+from penchant.feedback.ranking import MOST_TIED
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.templates import conversation_ids
 from penchant.numerics.arrays import Array
+from penchant.policies.language.lists import Lists
 from penchant.policies.language.pairs import Pairs
 from penchant.policies.language.rollouts import demonstration_ids
 from penchant.policies.language.unpaired import Judged
@@ -27,11 +34,11 @@ from penchant.policies.language.unpaired import Judged
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextPairs:
-    """pairs: in tokens. group: names of those who share a taste, by the numbers in `pairs.person`.
-    context: of each group, its number among `contexts`. row: of the records. has_people: whether
-    it is known who judged; otherwise every pair is a person of its own."""
+    """pairs: in tokens, or ranked lists. group: names of those who share a taste, by the numbers in
+    `pairs.person`. context: of each group, its number among `contexts`. row: of the records.
+    has_people: whether it is known who judged; otherwise every pair is a person of its own."""
 
-    pairs: Pairs
+    pairs: Pairs | Lists
     group: tuple[str, ...]
     context: Int[Array, " G"]
     contexts: tuple[str, ...]
@@ -52,7 +59,7 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
     Who judged shares a taste; with `context`, a column, within a context only. Raises `DataError`
     where there are no pairs, or one does not fit into the model's window.
     """
-    outcome = pair_outcomes(records)
+    outcome = order_outcomes(records, answer_ranks(records))
     weight = weights_of(records)
     row = np.flatnonzero((outcome >= 0) & (weight > 0.0))
     if not len(row):
@@ -62,27 +69,110 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
         )
     at = records.offsets[:-1][row]
     told = _told(model, records, row, at), _told(model, records, row, at + 1)
+    who = _tastes(records, row, context)
+    return TextPairs(
+        pairs=Pairs(
+            first=[ids for ids, _ in told[0]], second=[ids for ids, _ in told[1]],
+            place=np.array([place for _, place in told[0]]),
+            first_wins=np.array([1.0, 0.0, 0.5])[outcome[row]],
+            person=who.of_row, weight=weight[row],
+        ),
+        group=who.group, context=who.context, contexts=who.contexts, row=row,
+        num_left_out=len(records) - len(row), has_people=who.has_people,
+    )  # fmt: skip
+
+
+def has_lists(records: Records) -> bool:
+    """Whether somebody compared more than two answers to a prompt."""
+    rank = answer_ranks(records)
+    row = np.repeat(np.arange(len(records)), records.menu_sizes)
+    heard = np.bincount(row[rank != UNHEARD], minlength=len(records))
+    return bool((says_something(records, rank) & (heard > 2)).any())
+
+
+def text_lists(model: LanguageModel, records: Records, context: str | None = None) -> TextPairs:
+    """Ranked answers with their weights, as `text_pairs` of pairs: rankings, choices, and scores of
+    several answers, which are compared by them. Pairs among them are lists of two. Left out is what
+    ranks nothing above anything, and within a list what nothing was said of.
+
+    Raises `DataError` where there are none, one does not fit into the model's window, or so many
+    share a rank that their orders cannot be summed over.
+    """
+    rank, weight = answer_ranks(records), weights_of(records)
+    row = np.flatnonzero(says_something(records, rank) & (weight > 0.0))
+    if not len(row):
+        raise DataError(
+            f"of {len(records)} observations none ranks an answer above another; expected prompt, "
+            "completions and ranks or scores that differ."
+        )
+    options = [np.arange(*records.offsets[[b, b + 1]]) for b in row]
+    options = [at[rank[at] != UNHEARD] for at in options]
+    _check_tied(row, [rank[at] for at in options])
+    of_list = np.repeat(row, [len(at) for at in options])
+    told = _told(model, records, of_list, np.concatenate(options))
+    ends = np.cumsum([len(at) for at in options])
+    parts = [told[end - len(at) : end] for end, at in zip(ends, options)]
+    who = _tastes(records, row, context)
+    return TextPairs(
+        pairs=Lists(
+            answers=[[ids for ids, _ in part] for part in parts],
+            place=np.array([part[0][1] for part in parts]),
+            rank=[rank[at].tolist() for at in options], person=who.of_row, weight=weight[row],
+        ),
+        group=who.group, context=who.context, contexts=who.contexts, row=row,
+        num_left_out=len(records) - len(row), has_people=who.has_people,
+    )  # fmt: skip
+
+
+def every_text(model: LanguageModel, records: Records) -> tuple[list[list[int]], Array]:
+    """All answers in tokens, whatever was said of them, and where each begins."""
+    row = np.repeat(np.arange(len(records)), records.menu_sizes)
+    told = _told(model, records, row, np.arange(len(row)))
+    return [ids for ids, _ in told], np.array([place for _, place in told])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tastes:
+    """of_row: the group of each row used; the others as in `TextPairs`."""
+
+    of_row: Int[Array, " C"]
+    group: tuple[str, ...]
+    context: Int[Array, " G"]
+    contexts: tuple[str, ...]
+    has_people: bool
+
+
+def _tastes(records: Records, row: Int[Array, " C"], context: str | None) -> _Tastes:
+    """Who shares a taste: a person's answers, with `context` within one only."""
     judge = records.rows["person"] if "person" in records.rows.column_names else None
     has_people = judge is not None and judge.null_count < len(judge)
     person = groups_of(records, "person" if has_people else "row")
     said = groups_of(records, context) if context is not None else None
     cell = np.stack([person.of_row[row], np.zeros(len(row), np.int64) if said is None
                      else said.of_row[row]])  # fmt: skip
-    known, of_pair = np.unique(cell, axis=1, return_inverse=True)
+    known, of_row = np.unique(cell, axis=1, return_inverse=True)
     contexts = ("",) if said is None else said.names
     names = tuple(
         " ".join(filter(None, (person.names[p], contexts[c]))) for p, c in known.T.tolist()
     )
-    return TextPairs(
-        pairs=Pairs(
-            first=[ids for ids, _ in told[0]], second=[ids for ids, _ in told[1]],
-            place=np.array([place for _, place in told[0]]),
-            first_wins=np.array([1.0, 0.0, 0.5])[outcome[row]],
-            person=of_pair.reshape(-1), weight=weight[row],
-        ),
-        group=names, context=known[1], contexts=contexts, row=row,
-        num_left_out=len(records) - len(row), has_people=has_people,
+    return _Tastes(
+        of_row=of_row.reshape(-1), group=names, context=known[1], contexts=contexts,
+        has_people=has_people,
     )  # fmt: skip
+
+
+def _check_tied(row: Int[Array, " C"], ranks: Sequence[Int[Array, " _"]]) -> None:
+    """Raises `DataError` for a tie of too many answers that others come after."""
+    for b, rank in zip(row.tolist(), ranks):
+        last = rank.max() + 1
+        num = np.unique(np.where(rank == 0, last, rank), return_counts=True)[1]
+        # What is not ranked is in no order, and the last tie says nothing.
+        if (num[:-1] > MOST_TIED).any():
+            raise DataError(
+                f"observation {b} has {int(num[:-1].max())} answers of one rank or score before "
+                f"others; expected {MOST_TIED} at most, since all of their orders are summed over. "
+                "Leave some out, or score them more finely."
+            )
 
 
 def weights_of(records: Records) -> Float[Array, " B"]:
@@ -106,7 +196,7 @@ def check_unweighted(records: Records, method: str) -> None:
 def judged_texts(model: LanguageModel, records: Records) -> Judged:
     """Answers with a verdict: of prompt, completion and label as they are; of pairs the winner is
     desired and the loser is not."""
-    outcome = pair_outcomes(records)
+    outcome = order_outcomes(records, answer_ranks(records))
     pairs = np.flatnonzero((outcome == 0) | (outcome == 1))
     if len(pairs):
         at = records.offsets[:-1][pairs]
@@ -118,12 +208,15 @@ def judged_texts(model: LanguageModel, records: Records) -> Judged:
 
 
 def good_texts(model: LanguageModel, records: Records) -> tuple[list[list[int]], Array]:
-    """What is worth imitating, in tokens, and where each answer begins: winners of pairs, answers
-    found good, or answers that nobody judged."""
-    outcome = pair_outcomes(records)
-    pairs = np.flatnonzero((outcome == 0) | (outcome == 1))
-    if len(pairs):
-        row, at = pairs, records.offsets[:-1][pairs] + outcome[pairs]
+    """What is worth imitating, in tokens, and where each answer begins: winners of pairs, the best
+    of lists, answers found good, or answers that nobody judged."""
+    rank = answer_ranks(records)
+    ranked = np.flatnonzero(says_something(records, rank))
+    if len(ranked):
+        best = np.where(rank > 0, rank, np.iinfo(np.int64).max)
+        starts = records.offsets[:-1]
+        row = ranked
+        at = np.array([starts[b] + best[starts[b] : records.offsets[b + 1]].argmin() for b in row])
     else:
         row = np.flatnonzero(records.menu_sizes == 1)
         if "success" in records.options.column_names:
@@ -144,7 +237,8 @@ def _verdicts(records: Records) -> tuple[Int[Array, " N"], Bool[Array, " N"]]:
     if "success" not in records.options.column_names or not len(row):
         raise DataError(
             f"none of {len(records)} observations says whether an answer was good; expected the "
-            "columns prompt, completion and label, or prompt, chosen and rejected."
+            "columns prompt, completion and label, or prompt, chosen and rejected. From ranked "
+            "lists --method dpo, dpo-nll and sft learn."
         )
     success = to_ints(records.options["success"])[records.offsets[:-1][row]]
     return row[success >= 0], success[success >= 0] > 0

@@ -20,6 +20,10 @@ from penchant.policies.language.methods.method import PolicyMethod, Seen
 from penchant.policies.language.rollouts import Rollouts
 from penchant.serving.trainer_grades import problem_of
 
+_VERLS_ANCHOR = "verl's algorithm.use_kl_in_reward or actor.use_kl_loss"
+# verl cuts log-ratios off at 20: no ratio comes near.
+_ANY_RATIO = 1e9
+
 
 @runtime_checkable
 class RolloutCredit(Protocol):
@@ -41,7 +45,7 @@ def verl_advantage(method: RolloutCredit) -> Callable[..., tuple[Any, Any]]:
     statistics and gets 0. Raises `ConfigError` for a method with an anchor, which in verl is the
     trainer's (`algorithm.use_kl_in_reward`, `actor.use_kl_loss`).
     """
-    _check_anchor(method.anchor, "verl's algorithm.use_kl_in_reward or actor.use_kl_loss")
+    _check_anchor(method.anchor, _VERLS_ANCHOR)
 
     def estimator(
         token_level_rewards: Any, response_mask: Any, index: Any = None, **others: Any
@@ -80,17 +84,27 @@ def register_verl(name: str, method: RolloutCredit) -> Callable[..., tuple[Any, 
 
 
 def verl_settings(name: str, method: GroupRelative) -> dict[str, Any]:
-    """The overrides of verl's command line under which its loss is the method's."""
+    """The overrides of verl's command line under which its loss is the method's.
+
+    verl hears a response of negative credit up to a ratio of 3 unless told otherwise
+    (`Surrogate.worst`), and divides by the longest response it allows where no length is named:
+    both are said. Raises `ConfigError` for a method with an anchor, as `verl_advantage` does.
+    """
+    _check_anchor(method.anchor, _VERLS_ANCHOR)
     actor = "actor_rollout_ref.actor"
     means = {"token": "token-mean", "row": "seq-mean-token-mean",
              "constant": "seq-mean-token-sum-norm"}  # fmt: skip
     _check_loss(method, means)
-    return {
+    found: dict[str, Any] = {
         "algorithm.adv_estimator": name,
         f"{actor}.clip_ratio_low": method.surrogate.low,
         f"{actor}.clip_ratio_high": method.surrogate.high,
+        f"{actor}.clip_ratio_c": method.surrogate.worst or _ANY_RATIO,
         f"{actor}.loss_agg_mode": means[method.mean],
     }
+    return (
+        found if method.length is None else {**found, f"{actor}.loss_scale_factor": method.length}
+    )
 
 
 def trl_settings(method: GroupRelative) -> dict[str, Any]:
@@ -107,6 +121,8 @@ def trl_settings(method: GroupRelative) -> dict[str, Any]:
                 "use_bias_correction_kl": method.anchor.is_weighed}  # fmt: skip
     found = {"loss_type": means[method.mean], "epsilon": method.surrogate.low,
              "epsilon_high": method.surrogate.high, **held}  # fmt: skip
+    if method.surrogate.worst is not None:
+        found["delta"] = method.surrogate.worst
     return found if method.length is None else {**found, "max_completion_length": method.length}
 
 

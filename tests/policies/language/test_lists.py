@@ -105,3 +105,22 @@ def test_lists_that_say_nothing_and_settings_of_pairs_are_refused():
                    DirectConfig(ties="davidson")):  # fmt: skip
         with pytest.raises(ConfigError, match="got lists with"):
             fit_direct(tiny(), lists, TRAINING, config)
+
+
+def test_a_lists_order_is_judged_two_by_two():
+    from penchant.policies.language.pair_margins import judged_order
+
+    lists = lists_of([("a", "b", "c"), ("d", "e"), ("f", "g", "h")],
+                     [(1, 2, 3), (0, 1), (1, 1, 0)])  # fmt: skip
+    worth = np.array([[3.0, 1.0, 2.0], [0.0, 1.0, 0.0], [5.0, 0.0, 1.0]])[:, :, None]
+    found = judged_order(worth, lists, np.ones((3, 1)))
+    # Of the first list two of three pairs stand as judged; of the last f before h, not g before h.
+    np.testing.assert_allclose(found, [2 / 3, 1.0, 1 / 2])
+    pairs = Pairs(first=[[1, 2]] * 3, second=[[1, 3]] * 3, place=np.ones(3, int),
+                  first_wins=np.array([1.0, 0.2, 0.5]), person=np.arange(3))  # fmt: skip
+    gap = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])[:, :, None]
+    np.testing.assert_array_equal(judged_order(gap, pairs, np.ones((3, 1))), [1.0, 0.0, np.nan])
+    # Two kinds of one mind each: the one whose share is greater decides.
+    kinds = np.concatenate([gap, -gap], axis=2)
+    mixed = judged_order(kinds, pairs, np.array([[0.2, 0.8]] * 3))
+    np.testing.assert_array_equal(mixed, [0.0, 1.0, np.nan])

@@ -1,4 +1,5 @@
-"""Preference data for language models in TRL's formats: paired, unpaired, implicit prompts.
+"""Preference data for language models in TRL's formats: paired, unpaired, implicit prompts; and
+ranked lists in their manner.
 
 Legend: B lines, N tokens (bytes or messages) over all lines.
 """
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from penchant.data.columns import (
     entry_hashes,
@@ -17,6 +19,7 @@ from penchant.data.columns import (
     one_chunk,
     ragged_arange,
 )
+from penchant.data.readers import ranked_texts
 from penchant.data.readers.source import Source
 from penchant.data.records import RESERVED_OPTIONS, Records
 from penchant.errors import DataError
@@ -29,7 +32,8 @@ OWN_COLUMNS = (
 
 
 def to_records(source: Source) -> Records:
-    """Records of prompt, chosen and rejected (the chosen text first), or of one labelled answer.
+    """Records of prompt, chosen and rejected (the chosen text first), of one labelled answer, or of
+    a list of answers with ranks or scores (`ranked_texts.py`).
 
     Texts are strings or lists of messages, kept as they are. Without a column `prompt`, what
     both texts begin with is the prompt, as TRL does it. A margin, and every other column, stays
@@ -38,16 +42,21 @@ def to_records(source: Source) -> Records:
     """
     names = source.table.column_names
     said = source.description
+    is_paired = "chosen" in names and "rejected" in names
+    if not is_paired and ("completion" not in names or said.text is not None):
+        return _ranked(source)
     own_context = tuple(name for name in said.context if name not in OWN_COLUMNS)
     source.description = replace(said, context=own_context)
-    if "chosen" in names and "rejected" in names:
-        return _paired(source)
-    if "completion" in names:
-        return _unpaired(source)
-    raise DataError(
-        f"{source.bad.name} has the columns {', '.join(names)}; expected prompt, chosen and "
-        "rejected, or prompt, completion and label. Rename the columns."
-    )
+    return _paired(source) if is_paired else _unpaired(source)
+
+
+def _ranked(source: Source) -> Records:
+    found = ranked_texts.need_columns(source)
+    said, own = source.description, ranked_texts.own_names(found)
+    own_context = tuple(name for name in said.context if name not in own)
+    source.description = replace(said, context=own_context)
+    prompt, lists = ranked_texts.prompts_of(source), ranked_texts.listed(source, found)
+    return text_records(source, found.kind, prompt, lists.texts, lists.size, {}, lists.per_option)
 
 
 def _paired(source: Source) -> Records:
@@ -71,7 +80,7 @@ def _paired(source: Source) -> Records:
         sides = [one_chunk(source.column(f"{name}_embedding")) for name in ("chosen", "rejected")]
         of_text["embedding"] = pa.concat_arrays(sides).take(pa.array(order))
     texts = both.take(pa.array(order))
-    return _records(source, "pair", prompt, texts, 2, {"outcome": outcome}, of_text)
+    return text_records(source, "pair", prompt, texts, 2, {"outcome": outcome}, of_text)
 
 
 def _unpaired(source: Source) -> Records:
@@ -87,18 +96,20 @@ def _unpaired(source: Source) -> Records:
     else:
         source.notes.append("no column label: nobody has judged yet")
         success = pa.nulls(source.num_lines, pa.int64())
-    return _records(source, "binary", prompt, completion, 1, {}, {"success": success})
+    return text_records(source, "binary", prompt, completion, 1, {}, {"success": success})
 
 
-def _records(
+def text_records(
     source: Source,
     kind: str,
     prompt: Any,
     texts: Any,
-    size: int,
+    size: int | Int[Array, " B"],
     answers: dict[str, Any],
     per_option: dict[str, Any],
 ) -> Records:
+    """Records of the lines that are not bad: `size` texts to each line's prompt, one after the
+    other, with what was said of each (`per_option`) and of the line (`answers`)."""
     columns, roles = source.row_columns()
     keep = ~source.bad.bad
     rows = {
@@ -109,7 +120,7 @@ def _records(
     return Records(
         rows=pa.table(rows).filter(pa.array(keep)),
         options=options,
-        offsets=np.arange(int(keep.sum()) + 1) * size,
+        offsets=np.concatenate([[0], np.cumsum(np.broadcast_to(size, len(keep))[keep])]),
         roles=roles
         | {"prompt": "context"}
         | {name: "extra" for name in per_option if name not in RESERVED_OPTIONS},

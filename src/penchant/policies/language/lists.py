@@ -4,7 +4,7 @@ Legend: B lists, C lists of a step, K answers of a list, T1 tokens after those b
 of people.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +69,13 @@ class Lists:
     @property
     def rows(self) -> list[list[Sequence[int]]]:
         """K answers of each list, the first again where there are fewer."""
+        return self.filled(range(len(self)))
+
+    def filled(self, lists: Iterable[int]) -> list[list[Sequence[int]]]:
+        """`rows` of some lists."""
         most = int(self.sizes.max())
-        return [[*mine, *[mine[0]] * (most - len(mine))] for mine in self.answers]
+        return [[*self.answers[b], *[self.answers[b][0]] * (most - len(self.answers[b]))]
+                for b in lists]  # fmt: skip
 
     def ranks(self, lists: Int[Array, " C"]) -> tuple[Bool[Array, "C K"], Int[Array, "C K"]]:
         """Which answers there are, and their ranks."""
@@ -81,10 +86,19 @@ class Lists:
         return offered, rank
 
 
+def some_lists(lists: Lists, rows: Int[Array, " C"]) -> Lists:
+    """A part of them, with the same numbers for people."""
+    return Lists(
+        answers=[lists.answers[b] for b in rows], place=lists.place[rows],
+        rank=[lists.rank[b] for b in rows], person=lists.person[rows],
+        weight=None if lists.weight is None else lists.weight[rows],
+    )  # fmt: skip
+
+
 def list_answers(model: LanguageModel, lists: Lists, chosen: Int[Array, " C"]) -> Answers:
     """Their answers, K of each list side by side."""
-    rows = lists.rows
-    flat = [row for b in chosen.tolist() for row in rows[b]]
+    rows = lists.filled(chosen.tolist())
+    flat = [row for mine in rows for row in mine]
     return answers_of(model, flat, np.repeat(lists.place[chosen], len(rows[0])))
 
 

@@ -33,6 +33,7 @@ from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import OLD, importance_weight, is_clipped, log_ratio
 from penchant.policies.language.rollouts import Rollouts, check_support
+from penchant.policies.language.row_record import Learnt
 from penchant.policies.language.trained import fresh_trained, policy_of
 from penchant.policies.language.trainer_state import load_state, save_state
 from penchant.simulation.tasks.task import TextTask, WorldTask
@@ -149,6 +150,7 @@ class PolicyTrainer:
         device = next(iter(model.parameters.values())).device
         self._draws = torch.Generator(device=device).manual_seed(self.config.seed)
         self._steps, self._tokens = 0, 0
+        self._learnt: Learnt | None = None
 
     @property
     def model(self) -> LanguageModel:
@@ -160,6 +162,11 @@ class PolicyTrainer:
     def steps(self) -> int:
         """How many were taken, those before a restored state too."""
         return self._steps
+
+    @property
+    def learnt(self) -> Learnt | None:
+        """What the last step learnt from, row by row; None before there was one."""
+        return self._learnt
 
     def step(self) -> StepReport:
         """Draw problems and responses, grade them, update the policy."""
@@ -179,6 +186,7 @@ class PolicyTrainer:
             told=batch.told, model=self.model, temperature=self.config.temperature,
         )  # fmt: skip
         heard = self.method.heard(seen)
+        self._learnt = Learnt(step=self._steps + 1, batch=batch, heard=heard)
         clipped, effective = self._update(rollouts, heard, reference)
         self._memory = heard.memory
         drawn = int(rollouts.lengths.sum()) + batch.spent

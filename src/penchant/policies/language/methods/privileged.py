@@ -58,7 +58,8 @@ class Privileged(OnGroups):
         batch = together(parts)
         # Rows of a prompt stand side by side, those without the hint first.
         place = np.arange(len(batch.rollouts)) % ask.group_size
-        return replace(batch, is_plain=place < ask.group_size - num_guided)
+        is_plain = place < ask.group_size - num_guided
+        return replace(batch, is_plain=is_plain, told={"guided": ~is_plain})
 
     def heard(self, seen: Seen) -> Heard:
         return self.base.heard(seen)
