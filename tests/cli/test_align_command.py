@@ -50,6 +50,14 @@ def pairs_file(folder, num=40):
     return write(folder / "pairs.jsonl", rows)
 
 
+def frozen(folder):
+    """A model that answers and is not trained."""
+    from lm.tiny_models import save_tiny
+
+    save_tiny(folder / "frozen")
+    return folder / "frozen"
+
+
 def write(file, rows):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
@@ -64,8 +72,10 @@ def weights(folder):
 @pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way == "reward"])
 def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
     out = tmp_path / "out"
-    task = {"rank-grpo": "RANK", "hgpo": "DOOR", "igpo": "LOOK"}.get(method, "TOOL")
-    more = ("--mode", "a") if method == "modes" else ()
+    task = {"rank-grpo": "RANK", "hgpo": "DOOR", "igpo": "LOOK", "retroformer": "RETRY"}.get(
+        method, "TOOL"
+    )
+    more = {"modes": ("--mode", "a"), "dsp": ("--frozen", frozen(tmp_path))}.get(method, ())
     found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, *more, "--json").stdout)
     assert found["at"] == [1.0, 2.0]
     for name in ("reward", "entropy", "length", "degenerate", "clipped", "effective"):
@@ -106,6 +116,60 @@ def test_modes_are_asked_for_and_only_where_they_are_forced(tmp_path):
     assert "holds a run with modes ['#']" in refused(*other, *few)
 
 
+def test_hints_are_graded_by_what_the_frozen_model_makes_of_them(tmp_path):
+    command = ("CHAIN:most=1", "-m", "dsp", *TINY, *FEW[2:])
+    asked = "expected --frozen FOLDER"
+    assert asked in refused(*command, "-o", tmp_path / "a")
+    assert asked in refused("DOOR", *command[1:], "--frozen", "x", "-o", tmp_path / "a")
+    assert asked in refused(*command, "--frozen", "x", "--reward", "x.py", "-o", tmp_path / "a")
+    assert "--frozen would change nothing" in refused(
+        "CHAIN", "-m", "grpo", "--frozen", "x", "-o", tmp_path / "a", *TINY
+    )
+    folder = frozen(tmp_path)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = (*command, "--frozen", folder)
+    one = json.loads(done(*command, "-o", whole, "--steps", "2", "--json").stdout)
+    assert one["facts"]["reward without a hint"] == f"{0.0:.3f}"
+    # Taken up again by another process: the task is known by its words, the anchor by its strength.
+    done(*command, "-o", parts, "--steps", "1")
+    other = json.loads(done(*command, "-o", parts, "--steps", "2", "--json").stdout)
+    assert other["steps"] == one["steps"]
+    # The frozen model stays as it was.
+    before = weights(folder)
+    from lm.tiny_models import tiny
+
+    assert all(torch.equal(value, tiny().parameters[n].float()) for n, value in before.items())
+
+
+def test_reflections_are_of_worlds_and_steps_of_single_answers(tmp_path):
+    out = tmp_path / "o"
+    assert "RETRY" in refused("CHAIN", "-m", "retroformer", "-o", out, *TINY)
+    assert "a task without turns" in refused("RETRY", "-m", "direct-advantage", "-o", out, *SHAPE)
+    file = pairs_file(tmp_path)
+    assert "a file cannot grade" in refused(file, "-m", "direct-advantage", "-o", out, *SHAPE)
+    assert "--tokens-at-once would change" in refused(
+        "CHAIN", "-m", "direct-advantage", "-o", out, "--tokens-at-once", "64"
+    )
+
+
+def test_steps_are_learnt_from_a_critic_of_their_own_and_a_round_goes_on_where_it_stood(tmp_path):
+    command = ("CHAIN:most=2", "-m", "direct-advantage", *TINY, "--prompts", "4", "--group-size",
+               "2", "--strength", "0.5")  # fmt: skip
+    out = tmp_path / "out"
+    found = json.loads(done(*command, "-o", out, "--epochs", "2", "--json").stdout)
+    assert found["whole"]["num"] == 12
+    assert int(found["facts"]["steps tried"]) >= 8
+    assert int(found["facts"]["tokens drawn"]) >= 12
+    start, policy = weights(out / "start"), weights(out / "policy")
+    assert max(float((policy[n] - v).abs().max()) for n, v in start.items()) > 1e-5
+    again = json.loads(done(*command, "-o", out, "--epochs", "2", "--json").stdout)
+    assert again["whole"] == found["whole"]
+    # Another round from where the first one ended.
+    more = ("--model", out / "policy", *TINY[8:])
+    done(command[0], "-m", "direct-advantage", "--prompts", "4", "--group-size", "2", *more,
+         "-o", tmp_path / "second")  # fmt: skip
+
+
 @pytest.mark.parametrize("task", list(TASKS))
 def test_every_task_is_played_and_graded(task, tmp_path):
     most = ("--most-tokens", "3")
@@ -115,7 +179,8 @@ def test_every_task_is_played_and_graded(task, tmp_path):
     assert json.loads(found.stdout)["whole"]["num"] == 12
 
 
-@pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way != "reward"])
+@pytest.mark.parametrize("method", [n for n, o in METHODS.items()
+                                    if o.way in ("pairs", "answers", "shown")])  # fmt: skip
 def test_a_method_of_data_learns_from_a_file(method, tmp_path):
     file, out = pairs_file(tmp_path), tmp_path / "out"
     found = json.loads(done(file, "-m", method, "-o", out, *_shape(method), "--json").stdout)

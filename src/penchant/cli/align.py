@@ -116,6 +116,14 @@ def align(
             show_default=False,
         ),
     ] = None,
+    frozen: Annotated[
+        str,
+        typer.Option(
+            help="dsp: folder of the model that answers with the hints and is not trained, in "
+            "transformers' form or a policy made here. --most-tokens are then of a hint.",
+            show_default=False,
+        ),
+    ] = "",
     layout: Annotated[
         str | None,
         typer.Option(
@@ -266,7 +274,8 @@ def align(
         model=model, width=width, layers=layers, window=window, demonstrations=demonstrations,
         passes=passes,
         reward=reward, server=server, served=served, weights=weights,
-        modes=tuple(mode or ()), ties=_ties(ties), keep_answers=keep_answers, seed=seed,
+        modes=tuple(mode or ()), frozen=frozen, ties=_ties(ties), keep_answers=keep_answers,
+        seed=seed,
     )  # fmt: skip
     _check_server(server, served, weights, model)
     from penchant.policies.language.trainer import need_torch
@@ -321,12 +330,18 @@ def _check(
             f"give; expected a task ({', '.join(TASKS)}), or a method for data: "
             f"{', '.join(n for n, o in METHODS.items() if o.way != 'reward')}."
         )
+    if way == "steps" and not is_task:
+        raise ConfigError(
+            f"--method {method} tries steps of its own answers, which a file cannot grade; "
+            f"expected a task of single answers, such as CHAIN."
+        )
     ignored = options.given(call, among=_ignored(way, is_task, has_model))
     if method not in ("dpo", "dpo-nll"):
         ignored += options.given(call, among=("kinds", "context", "ties"))
     ignored += options.given(call, among=("mode",)) if method != "modes" else []
+    ignored += options.given(call, among=("frozen",)) if method != "dsp" else []
     ignored += options.given(call, among=("strength", "layout")) if way == "shown" else []
-    if way in ("answers", "shown"):
+    if way in ("answers", "shown", "steps"):
         ignored += options.given(call, among=("tokens_at_once",))
     if way == "answers":  # of one process
         ignored += options.given(call, among=("divided",))
@@ -353,7 +368,7 @@ def _ignored(way: str, is_task: bool, has_model: bool) -> tuple[str, ...]:
     found: tuple[str, ...] = _OF_SCRATCH if has_model else ()
     if way == "reward":
         return (*found, *_OF_DATA, "on_bad_rows", "description")
-    drawn = ("group_size", "prompts") if is_task and way in ("pairs", "answers") else ()
+    drawn = ("group_size", "prompts") if is_task and way in ("pairs", "answers", "steps") else ()
     found += tuple(name for name in _OF_REWARD if name not in (*drawn, "temperature"))
     if not is_task:
         return (*found, "trial", "most_tokens", "temperature")

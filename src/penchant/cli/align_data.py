@@ -78,7 +78,9 @@ def align_to_data(
         learning_rate=rate(options, 1e-3 if way == "shown" else 3e-4), seed=options.seed,
     )  # fmt: skip
     if way != "shown":
-        METHODS[method].made(options, Setting())  # which refuses what does not go together
+        # Which refuses what does not go together.
+        task = None if known_task(what) is None else read_task(what)
+        METHODS[method].made(options, Setting(task=task))
     folder = RunFolder(out)
     folder.claim(what, method, options)
     if known_task(what) is None:
@@ -325,7 +327,8 @@ def _from_task(
         facts = (("demonstrations", f"{len(lessons.rows):,}"),)
     else:
         start = started(folder, options, taught_by(task, options))
-        policy, done, facts = _from_own(method, start, task, most, training, options, folder)
+        learn = _from_steps if way == "steps" else _from_own
+        policy, done, facts = learn(method, start, task, most, training, options, folder)
     before, after = (
         tried(model, task, options.trial, SampleConfig(most_tokens=most), grader_of(task), correct,
               options.seed)
@@ -374,6 +377,29 @@ def _from_own(
     pairs = own_pairs(drawn.rollouts, drawn.grades.reward)
     fit = fit_direct(start, pairs, training, config, checkpoint=folder.state)
     return fit.policies[0], fit.training, (answers, ("pairs", f"{len(pairs):,}"))
+
+
+def _from_steps(
+    method: str, start: "LanguageModel", task: Any, most: int, training: "TrainConfig",
+    options: AlignOptions, folder: RunFolder,
+) -> "tuple[LanguageModel, Training, tuple[tuple[str, str], ...]]":  # fmt: skip
+    """From steps of the start's own answers and what a critic says of them: one round, on which
+    another goes on with --model."""
+    import torch
+
+    from penchant.lm.sample import SampleConfig
+    from penchant.policies.language.grading import correct
+    from penchant.policies.language.methods.direct_advantage import direct_advantage
+
+    device = next(iter(start.parameters.values())).device
+    problems = task.draw(options.prompts or _OWN_PROMPTS, np.random.default_rng((options.seed, 2)))
+    found = direct_advantage(
+        start, problems, METHODS[method].made(options, Setting(task=task)), training,
+        SampleConfig(most_tokens=most), torch.Generator(device=device).manual_seed(options.seed),
+        task.grade, correct, checkpoint=folder.state,
+    )  # fmt: skip
+    facts = ("steps tried", f"{len(found.steps):,}"), ("tokens drawn", f"{found.drawn:,}")
+    return found.policy, found.training, facts
 
 
 def _parted(prompts: Any, options: AlignOptions) -> Parted:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from penchant.policies.language.methods.anchor import Anchor
 
 # What a method learns from: rewards of its own answers; pairs; answers found good or bad;
-# demonstrations.
-Way = Literal["reward", "pairs", "answers", "shown"]
+# demonstrations; single steps of its own answers.
+Way = Literal["reward", "pairs", "answers", "shown", "steps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ class AlignOptions:
     served: str = ""
     weights: str = ""
     modes: tuple[str, ...] = ()
+    frozen: str = ""
     ties: Literal["half", "davidson", "rao_kupper"] = "half"
     keep_answers: bool = False
     seed: int = 0
@@ -118,6 +119,27 @@ def _ppo(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.proximal import Proximal
 
     return Proximal(anchor=_anchor(options, "reward"))
+
+
+def _retroformer(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.proximal import retroformer
+
+    if not hasattr(setting.task, "draw_world"):
+        raise ConfigError(
+            "--method retroformer gives each turn what the next one gained; expected a task of "
+            "several turns: RETRY, where turns are reflections."
+        )
+    return retroformer(_anchor(options, "reward"))
+
+
+def _stimulus(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.adaptive import AdaptiveAnchor
+    from penchant.policies.language.methods.anchor import Anchor
+    from penchant.policies.language.methods.proximal import Proximal
+
+    _single("dsp", setting)
+    anchor = Anchor(strength=options.anchor or 0.05, place="reward")
+    return AdaptiveAnchor(base=Proximal(anchor=anchor))
 
 
 def _rank(options: AlignOptions, setting: Setting) -> Any:
@@ -318,8 +340,20 @@ def _kto(options: AlignOptions, setting: Setting) -> Any:
     )  # fmt: skip
 
 
-def _strength(options: AlignOptions) -> float:
-    return 0.1 if options.strength is None else options.strength
+def _steps(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.direct_advantage import DirectAdvantage
+    from penchant.policies.language.valued_steps import StepsConfig
+
+    _single("direct-advantage", setting)
+    steps = StepsConfig(
+        strength=_strength(options, 0.2), low_rank=low_rank_of(options), seed=options.seed,
+        layout=options.layout or "packed", learner=learner_of(options),
+    )  # fmt: skip
+    return DirectAdvantage(endings=options.group_size, steps=steps)
+
+
+def _strength(options: AlignOptions, usual: float = 0.1) -> float:
+    return usual if options.strength is None else options.strength
 
 
 def learner_of(options: AlignOptions, at_once: int = 32) -> "LearnerConfig":
@@ -351,6 +385,10 @@ METHODS: Mapping[str, Offered] = {
                      "less the other episodes' at that turn"),
     "hgpo": Offered(way="reward", made=_turns("history"), told="the same among turns that saw the "
                     "same, in nested groups (HGPO 2026)"),
+    "retroformer": Offered(way="reward", made=_retroformer, told="PPO in which a turn earns what "
+                           "the next trial gained, reflections on RETRY (Retroformer 2024)"),
+    "dsp": Offered(way="reward", made=_stimulus, told="hints for a frozen model, PPO with an "
+                   "anchor that looks for its strength (DSP 2023); --frozen names the model"),
     "rank-grpo": Offered(way="reward", made=_rank, told="ranks of a list as credit units "
                          "(Rank-GRPO 2025)"),
     "hapo": Offered(way="reward", made=_concise, told="GRPO with a bonus for answers shorter than "
@@ -403,6 +441,9 @@ METHODS: Mapping[str, Offered] = {
                        "answer's likelihood (IRPO, Pang et al. 2024)"),
     "kto": Offered(way="answers", made=_kto, told="answers found good or bad one by one "
                    "(Ethayarajh et al. 2024)"),
+    "direct-advantage": Offered(way="steps", made=_steps, group_size=4, told="log-ratios of steps "
+                                "regressed on what a frozen critic says of them (Direct Advantage "
+                                "2024)"),
     "sft": Offered(way="shown", made=lambda options, setting: None, told="supervised fine-tuning "
                    "on demonstrations, or on what was chosen"),
 }  # fmt: skip

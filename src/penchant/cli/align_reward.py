@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Of the time between two, what keeping the state may take.
 _SHARE_FOR_KEEPING = 0.05
 _SAMPLES = 8
+# Tokens of a hint: a few letters and its end.
+_OF_A_HINT = 4
 
 
 def align_to_reward(
@@ -40,6 +42,8 @@ def align_to_reward(
     known, task = known_task(what), read_task(what)
     assert known is not None, "the command asked before"
     most = options.most_tokens or known.most_tokens
+    if method == "dsp":
+        task, most = hinted(task, known.most_tokens, options), options.most_tokens or _OF_A_HINT
     config = TrainerConfig(
         prompts=options.prompts or 16, group_size=options.group_size, most_tokens=most,
         temperature=options.temperature, updates=options.updates, layout=options.layout or "shared",
@@ -66,6 +70,38 @@ def align_to_reward(
         steps.say("Comparing policy and start", options.steps)
         page = _page(what, method, options, trainer, start, done, own)
     return folder.finish({"policy": trainer.model}, page, dict(page.facts))
+
+
+def hinted(task: Any, most_tokens: int, options: AlignOptions) -> Any:
+    """The task of writing hints for the model of --frozen, whose answers have so many tokens; a
+    pseudo-hint is how the reference answer begins. Raises `ConfigError` without that model, of
+    worlds, and for a reward of one's own, which would be asked about hints."""
+    if not options.frozen or hasattr(task, "draw_world") or options.reward:
+        raise ConfigError(
+            "--method dsp writes hints for another model; expected --frozen FOLDER with that "
+            "model, a task of single answers (CHAIN, RANK, FIND, TOOL or GRID), and no --reward: "
+            "the task grades what the model answers."
+        )
+    from penchant.lm.folder import load_language_model
+    from penchant.policies.language.hints import Beginning, FrozenAnswers, Hinted
+
+    model = load_language_model(options.frozen)
+    num = (options.most_tokens or _OF_A_HINT) - 1  # beside its end
+    return Hinted(
+        task=task, answerer=FrozenAnswers(model=model, most_tokens=most_tokens),
+        pseudo_hint=Beginning(num),
+    )  # fmt: skip
+
+
+def _unhinted(task: Any, problems: Any) -> tuple[tuple[str, str], ...]:
+    """What the frozen model of a task of hints earns alone."""
+    from penchant.policies.language.grading import correct, graded
+    from penchant.policies.language.hints import Hinted
+
+    if not isinstance(task, Hinted):
+        return ()
+    alone = graded(task.grade, correct, problems, [""] * len(problems)).reward
+    return (("reward without a hint", f"{alone.mean():.3f}"),)
 
 
 def _asked_by(own: "OwnReward | None", task: Any) -> "Grader | None":
@@ -273,7 +309,7 @@ def _page(
         scores=scores(*pairs, difficulty, group="difficulty"), whole=whole,
         facts=(
             ("task", what), ("method", method), ("steps", f"{trainer.steps:,}"),
-            ("tokens drawn", f"{tokens:,}"),
+            ("tokens drawn", f"{tokens:,}"), *_unhinted(trainer.task, before.problems),
             ("parameters", f"{num_parameters(start.parameters):,}"),
             ("adapters of rank", str(options.rank or "none: the whole model")),
             ("seed", str(options.seed)),

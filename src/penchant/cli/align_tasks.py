@@ -65,6 +65,12 @@ def _talk() -> type:
     return FindWish
 
 
+def _retry() -> type:
+    from penchant.simulation.tasks.retry import RetryDoor
+
+    return RetryDoor
+
+
 TASKS: Mapping[str, Known] = {
     "CHAIN": Known(told="sums in chains, modulo ten", most_tokens=16, made=_chain,
                    defaults={"fewest": 1, "most": 3}),
@@ -78,6 +84,8 @@ TASKS: Mapping[str, Known] = {
                   defaults={"rows": 2, "columns": 2, "near": 1}),
     "DOOR": Known(told="a key and a door in a row of rooms", most_tokens=3, made=_door,
                   defaults={"rooms": 4, "horizon": 12}),
+    "RETRY": Known(told="reflections between an actor's trials at a door", most_tokens=3,
+                   made=_retry, defaults={}),
     "TALK": Known(told="a partner with a hidden wish", most_tokens=14, made=_talk, defaults={}),
 }  # fmt: skip
 

@@ -15,6 +15,9 @@ from penchant.lm.tokens import Tokens, padded
 from penchant.numerics.arrays import Array
 from penchant.policies.language.layout import Layout, read_drawn
 
+# Answers whose log-probabilities are made at a time where no gradient is wanted.
+_AT_ONCE = 32
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
@@ -84,6 +87,37 @@ def answer_log_probs(
     read = read_drawn(model, answers, layout=layout)
     said = read.placed(read.log_prob, answers)
     return said, torch.from_numpy(answers.is_drawn).to(said.device)
+
+
+def answer_sums(
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    place: Int[Array, " B"],
+    own: Sequence[Sequence[bool]] | None = None,
+    layout: Layout = "packed",
+) -> Float[Array, " B"]:
+    """log pi of each answer; autograd goes through."""
+    return answer_log_probs(model, answers_of(model, rows, place, own), layout)[0].sum(dim=1)
+
+
+def frozen_answer_sums(
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    place: Int[Array, " B"],
+    own: Sequence[Sequence[bool]] | None = None,
+    layout: Layout = "packed",
+) -> Float[Array, " B"]:
+    """The same without a gradient, some at a time."""
+    import torch
+
+    with torch.no_grad():
+        return torch.cat([
+            answer_sums(
+                model, [rows[b] for b in part], place[part],
+                None if own is None else [own[b] for b in part], layout,
+            )
+            for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // _AT_ONCE))
+        ])  # fmt: skip
 
 
 def check_people(person: Int[Array, " B"], weight: Float[Array, " B"] | None) -> None:

@@ -1,6 +1,6 @@
-"""Trees of continuations: from each place where a piece of an answer ends, several ways on.
+"""Ways on from partial answers: fresh endings, and trees with several where each piece ends.
 
-Legend: U edges (pieces), B rows (one a leaf), T1 tokens after those before them.
+Legend: N partial answers, U edges (pieces), B rows (one a leaf), T1 tokens after those before them.
 """
 
 from collections.abc import Sequence
@@ -91,6 +91,39 @@ def draw_tree(
             ))  # fmt: skip
         front = [(e, edges[e].root) for e in range(first, len(edges)) if not edges[e].has_ended]
     return _tree(model, begun, edges)
+
+
+def draw_endings(
+    model: LanguageModel,
+    begun: Sequence[Sequence[int]],
+    room: Int[Array, " N"],
+    config: SampleConfig,
+    generator: Any,
+    *,
+    copies: int,
+) -> list[list[int]]:
+    """So many fresh endings of each row of tokens, one's side by side, each of no more tokens than
+    the row has `room` for (1 or more)."""
+    found: list[list[int]] = [[] for _ in range(copies * len(begun))]
+    for part in _read_together(begun, room, model.network.window):
+        most = replace(config, most_tokens=int(room[part].max()))
+        drawn = sample(model, [begun[at] for at in part], most, generator, copies=copies)
+        for place, (real, new) in enumerate(zip(drawn.is_text, drawn.ids)):
+            at = int(part[place // copies])
+            found[copies * at + place % copies] = new[real].tolist()[: room[at]]
+    return found
+
+
+def _read_together(
+    begun: Sequence[Sequence[int]], room: Int[Array, " N"], window: int | None
+) -> list[Int[Array, " _"]]:
+    """Places of the rows in parts that the window holds: all, or those of equal room."""
+    if not len(begun):
+        return []
+    longest = max(map(len, begun))
+    if window is None or longest + int(room.max()) <= window:
+        return [np.arange(len(begun))]
+    return [np.flatnonzero(room == each) for each in np.unique(room)]
 
 
 def _line(edges: Sequence[_Edge], last: int) -> list[int]:

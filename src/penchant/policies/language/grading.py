@@ -77,6 +77,20 @@ class OfEpisodes:
         return self.grade(Episode(problem=problem, observed=(problem.prompt,), said=(response,)))
 
 
+@dataclass(frozen=True)
+class OfBatches:
+    """A grader that is asked for many responses at once, such as one behind which a model stands
+    that reads them together: `grade(problems, responses)` gives components of each. Where it
+    raises, none of them has any."""
+
+    grade: Callable[
+        [Sequence[Problem], Sequence[str]], Sequence[Mapping[str, float | Exception | None]]
+    ]
+
+    def __call__(self, problem: Problem, response: str) -> Mapping[str, float | Exception | None]:
+        return self.grade([problem], [response])[0]
+
+
 def graded_episodes(grade: OfEpisodes, reward: Reward, episodes: Sequence[Episode]) -> Grades:
     """`graded`, of episodes. What a world itself says stays beside: `correct` (the last turn earned
     1 or more) and `earned` (the sum)."""
@@ -109,12 +123,13 @@ def graded(
     found: list[dict[str, float]] = []
     earned: list[float] = []
     failed = 0
-    for problem, response in zip(problems, responses, strict=True):
+    ask = _asked(grade, problems, responses)
+    for row, (problem, response) in enumerate(zip(problems, responses, strict=True)):
         broken: dict[str, Exception] = {}
         said: dict[str, float] = {}
         reached = math.nan
         try:
-            told = grade(problem, response)
+            told = ask(row, problem, response)
             broken = {n: g for n, g in told.items() if isinstance(g, Exception)}
             said = _numbers(told)
             reached = _composed(reward, said)
@@ -132,6 +147,20 @@ def graded(
         reward=np.array(earned),
         failed=failed,
     )
+
+
+def _asked(
+    grade: Grader, problems: Sequence[Problem], responses: Sequence[str]
+) -> Callable[[int, Problem, str], Mapping[str, float | Exception | None]]:
+    """What is told of a row; of a grader of batches all rows are told at once."""
+    if not isinstance(grade, OfBatches):
+        return lambda row, problem, response: grade(problem, response)
+    try:
+        together = grade.grade(problems, responses)
+    except Exception as error:  # as of a single response: it must not end a run of hours
+        why = error
+        return lambda row, problem, response: {"grader": why}
+    return lambda row, problem, response: together[row]
 
 
 def _numbers(told: Mapping[str, float | Exception | None]) -> dict[str, float]:

@@ -118,6 +118,19 @@ def same_worth_loss(
     return namespace(utility).abs(utility - other)
 
 
+def advantage_loss(
+    utility: Float[Array, " B *S"], advantage: Float[Array, " B"], strength: float
+) -> Float[Array, " B *S"]:
+    """((u - A) / beta)^2 / 2: a step is worth to the policy what it changes in the chance to be
+    right (Direct Advantage, Liu et al. 2024); no likelihood, and no partner to compare with.
+
+    u = beta (log pi - log pi_reference) of the step, so that the log-ratio is drawn to A / beta, as
+    the policy of most reward under a divergence has it but for a constant of the state. strength:
+    the beta that u was made with.
+    """
+    return 0.5 * ((utility - align(constant(advantage, utility), utility)) / strength) ** 2
+
+
 def _gap(
     utilities: Float[Array, "B 2 *S"], margin: Float[Array, "#B"] | float = 0.0
 ) -> Float[Array, " B *S"]:

@@ -20,7 +20,12 @@ from penchant.lm.low_rank import LowRankConfig
 from penchant.lm.precision import in_precision
 from penchant.lm.tokens import fingerprint
 from penchant.numerics.arrays import Array
-from penchant.policies.language.answers import answer_log_probs, answers_of, check_scored
+from penchant.policies.language.answers import (
+    answer_sums,
+    answers_of,
+    check_scored,
+    frozen_answer_sums,
+)
 from penchant.policies.language.layout import Layout, check_reading, settled
 from penchant.policies.language.preference import unpaired_loss
 from penchant.policies.language.trained import fresh_trained, policy_of
@@ -115,7 +120,7 @@ def fit_unpaired(
         layout=settled(model, answers_of(model, judged.rows[:2], judged.place[:2]), config.layout),
     )
     with in_precision(config.learner.precision, next(iter(model.parameters.values())).device):
-        reference = _in_parts(model, judged, np.arange(len(judged)), config.layout)
+        reference = frozen_answer_sums(model, judged.rows, judged.place, judged.own, config.layout)
     objective = _Unpaired(model=model, judged=judged, config=config, reference=reference)
     fresh = fresh_trained(model, config.low_rank, False, torch.Generator().manual_seed(config.seed))
     learner = LanguageLearner(fresh, objective, config.learner)
@@ -143,24 +148,13 @@ def answer_log_ratios(
     policy: LanguageModel, reference: LanguageModel, judged: Judged, rows: Int[Array, " C"]
 ) -> Float[Array, " C"]:
     """log pi - log pi_reference of some answers."""
-    told = (_in_parts(model, judged, rows, "padded") for model in (policy, reference))
+    mine, some = _own(judged, rows), [judged.rows[b] for b in rows]
+    told = (
+        frozen_answer_sums(model, some, judged.place[rows], mine, "padded")
+        for model in (policy, reference)
+    )
     own, other = (part.double().cpu().numpy() for part in told)
     return own - other
-
-
-def _in_parts(
-    model: LanguageModel, judged: Judged, rows: Int[Array, " C"], layout: Layout
-) -> Float[Array, " C"]:
-    """log pi of some answers, without a gradient."""
-    import torch
-
-    with torch.no_grad():
-        parts = [
-            _told(model, [judged.rows[b] for b in part], judged.place[part], _own(judged, part),
-                  layout)
-            for part in np.array_split(rows, max(1, len(rows) // 32))
-        ]  # fmt: skip
-    return torch.cat(parts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,7 +176,7 @@ class _Unpaired:
         policy = policy_of(self.model, parameters, config.low_rank)
         rows = [judged.rows[e] for e in examples]
         mine = _own(judged, examples)
-        own = _told(policy, rows, judged.place[examples], mine, config.layout)
+        own = answer_sums(policy, rows, judged.place[examples], mine, config.layout)
         utility = config.strength * (own - self.reference[examples])
         usual = config.strength * self._drift(policy, examples)
         loss = unpaired_loss(
@@ -214,7 +208,7 @@ class _Unpaired:
             ]
         with torch.no_grad():
             told = [
-                _told(model, rows, judged.place[examples], own, self.config.layout)
+                answer_sums(model, rows, judged.place[examples], own, self.config.layout)
                 for model in (policy, self.model)
             ]
         return (told[0] - told[1]).mean()
@@ -222,14 +216,3 @@ class _Unpaired:
 
 def _own(judged: Judged, rows: Int[Array, " C"]) -> Sequence[Sequence[bool]] | None:
     return None if judged.own is None else [judged.own[b] for b in rows]
-
-
-def _told(
-    model: LanguageModel,
-    rows: Sequence[Sequence[int]],
-    place: Int[Array, " C"],
-    own: Sequence[Sequence[bool]] | None,
-    layout: Layout,
-) -> Float[Array, " C"]:
-    """log pi of each answer; autograd goes through."""
-    return answer_log_probs(model, answers_of(model, rows, place, own), layout)[0].sum(dim=1)

@@ -89,6 +89,12 @@ class Proximal:
         return token_scale(unit_of, self.mean, length=self.length, group_of=group)
 
 
+def retroformer(anchor: Anchor | None = None) -> Proximal:
+    """Yao et al. (2024): a turn is a reflection and earns what the next trial gained over the last
+    one, and nothing of what later reflections gain. Its replay of kept reflections is left out."""
+    return Proximal(discount=0.0, anchor=anchor)
+
+
 def placed(
     values: Float[Array, " U"], rows: Int[Array, " U"], places: Int[Array, " U"], shape: tuple
 ) -> Float[Array, "B T1"]:

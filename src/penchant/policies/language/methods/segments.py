@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.errors import ConfigError
-from penchant.lm.sample import sample
 from penchant.numerics.arrays import Array
 from penchant.policies.language.aggregation import Mean, token_scale
+from penchant.policies.language.branching import draw_endings
 from penchant.policies.language.credit import others_mean
 from penchant.policies.language.gathering import Ask, Gathered
 from penchant.policies.language.grading import graded
@@ -88,23 +88,18 @@ class SegmentRelative:
         begun = [ids[r, : p + 1].tolist() for r, p in zip(row, place)]
         # An ending is no longer than what it stands in for could have become.
         room = ask.sampling.most_tokens - (place + 1 - start)
-        cut_of, said, spent = [], [], 0
-        for part in _read_together(begun, room, ask.model.network.window):
-            config = replace(ask.sampling, most_tokens=int(room[part].max()))
-            rows = [begun[at] for at in part]
-            drawn = sample(ask.model, rows, config, ask.generator, copies=self.completions)
-            for copy, (real, new) in enumerate(zip(drawn.is_text, drawn.ids)):
-                at = part[copy // self.completions]
-                end = new[real].tolist()[: room[at]]
-                cut_of.append(at)
-                said.append(ask.model.tokenizer.decode([*begun[at][start[at] :], *end]))
-                spent += len(end)
+        ends = draw_endings(
+            ask.model, begun, room, ask.sampling, ask.generator, copies=self.completions
+        )
+        cut_of = np.repeat(np.arange(len(row)), self.completions)
+        said = [ask.model.tokenizer.decode([*begun[at][start[at] :], *end])
+                for at, end in zip(cut_of, ends, strict=True)]  # fmt: skip
         problems = [batch.problems[row[at]] for at in cut_of]
         reward = graded(ask.grade, ask.reward, problems, said).reward
-        at_cut, there = np.array(cut_of, dtype=np.int64), np.isfinite(reward)
-        num = np.bincount(at_cut[there], minlength=len(row))
-        total = np.bincount(at_cut[there], weights=reward[there], minlength=len(row))
-        return np.where(num > 0, total / np.maximum(num, 1), np.nan), spent
+        there = np.isfinite(reward)
+        num = np.bincount(cut_of[there], minlength=len(row))
+        total = np.bincount(cut_of[there], weights=reward[there], minlength=len(row))
+        return np.where(num > 0, total / np.maximum(num, 1), np.nan), sum(map(len, ends))
 
     def heard(self, seen: Seen) -> Heard:
         is_drawn, is_scored = seen.rollouts.is_drawn, seen.is_scored
@@ -137,18 +132,6 @@ class SegmentRelative:
 def spo_segments(anchor: Anchor | None = None) -> SegmentRelative:
     """As published: only tokens with a choice are trained, clipped at 0.2."""
     return SegmentRelative(only_unsure=True, anchor=anchor)
-
-
-def _read_together(
-    begun: list[list[int]], room: Int[Array, " C"], window: int | None
-) -> list[Int[Array, " _"]]:
-    """Places of the cuts in parts that the window holds: all, or those of equal room."""
-    if not len(begun):
-        return []
-    longest = max(map(len, begun))
-    if window is None or longest + int(room.max()) <= window:
-        return [np.arange(len(begun))]
-    return [np.flatnonzero(room == each) for each in np.unique(room)]
 
 
 def segment_advantage(worth: Float[Array, "B S1"]) -> Float[Array, "B S"]:
