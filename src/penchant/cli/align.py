@@ -328,7 +328,7 @@ def _check(
         raise ConfigError(
             f"--method {method} learns from rewards of its own answers, which {what} does not "
             f"give; expected a task ({', '.join(TASKS)}), or a method for data: "
-            f"{', '.join(n for n, o in METHODS.items() if o.way != 'reward')}."
+            f"{', '.join(n for n, o in METHODS.items() if o.way not in ('reward', 'steps'))}."
         )
     if way == "steps" and not is_task:
         raise ConfigError(
