@@ -70,6 +70,36 @@ def test_a_segment_is_told_what_its_sequence_is_told_alone(families, seed):
         np.testing.assert_allclose(states[list(places)], alone(model, row, len(places)), atol=1e-11)
 
 
+def woods(seed=0):
+    """Segments that go on from others at any remove, several families; each sequence whole, with
+    the places of its last segment."""
+    rng, sizes, after, texts, whole = np.random.default_rng(seed), [], [], [], []
+    for _ in range(3):
+        root = len(sizes)
+        for n in range(rng.integers(1, 7)):
+            sizes.append(int(rng.integers(1, 6)))
+            after.append(-1 if n == 0 else int(rng.integers(root, len(sizes) - 1)))
+            texts.append(rng.integers(3, 250, sizes[-1]).tolist())
+            before = whole[after[-1]][0] if n else []
+            at = sum(sizes[:-1])
+            whole.append(([*before, *texts[-1]], range(at, at + sizes[-1])))
+    ids = torch.tensor([token for text in texts for token in text])
+    return Packed(ids=ids, sizes=np.array(sizes), after=np.array(after)), whole
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_so_are_ways_on_from_ways_on(seed):
+    packed, whole = woods(seed)
+    for model, most in ((tiny(), 1e-11), *([(of_transformers(), 1e-6)] if seed == 0 else [])):
+        states = model.network.read_packed(model.parameters, packed).detach()
+        for row, places in whole:
+            wanted = alone(model, row, len(places)).detach()
+            np.testing.assert_allclose(states[list(places)], wanted, atol=most)
+            assert packed.places[list(places)].tolist() == list(
+                range(len(row) - len(places), len(row))
+            )
+
+
 @pytest.mark.parametrize("kind", ["Llama", "GPT2", "Qwen2"])
 def test_so_is_one_in_a_model_of_transformers(kind):
     model = of_transformers(kind)

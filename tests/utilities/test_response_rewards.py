@@ -44,6 +44,18 @@ def test_a_softened_reward_keeps_its_order_and_its_threshold():
     assert softened_above(np.array([-0.2]))[0] == pytest.approx(-0.2)
 
 
+def test_a_softened_reward_far_below_goes_on_straight_and_stays_a_number():
+    reward = np.array([-1e9, -1e3, -2.2, -1.2, -0.2, -0.2 + 1e-6])
+    for below in (0.5, 1.0, 3.0):
+        found = softened_above(reward, below=below)
+        assert np.all(np.isfinite(found))
+        assert np.all(np.diff(found) > 0)
+        slope = np.diff(found) / np.diff(reward)
+        # No kink where the line begins.
+        np.testing.assert_allclose(slope[:-1], slope[-1], rtol=1e-5)
+    assert np.isnan(softened_above(np.array([np.nan])))
+
+
 def test_a_rank_never_pays_for_those_before_it():
     hit = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     found = rank_returns(hit)

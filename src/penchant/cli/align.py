@@ -112,7 +112,7 @@ def align(
         typer.Option(
             "--mode",
             help="modes: what an answer of a mode begins with; once for each mode. Each is forced "
-            "on an equal share of a group, and one share is free.",
+            "on an equal share of a group, and one share is free; the first is the cheap one.",
             show_default=False,
         ),
     ] = None,

@@ -256,8 +256,7 @@ def _trees(options: AlignOptions, setting: Setting) -> Any:
 
 
 def _modes(options: AlignOptions, setting: Setting) -> Any:
-    from penchant.policies.language.methods.group_relative import grpo
-    from penchant.policies.language.methods.modes import Moded
+    from penchant.policies.language.methods.modes import apo
 
     _single("modes", setting)
     if not options.modes:
@@ -265,7 +264,7 @@ def _modes(options: AlignOptions, setting: Setting) -> Any:
             "--method modes forces a share of the answers to begin as it is told; expected --mode "
             "TEXT, once or more: in CHAIN, say, --mode '#' answers without scratch work."
         )
-    return Moded(modes=options.modes, base=grpo(_anchor(options, "loss")))
+    return apo(options.modes, _anchor(options, "loss"))
 
 
 def _truth(options: AlignOptions, setting: Setting) -> Any:
@@ -416,7 +415,8 @@ METHODS: Mapping[str, Offered] = {
     "truth": Offered(way="reward", made=_truth, told="GRPO with the known right answer in every "
                      "group (TempSamp-R1 2025)"),
     "modes": Offered(way="reward", made=_modes, told="GRPO with a share of each group made to "
-                     "begin as --mode says (A2FM 2025)"),
+                     "begin as --mode says, and less where the first of these would do (A2FM "
+                     "2025)"),
     "t-ppo": Offered(way="reward", made=_windowed, told="PPO by windows: what has not ended goes "
                      "on in the next step (T-PPO 2025)"),
     "trpa": Offered(way="reward", made=_levels, told="every better answer of a group preferred to "

@@ -1,8 +1,9 @@
 """Sequences side by side without padding; what several begin with stands there once.
 
-A segment begins itself or goes on from one that does: an answer from its prompt, whose places go
-on and whose tokens it sees. Nobody sees another's. What a sequence would be told alone, it is told
-here (Krell et al. 2021; Prefix Grouper, 2025), and no product is spent on padding.
+A segment begins itself or goes on from another: an answer from its prompt, ways on from the end of
+a piece. Its places go on there, and it sees the tokens of all that it goes on from; nobody sees
+another's. What a sequence would be told alone, it is told here (Krell et al. 2021; Prefix Grouper,
+2025), and no product is spent on padding.
 
 Legend: N tokens of all segments, S segments, B rows, T tokens of a row, A heads, C numbers a head.
 """
@@ -21,16 +22,19 @@ from penchant.numerics.arrays import Array
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Packed:
     """ids: of the segments, one after another. sizes: tokens of each, one or more. after: the
-    segment that one goes on from, -1 where it begins itself; those that go on from it follow it."""
+    segment that one goes on from, -1 where it begins itself; all that go on from one that begins
+    itself, at whatever remove, follow it and one another."""
 
     ids: Int[Array, " N"]
     sizes: Int[Array, " S"]
     after: Int[Array, " S"]
 
     def __post_init__(self) -> None:
-        heads = np.maximum.accumulate(np.where(self.after < 0, np.arange(len(self.after)), 0))
+        own = np.arange(len(self.after))
+        heads = np.maximum.accumulate(np.where(self.after < 0, own, 0))
         assert (self.sizes > 0).all(), "a segment has a token"
-        assert ((self.after < 0) | (self.after == heads)).all(), "those that go on follow"
+        among = (self.after >= heads) & (self.after < own)
+        assert ((self.after < 0) | among).all(), "those that go on follow"
 
     @cached_property
     def segment(self) -> Int[Array, " N"]:
@@ -38,11 +42,23 @@ class Packed:
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @cached_property
+    def lines(self) -> list[list[int]]:
+        """Of each segment all that it goes on from, the beginning first."""
+        found: list[list[int]] = []
+        for before in self.after.tolist():
+            found.append([] if before < 0 else [*found[before], before])
+        return found
+
+    @cached_property
+    def before(self) -> Int[Array, " S"]:
+        """Tokens of what each segment goes on from."""
+        return np.array([int(self.sizes[line].sum()) if line else 0 for line in self.lines])
+
+    @cached_property
     def places(self) -> Int[Array, " N"]:
         """Of each token in its own sequence, from 0 on."""
         starts = np.cumsum(self.sizes) - self.sizes
-        before = np.where(self.after < 0, 0, self.sizes[self.after])
-        return np.arange(self.sizes.sum()) - np.repeat(starts - before, self.sizes)
+        return np.arange(self.sizes.sum()) - np.repeat(starts - self.before, self.sizes)
 
 
 @runtime_checkable
@@ -85,16 +101,15 @@ def in_rows(packed: Packed) -> SideBySide:
         used[at] += int(sizes[each])
     first = np.cumsum(sizes) - sizes
     column = begins[of_token] + np.arange(len(of_token)) - first[of_token]
-    told = {"mine": packed.segment, "after": packed.after[packed.segment], "place": packed.places}
-    blank = {"mine": -2, "after": -3, "place": 0}
-    laid = {name: np.full((len(used), width), blank[name]) for name in told}
-    for name, values in told.items():
-        laid[name][row[of_token], column] = values
-    mine, after, place = (laid[name] for name in ("mine", "after", "place"))
-    is_own = mine[:, :, None] == mine[:, None, :]
-    sees = is_own | (after[:, :, None] == mine[:, None, :])
+    num = len(packed.sizes)
+    mine, place = np.full((len(used), width), num), np.zeros((len(used), width), dtype=np.int64)
+    mine[row[of_token], column], place[row[of_token], column] = packed.segment, packed.places
+    # Padding is one segment more, which sees nothing.
+    goes_on = np.zeros((num + 1, num + 1), dtype=bool)
+    for own, line in enumerate(packed.lines):
+        goes_on[own, [*line, own]] = True
+    sees = goes_on[mine[:, :, None], mine[:, None, :]]
     sees &= place[:, None, :] <= place[:, :, None]
-    sees[(mine < 0)[:, :, None] & is_own] = False
     sees |= np.eye(width, dtype=bool)
     return SideBySide(row=row[of_token], column=column, sees=sees)
 
@@ -114,27 +129,27 @@ def attended_apart(
     # One split has one way back; slices would add as many arrays of full length.
     qs, ks, vs = (each.split(packed.sizes.tolist(), dim=2) for each in (q, k, v))
     found = []
-    for own, before in enumerate(packed.after.tolist()):
-        if before < 0:
+    for own, line in enumerate(packed.lines):
+        if not line:
             found.append(attend(qs[own], ks[own], vs[own], is_causal=True))
             continue
-        keys, values = (torch.cat([each[before], each[own]], dim=2) for each in (ks, vs))
+        keys, values = (torch.cat([each[at] for at in [*line, own]], dim=2) for each in (ks, vs))
         found.append(attend(qs[own], keys, values, attn_mask=masks[own]))
     return torch.cat(found, dim=2)
 
 
 def masks_after(packed: Packed, device: Any) -> list[Any]:
-    """Which tokens of the one before and of its own each segment that goes on looks at; None for
-    those that begin themselves."""
+    """Which tokens of what it goes on from and of its own each segment looks at; None for those
+    that begin themselves."""
     import torch
 
     made: dict[tuple[int, int], Any] = {}
     found: list[Any] = []
-    for size, before in zip(packed.sizes.tolist(), packed.after.tolist(), strict=True):
-        if before < 0:
+    for size, before in zip(packed.sizes.tolist(), packed.before.tolist(), strict=True):
+        if not before:
             found.append(None)
             continue
-        shape = (size, int(packed.sizes[before]))
+        shape = (size, before)
         if shape not in made:
             seen = torch.ones(size, size + shape[1], dtype=torch.bool, device=device)
             made[shape] = seen.tril(diagonal=shape[1])

@@ -55,11 +55,14 @@ def softened_above(
     """t + a log(1 + c (r - t)) above t, t - (exp(b (t - r)) - 1) / (exp(b) - 1) below it.
 
     So that an inserted true answer does not dwarf the rest of its group (TempSamp-R1, 2025; the
-    constants are recalled, not confirmed).
+    constants are recalled, not confirmed). It is meant for rewards from 0 to 1; more than 1 below
+    the threshold, where the exponential would run away, it goes on in a straight line.
     """
     above = threshold + slope * np.log1p(curve * np.maximum(reward - threshold, 0.0))
-    under = threshold - np.expm1(below * np.maximum(threshold - reward, 0.0)) / np.expm1(below)
-    return np.where(reward >= threshold, above, under)
+    apart = np.maximum(threshold - reward, 0.0)
+    bent = np.expm1(below * np.minimum(apart, 1.0)) / np.expm1(below)
+    beyond = below * np.maximum(apart - 1.0, 0.0) / -np.expm1(-below)
+    return np.where(reward >= threshold, above, threshold - bent - beyond)
 
 
 def rank_returns(hit: Float[Array, "R N"], *, is_local: bool = False) -> Float[Array, "R N"]:

@@ -11,7 +11,7 @@ from penchant.policies.language.aggregation import token_scale
 from penchant.policies.language.loss import Surrogate, policy_gradient_loss, to_tokens
 from penchant.policies.language.methods.group_relative import GroupRelative
 from penchant.policies.language.methods.inserted import WithTruth, temp_samp
-from penchant.policies.language.methods.modes import Moded
+from penchant.policies.language.methods.modes import Moded, apo
 from penchant.policies.language.ratio import ITSELF, OLD
 from penchant.utilities.response_rewards import softened_above
 
@@ -71,6 +71,25 @@ def test_free_rows_that_took_the_hard_way_to_an_easy_answer_earn_less():
     easier = replace(method, easy_from=0.4)
     found = easier.routed(reward, prompt, mode, is_first)
     np.testing.assert_allclose(found, [0.75, *reward[1:]])
+
+
+def test_as_published_answers_in_a_costly_mode_are_told_apart_by_how_they_begin():
+    method = replace(apo(("b", "cd")), base=EXACT)
+    assert (method.easy_from, method.power) == (0.5, 2.0)
+    batch = method.gathered(ask(group_size=6))
+    mode, said = batch.told["mode"], batch.rollouts.responses
+    first = np.array([text.startswith("b") for text in said])
+    # All but one of three forced into the first mode is right in the first group; all elsewhere.
+    reward = np.ones(18)
+    reward[np.flatnonzero(mode == 0)[0]] = 0.0
+    heard = method.heard(replace(seen_of(batch), reward=reward))
+    group = batch.rollouts.prompt_of
+    is_easy = np.isin(group, [1, 2])  # of the first group a half is right, which is not above it
+    paid = np.where((mode < 0) & ~first & is_easy, 0.0, reward)
+    assert (paid != reward).any()
+    wanted = EXACT.credit(paid, group, np.ones(18, dtype=bool)).advantage
+    for row in range(18):
+        np.testing.assert_allclose(heard.advantage[row][batch.rollouts.is_drawn[row]], wanted[row])
 
 
 @pytest.mark.parametrize("base", [EXACT, replace(EXACT, leave_one_out=False)])

@@ -13,6 +13,7 @@ from penchant.lm.packing import Packed
 from penchant.lm.sample import SampleConfig, sample
 from penchant.lm.tokens import padded
 from penchant.policies.language.answers import answer_log_probs, answers_of
+from penchant.policies.language.branching import draw_tree
 from penchant.policies.language.direct import DirectConfig
 from penchant.policies.language.layout import (
     check_reading,
@@ -92,6 +93,34 @@ def test_so_do_models_of_transformers_and_rows_in_any_order(layout):
     for rows in ([4, 0, 5, 1], [2]):
         (one, _), (other, _) = (told(model, rollouts, kind, rows) for kind in ("padded", layout))
         np.testing.assert_allclose(one.log_prob.detach(), other.log_prob.detach(), atol=1e-6)
+
+
+def test_what_leaves_share_below_the_prompt_is_laid_once():
+    model = tiny()
+    generator = torch.Generator().manual_seed(1)
+    tree = draw_tree(model, ["ab", "c"], (2, 2), 18, SampleConfig(most_tokens=30), generator)
+    rollouts = tree.rollouts
+    packed, at = packed_rows(rollouts)
+    # Prompts, and what was drawn once; a row's last token foretells nothing.
+    prompts = sum(rollouts.start[np.unique(rollouts.prompt_of, return_index=True)[1]])
+    assert len(packed.ids) == prompts + tree.num_drawn - len(rollouts)
+    assert len(packed.ids) < prompts + rollouts.lengths.sum() - len(rollouts) - 50
+    assert len(at) == rollouts.is_drawn.sum()
+    (one, one_gradient), (other, other_gradient) = (
+        told(model, rollouts, layout) for layout in ("padded", "packed")
+    )
+    for name in ("states", "log_prob", "entropy"):
+        np.testing.assert_allclose(
+            getattr(one, name).detach(), getattr(other, name).detach(), atol=1e-11
+        )
+    for a, b in zip(one_gradient, other_gradient, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10 * max(1.0, float(a.abs().max())))
+    # Answers that are the same are one; a few letters in common are not worth a piece.
+    some = drawn(model, ["abc"], group_size=3)
+    short, _ = packed_rows(some)
+    assert len(short.sizes) == 4
+    twice, _ = packed_rows(rollouts.take(np.array([0, 0, 0])))
+    assert len(twice.sizes) == 2
 
 
 def test_what_was_not_drawn_is_read_where_something_drawn_comes_after_it_alone():

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.simulation.tasks.chain import Chain
+from penchant.simulation.tasks.chain import Chain, steps_of
 from penchant.simulation.tasks.step_table import StepTable, Sums, Written
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -94,3 +94,35 @@ def test_digits_are_told_the_cells_that_they_were_drawn_from():
     _, sums, table, rng = drawn(7, num=30, most=4)
     written = table.written(sums, rng)
     np.testing.assert_array_equal(sums.cells(written.said), written.at)
+
+
+def test_what_digits_change_is_the_step_in_the_chance_to_be_right():
+    _, sums, table, rng = drawn(5, num=40, most=4)
+    written = table.written(sums, rng)
+    found = table.gained(sums, written.said)
+    total = found.sum(axis=1)
+    np.testing.assert_allclose(total, written.is_right - table.chance_right(sums), atol=1e-12)
+    # Of one that is begun: up to there, by many ends.
+    row = int(np.argmax(sums.length))
+    begun = written.said[[row], :1]
+    ends = table.written(sums.take(np.full(20_000, row)), rng, np.repeat(begun, 20_000, axis=0))
+    first = ends.is_right.mean() - table.chance_right(sums.take(np.array([row])))[0]
+    np.testing.assert_allclose(found[row, 0], first, atol=0.02)
+    cut = np.where(np.arange(written.said.shape[1]) < 1, written.said, -1)
+    np.testing.assert_array_equal(table.gained(sums, cut)[:, 0], found[:, 0])
+    assert np.all(table.gained(sums, cut)[:, 1:] == 0.0)
+
+
+def test_problems_drawn_as_numbers_are_those_of_the_task():
+    problems, sums, _, rng = drawn(11, num=60, most=5)
+    for row, problem in enumerate(problems):
+        steps = steps_of(problem.prompt)
+        assert sums.steps[row].tolist() == steps + steps[-1:] * (sums.cell.shape[1] - len(steps))
+    length = rng.integers(1, 7, 5_000)
+    many = Sums.drawn(length, rng)
+    assert many.length.tolist() == length.tolist()
+    np.testing.assert_array_equal(many.right, many.steps[:, -1])
+    sure = StepTable.taught(rng, skill=1e3, spread=1e-3)
+    assert np.all(sure.chance_right(many) > 0.999)
+    there = many.cell[many.cell >= 0]
+    np.testing.assert_allclose(np.bincount(there, minlength=30) / len(there), 1 / 30, atol=0.01)

@@ -42,8 +42,27 @@ class Sums:
             right=np.array([steps_of(problem.prompt)[-1] for problem in problems]),
         )
 
+    @classmethod
+    def drawn(cls, length: Int[Array, " P"], generator: np.random.Generator) -> "Sums":
+        """Problems of so many operations each, as CHAIN draws them."""
+        cell = generator.integers(0, 30, (len(length), int(length.max(initial=1))))
+        cell = np.where(np.arange(cell.shape[1]) < length[:, None], cell, -1)
+        found = cls(first=generator.integers(0, 10, len(length)), cell=cell, right=0 * length)
+        return cls(first=found.first, cell=cell, right=found.steps[:, -1])
+
     def __len__(self) -> int:
         return len(self.first)
+
+    @property
+    def steps(self) -> Int[Array, "P T"]:
+        """The right digit after each step; behind the last, the answer."""
+        here, found = self.first, []
+        for step in self.cell.T:
+            sign, digit = np.divmod(np.maximum(step, 0), 10)
+            after = np.choose(sign, [here + digit, here - digit, here * digit]) % 10
+            here = np.where(step >= 0, after, here)
+            found.append(here)
+        return np.stack(found, axis=1)
 
     @property
     def length(self) -> Int[Array, " P"]:
@@ -113,6 +132,20 @@ class StepTable:
             after = np.einsum("pa,pab->pb", here, table[sign, :, digit])
             here = np.where((step >= 0)[:, None], after, here)
         return here
+
+    def gained(self, sums: Sums, said: Int[Array, "P T"]) -> Float[Array, "P T"]:
+        """What each of these digits changed in the chance to be right, exactly; 0 where none is."""
+        table, here = self.chances.reshape(3, 10, 10, 10), np.eye(10)[sums.right]
+        before = np.column_stack([sums.first, said[:, :-1]])
+        rows, found = np.arange(len(sums)), np.zeros(said.shape)
+        for t in reversed(range(said.shape[1])):
+            step = sums.cell[:, t]
+            sign, digit = np.divmod(np.maximum(step, 0), 10)
+            earlier = np.einsum("bad,bd->ba", table[sign, :, digit], here)
+            change = here[rows, said[:, t]] - earlier[rows, before[:, t]]
+            found[:, t] = np.where((step >= 0) & (said[:, t] >= 0), change, 0.0)
+            here = np.where((step >= 0)[:, None], earlier, here)
+        return found
 
     def written(
         self, sums: Sums, generator: np.random.Generator, begun: Int[Array, "P _"] | None = None

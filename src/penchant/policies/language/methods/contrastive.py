@@ -35,17 +35,19 @@ class Contrastive(OnGroups):
         return max(2, self.base.smallest_group)
 
     def heard(self, seen: Seen) -> Heard:
-        return self.base.heard(
-            replace(seen, reward=np.where(self._kept(seen), seen.reward, np.nan))
-        )
-
-    def _kept(self, seen: Seen) -> Bool[Array, " B"]:
-        kept = np.zeros(len(seen.reward), dtype=bool)
         length = seen.rollouts.lengths.astype(float)
-        for prompt in np.unique(seen.rollouts.prompt_of):
-            rows = np.flatnonzero((seen.rollouts.prompt_of == prompt) & seen.is_scored)
+        kept = self.kept(seen.reward, seen.rollouts.prompt_of, length)
+        return self.base.heard(replace(seen, reward=np.where(kept, seen.reward, np.nan)))
+
+    def kept(
+        self, reward: Float[Array, " B"], prompt: Int[Array, " B"], length: Float[Array, " B"]
+    ) -> Bool[Array, " B"]:
+        """The rows that are heard; none without a reward (NaN)."""
+        kept = np.zeros(len(reward), dtype=bool)
+        for p in np.unique(prompt):
+            rows = np.flatnonzero((prompt == p) & np.isfinite(reward))
             num = min(len(rows), max(2, round(self.share * len(rows))))
-            kept[rows[extremes(seen.reward[rows], length[rows], num)]] = True
+            kept[rows[extremes(reward[rows], length[rows], num)]] = True
         return kept
 
     def token_scale(

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Ask, Gathered, judged
-from penchant.policies.language.methods.anchor import check_in_loss
+from penchant.policies.language.methods.anchor import Anchor, check_in_loss
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
 from penchant.policies.language.rollouts import draw_rollouts
@@ -105,3 +105,9 @@ class Moded(OnGroups):
     ) -> Float[Array, "B T1"]:
         """Each token's weight, of a whole mini-batch."""
         return self.base.token_scale(unit_of, group)
+
+
+def apo(modes: tuple[str, ...], anchor: Anchor | None = None) -> Moded:
+    """A2FM's, on GRPO: the first of `modes` is the cheap one, and where more than half of what was
+    forced into it is right (the bound is ours), the others earn less. Costs are not asked for."""
+    return Moded(modes=modes, easy_from=0.5, base=grpo(anchor))
