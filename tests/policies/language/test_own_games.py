@@ -17,7 +17,7 @@ from penchant.fitting.next_token import NextToken, fit_next_token  # noqa: E402
 from penchant.lm.log_probs import log_probs  # noqa: E402
 from penchant.lm.tokens import padded  # noqa: E402
 from penchant.policies.language.own_pairs import judged_answers  # noqa: E402
-from penchant.policies.language.teaching import taught_by_own  # noqa: E402
+from penchant.policies.language.teaching import lessons_by, taught_by_own  # noqa: E402
 from penchant.policies.language.unpaired import Judged  # noqa: E402
 from policies.language.test_game_trees import Even  # noqa: E402
 
@@ -107,3 +107,20 @@ def test_the_share_that_is_won_leaves_worlds_as_they_are():
     assert first == second
     assert 0.15 < first < 0.35
     assert all(world.done == 0 for world in worlds)
+
+
+def test_games_of_a_player_are_shown_as_they_were_played():
+    # It says how often it has read and what it did last.
+    def player(read, did):
+        assert len(read) == len(did) + 1
+        return f"{len(read)}{did[-1][0] if did else '-'}"
+
+    task, tokenizer = Evens(), tiny().tokenizer
+    told = lessons_by(task, player, 12, np.random.default_rng(0), tokenizer)
+    begun = [1, *tokenizer.encode("go")]
+    for world, row, place in zip(task.met, told.rows, told.from_place, strict=True):
+        turns = ["1-", "21", "32"][: world.turns]
+        asked = [*begun, *tokenizer.encode(turns[0]), 2]
+        for number, did in enumerate(turns[1:], 1):
+            asked += [*tokenizer.encode(f"<{number}>{did}"), 2]
+        assert (row, place) == (asked, len(begun))

@@ -1,6 +1,6 @@
 """What comes before any reward: demonstrations as rows of tokens, and a decoder taught by them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +20,10 @@ from penchant.simulation.tasks.task import TextTask, WorldTask, demonstrated
 # From one decoder to the next, and from one round of its lessons to the next: seeds of other runs,
 # which are small numbers in a row, are not met on the way.
 _DECODERS, _ROUNDS = 1_000, 1_000_003
+
+
+# What one does after all that was read, and after what one has done before it.
+Player = Callable[[Sequence[str], Sequence[str]], str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +70,26 @@ def lessons_of(
             demonstration_ids(tokenizer, problem.prompt, problem.demonstration)
             for problem in task.draw(num, generator)
         ]
+    rows, places = zip(*told, strict=True)
+    return Lessons(rows=rows, from_place=np.array(places))
+
+
+def lessons_by(
+    task: WorldTask, player: Player, num: int, generator: np.random.Generator, tokenizer: Tokenizer
+) -> Lessons:
+    """So many games of a player who need not know the world nor play well; what the world says is
+    learnt too."""
+    told = []
+    for _ in range(num):
+        world = task.draw_world(generator)
+        read, is_over = [world.prompt], False
+        did: list[str] = []
+        while not is_over:
+            did.append(player(read, did))
+            turn = world.step(did[-1])
+            read.append(turn.text)
+            is_over = turn.is_over
+        told.append(_as_row([*zip(read, did)], tokenizer))
     rows, places = zip(*told, strict=True)
     return Lessons(rows=rows, from_place=np.array(places))
 
@@ -133,7 +157,11 @@ def taught_from_scratch(
 def _shown(
     task: WorldTask, generator: np.random.Generator, tokenizer: Tokenizer
 ) -> tuple[list[int], int]:
-    turns = demonstrated(task.draw_world(generator))
+    return _as_row(demonstrated(task.draw_world(generator)), tokenizer)
+
+
+def _as_row(turns: Sequence[tuple[str, str]], tokenizer: Tokenizer) -> tuple[list[int], int]:
+    """What was read before each turn and what was done, as tokens; where the first turn begins."""
     row, place = demonstration_ids(tokenizer, *turns[0])
     end = [] if tokenizer.end is None else [tokenizer.end]
     for read, action in turns[1:]:
