@@ -72,9 +72,8 @@ def weights(folder):
 @pytest.mark.parametrize("method", [n for n, o in METHODS.items() if o.way == "reward"])
 def test_a_method_of_rewards_writes_a_policy_a_card_and_a_page(method, tmp_path):
     out = tmp_path / "out"
-    task = {"rank-grpo": "RANK", "hgpo": "DOOR", "igpo": "LOOK", "retroformer": "RETRY"}.get(
-        method, "TOOL"
-    )
+    tasks = {"rank-grpo": "RANK", "hgpo": "DOOR", "epo": "DOOR", "igpo": "LOOK"}
+    task = {**tasks, "retroformer": "RETRY"}.get(method, "TOOL")
     more = {"modes": ("--mode", "a"), "dsp": ("--frozen", frozen(tmp_path))}.get(method, ())
     found = json.loads(done(task, "-m", method, "-o", out, *TINY, *FEW, *more, "--json").stdout)
     assert found["at"] == [1.0, 2.0]
@@ -350,6 +349,7 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     assert "group_size=1" in refused("CHAIN", "-m", "grpo", "-o", nan, "--group-size", "1")
     assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", nan)
     assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", nan)
+    assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "epo", "-o", nan)
     assert not nan.exists()
     assert "which is a file" in refused("CHAIN", "-o", file, *TINY)
 

@@ -171,11 +171,30 @@ def _turns(likeness: Literal["turn", "history"]) -> Any:
     return made
 
 
+def _banded(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.banded import Banded
+    from penchant.policies.language.methods.proximal import Proximal
+
+    if not hasattr(setting.task, "draw_world"):
+        raise ConfigError(
+            "--method epo holds entropy near what it was at the same turn; expected a task of "
+            "several turns: DOOR, LOOK or TALK."
+        )
+    return Banded(base=Proximal(anchor=_anchor(options, "reward")))
+
+
 def _concise(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.concise import Concise
     from penchant.policies.language.methods.group_relative import grpo
 
     return Concise(base=grpo(_anchor(options, "loss")))
+
+
+def _mirrored(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.mirrored import Mirrored
+
+    _single("k1.5", setting)
+    return Mirrored(brevity=0.5, anchor=_anchor(options, "loss"))
 
 
 def _conflict(options: AlignOptions, setting: Setting) -> Any:
@@ -272,6 +291,14 @@ def _truth(options: AlignOptions, setting: Setting) -> Any:
 
     _single("truth", setting)
     return temp_samp(_anchor(options, "loss"))
+
+
+def _targeted(options: AlignOptions, setting: Setting) -> Any:
+    from penchant.policies.language.methods.group_relative import grpo
+    from penchant.policies.language.methods.targeted import Targeted
+
+    _single("xrpo", setting)
+    return Targeted(base=grpo(_anchor(options, "loss")))
 
 
 def _windowed(options: AlignOptions, setting: Setting) -> Any:
@@ -388,10 +415,15 @@ METHODS: Mapping[str, Offered] = {
                            "the next trial gained, reflections on RETRY (Retroformer 2024)"),
     "dsp": Offered(way="reward", made=_stimulus, told="hints for a frozen model, PPO with an "
                    "anchor that looks for its strength (DSP 2023); --frozen names the model"),
+    "epo": Offered(way="reward", made=_banded, told="PPO that seeks entropy and holds late turns' "
+                   "below twice what it was there (EPO 2025)"),
     "rank-grpo": Offered(way="reward", made=_rank, told="ranks of a list as credit units "
                          "(Rank-GRPO 2025)"),
     "hapo": Offered(way="reward", made=_concise, told="GRPO with a bonus for answers shorter than "
                     "the shortest right one so far (HAPO 2025)"),
+    "k1.5": Offered(way="reward", made=_mirrored, told="a square that holds each batch near its "
+                    "start, prompts seldom solved, brevity switched on bit by bit (Kimi k1.5, "
+                    "2025)"),
     "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
                     "unlearnt with the bad (GTPO 2025)"),
     "single-stream": Offered(way="reward", made=_stream, group_size=1, prompts=128, told="one "
@@ -417,6 +449,9 @@ METHODS: Mapping[str, Offered] = {
     "modes": Offered(way="reward", made=_modes, told="GRPO with a share of each group made to "
                      "begin as --mode says, and less where the first of these would do (A2FM "
                      "2025)"),
+    "xrpo": Offered(way="reward", made=_targeted, told="GRPO with rollouts where they shrink "
+                    "doubt, solved problems before hopeless ones, more for rare right answers "
+                    "(XRPO 2025)"),
     "t-ppo": Offered(way="reward", made=_windowed, told="PPO by windows: what has not ended goes "
                      "on in the next step (T-PPO 2025)"),
     "trpa": Offered(way="reward", made=_levels, told="every better answer of a group preferred to "

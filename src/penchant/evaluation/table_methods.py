@@ -1,5 +1,5 @@
-"""Any method of rewards on a policy that is a table: its credit, ratio, mean and anchor as the
-trainer takes them, the gradient in closed reach and a step in a millisecond.
+"""Any method of rewards on a policy that is a table: its credit, ratio, mean, anchor and hold on
+entropy as the trainer takes them, the gradient in closed reach and a step in a millisecond.
 
 Legend: B rows (one a rollout), T tokens drawn, C cells of the table, V tokens that it may draw.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from penchant.lm.tokens import Tokens
 from penchant.numerics.arrays import Array, constant, log_sum_exp
-from penchant.policies.language.loss import divergence_loss, policy_gradient_loss
+from penchant.policies.language.loss import divergence_loss, entropy_loss, policy_gradient_loss
 from penchant.policies.language.methods.method import PolicyMethod, Seen
 from penchant.policies.language.ratio import denominator, log_ratio
 from penchant.policies.language.rollouts import Rollouts
@@ -105,6 +105,11 @@ class TablePolicy:
                 mine, against, heard.credit[part], constant(unit_of, mine), scale,
                 method.surrogate,
             )  # fmt: skip
+            if heard.steer is not None:
+                whole = torch.log_softmax(logits, dim=1)[at]
+                entropy = -(whole.exp() * whole).sum(dim=2)
+                steer = heard.steer.take(part, entropy.shape[1])
+                loss = loss + entropy_loss(entropy, scale, steer)
             anchor = method.anchor
             if anchor is not None and anchor.place == "loss" and self.start is not None:
                 held = torch.tensor(_drawn(_log_chances(self.start), draws)[part])

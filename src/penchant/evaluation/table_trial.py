@@ -14,7 +14,7 @@ from penchant.policies.language.methods.value_guided import ValueGuided
 from penchant.policies.language.prompt_value import PromptValue
 from penchant.policies.language.scheduling import budget, nearest_to_half
 from penchant.simulation.tasks.chain import Chain
-from penchant.simulation.tasks.step_table import StepTable, Sums, Written
+from penchant.simulation.tasks.step_table import StepTable, Sums, Written, put_together
 
 # Problems by which a table is judged, each exactly.
 _TRIAL = 2_000
@@ -87,11 +87,7 @@ def _spent(
         again = np.repeat(open_, method.stride)
         more = table.written(sums.take(again), generator)
         group = np.concatenate([group, again])
-        written = Written(
-            said=np.concatenate([written.said, more.said]),
-            at=np.concatenate([written.at, more.at]),
-            is_right=np.concatenate([written.is_right, more.is_right]),
-        )
+        written = put_together([written, more])
     return group, written
 
 

@@ -86,7 +86,7 @@ class LanguageLearner:
         self.objective, self.config = objective, config or LearnerConfig()
         self._is_divided = self.config.is_divided and num_processes() > 1
         self.parameters = {n: v.detach().clone() for n, v in trained.items()}
-        self.memory = AdamMemory.fresh(self._held)
+        self.forget()
         self.decayed = frozenset(n for n, value in trained.items() if value.ndim > 1)
 
     @property
@@ -98,6 +98,10 @@ class LanguageLearner:
     def parameters(self, values: dict[str, Any]) -> None:
         self._num_rows = heights(values)
         self._held = self._mine(values)
+
+    def forget(self) -> None:
+        """Let Adam begin anew from the parameters as they are."""
+        self.memory = AdamMemory.fresh(self._held)
 
     def step(self, examples: Int[Array, " C"], learning_rate: float) -> float:
         import torch

@@ -29,6 +29,7 @@ from penchant.policies.language.methods.segments import (
     spo_segments,
 )
 from penchant.policies.language.methods.single_stream import SingleStream
+from penchant.policies.language.methods.targeted import Targeted
 from penchant.policies.language.methods.trees import TreeRelative
 from penchant.policies.language.methods.turnwise import TurnWise
 from penchant.policies.language.methods.value_guided import (
@@ -77,6 +78,7 @@ METHODS = {
     "modes": Moded(modes=("b",), easy_from=0.1),
     "truth": WithTruth(worth=0.8),
     "windowed": Windowed(window=2),
+    "xrpo": Targeted(first=2, right_from=0.3),
 }
 
 

@@ -12,7 +12,6 @@ from penchant.policies.language.loss import (
     divergence_loss,
     likelihood_loss,
     policy_gradient_loss,
-    regression_loss,
     to_tokens,
 )
 from penchant.policies.language.ratio import (
@@ -245,20 +244,39 @@ def test_imitation_and_anchors_weigh_what_they_are_told():
     assert divergence_loss(logp, other, scale, "k2").item() == pytest.approx(0.125)
 
 
-def test_the_squared_anchor_is_of_whole_responses_in_however_many_rows():
+def test_the_squared_anchor_is_of_whole_responses():
     logp, against, _, unit_of = batch(5)
-    credit = np.array([0.5, -1.0, 0.2])
-    rollout_of = np.where(unit_of >= 0, np.arange(6)[:, None] // 2, -1)
-    loss = regression_loss(logp, against.detach(), credit, rollout_of, temperature=0.3)
-    total, began = np.zeros(3), np.zeros(3)
-    for b, t in np.argwhere(rollout_of >= 0):
-        total[rollout_of[b, t]] += logp[b, t].item()
-        began[rollout_of[b, t]] += against[b, t].item()
-    wanted = -np.mean(credit * total - 0.15 * (total - began) ** 2)
-    assert loss.item() == pytest.approx(wanted)
+    row_of = np.where(unit_of >= 0, np.arange(6)[:, None], -1)
+    credit, there = np.array([0.5, -1.0, 0.2, 0.0, 0.7, -0.3]), row_of >= 0
+    scale = token_scale(row_of, "constant", length=1)
+    pulled = Surrogate(form="squared", pull=0.3)
+    loss = policy_gradient_loss(
+        logp, against.detach(), np.where(there, credit[:, None], 0.0), row_of, scale, pulled
+    )
+    told, began = logp.detach().numpy(), against.detach().numpy()
+    total, apart = (np.where(there, v, 0.0).sum(axis=1) for v in (told, told - began))
+    assert loss.item() == pytest.approx(-np.mean(credit * total - 0.15 * apart**2))
     slope = torch.autograd.grad(loss, logp)[0].numpy()
-    pull = -(credit - 0.3 * (total - began)) / 3
-    np.testing.assert_allclose(slope, np.where(rollout_of >= 0, pull[rollout_of], 0.0))
+    push = -(credit - 0.3 * apart) / 6
+    np.testing.assert_allclose(slope, np.where(there, push[:, None], 0.0), atol=1e-15)
+
+
+def test_where_a_batch_begins_the_squared_anchor_is_the_plain_gradient():
+    logp, _, advantage, unit_of = batch(6)
+    scale = token_scale(unit_of, "token")
+    plain, squared = (
+        torch.autograd.grad(
+            policy_gradient_loss(logp, logp.detach(), advantage, unit_of, scale, how), logp
+        )[0].numpy()
+        for how in (Surrogate(form="plain"), Surrogate(form="squared", pull=5.0))
+    )
+    np.testing.assert_allclose(squared, plain, atol=1e-15)
+
+
+@pytest.mark.parametrize("bad", [{"form": "plain", "pull": 1.0}, {"form": "squared", "pull": -1.0}])
+def test_a_pull_that_would_not_be_heard_or_drives_away_is_refused(bad):
+    with pytest.raises(ConfigError, match="pull="):
+        Surrogate(**bad)
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])

@@ -152,6 +152,27 @@ def hierarchical_advantage(
                   is_valid=known)  # fmt: skip
 
 
+def novelty_bonus(
+    advantage: Float[Array, " U"],
+    mean_log_prob: Float[Array, " U"],
+    key: Int[Array, " U"],
+    is_right: Bool[Array, " U"],
+    counted: Bool[Array, " U"],
+    *,
+    strength: float,
+    most: float,
+) -> Float[Array, " U"]:
+    """min(max(strength (1 - eta), 0), most A) for a right answer, eta = exp(m - mean of m over its
+    group), m its log-probability a token: rare right answers earn more (XRPO, 2025).
+
+    Biased: what was drawn decides its own weight.
+    """
+    eta = np.exp(mean_log_prob - group_mean(mean_log_prob, key, counted))
+    bound = most * np.maximum(advantage, 0.0)
+    bonus = np.minimum(np.maximum(strength * (1.0 - eta), 0.0), bound)
+    return np.where(is_right & counted, bonus, 0.0)
+
+
 def shrunk_baseline(
     returns: Float[Array, " U"],
     prior: Float[Array, " U"],

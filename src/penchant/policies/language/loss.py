@@ -4,20 +4,20 @@ L = sum over components of sum_{b,t} scale[b,t] weight[b,t] l[b,t], the scale fr
 with its normaliser, the weight any constant (importance, masks by entropy). A method is a choice of
 credit, ratio and scale, not a trainer. Every loss is to be minimised.
 
-Legend: B rows, T tokens, U units, R rollouts.
+Legend: B rows, T tokens, C of these rows, U units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, add_rows, constant, namespace
+from penchant.numerics.arrays import Array, constant, namespace
 from penchant.policies.language.aggregation import aggregate
-from penchant.policies.language.divergence import Estimator, divergence
-from penchant.policies.language.ratio import Level, clipped, log_ratio, truncated
+from penchant.policies.language.divergence import Estimator, divergence, outside_band
+from penchant.policies.language.ratio import Level, clipped, log_ratio, regressed, truncated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,16 +25,18 @@ class Surrogate:
     """What of the ratio a gradient may use.
 
     level: one ratio for each token, or for all tokens of a unit (their geometric mean). form:
-    "clipped" (PPO), "plain" (ratio times advantage), "truncated" (the ratio a bounded constant).
-    low, high: how far below and above 1 a ratio counts ("truncated" knows no low); worst:
+    "clipped" (PPO), "plain" (ratio times advantage), "truncated" (the ratio a bounded constant),
+    "squared" (`ratio.regressed`: no ratio, a unit pulled back by `pull`). low, high: how far below
+    and above 1 a ratio counts ("truncated" knows no low, "plain" and "squared" neither); worst:
     `ratio.clipped`, of no other form.
     """
 
     level: Level = "token"
-    form: Literal["clipped", "plain", "truncated"] = "clipped"
+    form: Literal["clipped", "plain", "truncated", "squared"] = "clipped"
     low: float = 0.2
     high: float = 0.28
     worst: float | None = None
+    pull: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.low <= 1.0 and self.high >= 0.0):
@@ -47,6 +49,28 @@ class Surrogate:
                 f"got worst={self.worst} with form={self.form!r} and high={self.high}; expected "
                 "the clipped form and a ratio above 1 + high (3 is usual), or None."
             )
+        if not (self.pull >= 0.0 and (self.pull == 0.0 or self.form == "squared")):
+            raise ConfigError(
+                f"got pull={self.pull} with form={self.form!r}; expected 0 or more of the squared "
+                "form, and 0 of the others, which would not heed it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steer:
+    """Where an update bends entropy. bonus: what a nat of it earns, in units of the gain; hold: of
+    each token, what a nat outside `low` to `high` times the usual costs; usual: there, nats."""
+
+    bonus: float
+    hold: Float[Array, "B T"]
+    usual: Float[Array, "B T"]
+    low: float = 0.0
+    high: float = 2.0
+
+    def take(self, rows: Int[Array, " C"], width: int) -> "Steer":
+        """Some rows, so wide."""
+        hold, usual = self.hold[rows, :width], self.usual[rows, :width]
+        return replace(self, hold=hold, usual=usual)
 
 
 def to_tokens(values: Float[Array, " U"], unit_of: Int[Array, "B T"]) -> Float[Array, "B T"]:
@@ -77,8 +101,10 @@ def policy_gradient_loss(
         gain = clipped(rho, credit, config.low, config.high, config.worst)
     elif config.form == "plain":
         gain = rho * credit
-    else:
+    elif config.form == "truncated":
         gain = truncated(logp, rho, credit, config.high)
+    else:
+        gain = regressed(logp, against, credit, constant(unit_of, logp), config.pull)
     return aggregate(-gain if weight is None else -gain * constant(weight, logp), scale)
 
 
@@ -111,25 +137,14 @@ def divergence_loss(
     return aggregate(apart if weight is None else apart * constant(weight, logp), scale)
 
 
-def regression_loss(
-    logp: Float[Array, "B T"],
-    start: Float[Array, "B T"],
-    advantage: Float[Array, " R"],
-    rollout_of: Int[Array, "B T"],
-    temperature: float,
+def entropy_loss(
+    entropy: Float[Array, "B T"], scale: Float[Array, "B T"], steer: Steer
 ) -> Float[Array, ""]:
-    """-mean over rollouts of A log pi - (tau / 2) (log pi - log pi_start)^2, log pi of a response.
+    """-sum scale (bonus H - hold max(0, H - high H_usual) - hold max(0, low H_usual - H)): entropy
+    is sought, and held near what was usual (EPO, 2025, its penalty made a hinge).
 
-    Mirror descent with a squared anchor in place of a ratio (Kimi k1.5, 2025): off-policy steps on
-    one batch stay near where they began. rollout_of: -1 where a token is not trained.
+    Above its band the gradient in H is hold - bonus: with hold <= bonus entropy is still sought.
     """
-    xp = namespace(logp)
-    place = constant(rollout_of, logp)
-    there = place >= 0
-    # One place more than rollouts takes the tokens that belong to none.
-    nothing = constant(np.zeros(len(advantage) + 1), logp)
-    inside = xp.where(there, place, len(advantage)).reshape(-1)
-    total = add_rows(nothing, inside, xp.where(there, logp, 0.0).reshape(-1))[:-1]
-    began = add_rows(nothing, inside, xp.where(there, start, 0.0).reshape(-1))[:-1]
-    credit = constant(advantage, logp)
-    return -xp.mean(credit * total - 0.5 * temperature * (total - began) ** 2)
+    usual, hold = constant(steer.usual, entropy), constant(steer.hold, entropy)
+    apart = outside_band(entropy, usual, steer.low, steer.high)
+    return aggregate(hold * apart - steer.bonus * entropy, scale)

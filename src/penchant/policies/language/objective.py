@@ -14,7 +14,13 @@ from penchant.lm.low_rank import LowRankConfig
 from penchant.numerics.arrays import Array, constant
 from penchant.policies.language.aggregation import aggregate
 from penchant.policies.language.layout import Layout, groups_within, read_drawn
-from penchant.policies.language.loss import Surrogate, divergence_loss, policy_gradient_loss
+from penchant.policies.language.loss import (
+    Steer,
+    Surrogate,
+    divergence_loss,
+    entropy_loss,
+    policy_gradient_loss,
+)
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.ratio import OLD, denominator, log_ratio
 from penchant.policies.language.rollouts import Rollouts
@@ -32,8 +38,8 @@ class PolicyObjective:
     policy, where an anchor holds in the loss. low_rank: what the parameters are thin matrices of.
     denominator: what each row's ratio is against (`ratio.denominator`; None: all against `old`).
     target: what a value should say of each token (NaN: nothing), `value_weight` its squared
-    error's. layout, most_tokens: how rows are read, and about how many tokens at once (None: as the
-    learner says).
+    error's. steer: where entropy is sought or held. layout, most_tokens: how rows are read, and
+    about how many tokens at once (None: as the learner says).
     """
 
     model: LanguageModel
@@ -51,6 +57,7 @@ class PolicyObjective:
     low_rank: LowRankConfig | None = None
     target: Float[Array, "B T1"] | None = None
     value_weight: float = 0.0
+    steer: Steer | None = None
     layout: Layout = "shared"
     most_tokens: int | None = None
 
@@ -69,7 +76,10 @@ class PolicyObjective:
 
         part = self.rollouts.take(examples)
         policy = policy_of(self.model, parameters, self.low_rank)
-        read = read_drawn(policy, part, temperature=self.temperature, layout=self.layout)
+        read = read_drawn(
+            policy, part, temperature=self.temperature, layout=self.layout,
+            has_entropy=self.steer is not None,
+        )  # fmt: skip
         logp = read.placed(read.log_prob, part)
         width = logp.shape[1]
 
@@ -96,6 +106,9 @@ class PolicyObjective:
                 logp, mine(self.reference), scale, self.anchor.estimator or "k3", ratio=ratio
             )
             loss = loss + self.anchor.strength * apart
+        if self.steer is not None:
+            entropy = read.placed(read.entropy, part)
+            loss = loss + entropy_loss(entropy, scale, self.steer.take(examples, width))
         if self.target is not None:
             said = read.placed(value_of(parameters, read.states), part)
             target = constant(self.target[examples, :width], said)

@@ -207,6 +207,23 @@ def written_rollouts(
     )  # fmt: skip
 
 
+def behind_prompts(rollouts: Rollouts, prompts: Sequence[str], tokenizer: Tokenizer) -> Rollouts:
+    """The same responses behind other prompts, `prompts[prompt_of]`: what was drawn, and how sure
+    it was of it, stay as they were where it was drawn."""
+    begun = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    ids = rollouts.tokens.ids[:, 1:].cpu().numpy()
+    said = rollouts.log_prob.cpu().numpy()
+    rows = [begun[p] + line[drawn].tolist()
+            for p, line, drawn in zip(rollouts.prompt_of, ids, rollouts.is_drawn)]  # fmt: skip
+    moved = written_rollouts(
+        rows, np.array([len(begun[p]) for p in rollouts.prompt_of]), rollouts.prompt_of, tokenizer,
+        rollouts.log_prob, [line[drawn] for line, drawn in zip(said, rollouts.is_drawn)],
+    )  # fmt: skip
+    entropy = rollouts.entropy.new_zeros(moved.is_drawn.shape)
+    entropy[moved.is_drawn] = rollouts.entropy[rollouts.is_drawn]
+    return replace(moved, version=rollouts.version, entropy=entropy)
+
+
 def _widened(rows: Any, width: int, fill: float) -> Any:
     import torch
 

@@ -75,6 +75,39 @@ def is_one_more_worth_it(
     return error(k) - error(k + 1.0) >= cost
 
 
+def doubt_fall(
+    deviation: Float[Array, " P"], num_rollouts: Int[Array, " P"], level: float = 0.05
+) -> Float[Array, " P"]:
+    """h(n) - h(n + 1), h(n) = t_{1 - level/2, n - 1} s / sqrt(n): how much narrower one more
+    rollout makes the interval of a prompt's mean reward (XRPO, 2025), s the deviation of its n
+    rewards so far (n - 1 below), two of them at the least."""
+    from scipy.special import stdtrit
+
+    n = np.asarray(num_rollouts, dtype=np.float64)
+
+    def half_width(n: Float[Array, " P"]) -> Float[Array, " P"]:
+        return stdtrit(n - 1.0, 1.0 - 0.5 * level) * deviation / np.sqrt(n)
+
+    return half_width(n) - half_width(n + 1.0)
+
+
+def where_doubt_falls(
+    deviation: Float[Array, " P"],
+    num_rollouts: Int[Array, " P"],
+    spare: int,
+    bonus: float,
+    level: float = 0.05,
+) -> Int[Array, " P"]:
+    """How many of `spare` rollouts go to each prompt, one by one to the largest h(n) - h(n + 1) +
+    bonus sqrt(log(1 + T) / n), T all rollouts so far (XRPO, 2025; that T is of all prompts is
+    inferred). Equal ones: the earlier first. Deviations stay as they are meanwhile."""
+    num = np.array(num_rollouts, dtype=np.int64)
+    for _ in range(spare):
+        seldom = np.sqrt(np.log1p(num.sum()) / num)
+        num[np.argmax(doubt_fall(deviation, num, level) + bonus * seldom)] += 1
+    return num - num_rollouts
+
+
 def most_varied(advantage: Float[Array, " R"], num: int) -> Int[Array, " _"]:
     """The `num` rollouts whose advantages vary most (D3S, 2025): so many from the top, the rest
     from the bottom, for the best of all such splits."""

@@ -29,7 +29,7 @@ from penchant.policies.language.credit import is_degenerate
 from penchant.policies.language.gathering import Ask, Gathered, Gatherer, gathered, grader_of
 from penchant.policies.language.grading import Grader, OfEpisodes, Reward, correct
 from penchant.policies.language.layout import Layout, check_reading, settled
-from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen
+from penchant.policies.language.methods.method import Forgetful, Heard, PolicyMethod, Seen
 from penchant.policies.language.objective import PolicyObjective, in_parts
 from penchant.policies.language.ratio import OLD, importance_weight, is_clipped, log_ratio
 from penchant.policies.language.rollouts import Rollouts, check_support
@@ -187,6 +187,8 @@ class PolicyTrainer:
         )  # fmt: skip
         heard = self.method.heard(seen)
         self._learnt = Learnt(step=self._steps + 1, batch=batch, heard=heard)
+        if isinstance(self.method, Forgetful) and self.method.begins_anew:
+            self._learner.forget()
         clipped, effective = self._update(rollouts, heard, reference)
         self._memory = heard.memory
         drawn = int(rollouts.lengths.sum()) + batch.spent
@@ -292,7 +294,7 @@ class PolicyTrainer:
                 denominator=heard.kind,
                 correction=correction, reference=reference, anchor=method.anchor,
                 low_rank=config.low_rank, target=heard.target, value_weight=method.value_weight,
-                layout=self._layout, most_tokens=config.tokens_at_once,
+                steer=heard.steer, layout=self._layout, most_tokens=config.tokens_at_once,
             )  # fmt: skip
             if turn:
                 stopped.append(self._stopped_share(objective, part))
@@ -326,9 +328,12 @@ class PolicyTrainer:
 
     def _heard(self, part: Int[Array, " C"], heard: Heard) -> Int[Array, " _"]:
         """The rows that have a gradient: those without credit count in the normaliser, which is
-        made, and are not read, unless an anchor in the loss holds them or a value learns there."""
-        anchor = self.method.anchor
-        if heard.target is not None or (anchor is not None and anchor.place == "loss"):
+        made, and are not read, unless an anchor in the loss or a squared one holds them, entropy is
+        bent or a value learns there."""
+        anchor, is_squared = self.method.anchor, self.method.surrogate.form == "squared"
+        if is_squared or heard.steer is not None or heard.target is not None:
+            return part
+        if anchor is not None and anchor.place == "loss":
             return part
         return part[(heard.credit[part] != 0.0).any(axis=1)]
 

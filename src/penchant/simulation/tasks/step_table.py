@@ -95,6 +95,15 @@ class Written:
         return int((self.at >= 0).sum())
 
 
+def put_together(parts: Sequence[Written]) -> Written:
+    """The responses of all parts, in order; problems of as many steps at the most."""
+    return Written(
+        said=np.concatenate([part.said for part in parts]),
+        at=np.concatenate([part.at for part in parts]),
+        is_right=np.concatenate([part.is_right for part in parts]),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepTable:
     """logits: of each digit, for each cell (100 sign + 10 left digit + right digit)."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from penchant.errors import ConfigError
 from penchant.lm.language_model import LanguageModel
 from penchant.numerics.arrays import Array
-from penchant.policies.language.loss import Surrogate
+from penchant.policies.language.loss import Steer, Surrogate
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.ratio import ITSELF, OLD
 from penchant.policies.language.rollouts import Rollouts
@@ -55,7 +55,7 @@ class Heard:
     is not to learn, None without one. memory: to be kept with the run. denominator: what each row's
     ratio is against, of `ratio.denominator`; None is the policy at the start of the update. shown:
     weight of a row's -log pi, one mean over the tokens of all such rows, in place of a gain; 0
-    where it is none."""
+    where it is none. steer: where entropy is sought or held, None where it is left alone."""
 
     unit_of: Int[Array, "B T1"]
     advantage: Float[Array, "B T1"]
@@ -63,6 +63,7 @@ class Heard:
     memory: Mapping[str, np.ndarray] = field(default_factory=dict)
     denominator: Int[Array, " B"] | None = None
     shown: Float[Array, " B"] | None = None
+    steer: Steer | None = None
 
     @property
     def is_shown(self) -> Bool[Array, " B"]:
@@ -107,6 +108,14 @@ class PolicyMethod(Protocol):
     ) -> Float[Array, "B T1"]:
         """Each token's weight, of a whole mini-batch."""
         ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A method whose optimiser may begin anew with every batch."""
+
+    @property
+    def begins_anew(self) -> bool: ...
 
 
 def rows_as_units(seen: Seen) -> Int[Array, "B T1"]:

@@ -15,7 +15,7 @@ from penchant.policies.language.gathering import Ask, Gathered, together
 from penchant.policies.language.methods.anchor import check_in_loss
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen
-from penchant.policies.language.rollouts import prompt_ids, written_rollouts
+from penchant.policies.language.rollouts import behind_prompts
 from penchant.simulation.tasks.task import Problem
 
 
@@ -73,19 +73,7 @@ class Privileged(OnGroups):
 
 def _stripped(ask: Ask, batch: Gathered, problems: Sequence[Problem]) -> Gathered:
     """The same responses behind the prompts without a hint."""
-    rollouts, tokenizer = batch.rollouts, ask.model.tokenizer
-    begun = [prompt_ids(tokenizer, problem.prompt) for problem in problems]
-    ids = rollouts.tokens.ids[:, 1:].cpu().numpy()
-    rows = [begun[p] + line[drawn].tolist()
-            for p, line, drawn in zip(rollouts.prompt_of, ids, rollouts.is_drawn)]  # fmt: skip
-    said = rollouts.log_prob.cpu().numpy()
-    stripped = written_rollouts(
-        rows, np.array([len(begun[p]) for p in rollouts.prompt_of]), rollouts.prompt_of, tokenizer,
-        rollouts.log_prob, [line[drawn] for line, drawn in zip(said, rollouts.is_drawn)],
-    )  # fmt: skip
-    of_row = tuple(problems[p] for p in rollouts.prompt_of)
-    # How sure it was is of what it was drawn from, as its log-probability is.
-    entropy = rollouts.entropy.new_zeros(stripped.is_drawn.shape)
-    entropy[stripped.is_drawn] = rollouts.entropy[rollouts.is_drawn]
-    stripped = replace(stripped, version=rollouts.version, entropy=entropy)
+    prompts = [problem.prompt for problem in problems]
+    stripped = behind_prompts(batch.rollouts, prompts, ask.model.tokenizer)
+    of_row = tuple(problems[p] for p in batch.rollouts.prompt_of)
     return replace(batch, rollouts=stripped, problems=of_row)
