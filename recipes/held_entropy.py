@@ -121,7 +121,7 @@ def foretold(num: int, often: int, generator: np.random.Generator, rate: float =
     token = np.array([generator.choice(num, p=p) for p in chances])
     credit, rows = generator.standard_normal(often), np.arange(often)
     before = entropy_of(chances)
-    fall = entropy_fall(before[:, None], np.log(chances))
+    fall = entropy_fall(np.repeat(before[:, None], num, axis=1), np.log(chances))
     said = -rate * credit * (fall[rows, token] - (chances * fall).sum(axis=1))
     step = -chances
     step[rows, token] += 1.0
