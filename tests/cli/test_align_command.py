@@ -372,6 +372,53 @@ def test_data_that_cannot_be_learnt_from_are_refused(tmp_path):
     assert "the model's window" in message
 
 
+def test_what_is_too_long_for_the_model_is_set_aside_where_bad_rows_are(tmp_path):
+    from penchant.data.readers.read import read
+
+    rows = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no"} for n in range(6)]
+    rows.insert(2, {"prompt": "a" * 90, "chosen": "yes", "rejected": "no"})
+    file, out = write(tmp_path / "p.jsonl", rows), tmp_path / "out"
+    found = done(file, "-m", "dpo", "-o", out, *SHAPE, "--window", "40", "--epochs", "1",
+                 "--on-bad-rows", "quarantine")  # fmt: skip
+    assert "1 of 7 observations are longer than the model's window of 40" in " ".join(
+        found.output.split()
+    )
+    assert json.loads((out / "report.json").read_text())["facts"]["pairs"] == "6"
+    kept = read(out / "too_long.parquet").records
+    assert kept.rows["prompt"].to_pylist() == ["a" * 90]
+    for method in ("sft", "kto"):
+        done(file, "-m", method, "-o", tmp_path / method, *_shape(method), "--window", "40",
+             "--on-bad-rows", "quarantine", "--epochs", "1")  # fmt: skip
+
+
+def test_data_that_compare_nothing_are_refused_before_anything_is_taught(tmp_path):
+    out = tmp_path / "out"
+    same = [{"prompt": f"{n}?", "completions": ["a", "b", "c"], "scores": [1, 1, 1]}
+            for n in range(3)]  # fmt: skip
+    single = [{"prompt": f"{n}?", "completion": "a", "label": n % 2 == 0} for n in range(4)]
+    for name, rows in (("same", same), ("single", single)):
+        message = refused(write(tmp_path / f"{name}.jsonl", rows), "-m", "dpo", "-o", out, *SHAPE,
+                          code=3)  # fmt: skip
+        assert f"none of {len(rows)} observations ranks an answer above another" in message
+    assert not (out / "start").exists()
+
+
+def test_the_same_text_on_both_sides_is_neither_won_nor_lost(tmp_path):
+    rows = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "yes"} for n in range(6)]
+    found = done(write(tmp_path / "s.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE,
+                 "--epochs", "1", "--json")  # fmt: skip
+    assert json.loads(found.stdout)["whole"]["after"] == 0.5
+
+
+def test_a_program_that_cannot_be_loaded_is_refused_before_anything_is_taught(tmp_path):
+    for body, said in (("return (", "SyntaxError"), ("pass\nreward = 1", "no function reward")):
+        message = refused("TOOL", *TINY, *FEW, "-o", tmp_path / "o", "--reward",
+                          program(tmp_path, body), code=3)  # fmt: skip
+        assert "cannot be used" in message
+        assert said in message
+        assert not (tmp_path / "o" / "start").exists()
+
+
 def test_an_empty_completion_is_an_answer_that_ends_at_once(tmp_path):
     rows = [{"prompt": f"{n % 7}", "chosen": "", "rejected": "word"} for n in range(24)]
     found = done(write(tmp_path / "e.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE,

@@ -86,6 +86,10 @@ class Sandbox:
             raise DataError(f"{self.function} of {self.file.name} raised {said['error']}")
         return said.get("value")
 
+    def check(self) -> None:
+        """Load the program. Raises `DataError` where it cannot be, or lacks the function."""
+        self._running()
+
     def close(self) -> None:
         """Kill the process and all that it began."""
         if self._process is None:

@@ -3,8 +3,6 @@
 On a task the data are the start's own answers, right beside wrong, or the task's demonstrations.
 """
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,56 +10,20 @@ import numpy as np
 
 from penchant.cli import shell
 from penchant.cli.align_folder import RunFolder
+from penchant.cli.align_learnt import Learnt, parted_by_prompt
 from penchant.cli.align_methods import METHODS, AlignOptions, Setting, learner_of, low_rank_of
+from penchant.cli.align_pairs import check_listed, learn_from_pairs
 from penchant.cli.align_reward import rate
 from penchant.cli.align_start import started, taught_by, taught_rows
 from penchant.cli.align_tasks import known_task, read_task
 from penchant.errors import ConfigError
 
 if TYPE_CHECKING:
-    from penchant.evaluation.judged_texts import TextPairs
-    from penchant.evaluation.policy_trial import Score
     from penchant.fitting.sgd import TrainConfig, Training
     from penchant.lm.language_model import LanguageModel
-    from penchant.policies.language.direct import DirectFit
-    from penchant.policies.language.lists import Lists
-    from penchant.policies.language.pairs import Pairs
     from penchant.policies.language.unpaired import Judged
 
 _OWN_PROMPTS = 300
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Learnt:
-    """policies: by the name of their folder. scores, whole: before and after, in `unit`, `is_new`
-    on what was not trained on."""
-
-    policies: "dict[str, LanguageModel]"
-    training: "Training"
-    scores: "tuple[Score, ...]"
-    whole: "Score"
-    unit: str
-    facts: tuple[tuple[str, str], ...]
-    people: dict[str, Any] | None = None
-    is_new: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Parted:
-    """kept: places to learn from; held: places to look at, no prompt on both sides; of_prompt: of
-    the latter. Few are all learnt from and looked at."""
-
-    kept: Any
-    held: Any
-    of_prompt: Any
-
-    @property
-    def is_new(self) -> bool:
-        return not np.isin(self.held, self.kept).any()
-
-    @property
-    def facts(self) -> tuple[tuple[str, str], ...]:
-        return (("held out", f"{len(self.held):,}" if self.is_new else "none"),)
 
 
 def align_to_data(
@@ -91,7 +53,9 @@ def align_to_data(
             file, description, on_bad_rows=on_bad_rows, aside=out, quiet=quiet
         ).records
         with shell.waiting(f"Learning from {len(records):,} observations", quiet):
-            found = _from_file(method, records, training, options, folder)
+            found = _from_file(
+                method, records, training, options, folder, on_bad_rows == "quarantine"
+            )
         title = f"A policy of {file.stem}"
     else:
         with shell.waiting(f"Learning {what}", quiet):
@@ -117,27 +81,34 @@ def align_to_data(
 
 
 def _from_file(
-    method: str, records: Any, training: "TrainConfig", options: AlignOptions, folder: RunFolder
-) -> Learnt:
+    method: str, records: Any, training: "TrainConfig", options: AlignOptions, folder: RunFolder,
+    sets_aside: bool,
+) -> Learnt:  # fmt: skip
+    """sets_aside: what the model's window does not hold, which is refused otherwise."""
     from penchant.evaluation import judged_texts as texts
 
     way, is_listed = METHODS[method].way, texts.has_lists(records)
+    if way == "pairs":
+        texts.check_compared(records)
     if is_listed and way == "pairs":
-        _check_listed(method, options)
+        check_listed(method, options)
 
     def everything(model: "LanguageModel") -> Any:
         # A fresh decoder first reads what there is to read, whoever liked it.
+        mine = records.take(np.flatnonzero(texts.fits(model, records))) if sets_aside else records
         if is_listed:
-            return texts.every_text(model, records)
-        judged = texts.judged_texts(model, records)
+            return texts.every_text(model, mine)
+        judged = texts.judged_texts(model, mine)
         return judged.rows, judged.place
 
     teach = None if way == "shown" else taught_rows(everything, options)
     start = started(folder, options, teach)
+    if sets_aside:
+        records = _that_fit(start, records, folder)
     if way == "pairs":
         read = texts.text_lists if is_listed else texts.text_pairs
         told = read(start, records, options.context)
-        return _direct(method, told, start, training, options, folder)
+        return learn_from_pairs(method, told, start, training, options, folder)
     texts.check_unweighted(records, f"--method {method}")
     if way == "answers":
         return _unpaired(method, texts.judged_texts(start, records), start, training, options,
@@ -146,98 +117,21 @@ def _from_file(
     return _supervised(rows, places, start, training, options, folder)
 
 
-def _check_listed(method: str, options: AlignOptions) -> None:
-    """Raises `ConfigError` for what only pairs have, before anything is taught."""
-    if METHODS[method].made(options, Setting()).loss != "logistic" or options.ties != "half":
-        raise ConfigError(
-            f"the file ranks more than two answers to a prompt, and --method {method} with --ties "
-            f"{options.ties} is of pairs; expected --method dpo or dpo-nll without --ties: a "
-            "ranking is then a choice of the best, again and again, and equal ranks say that the "
-            "order is not known."
+def _that_fit(model: "LanguageModel", records: Any, folder: RunFolder) -> Any:
+    """The observations that the model's window holds; the others are in too_long.parquet, which
+    can be read again."""
+    from penchant.data.readers.native import save
+    from penchant.evaluation.judged_texts import fits
+
+    is_held = fits(model, records)
+    if not is_held.all() and folder.is_writer:
+        file = folder.path / "too_long.parquet"
+        save(records.take(np.flatnonzero(~is_held)), file)
+        shell.note(
+            f"{int((~is_held).sum())} of {len(records)} observations are longer than the model's "
+            f"window of {model.network.window} tokens: set aside in {file}."
         )
-
-
-def _direct(
-    method: str, told: "TextPairs", start: "LanguageModel", training: "TrainConfig",
-    options: AlignOptions, folder: RunFolder,
-) -> Learnt:  # fmt: skip
-    from penchant.evaluation.policy_trial import overall, scores
-    from penchant.policies.language.direct import fit_direct
-    from penchant.policies.language.lists import Lists
-    from penchant.policies.language.pair_margins import answer_worths, judged_order
-
-    config = METHODS[method].made(options, Setting())
-    rows = told.pairs.rows
-    parted = _parted([rows[b][0][: told.pairs.place[b]] for b in range(len(rows))], options)
-    kept, held, prompt = parted.kept, parted.held, parted.of_prompt
-    fit = fit_direct(
-        start, _some(told.pairs, kept), training, config,
-        person_features=_features(told, kept), checkpoint=folder.state,
-    )  # fmt: skip
-    judged = _some(told.pairs, held)
-    worth = answer_worths(fit.policies, start, judged, strength=config.strength, mean=config.mean)
-    mine = _all_people(fit.posterior, fit.log_shares, len(told.group))[judged.person]
-    right = judged_order(worth, judged, mine)
-    is_weighed = bool(np.ptp(judged.weights) > 0.0)
-    coin, those = np.full(len(right), 0.5), {"cluster": prompt, "weight": judged.weights}
-    named, unit = "pairs", "share of pairs in the judged order"
-    if isinstance(judged, Lists):
-        named, unit = "ranked lists", "share of a list's pairs in the judged order, mean over lists"
-    by: tuple[Score, ...] = ()
-    if told.has_people:
-        names = [told.group[g] for g in judged.person]
-        by += scores(coin, right, names, group="person", **those)
-    if len(told.contexts) > 1:
-        names = [told.contexts[told.context[g]] for g in judged.person]
-        by += scores(coin, right, names, group=f"{options.context}", **those)
-    if config.kinds > 1:
-        kinds = [f"{1 + k}" for k in mine.argmax(axis=1)]
-        by += scores(coin, right, kinds, group="kind", **those)
-    names = ["policy"] if config.kinds == 1 else [f"policy-{s + 1}" for s in range(config.kinds)]
-    return Learnt(
-        policies=dict(zip(names, fit.policies, strict=True)), training=fit.training, scores=by,
-        whole=overall(coin, right, **those), is_new=parted.is_new,
-        unit=unit + (", by their weights" if is_weighed else ""),
-        facts=((named, f"{len(kept):,}"), *parted.facts, *_tie_fact(config.ties, fit.ties),
-               ("people", f"{len(told.group):,}" if told.has_people else "not known"),
-               ("kinds", str(config.kinds))),
-        people=None if config.kinds == 1 else _people(told, fit),
-    )  # fmt: skip
-
-
-def _some(pairs: "Pairs | Lists", rows: Any) -> "Pairs | Lists":
-    from penchant.policies.language.lists import Lists, some_lists
-    from penchant.policies.language.pairs import some_pairs
-
-    return some_lists(pairs, rows) if isinstance(pairs, Lists) else some_pairs(pairs, rows)
-
-
-def _tie_fact(law: str, ties: float | None) -> tuple[tuple[str, str], ...]:
-    """How often two answers of equal worth tie."""
-    if ties is None:
-        return ()
-    even = math.exp(ties) / (2.0 + math.exp(ties)) if law == "davidson" else (
-        math.tanh(0.5 * math.exp(ties)))  # fmt: skip
-    return (("ties of equal answers", f"{even:.0%}"),)
-
-
-def _features(told: "TextPairs", kept: Any) -> Any:
-    """What is known of the groups that train: their context."""
-    last = int(told.pairs.person[kept].max()) + 1
-    return told.context_features[:last] if len(told.contexts) > 1 else None
-
-
-def _all_people(posterior: Any, log_shares: Any, num: int) -> Any:
-    """Shares of the kinds for everybody: whoever has no training pair is as people are."""
-    usual = np.exp(log_shares).mean(axis=0)
-    return np.concatenate([posterior, np.tile(usual, (num - len(posterior), 1))])
-
-
-def _people(told: "TextPairs", fit: "DirectFit") -> dict[str, Any]:
-    return {
-        told.group[g]: {f"policy-{s + 1}": round(float(p), 4) for s, p in enumerate(shares)}
-        for g, shares in enumerate(fit.posterior)
-    }
+    return records.take(np.flatnonzero(is_held))
 
 
 def _unpaired(
@@ -247,7 +141,9 @@ def _unpaired(
     from penchant.evaluation.policy_trial import overall
     from penchant.policies.language.unpaired import answer_log_ratios, fit_unpaired, some_answers
 
-    parted = _parted([row[:place] for row, place in zip(judged.rows, judged.place)], options)
+    parted = parted_by_prompt(
+        [row[:place] for row, place in zip(judged.rows, judged.place)], options
+    )
     kept, held = parted.kept, parted.held
     config = METHODS[method].made(options, Setting())
     policy, done = fit_unpaired(
@@ -270,7 +166,7 @@ def _supervised(
 ) -> Learnt:  # fmt: skip
     from penchant.evaluation.policy_trial import overall
 
-    parted = _parted([row[:place] for row, place in zip(rows, places)], options)
+    parted = parted_by_prompt([row[:place] for row, place in zip(rows, places)], options)
     kept, held = parted.kept, parted.held
     policy, done = _imitated(start, [rows[b] for b in kept], places[kept], training, options,
                              folder)  # fmt: skip
@@ -400,15 +296,3 @@ def _from_steps(
     )  # fmt: skip
     facts = ("steps tried", f"{len(found.steps):,}"), ("tokens drawn", f"{found.drawn:,}")
     return found.policy, found.training, facts
-
-
-def _parted(prompts: Any, options: AlignOptions) -> Parted:
-    from penchant.fitting.sgd import hold_out
-
-    known: dict[tuple[int, ...], int] = {}
-    group = np.array([known.setdefault(tuple(prompt), len(known)) for prompt in prompts])
-    if options.held_out == 0.0 or len(known) < 10:
-        everyone = np.arange(len(group))
-        return Parted(kept=everyone, held=everyone, of_prompt=group)
-    kept, held = hold_out(group, options.held_out, options.seed)
-    return Parted(kept=kept, held=held, of_prompt=group[held])

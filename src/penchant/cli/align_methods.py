@@ -466,8 +466,9 @@ METHODS: Mapping[str, Offered] = {
                     "groups that agree (COPO 2025)"),
     "flow-grpo": Offered(way="reward", made=_selected("flow-grpo"), told="GRPO whose samples are "
                          "turns: a game's outcome to each of them (AgentFlow 2025)"),
-    "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs by the policy's own log-"
-                   "ratios (Rafailov et al. 2023); --kinds and --context for people who differ"),
+    "dpo": Offered(way="pairs", made=_direct("logistic"), told="pairs and ranked lists by the "
+                   "policy's own log-ratios (Rafailov et al. 2023); --kinds and --context for "
+                   "people who differ"),
     "ipo": Offered(way="pairs", made=_direct("squared"), told="a gap of log-ratios to reach, not "
                    "to exceed (Azar et al. 2024)"),
     "hinge": Offered(way="pairs", made=_direct("hinge"), told="pairs by a hinge (SLiC, Zhao et al. "

@@ -185,6 +185,7 @@ def grader(program: str, task: Any) -> Iterator[OwnReward | None]:
 
     log = logging.getLogger("penchant.policies.language.grading")
     with Sandbox(Path(program)) as sandbox, _quiet(log):
+        sandbox.check()  # before anything is taught for it
         yield OwnReward(sandbox, grader_of(task))
 
 

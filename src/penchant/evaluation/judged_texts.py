@@ -82,6 +82,19 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
     )  # fmt: skip
 
 
+def check_compared(records: Records) -> None:
+    """Raises `DataError` where nobody found one answer to a prompt better than another, or as good,
+    before a model is made for it."""
+    rank = answer_ranks(records)
+    is_pair = order_outcomes(records, rank) >= 0
+    if not ((is_pair | says_something(records, rank)) & (weights_of(records) > 0.0)).any():
+        raise DataError(
+            f"none of {len(records)} observations ranks an answer above another; expected prompt, "
+            "chosen and rejected, or prompt, completions and ranks or scores that differ. For "
+            "answers judged one by one use --method kto or sft."
+        )
+
+
 def has_lists(records: Records) -> bool:
     """Whether somebody compared more than two answers to a prompt."""
     rank = answer_ranks(records)
@@ -256,6 +269,24 @@ def _told(
 ) -> list[tuple[list[int], int]]:
     """Prompt and answer in tokens, and where the answer begins: lists of messages by the model's
     own chat template where it has one, else as plain text."""
+    found = _tokens(model, records, row, option)
+    _check(model, found, row)
+    return found
+
+
+def fits(model: LanguageModel, records: Records) -> Bool[Array, " B"]:
+    """Which observations the model's window holds, each answer with its prompt."""
+    window = model.network.window
+    row = np.repeat(np.arange(len(records)), records.menu_sizes)
+    told = _tokens(model, records, row, np.arange(len(row)))
+    most = np.inf if window is None else window
+    is_long = np.array([len(ids) for ids, _ in told]) > most
+    return np.bincount(row[is_long], minlength=len(records)) == 0
+
+
+def _tokens(
+    model: LanguageModel, records: Records, row: Int[Array, " N"], option: Int[Array, " N"]
+) -> list[tuple[list[int], int]]:
     texts, prompts = records.options["text"], None
     if "prompt" in records.rows.column_names:
         prompts = records.rows["prompt"]
@@ -272,7 +303,6 @@ def _told(
             demonstration_ids(model.tokenizer, prompt or "", text or "")
             for prompt, text in zip(asked, said, strict=True)
         ]
-    _check(model, found, row)
     return found
 
 

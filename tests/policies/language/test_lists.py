@@ -120,6 +120,11 @@ def test_a_lists_order_is_judged_two_by_two():
                   first_wins=np.array([1.0, 0.2, 0.5]), person=np.arange(3))  # fmt: skip
     gap = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])[:, :, None]
     np.testing.assert_array_equal(judged_order(gap, pairs, np.ones((3, 1))), [1.0, 0.0, np.nan])
+    # The same text twice is neither in order nor out of it.
+    same = np.zeros((3, 2, 1))
+    np.testing.assert_array_equal(judged_order(same, pairs, np.ones((3, 1))), [0.5, 0.5, np.nan])
+    level = np.array([[1.0, 1.0, 0.0]] * 3)[:, :, None]
+    np.testing.assert_allclose(judged_order(level, lists, np.ones((3, 1)))[0], (0.5 + 1 + 1) / 3)
     # Two kinds of one mind each: the one whose share is greater decides.
     kinds = np.concatenate([gap, -gap], axis=2)
     mixed = judged_order(kinds, pairs, np.array([[0.2, 0.8]] * 3))

@@ -66,19 +66,20 @@ def judged_order(
     worth: Float[Array, "B K S"], pairs: Pairs | Lists, share: Float[Array, "B S"]
 ) -> Float[Array, " B"]:
     """Whether each pair is in the order it was judged to have, by the mean over kinds of the
-    chance that the first is preferred; of a list the share of its pairs whose order is known. NaN
-    where no order is.
+    chance that the first is preferred (one half where that is even, as of the same text twice); of
+    a list the share of its pairs whose order is known. NaN where no order is.
 
     share: of the kinds, for whoever judged.
     """
     gap = worth[:, :, None] - worth[:, None]
     first = (share[:, None, None] / (1.0 + np.exp(-gap))).sum(axis=3)
+    first = np.where(np.all(gap == 0.0, axis=3), 0.5, first)
+    first = np.where(first == 0.5, 0.5, first > 0.5)
     if isinstance(pairs, Lists):
         offered, rank = pairs.ranks(np.arange(len(pairs)))
         place = np.where(offered, np.where(rank > 0, rank, rank.max() + 1), 0)
         is_known = (place[:, :, None] < place[:, None]) & offered[:, :, None] & offered[:, None]
-        right, num = ((is_known & mask).sum(axis=(1, 2)) for mask in (first > 0.5, True))
+        right, num = ((is_known * each).sum(axis=(1, 2)) for each in (first, 1.0))
         return np.where(num > 0, right / np.maximum(num, 1), np.nan)
     wins, one = pairs.first_wins, first[:, 0, 1]
-    right = np.where(wins > 0.5, one > 0.5, one < 0.5).astype(float)
-    return np.asarray(np.where(wins == 0.5, np.nan, right))
+    return np.where(wins == 0.5, np.nan, np.where(wins > 0.5, one, 1.0 - one))

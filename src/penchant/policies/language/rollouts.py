@@ -248,5 +248,6 @@ def check_room(begun: Sequence[Sequence[int]], most_tokens: int, window: int | N
         raise DataError(
             f"prompt {long[0]} has {len(begun[long[0]])} tokens and its answer may have "
             f"{most_tokens} ({len(long)} of {len(begun)} prompts are like this); expected "
-            f"{window} in all, the model's window. Shorten them, or lower `most_tokens`."
+            f"{window} in all, the model's window. Shorten them, let answers be shorter "
+            "(--most-tokens), or use a model with a larger window (--window)."
         )
