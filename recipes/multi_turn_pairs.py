@@ -6,8 +6,8 @@ looked up over one to four hops ("t" is answered by "t=e", or by "?" where there
 decoder of 0.03 million parameters taught games of one who slips in one turn of seven, the tool's
 answers with them; two rounds of 15,000 tokens of its own games, eight of each world, pairs beside
 the start in both. Counted are games won of 400. Paired by seed, 95 % intervals of five seeds; rates
-the best of three for each method on seed 100, where the start won 68 % and after two rounds M-DPO
-99, M-KTO 95, rejection sampling 93 and DPO of all tokens 88 (which ended at 0 at M-DPO's rate).
+from other ones: on seed 100 the start won 68 %, after two rounds M-DPO 96, M-KTO 95, rejection
+sampling 93, DPO of all tokens 88; three times that rate fell apart on most seeds.
 Tiny: two seeds, little learnt.
 """
 
@@ -37,8 +37,9 @@ TASK = FindByLooking(hops=4, facts=8, most_turns=6)
 SHAPE = DecoderConfig(width=32, layers=2, heads=2, window=64)
 TEACHING = TrainConfig(batch_size=8, max_epochs=1, learning_rate=1e-2, patience=None)
 SAMPLING, SLIP, STRENGTH = SampleConfig(most_tokens=4), 1 / 7, 0.1
-# The best of 3e-4, 1e-3 and 3e-3 for each on seed 100.
-RATES = {"M-DPO": 3e-3, "DPO of all": 1e-3, "M-KTO": 3e-4, "rejection": 1e-3}
+# The best of 3e-4, 1e-3 and 3e-3 for each on seed 100, but for M-DPO's, whose 3e-3 fell apart on
+# seeds 0 to 4: seeds of the trial are counted from 10 on.
+RATES, FIRST = {"M-DPO": 1e-3, "DPO of all": 1e-3, "M-KTO": 3e-4, "rejection": 1e-3}, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     need_torch()
-    rows = [one_seed(config, config.seed + s, RATES) for s in range(config.num_seeds)]
+    rows = [one_seed(config, config.seed + FIRST + s, RATES) for s in range(config.num_seeds)]
     each = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     points = {f"M-DPO beside {name}": each["M-DPO, 2"] - each[f"{name}, 2"]
               for name in ("DPO of all", "rejection", "M-KTO")}  # fmt: skip
