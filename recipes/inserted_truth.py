@@ -5,12 +5,12 @@ Theirs: R@0.7 of Charades 52.9 %, 2.7 points above their baseline. Ours: an inte
 places in a stream of 128 noisy symbols, found by a table (`simulation/tasks/interval_table.py`)
 whose answers are two places; the reward is their overlap over union. Taught 20 steps of 16 streams,
 right (R@0.7) in 14 %; then 16 streams of 8 answers a step, 10,240 tokens (early) or 40,960 (late),
-each at the best of five rates for that budget on another seed; imitation gets the answers that were
+each at the best of four rates or five for it on another seed; imitation gets the answers that were
 inserted. Exact R@0.7 on 300 streams, paired by seed, 95 % intervals of ten seeds. Early, bent
 answers are at 77 %, 1.9 points above GRPO (1.1 to 2.6), 0.9 above unbent ones (0.2 to 1.7), 10
-above imitation. Not met: all of that late, where GRPO is at 82 % and bent answers 3.8 points behind
-(3.1 to 4.4), 0.7 behind unbent ones: the pull towards what nobody drew is a bias, and once groups
-find intervals by themselves it stands in their way. Tiny: two seeds, few steps.
+above imitation. Not met: either lead late, where GRPO is at 82 %, bent answers are 3.8 points
+behind it (3.1 to 4.4) and 0.7 behind unbent ones: the pull towards what nobody drew is a bias, and
+once groups find intervals by themselves it is in their way. Tiny: two seeds, few steps.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ prompts a step. As published: six ways on at each of three levels, a child withi
 digits said with 0.9 and more left out; exact: the same with both taken back and weights shared
 evenly; small: eight ways, then two and two (`--method trees`). GRPO has eight answers a prompt; one
 credit is the reward less the group's mean. Exact chances on 2,000 problems, paired by seed, 95 %
-intervals of ten seeds, each at the best of nine rates on another seed. At 40 updates the exact
+intervals of ten seeds, each at the best of seven rates or more on another. At 40 updates the exact
 trees are 18 points above GRPO (15 to 21) for ten times its tokens, the small ones 8 (5 to 12) for
 twice. Not met: published ones at equal updates (-1, -6 to 3); any at equal tokens, at which GRPO,
 with more updates, is 34, 15 and 14 points ahead. No edge is replayed. Tiny: two seeds, few steps.

@@ -26,6 +26,15 @@ def test_a_window_that_holds_all_cuts_nothing():
     assert np.abs(one.table.logits - start().logits).max() > 1e-3
 
 
+def test_only_answers_that_ended_teach_the_value_and_make_room():
+    one_step = climbed_windows(start(), 8, "bootstrap", 1, 0.0, 1)
+    assert np.all(one_step.value[9:] == 0.0)
+    assert np.any(one_step.value[1:9] > 0.0)
+    # Each problem is begun anew: 128 rows of 5.5 digits on average, the longest of which has 24.
+    whole = climbed_windows(start(), MOST, "bootstrap", 20_000, 0.0, 1)
+    assert abs(whole.spent / whole.decoded - 128 * 5.46 / 24) < 2.0
+
+
 def test_windows_take_less_time_for_as_many_digits():
     whole, cut = (climbed_windows(start(), w, "bootstrap", 6_000, 1.0, 1) for w in (MOST, 8))
     assert abs(whole.spent - cut.spent) < 1_000

@@ -21,15 +21,16 @@ def test_the_door_opens_with_the_key_alone():
 
 
 def test_worth_and_the_share_of_short_names_are_those_of_what_is_played():
-    # Towards the key, then towards the door, so that it opens now and then.
-    aim = np.eye(3)[np.repeat([2, 0], ROOMS // 2)]
-    policy = Speaker(move=speaker().move + 1.5 * aim, size=speaker().size)
+    # Towards the key, then towards the door, so that it opens more often than not.
+    best = np.repeat([2, 0], ROOMS // 2)
+    best[[0, ROOMS - 1]] = 1
+    policy = Speaker(move=speaker().move + 3.0 * np.eye(3)[best], size=speaker().size)
     told = policy.played(20_000, np.random.default_rng(1))
     for discount in (1.0, 0.9):
         worth, short = policy.worth(discount)
         earned = (discount**told.step * told.reward).sum() / 20_000
         np.testing.assert_allclose(worth, earned, atol=0.01)
-    assert worth > 0.02
+    assert worth > 0.2
     np.testing.assert_allclose(short, (told.size == 0).mean(), atol=0.01)
     assert told.length.tolist() == LENGTHS[told.move, told.size].tolist()
     assert Speaker.blank().worth()[1] == 0.5

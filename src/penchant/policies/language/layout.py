@@ -137,9 +137,9 @@ def groups_within(
 ) -> list[Int[Array, " _"]]:
     """Places of rows in parts of about so many tokens: whole groups, long beside long.
 
-    A part costs its prompts once and its rows' widest response for each (packed: its tokens;
-    padded: its widest row for each); a group that alone exceeds the budget is cut into rows that
-    do not, one at the least.
+    A part costs its prompts once and its rows' widest response for each (packed: its tokens, what
+    responses share counted for each; padded: its widest row for each); a group that alone exceeds
+    the budget is cut into rows that do not, one at the least.
     """
     order = np.lexsort((prompt_of, -length))
     first = {int(p): at for at, p in reversed(list(enumerate(prompt_of[order])))}
@@ -232,9 +232,10 @@ def packed_rows(rows: Begun) -> tuple[Packed, Int[Array, " N"]]:
     ]
 
 
-# Tokens that rows must have in common beyond their prompt to be laid once. Of pieces of 8 that six
-# rows share a quarter of reading and its gradient is saved, of 16 a third (a decoder of 4 layers of
-# 128); shorter ones are met by chance, by two rows, and each is an attention of its own.
+# Tokens that rows must have in common beyond their prompt to be laid once, or all that they have
+# left. Of pieces of 8 that six rows share a quarter of reading and its gradient is saved, of 16 a
+# third (a decoder of 4 layers of 128); shorter ones are met by chance, by two rows, and each is an
+# attention of its own.
 _LEAST_SHARED = 8
 
 
@@ -255,11 +256,10 @@ class _Laid:
             self.segments.append((int(rows[0]), first, size, after))
             self.total, after = self.total + size, len(self.segments) - 1
         here = first + size
-        alike: dict[tuple[bytes, int], list[int]] = {}
+        alike: dict[bytes, list[int]] = {}
         for row in rows[self.end[rows] > here].tolist():
             begun = self.ids[row, here : min(here + _LEAST_SHARED, self.end[row])]
-            is_long = len(begun) == _LEAST_SHARED
-            alike.setdefault((begun.tobytes(), -1 if is_long else row), []).append(row)
+            alike.setdefault(begun.tobytes(), []).append(row)
         for same in map(np.array, alike.values()):
             rest = self.ids[same, here : self.end[same].min()]
             differs = (rest != rest[0]).any(axis=0)
