@@ -12,6 +12,8 @@ from penchant.encoders.hashed import HashedMenu
 from penchant.feedback.channel_option import Outcome, Rating
 from penchant.policies.bandits.menu import MenuBanditConfig
 from penchant.policies.bandits.rules import Cautious
+from penchant.policies.bandits.zooming import ZoomingConfig
+from penchant.serving.catalogue_deciding import CatalogueConfig, taken_up
 from penchant.serving.deciding import DeciderConfig, load
 
 LINES = [
@@ -145,6 +147,13 @@ def test_a_log_of_options_with_unlike_features_can_be_judged_and_says_who_learnt
         (["--kind-scale", "2"], "people are of one kind"),
         (["--noise", "2"], "add reward to --answers"),
         (["--patience", "9"], "say with --silence"),
+        (["--rule", "first:1.5"], "a whole number of times"),
+        (["--coordinates", "2"], "or take --rule zooming"),
+        (["--rule", "zooming"], "such as --horizon 5000"),
+        (["--rule", "zooming:2", "--horizon", "50", "--floor", "0.1"], "with certainty"),
+        (["--rule", "exp3", "--coordinates", "2"], "the same options all along"),
+        (["--rule", "exp4", "--kinds", "2", "--parts", "name"], "--kinds, --parts would"),
+        (["--rule", "exp3:0.1", "--horizon", "9"], "expected one of the two"),
     ],
 )
 def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expected):
@@ -156,10 +165,47 @@ def test_settings_that_cannot_be_say_what_was_expected(tmp_path, arguments, expe
 def test_every_rule_and_answer_of_the_help_can_be_said(tmp_path):
     answers = "pick,ranking,pair,best_worst,rating:4,click,reward"
     for rule in ("thompson:0.5", "ucb:2", "greedy", "epsilon:0.2", "softmax:0.3", "gap:10",
-                 "kl:50", "cautious:0.2"):  # fmt: skip
+                 "kl:50", "cautious:0.2", "elimination:1.5", "first:3"):  # fmt: skip
         said = answers.removesuffix(",reward") if rule == "kl:50" else answers
-        result = run(tmp_path / rule[:3], "--rule", rule, "--answers", said, lines=LINES)
+        result = run(tmp_path / rule[:4], "--rule", rule, "--answers", said, lines=LINES)
         assert result.exit_code == 0, result.output
+
+
+CATALOGUE = [
+    (["--rule", "exp3:0.2", "--floor", "0.1", "--seed", "4"],
+     CatalogueConfig(kind="exp3", rate=0.2, floor=0.1, seed=4)),
+    (["--rule", "exp4", "--horizon", "90"], CatalogueConfig(kind="exp4", horizon=90)),
+    (["--rule", "zooming:1.5", "--horizon", "90", "--coordinates", "2"],
+     CatalogueConfig(kind="zooming", zooming=ZoomingConfig(
+         num_rounds=90, num_coordinates=2, lipschitz=1.5))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "config"), CATALOGUE, ids=lambda x: str(x)[:24])
+def test_rules_of_the_catalogue_are_kept_and_go_on(tmp_path, arguments, config):
+    folder, log = tmp_path / "kept", tmp_path / "log.dsjson"
+    zooms = config.kind == "zooming"
+    ask = {} if zooms else {"options": [{"id": "a"}, {"id": "b"}]}
+    if config.kind == "exp4":
+        ask["advice"] = {"ann": {"a": 1.0}, "bob": {"b": 1.0}}
+    reward = {"kind": "reward", "value": 1.0}
+    lines = [{"event_id": "e1", **ask}, {"event_id": "e1", **reward}, {"event_id": "e2", **ask}]
+    whole = run(tmp_path / "whole", *arguments, lines=lines)
+    logs = [] if zooms else ["--log", log]
+    first = run(folder, "-", *arguments, *logs, lines=lines[:2])
+    assert first.exit_code == 0, first.output
+    assert taken_up(folder).state.config == config
+    rest = run(folder, "-", *logs, lines=lines[2:])
+    assert said(first) + said(rest) == said(whole)
+    if zooms:
+        told = run(folder, "-", "--log", log, lines=[])
+        assert told.exit_code == 2
+        assert "certainty" in told.output
+        return
+    assert json.loads(log.read_text())["_label_cost"] == -1.0
+    judged = CliRunner().invoke(app, ["ope", str(log), "-p", f"kept=bandit:{folder}"])
+    assert judged.exit_code == 3
+    assert "by `logged`" in " ".join(judged.output.replace("│", " ").split())
 
 
 SAID = [
@@ -207,7 +253,8 @@ def test_no_option_of_the_command_is_left_out_of_that_test():
 
     settings = {f"--{name.replace('_', '-')}" for name in decide.decide.__annotations__}
     rest = {"--call", "--folder", "--file", "--log", "--debug", "--return"}
-    assert settings - rest == {word for said, *_ in SAID for word in said if word[:2] == "--"}
+    tried = {word for said, *_ in [*SAID, *CATALOGUE] for word in said if word[:2] == "--"}
+    assert settings - rest == tried
 
 
 def test_a_budget_lasts_its_horizon_and_goes_on_where_it_stopped(tmp_path):

@@ -1,13 +1,17 @@
-"""Named weights from what was preferred to what: picks, refusals of a slate, rankings."""
+"""Named weights from what was preferred to what, and from ratings by levels."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.beliefs.normal_law import FullNormal
 from penchant.encoders.named import Menu
 from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel_option import Binary, Rating
+from penchant.feedback.thresholds import Ordered
 from penchant.fitting import online_named
+from penchant.fitting.online_answers import OnlineAnswers, nothing_known
 from penchant.fitting.online_named import OnlineNamed, OnlineNamedConfig
 
 CHOICES = OnlineNamedConfig(is_binary=True, learns_orders=True)
@@ -126,3 +130,74 @@ def test_an_order_that_cannot_be_learnt_is_told_and_changes_nothing(monkeypatch)
         online.learn_order(menu, (1, 0, None), 1)
     after = online.arrays()
     assert all(np.array_equal(after[name], array) for name, array in before.items())
+
+
+STARS = OnlineNamedConfig(is_binary=True, rating_levels=4, prior_precision=0.7)
+CUTS = np.array([-1.0, 0.4, 1.1])
+
+
+def rated(rng, menu, base=0.0):
+    """A level from 0, as people with logistic noise and these cut points give it."""
+    noisy = worths(menu, base)[0] + rng.logistic()
+    return int((noisy > CUTS).sum())
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 9999))
+def test_ratings_of_named_features_are_those_of_the_library(seed):
+    """The same belief as of `OnlineAnswers`, which has a law of features and thresholds."""
+    rng = np.random.default_rng(seed)
+    named = OnlineNamed.empty(STARS)
+    eye = np.sqrt(1 / STARS.prior_precision) * np.eye(3)
+    prior = FullNormal(mean=np.zeros(3), root=eye)
+    plain = OnlineAnswers(nothing_known([Rating(levels=4), Binary()], prior))
+    binary = [(menu_of(rng, 1), rng.integers(4)) for _ in range(8)]
+    for menu, level in binary:
+        named.learn_rating(menu, 0, int(level))
+        (x,) = named.belief().entries(menu)
+        plain.learn(x[None], "rating", {"level": np.array([level])})
+    belief, known = named.belief(), plain.belief_
+    np.testing.assert_allclose(belief.mean, known.part_worths, atol=1e-6)
+    law = known.law.covariance_of(np.eye(len(known.law.mean)))
+    np.testing.assert_allclose(belief.covariance, law[:3, :3], atol=1e-6)
+    own = known.own_parameters("rating")
+    np.testing.assert_allclose(named.cut_points, Ordered(4).values(own[None])[0], atol=1e-6)
+    assert belief.rounds == 8
+
+
+def test_cut_points_and_what_people_want_are_found_beside_yes_and_no():
+    away, cuts = [], []
+    for seed in range(2):
+        rng, online = np.random.default_rng(seed), OnlineNamed.empty(STARS)
+        for _ in range(60):
+            menu = menu_of(rng, 1)
+            online.learn_rating(menu, 0, rated(rng, menu))
+            # What is worth nothing more or less is liked half of the time: the zero of ratings.
+            online.learn(menu, 0, float(worths(menu)[0] + rng.logistic() > 0))
+        away += [(mean - {"": 0.0, **TRUE}[n]) / sd for n, (mean, sd) in weights(online).items()]
+        cuts.append(online.cut_points)
+    assert np.sqrt(np.mean(np.square(away))) < 1.8
+    np.testing.assert_allclose(np.mean(cuts, axis=0), CUTS, atol=0.45)
+
+
+def test_new_names_between_ratings_lose_nothing():
+    """More columns are made while cut points stand in front of them."""
+    rng, online = np.random.default_rng(2), OnlineNamed.empty(STARS)
+    for n in range(12):
+        many = Menu({}, ("a",), ({f"x{n}{k}": 1.0 for k in range(4)},))
+        online.learn_rating(many, 0, n % 4)
+    before = online.cut_points
+    assert len(online.coder) > 32
+    again = OnlineNamed.from_arrays(STARS, online.coder.columns, online.arrays())
+    np.testing.assert_array_equal(again.cut_points, before)
+    assert np.isfinite(online.belief().moments(menu_of(rng))).all()
+    assert (np.diff(before) > 0).all()
+
+
+def test_ratings_want_levels_and_log_odds():
+    for wrong in (1, 21):
+        with pytest.raises(ConfigError, match="2 to 20"):
+            OnlineNamedConfig(is_binary=True, rating_levels=wrong)
+    with pytest.raises(ConfigError, match="rating_levels is given"):
+        OnlineNamedConfig(rating_levels=5)
+    assert OnlineNamed.empty(CHOICES).cut_points.shape == (0,)

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("msgspec")
 
 from penchant.serving.console import ALARM, Round, changes, groups, propensities, windows
+from penchant.serving.event_store import EventStore
 from serving.test_decision_app import MENU, learn, with_app
 
 
@@ -122,3 +123,59 @@ async def test_a_model_without_a_floor_is_warned_of(call):
         learn(call)
     _, found = await call("GET", "/v1/console")
     assert "propensity" in {each["kind"] for each in found["alerts"]}
+
+
+# What stands in the log in place of a body or an answer: cut off, of another shape, of no letters,
+# of another menu, of no kind that is known.
+BROKEN = [
+    ("body", "", b'{"options": [{"id": "a"'), ("body", "", b"[]"), ("body", "", b"\xff\xfe"),
+    ("body", "", b'{"options": [{"id": "x"}]}'), ("answer", "", b"{}"), ("answer", "", b""),
+    ("answer", "", b'{"event_id": "1", "ranking": [], "probabilities": {}, "model": "m", '
+                   b'"belief": 0}'),
+    ("answer", "", b'{"event_id": "1", "ranking": ["a"], "probabilities": {"b": 1.0}, "model": '
+                   b'"m", "belief": 0}'),
+    ("body", "f", b'{"kind": "smell", "value": 1}'), ("body", "f", b'{"value": 1}'),
+    ("body", "f", b'{"kind": "reward", "value": "much"}'), ("body", "f", b'{"kind": '),
+    ("body", "f", b'{"kind": "reward", "value": null}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "of", "content"), BROKEN)
+def test_an_entry_that_cannot_be_read_hides_no_other(column, of, content, database):
+    @with_app
+    async def tried(call):
+        for at in range(4):
+            await call("POST", "/v1/rank", {"event_id": f"{at}", "person": "ann", **MENU})
+            said = {"event_id": f"{at}", "kind": "reward", "value": 1.0, "feedback_id": "f"}
+            await call("POST", "/v1/feedback", said)
+        store = EventStore(call.app.database)
+        changed = store.execute(
+            f"UPDATE entries SET {column} = ? WHERE event_id = '3' AND (entry_id <> '') = ?",
+            content, bool(of),
+        )  # fmt: skip
+        assert changed == 1
+        store.close()
+        learn(call)
+        _, found = await call("GET", "/v1/console")
+        lost = 0 if of else int(not content.startswith(b'{"options": [{"id": "x"}'))
+        assert found["unread"] == {"decisions": lost, "feedback": 1, "events": ["3"]}
+        assert found["decisions"] == 4 - lost
+        assert (found["feedback"], found["rewarded"]) == ({"reward": 3}, 3)
+        (told,) = [each["text"] for each in found["alerts"] if each["kind"] == "unread"]
+        assert "'3'" in told
+        _, report = await call("GET", "/v1/report")
+        assert (report["rounds"], report["unread"]) == (3, 1)
+        _, person = await call("GET", "/v1/people/ann")
+        assert (person["unread"], len(person["history"])) == (1, 3)
+        assert (person["last"]["options"] is None) == bool(lost)
+        assert found["models"]["models"][0]["unusable_feedback"] == 1
+
+    tried(database)
+
+
+@with_app
+async def test_where_all_can_be_read_nothing_is_said_of_it(call):
+    await call("POST", "/v1/rank", {"event_id": "e", **MENU})
+    _, found = await call("GET", "/v1/console")
+    assert found["unread"] == {"decisions": 0, "feedback": 0, "events": []}
+    assert "unread" not in {each["kind"] for each in found["alerts"]}

@@ -24,6 +24,7 @@ from penchant.serving.lessons import Lesson, Order, taught
 from penchant.serving.models import put_model
 from penchant.serving.publication import publish, published
 from penchant.serving.sqlite_database import SqliteDatabase
+from penchant.serving.wire import feedback_body
 
 CONFIG = ModelConfig()
 IDS = ["a", "b", "c"]
@@ -250,7 +251,8 @@ QUESTION = {"study": "s", "kind": "pair", "probability": 1.0, "gain": 0.1, "leve
 
 def told(kind, value, shown=("b", "a"), question=None):
     asked = {"event_id": "e", "options": [{"id": i} for i in IDS]}
-    answer = {"event_id": "e", "ranking": shown, "probabilities": {}, "model": "m", "belief": 0,
+    answer = {"event_id": "e", "ranking": shown, "model": "m", "belief": 0,
+              "probabilities": dict.fromkeys(IDS, 0.2),
               "question": question}  # fmt: skip
     said = [json.dumps(each).encode() for each in
             ({"kind": kind, "value": value, "time": None}, asked, answer)]  # fmt: skip
@@ -470,3 +472,41 @@ def test_a_model_that_cannot_be_read_ends_nobody_elses_learning(store, learner):
     assert store.tenants() == ["a tenant before", "t"]
     learner.step()
     same(current(store).learnt, refit(store, "t", CONFIG, 10**6).learnt)
+
+
+STARS = OnlineNamedConfig(is_binary=True, rating_levels=5)
+
+
+def test_ratings_are_learnt_as_levels_where_a_model_says_so():
+    config = ModelConfig(learning=STARS)
+    student, by_hand = Student.beginner(config), OnlineNamed.empty(STARS)
+    for value in (5.0, 1.0, 3, 3.5, 0.0, 6.0, 2.0):
+        each = told("rating", value)
+        student.learn(each)
+        if value in (1, 2, 3, 5):
+            by_hand.learn_rating(each.menu, 1, int(value) - 1)
+    same(student.learnt, by_hand)
+    assert student.num_taught == (4, 3)
+    assert (np.diff(student.learnt.cut_points) > 0).all()
+    # A study of as many levels is the same; of others its answers are shares of its highest level.
+    for levels in (5, 3):
+        each = told("rating", 3, question=QUESTION | {"kind": "rating", "levels": levels})
+        student.learn(each)
+        if levels == 5:
+            by_hand.learn_rating(each.menu, 1, 2)
+        else:
+            by_hand.learn(each.menu, 1, 1.0)
+        same(student.learnt, by_hand)
+
+
+def test_a_model_of_ratings_is_published_and_goes_on(store, learner):
+    put_model(store, "t", "stars", ModelConfig(learning=STARS))
+    rng = np.random.default_rng(3)
+    store.append([rank(f"s{n}", rng) for n in range(6)])
+    store.append([Entry("t", f"s{n}", "r", "rating", None, feedback_body("rating", 1.0 + n % 5, 0))
+                  for n in range(6)])  # fmt: skip
+    learner.step()
+    found = current(store, "stars")
+    same(found.learnt, refit(store, "t", ModelConfig(learning=STARS), 10**6).learnt)
+    np.testing.assert_array_equal(found.learnt.cut_points, sorted(found.learnt.cut_points))
+    assert len(found.learnt.cut_points) == 4

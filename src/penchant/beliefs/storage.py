@@ -5,6 +5,7 @@ import json
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from penchant.errors import BeliefError
 
 # Raised whenever a stored field changes its meaning; beliefs of another format are refused.
 FORMAT = 1
+Kind = TypeVar("Kind")
 JSON_NAME, ARRAYS_NAME = "belief.json", "belief.safetensors"
 
 
@@ -97,6 +99,18 @@ def load_value(folder: Path) -> object:
             "Restore the file or fit again."
         )
     found: object = from_plain(plain, arrays)
+    return found
+
+
+def load_as(kind: type[Kind], folder: str | Path) -> Kind:
+    """What `save_value` wrote of a class. Raises `BeliefError` where the folder is damaged, of
+    another format, or holds anything else."""
+    found = load_value(Path(folder))
+    if not isinstance(found, kind):
+        raise BeliefError(
+            f"{folder} holds a {type(found).__name__}; expected a {kind.__name__}. Name the folder "
+            "that it was saved to."
+        )
     return found
 
 

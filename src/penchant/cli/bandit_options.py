@@ -9,10 +9,16 @@ if TYPE_CHECKING:
     from penchant.feedback.channel_contract import Channel
     from penchant.policies.bandits.menu import MenuBanditConfig
     from penchant.policies.bandits.rules import Rule
+    from penchant.serving.catalogue_deciding import CatalogueConfig
 
 RULES = (
     "thompson[:WIDTH], ucb[:WIDTH], greedy, epsilon[:E], softmax[:TEMPERATURE], gap[:GAMMA], "
-    "kl[:GAMMA], cautious[:SHARE]"
+    "kl[:GAMMA], cautious[:SHARE], elimination[:WIDTH], first[:TIMES]"
+)
+# Where arms stay the same or fill a continuum, in `penchant decide` alone.
+CATALOGUE = (
+    "exp3[:RATE] (the same options all along, whatever pays), exp4[:RATE] (those, by the `advice` "
+    "of experts), zooming[:LIPSCHITZ] (a point of a continuum, such as a price)"
 )
 ANSWERS = "pick, ranking, pair, best_worst, rating:LEVELS, click, reward"
 # What both commands call by one name, and what each is worth where nothing is said.
@@ -48,12 +54,42 @@ def read_rule(said: str) -> "Rule":
         "gap": (rules.InverseGap, "gamma"),
         "kl": (rules.InverseGapLoss, "gamma"),
         "cautious": (rules.Cautious, "share"),
+        "elimination": (rules.Elimination, "width"),
+        "first": (rules.ExploreFirst, "num_each"),
     }
     if name not in known or (setting and not known[name][1]):
         raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")
     make, argument = known[name]
-    made: Rule = make(**({argument: read_number(setting, "--rule")} if setting else {}))
+    number: float = read_number(setting, "--rule") if setting else 0.0
+    if argument == "num_each":
+        # Turns are counted: a part of one would pass for another number of them.
+        number = whole_number(number, f"the rule {said!r}", "times that each option has its turn")
+    made: Rule = make(**({argument: number} if setting else {}))
     return made
+
+
+def read_catalogue(
+    said: str, *, horizon: int | None, coordinates: int, floor: float, seed: int
+) -> "CatalogueConfig | None":
+    """A rule of `CATALOGUE`; None for any other. Raises `ConfigError` for settings that it has
+    not."""
+    from penchant.policies.bandits.zooming import ZoomingConfig
+    from penchant.serving.catalogue_deciding import CatalogueConfig
+
+    kind, _, setting = said.partition(":")
+    number = read_number(setting, "--rule") if setting else None
+    if kind in ("exp3", "exp4"):
+        return CatalogueConfig(kind=kind, rate=number, horizon=horizon, floor=floor, seed=seed)
+    if kind != "zooming":
+        return None
+    if horizon is None:
+        raise ConfigError(
+            "zooming has no --horizon; expected how many decisions there will be, which says how "
+            "far it looks, such as --horizon 5000."
+        )
+    zooming = ZoomingConfig(num_rounds=horizon, num_coordinates=coordinates,
+                            lipschitz=1.0 if number is None else number)  # fmt: skip
+    return CatalogueConfig(kind=kind, zooming=zooming, seed=seed)
 
 
 def read_answers(said: str) -> "Iterator[Channel]":
@@ -122,9 +158,14 @@ def read_settings(said: list[str]) -> "tuple[MenuBanditConfig, dict[str, float]]
 def _whole(settings: Mapping[str, float]) -> dict[str, Any]:
     """Counts as whole numbers."""
     kinds = settings.get("num_kinds", 1.0)
-    if not kinds.is_integer():
-        raise ConfigError(f"kinds are {kinds}; expected a whole number of them, such as kinds=2.")
-    return {**settings, "num_kinds": int(kinds)}
+    return {**settings, "num_kinds": whole_number(kinds, "kinds", "kinds, such as kinds=2")}
+
+
+def whole_number(number: float, name: str, what: str) -> int:
+    """Raises `ConfigError` for what is none; name: of what has it, what: it counts."""
+    if not number.is_integer():
+        raise ConfigError(f"{name} has {number}; expected a whole number of {what}.")
+    return int(number)
 
 
 def read_number(said: str, name: str) -> float:

@@ -11,6 +11,7 @@ from penchant.cli import options, shell
 from penchant.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from penchant.serving.catalogue_deciding import CatalogueDecider
     from penchant.serving.deciding import Decider
 
 # Lines between two savings, which are what a crash, not an interruption, may cost; or this share
@@ -36,7 +37,9 @@ def decide(
             "reads (a name ending in .dsjson)."
         ),
     ] = None,
-    rule: Annotated[str, typer.Option(help=f"How to decide: {bandit.RULES}.")] = "thompson",
+    rule: Annotated[
+        str, typer.Option(help=f"How to decide: {bandit.RULES}. Or {bandit.CATALOGUE}.")
+    ] = "thompson",
     answers: Annotated[
         str, typer.Option(help=f"Kinds of answers, with commas: {bandit.ANSWERS}.")
     ] = "pick,ranking,click",
@@ -56,8 +59,15 @@ def decide(
     ] = None,
     horizon: Annotated[
         int | None,
-        typer.Option(min=1, help="Decisions that the budget is for.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Decisions that the budget is for; with exp3, exp4 and zooming how many come.",
+            show_default=False,
+        ),
     ] = None,
+    coordinates: Annotated[
+        int, typer.Option(min=1, help="Of the points that zooming plays, each from 0 to 1.")
+    ] = 1,
     slots: Annotated[int, typer.Option(min=1, help="Options shown, if a menu does not say.")] = 1,
     parts: Annotated[
         str,
@@ -96,22 +106,42 @@ def decide(
     A line with `options` ([{"id", "features", "cost"}]; perhaps `event_id`, `person`, `context`,
     `slots`) is answered by `ranking` and `probabilities`; a line with `event_id`, `kind` and
     `value` says what was answered, late and in whatever order. Settings are those of the first
-    call; later calls read them from FOLDER.
+    call; later calls read them from FOLDER. With exp4 a menu has `advice` too, with zooming a line
+    of an `event_id` alone asks for a point; both learn from rewards of 0 to 1.
     """
     from penchant.encoders.hashed import HashedMenu
-    from penchant.serving.deciding import Decider, DeciderConfig, load, save
+    from penchant.serving.catalogue_deciding import CatalogueDecider, CatalogueState, save, taken_up
+    from penchant.serving.deciding import Decider, DeciderConfig
 
     if folder.is_file():
         raise ConfigError(f"FOLDER is {folder}, which is a file; expected a folder.")
+    decider: Decider | CatalogueDecider
     if (folder / "belief.json").exists():
-        decider = Decider(load(folder))
+        decider = taken_up(folder)
         given = options.given(call, without=("folder", "file", "log", "debug"))
         if given:
             raise ConfigError(
                 f"{folder} has its settings already; {', '.join(given)} cannot change them. Leave "
                 "them out, or begin in another folder."
             )
+        if log is not None and isinstance(decider, CatalogueDecider) and not decider.has_log:
+            raise ConfigError(
+                f"--log is {log}, but {folder} plays points with certainty, so that a log of them "
+                "could judge no other policy. Leave it out."
+            )
+    elif (
+        catalogue := bandit.read_catalogue(
+            rule, horizon=horizon, coordinates=coordinates, floor=floor, seed=seed
+        )
+    ) is not None:  # fmt: skip
+        _refuse_beside(call, catalogue.kind)
+        decider = CatalogueDecider(CatalogueState(config=catalogue))
     else:
+        if options.given(call, among=("coordinates",)):
+            raise ConfigError(
+                f"--coordinates would change nothing: {rule} chooses among options. Leave it out, "
+                "or take --rule zooming."
+            )
         channels = tuple(bandit.read_answers(answers))
         _refuse_ignored(call, {channel.kind for channel in channels}, silence)
         decider = Decider.new(
@@ -145,6 +175,20 @@ def decide(
     shell.note(f"{done:,} lines; what was learnt is in {folder}.")
 
 
+def _refuse_beside(call: options.Invocation, kind: str) -> None:
+    """What these rules have no use for. Of zooming, which plays with certainty, also a log."""
+    own = ("coordinates",) if kind == "zooming" else ("floor", "log")
+    given = options.given(
+        call, without=("folder", "file", "debug", "rule", "horizon", "seed", *own)
+    )  # fmt: skip
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} would change nothing: {kind} plays "
+            + ("points with certainty" if kind == "zooming" else "the same options all along")
+            + ", and learns from rewards alone. Leave that out, or take another --rule."
+        )
+
+
 def _refuse_ignored(call: options.Invocation, kinds: set[str], silence: str) -> None:
     if options.given(call, among=("noise",)) and "outcome" not in kinds:
         raise ConfigError(
@@ -158,7 +202,7 @@ def _refuse_ignored(call: options.Invocation, kinds: set[str], silence: str) -> 
         )
 
 
-def _answer(decider: "Decider", line: str, number: int) -> None:
+def _answer(decider: "Decider | CatalogueDecider", line: str, number: int) -> None:
     import json
 
     try:
@@ -176,7 +220,7 @@ def _answer(decider: "Decider", line: str, number: int) -> None:
     typer.echo(json.dumps(answered, ensure_ascii=False))
 
 
-def _keep(decider: "Decider", log: Path | None) -> None:
+def _keep(decider: "Decider | CatalogueDecider", log: Path | None) -> None:
     """Adds what was answered to the log."""
     if log is not None and decider.logged:
         with log.open("a", encoding="utf-8") as file:

@@ -19,6 +19,9 @@ from penchant.fitting.online_laplace import laplace, seen_through
 from penchant.fitting.online_normal import learnt, relaxed, with_further
 from penchant.numerics.arrays import Array
 
+# Prior standard deviation of own parameters around what even answers would give.
+OWN_SCALE = 2.0
+
 
 class OnlineAnswers:
     """Part-worths of all people, and of each person what sets them apart, from any feedback.
@@ -175,7 +178,7 @@ def nothing_known(
     apart: NormalLaw | None = None,
     half_life: float | None = None,
     noise: float = 1.0,
-    own_scale: float = 2.0,
+    own_scale: float = OWN_SCALE,
 ) -> OnlineWorths:
     """Before any answer.
 
@@ -198,7 +201,7 @@ def nothing_known(
     for name, value in (("half_life", half_life), ("noise", noise), ("own_scale", own_scale)):
         if value is not None and not 0 < value < np.inf:
             raise ConfigError(f"{name} is {value}; expected a number above 0.")
-    own = [_own_prior(channel, noise, own_scale) for channel in served]
+    own = [own_prior(channel, noise, own_scale) for channel in served]
     law = prior
     for part in own:
         law = with_further(law, len(law.mean), part.mean, part.variance)
@@ -220,7 +223,9 @@ def _of_a_person(own: NormalLaw, features: Float[Array, "K D"], num: int) -> Flo
     return theirs
 
 
-def _own_prior(channel: Channel, noise: float, scale: float) -> DiagonalNormal:
+def own_prior(channel: Channel, noise: float, scale: float = OWN_SCALE) -> DiagonalNormal:
+    """Of a channel's own parameters before any answer; `nothing_known` says what noise and scale
+    are. Raises `ConfigError` for parameters that persons own."""
     if isinstance(channel, Rating) and channel.by_person:
         raise ConfigError(
             "a channel of ratings has thresholds by person; expected thresholds that are common to "

@@ -1,6 +1,6 @@
 """Weights of named features, changed by one reward at a time; columns are made as names appear.
 
-Legend: D columns, K options.
+Legend: D columns, K options, M cut points of ratings, E = K + M.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,21 @@ import numpy as np
 from jaxtyping import Float
 
 from penchant.beliefs.named_weights import NamedWeights
-from penchant.beliefs.normal_law import FullNormal
+from penchant.beliefs.normal_law import DiagonalNormal, FullNormal
+from penchant.data.batch import Block
 from penchant.encoders.named import Column, Menu, NamedColumns
 from penchant.errors import ConfigError, DataError
+from penchant.feedback.channel_contract import Channel
+from penchant.feedback.channel_option import Rating
 from penchant.feedback.channel_order import Ranking
-from penchant.fitting.online_answers import block_of
+from penchant.feedback.thresholds import Ordered
+from penchant.fitting.online_answers import block_of, own_prior
 from penchant.fitting.online_laplace import laplace
 from penchant.fitting.online_linear import OnlineLinear
 from penchant.fitting.online_normal import learnt
 from penchant.numerics.arrays import Array
 
+_MOST_LEVELS = 20
 # Columns are made so many at a time: growing copies the matrices.
 _STEP = 32
 
@@ -30,7 +35,9 @@ class OnlineNamedConfig:
     reward around its mean. is_binary: rewards are yes (1), no (0) or a share between, and log-odds
     are linear. forgetting: how much each earlier reward counts when one more arrives (1: as much
     as ever). learns_orders: what somebody preferred to what is learnt as that (`learn_order`), not
-    as rewards; with is_binary, whose log-odds are worths then. most_columns: names beyond so many
+    as rewards; with is_binary, whose log-odds are worths then. rating_levels: of ratings, whole
+    numbers from 1, which are learnt as that (`learn_rating`), not as rewards; with is_binary, too;
+    None: a rating is a reward. most_columns: names beyond so many
     pairs of features are not learnt; an update takes most_columns^2 operations."""
 
     prior_precision: float = 1.0
@@ -38,18 +45,29 @@ class OnlineNamedConfig:
     is_binary: bool = False
     forgetting: float = 1.0
     learns_orders: bool = False
+    rating_levels: int | None = None
     most_columns: int = 256
 
     def __post_init__(self) -> None:
         if not self.noise > 0:
             raise ConfigError(f"noise is {self.noise}; expected a number above 0.")
-        if self.learns_orders and not self.is_binary:
+        if (self.learns_orders or self.rating_levels is not None) and not self.is_binary:
+            named = "learns_orders is true" if self.learns_orders else "rating_levels is given"
             raise ConfigError(
-                "learns_orders is true and is_binary false; expected both: worths that orders tell "
-                "of are log-odds, and so must be what rewards tell of."
+                f"{named} and is_binary false; expected it true: worths that orders and ratings "
+                "tell of are log-odds, and so must be what rewards tell of."
+            )
+        if self.rating_levels is not None and not 2 <= self.rating_levels <= _MOST_LEVELS:
+            raise ConfigError(
+                f"rating_levels is {self.rating_levels}; expected 2 to {_MOST_LEVELS}, or null."
             )
         if self.most_columns < 1:
             raise ConfigError(f"most_columns is {self.most_columns}; expected 1 or more.")
+
+    @property
+    def num_cuts(self) -> int:
+        """Cut points of ratings."""
+        return 0 if self.rating_levels is None else self.rating_levels - 1
 
 
 @dataclass(kw_only=True, eq=False)
@@ -58,7 +76,8 @@ class OnlineNamed:
 
     Where forgetting has no root in floating point, as after entries of 1e12 beside ones of 1,
     precision <- f precision alone: the prior's part is left out for that reward. Rewards in the
-    same order give the same bits. left_out: how often a pair of names found no column.
+    same order give the same bits. The first columns are of cut points of ratings, in units in which
+    they have the prior of a weight. left_out: how often a pair of names found no column.
     """
 
     config: OnlineNamedConfig
@@ -115,28 +134,60 @@ class OnlineNamed:
         """
         told_of = [at for at, place in enumerate(places) if place is not None]
         entries = self._entries(menu, [place for place in places if place is not None])
-        held = self._faded()
-        plan = np.zeros((len(places), held.mean.shape[1]))
+        plan = np.zeros((len(places), entries.shape[1]))
         plan[told_of] = entries
         rank = np.zeros(len(places), dtype=np.int64)
         rank[:num_ranked] = np.arange(1, num_ranked + 1)
-        law = FullNormal(mean=held.mean[0], root=held.root[0])
         block = block_of(len(places), "ranking", {"rank": rank})
+        self._learn(Ranking(), block, plan, np.zeros(len(places)))
+
+    def learn_rating(self, menu: Menu, place: int, level: int) -> None:
+        """The option at a place of a menu was given this level, from 0.
+
+        P(level >= l) = sigmoid(u - tau_l), the cumulative logit of McCullagh (1980), whose cut
+        points tau are learnt along; by Laplace's approximation. Raises `DataError` as `learn_order`
+        does.
+        """
+        assert self.config.rating_levels is not None
+        channel, cuts = Rating(levels=self.config.rating_levels), _cuts(self.config)
+        entries = self._entries(menu, [place])
+        own = np.arange(self.config.num_cuts)
+        plan = np.vstack([entries, np.zeros((len(own), entries.shape[1]))])
+        plan[1 + own, own] = np.sqrt(cuts.variance * self.config.prior_precision)
+        block = block_of(1, "rating", {"level": np.array([level])})
+        self._learn(channel, block, plan, np.append(0.0, cuts.mean))
+
+    def _learn(
+        self, channel: Channel, block: Block, plan: Float[Array, "E D"], start: Float[Array, " E"]
+    ) -> None:
+        """An answer about start + plan w; where it cannot be learnt nothing is changed."""
+        held = self._faded()
+        law = FullNormal(mean=held.mean[0], root=held.root[0])
         try:
-            told = laplace(Ranking(), block, plan @ law.mean, law.covariance_of(plan))
+            told = laplace(channel, block, start + plan @ law.mean, law.covariance_of(plan))
             after = learnt(law, plan, told.step, told.root)
             is_finite = np.isfinite(after.mean).all() and np.isfinite(after.spread()).all()
         except np.linalg.LinAlgError:
             is_finite = False
         if not is_finite:
             raise DataError(
-                f"an order of {len(places)} options has worths beyond what numbers can hold; "
-                "expected features of about unit size. It is not learnt."
+                f"a {channel.kind} of {block.offered.shape[1]} options has worths beyond what "
+                "numbers can hold; expected features of about unit size. It is not learnt."
             )
         assert isinstance(after, FullNormal)
         held.mean[0], held.root[0] = after.mean, after.root
         held.measured()
         held.rounds[0] += 1
+
+    @property
+    def cut_points(self) -> Float[Array, " M"]:
+        """Between levels of ratings, in log-odds, as believed now."""
+        if not self.config.num_cuts:
+            return np.zeros(0)
+        cuts, M = _cuts(self.config), self.config.num_cuts
+        scale = np.sqrt(cuts.variance * self.config.prior_precision)
+        own = cuts.mean + scale * self.weights.mean[0, :M]
+        return np.asarray(Ordered(M + 1).values(own[None])[0])
 
     def _entries(self, menu: Menu, places: list[int]) -> Float[Array, "K D"]:
         """Of these options in all columns, which are made for them."""
@@ -144,11 +195,12 @@ class OnlineNamed:
                      tuple([menu.features[place] for place in places]))  # fmt: skip
         if places:
             self.left_out += self.coder.extend(alone, self.config.most_columns)
-        self._make_room(len(self.coder))
+        own = self.config.num_cuts
+        self._make_room(own + len(self.coder))
         x = np.zeros((len(places), self.weights.mean.shape[1]))
         if places:
             coded = self.coder.code(alone)
-            x[:, coded.columns] = coded.values
+            x[:, own + coded.columns] = coded.values
         return x
 
     def _faded(self) -> OnlineLinear:
@@ -167,11 +219,12 @@ class OnlineNamed:
         """What is known now, as a value that later rewards do not change."""
         # One product of matrices: `OnlineLinear.covariance` takes six times as long.
         root = self.weights.root[0]
-        D, noise = len(self.coder), 1.0 if self.config.is_binary else self.config.noise
+        own, noise = self.config.num_cuts, 1.0 if self.config.is_binary else self.config.noise
+        named = slice(own, own + len(self.coder))
         return NamedWeights(
             columns=self.coder.columns,
-            mean=self.weights.mean[0, :D].copy(),
-            covariance=(root.T @ root)[:D, :D].copy(),
+            mean=self.weights.mean[0, named].copy(),
+            covariance=(root.T @ root)[named, named].copy(),
             prior_precision=self.config.prior_precision,
             noise=noise,
             is_binary=self.config.is_binary,
@@ -189,6 +242,11 @@ class OnlineNamed:
         wider.mean[:, :have] = held.mean
         wider.rounds = held.rounds
         self.weights = wider.measured()
+
+
+def _cuts(config: OnlineNamedConfig) -> DiagonalNormal:
+    """Before any rating."""
+    return own_prior(Rating(levels=config.num_cuts + 1), 1.0)
 
 
 def _empty(config: OnlineNamedConfig, num: int) -> OnlineLinear:

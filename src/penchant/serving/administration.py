@@ -35,7 +35,14 @@ from penchant.serving.studies import (
     study_named,
     study_of,
 )
-from penchant.serving.wire import Limits, checked_value, correction, feedback_body, named
+from penchant.serving.wire import (
+    Limits,
+    checked_value,
+    correction,
+    feedback_body,
+    kept_feedback,
+    named,
+)
 
 # Seconds.
 _LONGEST_REPORT = 120.0
@@ -175,10 +182,10 @@ class Administration:
                               "tells event_id and feedback_id of each."})  # fmt: skip
         entry_id, kind, before, answer = kept[0]
         value = checked_value(kind, asked.value, self._limits)
-        changed = feedback_body(kind, value, msgspec.json.decode(before)["time"])
+        changed = feedback_body(kind, value, kept_feedback(before).time)
         said = kept_question(answer)
         if said.question is not None:
-            kept_value = msgspec.json.decode(changed)["value"]
+            kept_value = kept_feedback(changed).value
             checked_answer(said.question, said.ranking, kind, kept_value)
         lane.store.correct(tenant, asked.event_id, entry_id, changed)
         return Said(200, {"corrected": True})
@@ -268,6 +275,7 @@ def _told_models(store: EventStore, tenant: str) -> dict[str, Any]:
             "columns": len(found.learnt.coder) if found else 0,
             "columns_left_out": found.learnt.left_out if found else 0,
             "unusable_feedback": found.unusable if found else 0,
+            "rating_cut_points": found.learnt.cut_points.tolist() if found else [],
         })  # fmt: skip
     return {"live": models.live, "before": models.before, "models": told}
 

@@ -41,6 +41,7 @@ from penchant.serving.wire import (
     RankRequest,
     encode,
     feedback_request,
+    kept_feedback,
     rank_request,
 )
 
@@ -76,14 +77,19 @@ def check_study(study: Study, limits: Limits) -> None:
 
 def answers_of(store: EventStore, tenant: str, name: str, study: Study) -> list[Answer]:
     """What was answered so far, the earliest first; of several answers to one question the last.
-    What does not fit its question says nothing: `/v1/feedback` takes anything of any event."""
+    What cannot be read or does not fit its question says nothing: `/v1/feedback` takes anything of
+    any event."""
     # A colon ends the name, and a semicolon is what comes after it.
     rows = store.fetch(_ANSWERS, tenant, f"ask:{name}:", f"ask:{name};", QUESTION, MOST_ANSWERS)
     place = {option: at for at, option in enumerate(study.ids)}
     found = {}
     for event, person, answer, kind, body in reversed(rows):
-        said = kept_question(answer)
-        shown, value = said.ranking, msgspec.json.decode(body)["value"]
+        try:
+            said, value = kept_question(answer), kept_feedback(body).value
+        except DataError:
+            # One that cannot be read must not end all asking.
+            continue
+        shown = said.ranking
         if said.question is not None and fits(said.question, shown, kind, value):
             found[event] = _answer([place[each] for each in shown], shown, kind, value, person)
     return list(found.values())

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from penchant.errors import DataError
 from penchant.metrics.subgroup import by_subgroup
 from penchant.numerics.arrays import Array
 from penchant.serving.asking import answers_of, belief_of, told_belief
 from penchant.serving.decision_report import reward_of_first
 from penchant.serving.event_store import RANK, EventStore
-from penchant.serving.lessons import taught
+from penchant.serving.lessons import taught_if_readable
 from penchant.serving.studies import studies_of
 from penchant.serving.wire import kept_answer, kept_rank
 
@@ -30,6 +31,8 @@ ALARM = 4.0
 # Rounds on either side without which no change is looked for, and rounds of a group.
 _LEAST, _LEAST_OF_GROUP = 50, 30
 _MOST_GROUPS, _MOST_WORDS = 6, 12
+# Events that are named of those that cannot be read.
+_MOST_NAMED = 5
 _EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 # Seconds without a look at the log after which the learner is missed.
 _IDLE = 60.0
@@ -49,15 +52,33 @@ class Round:
     reward: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """feedback: how much came, by its kind. unread_decisions, unread_feedback: entries that this
+    version cannot read, feedback also where only its decision cannot be; unread_events: some of
+    the events that they are of."""
+
+    rounds: list[Round]
+    feedback: dict[str, int]
+    unread_decisions: int
+    unread_feedback: int
+    unread_events: tuple[str, ...]
+
+
 def console_document(store: EventStore, tenant: str, models: dict[str, Any]) -> dict[str, Any]:
     """All of it, from the latest entries of the log; the caller reads one moment of it."""
     last = store.position(tenant).seq
     after = max(0, last - MOST_READ)
-    rounds, feedback = read_rounds(store, tenant, after, last)
+    traffic = read_traffic(store, tenant, after, last)
+    rounds, feedback = traffic.rounds, traffic.feedback
     waiting, idle = store.waiting(tenant), store.connection.idle_seconds()
     live = next((m for m in models["models"] if m["name"] == models["live"]), None)
     document: dict[str, Any] = {
         "entries": last, "read": last - after, "decisions": len(rounds), "feedback": feedback,
+        "unread": {
+            "decisions": traffic.unread_decisions, "feedback": traffic.unread_feedback,
+            "events": list(traffic.unread_events),
+        },
         "waiting": waiting, "learner_idle_seconds": idle, "models": models,
         "behind": last - live["belief"] if live and live["rewards"] else None,
         "rewarded": sum(each.reward is not None for each in rounds),
@@ -65,20 +86,24 @@ def console_document(store: EventStore, tenant: str, models: dict[str, Any]) -> 
     }  # fmt: skip
     document["studies"] = _studies(store, tenant)
     document["alerts"] = [
-        *changes(rounds), *_missing(feedback, waiting, idle, document["propensities"]),
+        *changes(rounds), *_unread(traffic),
+        *_missing(feedback, waiting, idle, document["propensities"]),
     ]  # fmt: skip
     return document
 
 
-def read_rounds(
-    store: EventStore, tenant: str, after: int, upto: int
-) -> tuple[list[Round], dict[str, int]]:
+def read_traffic(store: EventStore, tenant: str, after: int, upto: int) -> Traffic:
     """Decisions among some numbers of the log, with the rewards that came of them there, and how
-    much feedback of each kind came; questions of studies are none."""
+    much feedback of each kind came; questions of studies are none. What cannot be read is left
+    out and counted: one such entry must not hide all others."""
     rewards: dict[str, float] = {}
     feedback: Counter[str] = Counter()
+    bad_feedback: list[str] = []
     for joined in store.joined(tenant, after, upto):
-        each = taught(joined)
+        each = taught_if_readable(joined)
+        if each is None:
+            bad_feedback.append(joined.event_id)
+            continue
         if each.answer.question is not None:
             continue
         feedback[joined.kind] += 1
@@ -89,16 +114,24 @@ def read_rounds(
         "SELECT event_id, received, person, body, answer FROM entries WHERE seq > ? AND seq <= ? "
         "AND tenant = ? AND entry_id = '' AND kind = ? ORDER BY seq", after, upto, tenant, RANK,
     )  # fmt: skip
-    rounds = []
+    rounds, bad_decisions = [], list[str]()
     for event, received, person, body, answer in rows:
-        said, context = kept_answer(answer), kept_rank(body).context
+        try:
+            said, context = kept_answer(answer), kept_rank(body).context
+        except DataError:
+            bad_decisions.append(event)
+            continue
         rounds.append(Round(
             received=received, shown=said.probabilities[said.ranking[0]],
             least=min(said.probabilities.values()), num_options=len(said.probabilities),
             person=person, reward=rewards.get(event),
             words=tuple(f"{k} = {v}" for k, v in context.items() if isinstance(v, str | bool)),
         ))  # fmt: skip
-    return rounds, dict(feedback)
+    return Traffic(
+        rounds=rounds, feedback=dict(feedback), unread_decisions=len(bad_decisions),
+        unread_feedback=len(bad_feedback),
+        unread_events=tuple(dict.fromkeys(bad_decisions + bad_feedback))[:_MOST_NAMED],
+    )  # fmt: skip
 
 
 def windows(rounds: Sequence[Round]) -> list[dict[str, Any]]:
@@ -222,6 +255,18 @@ def _change(before: Float[Array, " B"], after: Float[Array, " C"]) -> float:
     if variance == 0:
         return 0.0 if gap == 0 else math.copysign(math.inf, gap)
     return gap / math.sqrt(variance)
+
+
+def _unread(traffic: Traffic) -> Iterable[dict[str, str]]:
+    decisions, feedback = traffic.unread_decisions, traffic.unread_feedback
+    if decisions or feedback:
+        named = ", ".join(f"{event!r:.60}" for event in traffic.unread_events)
+        yield {
+            "kind": "unread", "text": f"Of the latest entries {decisions:,} "
+            f"decision{'s' * (decisions != 1)} and {feedback:,} feedback cannot be read (events "
+            f"{named}): they are in no figure here and teach nothing. They were written by a newer "
+            "version, which reads them, or changed by hand.",
+        }  # fmt: skip
 
 
 def _missing(

@@ -27,7 +27,7 @@ from penchant.policies.bandits.pacing import Pacing
 from penchant.policies.bandits.rules import Rule, Thompson
 
 # Decisions that wait for further answers; beyond them the oldest is let go.
-_MOST_OPEN = 100_000
+MOST_OPEN = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +183,7 @@ class Decider:
         )
 
     def _decide(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        event = _event(line) or f"decision-{self._num_decisions + 1}"
+        event = event_of(line) or f"decision-{self._num_decisions + 1}"
         if event in self._open:
             known = self._open[event]
             return _said(event, json.loads(known.asked), known)
@@ -212,7 +212,7 @@ class Decider:
         return _said(event, line, made) | ({"refused": refused} if refused else {})
 
     def _learn(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        event = _event(line)
+        event = event_of(line)
         if event is None:
             raise DataError(
                 f"an answer of kind {line['kind']!r} has no event_id; expected that of the menu "
@@ -220,12 +220,12 @@ class Decider:
             )
         time = _time(line)
         if event not in self._open:
-            while len(self._early) >= _MOST_OPEN:
+            while len(self._early) >= MOST_OPEN:
                 del self._early[next(iter(self._early))]
             self._early[event] = (*self._early.get(event, ()), json.dumps(dict(line)))
             return {"event_id": event, "accepted": True, "duplicate": False, "learnt": False}
         known = self._open[event]
-        name = str(line.get("feedback_id") or json.dumps([line["kind"], line.get("value")]))
+        name = answer_name(line)
         is_new = name not in known.seen
         if is_new:
             asked = json.loads(known.asked)
@@ -295,7 +295,7 @@ class Decider:
             if config.silence is not None and is_late:
                 if not known.seen:
                     self._learn({"event_id": event, "kind": "reward", "value": config.silence})
-            elif len(self._open) <= _MOST_OPEN:
+            elif len(self._open) <= MOST_OPEN:
                 break
             del self._open[event]
 
@@ -311,13 +311,14 @@ def load(folder: Path) -> DeciderState:
     found = load_value(folder)
     if not isinstance(found, DeciderState):
         raise BeliefError(
-            f"{folder} holds a {type(found).__name__}; expected what `penchant decide` keeps. A "
-            "fitted belief decides by `greedy:`, `softmax:` or `epsilon:`."
+            f"{folder} holds a {type(found).__name__}; expected what `penchant decide` keeps of a "
+            "rule on menus. A fitted belief decides by `greedy:`, `softmax:` or `epsilon:`; what "
+            "exp3 and exp4 did is judged on their own log by `logged`."
         )
     return found
 
 
-def _event(line: Mapping[str, Any]) -> str | None:
+def event_of(line: Mapping[str, Any]) -> str | None:
     """Its name, perhaps a number; None where there is none."""
     event = line.get("event_id")
     if event is None or event == "":
@@ -325,6 +326,11 @@ def _event(line: Mapping[str, Any]) -> str | None:
     if isinstance(event, bool) or not isinstance(event, str | int):
         raise DataError(f"event_id is {event!r}; expected a text or a whole number.")
     return str(event)
+
+
+def answer_name(line: Mapping[str, Any]) -> str:
+    """What an answer is known by, so that a repetition is recognised; its content, unnamed."""
+    return str(line.get("feedback_id") or json.dumps([line["kind"], line.get("value")]))
 
 
 def _time(line: Mapping[str, Any]) -> float | None:

@@ -5,7 +5,7 @@ Legend: B rounds, N options over all menus.
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,9 @@ from penchant.evaluation.off_policy import OffPolicyReport, PolicyValue, evaluat
 from penchant.numerics.arrays import Array
 from penchant.policies.policy import Column, Policy, Uniform
 from penchant.serving.database import database_at
-from penchant.serving.event_store import EventStore
+from penchant.serving.event_store import EventStore, Joined
 from penchant.serving.learner import Student
-from penchant.serving.lessons import MOST_EARNED, Taught, earned_of, taught
+from penchant.serving.lessons import MOST_EARNED, Taught, earned_of, taught_if_readable
 from penchant.serving.models import Models, models_of
 
 # Rounds that are judged, the latest, and numbers of the log that are read for them.
@@ -165,6 +165,22 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+@dataclass(slots=True)
+class _Found:
+    """unread: how much feedback so far could not be read."""
+
+    said: Iterable[Joined]
+    unread: int = 0
+
+    def __iter__(self) -> Iterator[Taught]:
+        for joined in self.said:
+            each = taught_if_readable(joined)
+            if each is None:
+                self.unread += 1
+            else:
+                yield each
+
+
 def main() -> None:
     """`python -m penchant.serving.decision_report TENANT` prints the report of the log whose
     database standard input names as JSON: a process of its own, so that nobody who is served waits
@@ -174,8 +190,8 @@ def main() -> None:
     tenant = sys.argv[1]
     with store.reading():
         last = store.position(tenant).seq
-        rounds = (taught(joined) for joined in store.joined(tenant, max(0, last - MOST_READ), last))
-        document = report_of(rounds, models_of(store, tenant))
+        found = _Found(store.joined(tenant, max(0, last - MOST_READ), last))
+        document = report_of(found, models_of(store, tenant)) | {"unread": found.unread}
     store.close()
     sys.stdout.write(json.dumps(document))
 

@@ -9,8 +9,6 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 
-import msgspec
-
 from penchant.errors import BeliefError, ConfigError, EndpointError, PenchantError
 from penchant.fitting.online_named import OnlineNamed
 from penchant.serving.database import Database, database_at
@@ -52,6 +50,15 @@ class Student:
             if order.num_ranked:
                 self.learnt.learn_order(each.menu, order.places, order.num_ranked)
             return
+        levels, rated = self.config.learning.rating_levels, each.rated
+        # A study of other levels than these rates on a scale of its own: as a share of it.
+        if levels is not None and rated is not None and rated.levels in (None, levels):
+            level = rated.among(levels)
+            if level is None:
+                self.unusable += 1
+            else:
+                self.learnt.learn_rating(each.menu, rated.place, level)
+            return
         for lesson in each.lessons:
             if self.config.learning.is_binary and not 0.0 <= lesson.reward <= 1.0:
                 self.unusable += 1
@@ -64,7 +71,7 @@ class Student:
         for joined in store.joined(tenant, self.position.seq, upto):
             try:
                 self.learn(taught(joined))
-            except (msgspec.MsgspecError, PenchantError) as error:
+            except PenchantError as error:
                 # What one version accepted and another cannot read must not end all learning.
                 _log.warning("event %r teaches nothing: %s", joined.event_id, error)
                 self.unusable += 1

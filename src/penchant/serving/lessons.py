@@ -4,15 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from penchant.beliefs.named_person import Earned
 from penchant.encoders.named import Menu
-from penchant.errors import DataError, PenchantError
+from penchant.errors import DataError
 from penchant.metrics.edit_distance import kept_share
 from penchant.serving.event_store import Joined
 from penchant.serving.studies import Asked, QuestionAnswer, fits, kept_question
-from penchant.serving.wire import kept_rank
+from penchant.serving.wire import kept_feedback, kept_rank
 
 # Of one person; a decision that weighs them takes some 60 microseconds for each.
 MOST_EARNED = 20
@@ -36,10 +34,26 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Rated:
+    """The option at a place was given a level, from 1. levels: how many there were, where a study
+    says it."""
+
+    place: int
+    level: float
+    levels: int | None
+
+    def among(self, levels: int) -> int | None:
+        """The level from 0, where ratings have so many; None where it is none of them."""
+        if self.level != int(self.level) or not 1 <= self.level <= levels:
+            return None
+        return int(self.level) - 1
+
+
+@dataclass(frozen=True, slots=True)
 class Taught:
     """A feedback beside its decision. lessons: none where nothing can be learnt from it. teaches:
-    whether it was meant to teach: answers of a study that keeps to itself are not. order: the same
-    for models that learn orders as such; None where it is none."""
+    whether it was meant to teach: answers of a study that keeps to itself are not. order, rated:
+    the same for models that learn orders and ratings as such; None where it is none."""
 
     menu: Menu
     answer: QuestionAnswer
@@ -47,15 +61,21 @@ class Taught:
     lessons: tuple[Lesson, ...]
     teaches: bool = True
     order: Order | None = None
+    rated: Rated | None = None
 
 
 def readable(said: Iterable[Joined]) -> Iterator[Taught]:
     """What each feedback teaches, without those that this version cannot read."""
-    for joined in said:
-        try:
-            yield taught(joined)
-        except (msgspec.MsgspecError, PenchantError):
-            continue
+    found = (taught_if_readable(joined) for joined in said)
+    return (each for each in found if each is not None)
+
+
+def taught_if_readable(joined: Joined) -> Taught | None:
+    """What a feedback teaches; None where it or its decision cannot be read."""
+    try:
+        return taught(joined)
+    except DataError:
+        return None
 
 
 def earned_of(rounds: Iterable[Taught], most: int = MOST_EARNED) -> list[Earned]:
@@ -76,17 +96,28 @@ def taught(joined: Joined) -> Taught:
     nothing here; nor do edits of more words than can be compared, and what names options that were
     not on the menu. Of a study, a rating is the share of its highest level, where the study teaches
     at all and the answer fits its question.
+
+    Raises `DataError` for a feedback or a decision that this version cannot read.
     """
     menu, answer = kept_rank(joined.asked), kept_question(joined.answered)
-    said = msgspec.json.decode(joined.feedback)
+    if set(menu.ids) != answer.probabilities.keys():
+        raise DataError(
+            f"the decision {joined.event_id!r:.100} was about {list(menu.ids)!r:.200} and shown by "
+            f"probabilities of {list(answer.probabilities)!r:.200}; expected the same options."
+        )
+    said = kept_feedback(joined.feedback)
     asked = answer.question
     if asked is not None and not asked.teaches:
         return Taught(menu, answer, joined.person, (), teaches=False)
-    if asked is not None and not fits(asked, answer.ranking, said["kind"], said["value"]):
+    if asked is not None and not fits(asked, answer.ranking, said.kind, said.value):
         return Taught(menu, answer, joined.person, ())
-    lessons = _lessons(said["kind"], said["value"], menu, answer.ranking, asked)
-    order = _order(said["kind"], said["value"], [lesson.place for lesson in lessons], menu, asked)
-    return Taught(menu, answer, joined.person, lessons, order=order)
+    lessons = _lessons(said.kind, said.value, menu, answer.ranking, asked)
+    order = _order(said.kind, said.value, [lesson.place for lesson in lessons], menu, asked)
+    rated = None
+    if said.kind == "rating":
+        levels = None if asked is None else asked.levels
+        rated = Rated(menu.ids.index(answer.ranking[0]), said.value, levels)
+    return Taught(menu, answer, joined.person, lessons, order=order, rated=rated)
 
 
 def _lessons(

@@ -9,10 +9,11 @@ import numpy as np
 from penchant.beliefs.named_person import PersonalWeights
 from penchant.beliefs.named_weights import NamedWeights
 from penchant.encoders.named import Menu
+from penchant.errors import DataError
 from penchant.numerics.arrays import sigmoid
 from penchant.serving.decision_model import ModelConfig
 from penchant.serving.event_store import EventStore, Joined
-from penchant.serving.lessons import earned_of, readable, taught
+from penchant.serving.lessons import Taught, earned_of, taught_if_readable
 from penchant.serving.wire import kept_answer, kept_rank
 
 # Of somebody's feedback, the latest: what is told in words, and what is told one by one.
@@ -40,30 +41,46 @@ def person_document(
         f"SELECT event_id, body, answer {of} ORDER BY seq DESC LIMIT 1", tenant, person
     )
     said = said_of(store, tenant, person, _MOST_READ)
-    about = config.belief_about(belief, earned_of(readable(said)))
+    found = [(joined, each) for joined in said if (each := taught_if_readable(joined)) is not None]
+    rounds = [each for _, each in found]
+    about = config.belief_about(belief, earned_of(rounds))
     return {
         "person": person, "decisions": decisions, "feedback": len(said),
-        "beside_everybody": _beside_everybody(said, belief),
-        "last": {"event_id": event_id, "shown": kept_answer(answer).ranking,
-                 "options": _worths(kept_rank(body), belief, about)},
+        "unread": len(said) - len(found), "beside_everybody": _beside_everybody(rounds, belief),
+        "last": _last(event_id, body, answer, belief, about),
         "history": [
-            {"event_id": each.event_id, "feedback_id": each.entry_id,
-             **msgspec.json.decode(each.feedback), "shown": kept_answer(each.answered).ranking}
-            for each in said[-_MOST_SHOWN:]
+            {"event_id": joined.event_id, "feedback_id": joined.entry_id,
+             **msgspec.json.decode(joined.feedback), "shown": each.answer.ranking}
+            for joined, each in found[-_MOST_SHOWN:]
         ],
     }  # fmt: skip
 
 
-def _beside_everybody(said: list[Joined], belief: NamedWeights) -> dict[str, Any] | None:
+def _last(
+    event_id: str, body: bytes, answer: bytes, belief: NamedWeights,
+    about: NamedWeights | PersonalWeights,
+) -> dict[str, Any]:  # fmt: skip
+    """Their last decision; no more than its name where it cannot be read."""
+    try:
+        shown, menu = kept_answer(answer).ranking, kept_rank(body)
+    except DataError:
+        return {"event_id": event_id, "shown": None, "options": None}
+    return {"event_id": event_id, "shown": shown, "options": _worths(menu, belief, about)}
+
+
+def _beside_everybody(rounds: list[Taught], belief: NamedWeights) -> dict[str, Any] | None:
     """Their mean reward less what is expected of anybody shown the same, with its standard error:
     beyond two of these they differ from the others in what the features do not tell."""
     gaps = []
-    for joined in said:
-        round_ = taught(joined)
+    for round_ in rounds:
         if round_.lessons:
             mean, _ = belief.moments(round_.menu)
             expected = sigmoid(mean) if belief.is_binary else mean
-            gaps += [each.reward - float(expected[each.place]) for each in round_.lessons]
+            # Stars are no shares of yes: nothing is expected of them as numbers.
+            gaps += [
+                each.reward - float(expected[each.place]) for each in round_.lessons
+                if not belief.is_binary or 0.0 <= each.reward <= 1.0
+            ]  # fmt: skip
     if not gaps:
         return None
     error = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps)) if len(gaps) > 1 else None

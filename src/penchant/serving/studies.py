@@ -10,7 +10,7 @@ from penchant.agents.elicitation.questions import Kind, QuestionConfig
 from penchant.errors import ConfigError, DataError
 from penchant.metrics.edit_distance import MOST_WORDS, check_words
 from penchant.serving.event_store import EventStore, checked_name
-from penchant.serving.wire import Features, Id, RankAnswer
+from penchant.serving.wire import Features, Id, RankAnswer, kept_as
 
 # A belief over more items takes longer than somebody likes to wait for a question.
 _MOST_OPTIONS = 60
@@ -77,9 +77,13 @@ class QuestionAnswer(RankAnswer):
     question: Asked | None = None
 
 
+_answer = msgspec.json.Decoder(QuestionAnswer)
+
+
 def kept_question(answer: bytes) -> QuestionAnswer:
-    """What was answered to a rank or to whoever wanted a question; the latter has `question`."""
-    return msgspec.json.decode(answer, type=QuestionAnswer)
+    """What was answered to a rank or to whoever wanted a question; the latter has `question`.
+    Raises `DataError` as `kept_answer` does."""
+    return kept_as(_answer, answer)
 
 
 def study_of(told: str | bytes) -> Study:

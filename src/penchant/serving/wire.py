@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -89,6 +89,18 @@ class FeedbackAnswer(Struct):
     duplicate: bool
 
 
+class KeptFeedback(Struct):
+    """A feedback as the log holds it, its value as plain JSON."""
+
+    kind: Kind
+    value: Any
+    time: float | str | None = None
+
+
+Said = TypeVar("Said")
+Answer = TypeVar("Answer", bound=RankAnswer)
+
+
 class Correction(Struct, forbid_unknown_fields=True):
     """The value that a feedback should have had; feedback_id as GET /v1/people/{id} tells it,
     or as it was sent."""
@@ -102,6 +114,8 @@ _VALUE: dict[str, Any] = {
     "reward": Number, "rating": Number, "pick": Id | None, "text": str, "edit": Edit | str,
     "ranking": Annotated[list[Id], Meta(min_length=1)],
 }  # fmt: skip
+# What was imported has numbers of any size.
+_KEPT = _VALUE | {"reward": float, "rating": float}
 
 
 class _QuickOption(Struct, forbid_unknown_fields=True, gc=False):
@@ -133,6 +147,8 @@ _rank = msgspec.json.Decoder(RankRequest)
 _quick = msgspec.json.Decoder(_QuickRequest)
 _feedback = msgspec.json.Decoder(FeedbackRequest)
 _correction = msgspec.json.Decoder(Correction)
+_answer = msgspec.json.Decoder(RankAnswer)
+_feedback_kept = msgspec.json.Decoder(KeptFeedback)
 encode = msgspec.json.encode
 
 
@@ -200,13 +216,32 @@ def menu_of(asked: RankRequest) -> Menu:
 
 
 def kept_rank(body: bytes) -> Menu:
-    """The menu of a rank that was accepted before."""
-    return menu_of(_rank.decode(body))
+    """The menu of a rank that was accepted before. Raises `DataError` as all that reads what is
+    kept: another version, or a hand, may have written what this one cannot read."""
+    return menu_of(_kept(_rank, body))
 
 
 def kept_answer(answer: bytes) -> RankAnswer:
     """What was answered to it."""
-    return msgspec.json.decode(answer, type=RankAnswer)
+    return kept_as(_answer, answer)
+
+
+def kept_as(decoder: msgspec.json.Decoder[Answer], answer: bytes) -> Answer:
+    """An answer, or one that says more, by its decoder."""
+    said = _kept(decoder, answer)
+    if not said.ranking or not said.probabilities.keys() >= set(said.ranking):
+        raise DataError(
+            f"an answer in the log shows {said.ranking!r:.200} by probabilities of "
+            f"{list(said.probabilities)!r:.200}; expected one option or more, each by its own."
+        )
+    return said
+
+
+def kept_feedback(body: bytes) -> KeptFeedback:
+    """A feedback that was accepted before, or imported."""
+    said = _kept(_feedback_kept, body)
+    _of_kind(said.kind, said.value, _KEPT)
+    return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +289,7 @@ def feedback_body(kind: str, value: Any, time: float | str | None) -> bytes:
 
 def checked_value(kind: str, value: Any, limits: Limits) -> Any:
     """The value of a feedback of this kind. Raises `DataError` for another kind of value."""
-    try:
-        value = msgspec.convert(value, _VALUE[kind])
-    except msgspec.ValidationError as error:
-        raise DataError(f"the value of a {kind} cannot be used: {error}.") from error
+    value = _of_kind(kind, value, _VALUE)
     texts = (value.after, value.before or "") if isinstance(value, Edit) else (value,)
     if kind in ("text", "edit") and sum(map(len, texts)) > limits.text:
         raise DataError(f"the {kind} is too long; expected up to {limits.text:,} characters.")
@@ -266,6 +298,23 @@ def checked_value(kind: str, value: Any, limits: Limits) -> Any:
     if kind == "ranking" and len(set(value)) < len(value):
         raise DataError("the ranking names an option twice; expected each once.")
     return value
+
+
+def _of_kind(kind: str, value: Any, kinds: dict[str, Any]) -> Any:
+    try:
+        return msgspec.convert(value, kinds[kind])
+    except msgspec.ValidationError as error:
+        raise DataError(f"the value of a {kind} cannot be used: {error}.") from error
+
+
+def _kept(decoder: msgspec.json.Decoder[Said], told: bytes) -> Said:
+    try:
+        return decoder.decode(told)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"an entry of the log cannot be read: {error}. Expected what this version writes; "
+            "what a newer one wrote is read by that, what a hand changed nobody reads."
+        ) from error
 
 
 def _decoded(decoder: Any, body: bytes) -> Any:

@@ -101,6 +101,7 @@ function drawTraffic(found) {
     ["decisions read", count(found.decisions)],
     ["feedback joined", Object.entries(found.feedback).map(([kind, num]) => count(num) + " " + kind).join(", ") || "none"],
     ["feedback that waits for its event", count(found.waiting)],
+    ["entries that cannot be read", count(found.unread.decisions + found.unread.feedback)],
     ["decisions a minute, lately", last && last.a_minute !== null ? last.a_minute < 10 ? fixed(last.a_minute, 1) : count(Math.round(last.a_minute)) : "–"],
     ["latest decision", last ? time(last.ended) : "–"],
   ];

@@ -5,10 +5,12 @@ Legend: N experts, K arms.
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from penchant.beliefs.storage import load_as, save_value
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array, softmax
 from penchant.policies.bandits.linear import pick
@@ -55,6 +57,30 @@ class AdviceConfig:
         return math.sqrt(math.log(self.num_experts) / ((num_seen + 1) * self.num_arms))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AdviceBelief:
+    """What rewards told of experts. loss: of each, as estimated, over all rounds; num_seen: rewards
+    so far."""
+
+    config: AdviceConfig
+    loss: Float[Array, " N"]
+    num_seen: int
+
+    @property
+    def weights(self) -> Float[Array, " N"]:
+        """Of each expert, 1 in all."""
+        return softmax(-self.config.step(self.num_seen) * self.loss, axis=0)
+
+    def save(self, folder: str | Path) -> None:
+        """As JSON and safetensors in a folder."""
+        save_value(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "AdviceBelief":
+        """What `save` wrote. Raises `BeliefError` for a damaged folder or another belief."""
+        return load_as(cls, folder)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AdviceDecision:
     """What was played, and with what probability: all that a log needs.
@@ -79,24 +105,35 @@ class AdviceBandit:
     known. Experts are whatever gives arms probabilities: other rules, models, people; experts that
     each name one arm (`numpy.eye(K)`) make it Exp3.
 
-    decide -> the world answers -> update, as late and in whatever order answers come.
+    decide -> the world answers -> update, as late and in whatever order answers come. To go on
+    where another stopped: its belief in place of a config.
     """
 
     def __init__(
-        self, config: AdviceConfig, *, random_state: int | np.random.Generator = 0
+        self, known: AdviceConfig | AdviceBelief, *, random_state: int | np.random.Generator = 0
     ) -> None:
-        self._config = config
+        if isinstance(known, AdviceConfig):
+            known = AdviceBelief(config=known, loss=np.zeros(known.num_experts), num_seen=0)
+        self._config = known.config
         self._generator = np.random.default_rng(random_state)
-        self._loss = np.zeros(config.num_experts)
-        self._seen = 0
+        self._loss = known.loss.copy()
+        self._seen = known.num_seen
+
+    @property
+    def belief_(self) -> AdviceBelief:
+        """What is believed now; later rewards do not change it."""
+        return AdviceBelief(config=self._config, loss=self._loss.copy(), num_seen=self._seen)
 
     @property
     def weights(self) -> Float[Array, " N"]:
         """Of each expert, 1 in all."""
-        return softmax(-self._config.step(self._seen) * self._loss, axis=0)
+        return self.belief_.weights
 
-    def decide(self, advice: Float[Array, "N K"]) -> AdviceDecision:
-        """advice: the probability that each expert would give each arm, now.
+    def decide(
+        self, advice: Float[Array, "N K"], *, generator: np.random.Generator | None = None
+    ) -> AdviceDecision:
+        """advice: the probability that each expert would give each arm, now. generator: of chance,
+        in place of the bandit's own.
 
         Raises `DataError` for other shapes, or lines that are no probabilities.
         """
@@ -114,7 +151,7 @@ class AdviceBandit:
             )
         found = self.weights @ advice
         found = (1.0 - c.floor) * found / found.sum() + c.floor / c.num_arms
-        arm = pick(found, float(self._generator.random()))
+        arm = pick(found, float((generator or self._generator).random()))
         return AdviceDecision(arm, float(found[arm]), found, advice)
 
     def update(self, decision: AdviceDecision, reward: float) -> None:

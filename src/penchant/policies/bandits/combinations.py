@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from penchant.beliefs.linear_weights import LinearWeights
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
-from penchant.policies.bandits.linear import LinearBandit
+from penchant.policies.bandits.linear import LinearBandit, LinearState
 from penchant.policies.bandits.rules import Rule, Thompson, UpperConfidence
 
 # From what each item is worth to the combination that is worth most of those that may be shown:
@@ -86,6 +86,9 @@ class SemiBandit:
     decide -> the world answers -> update, as late and in whatever order answers come; an item that
     is not answered teaches nothing.
 
+    `state` is what `LinearState.save` keeps in files; `resumed` takes it up with the same `choose`,
+    which is a function and not kept.
+
     Raises `ConfigError` for a rule with a floor, and as `LinearBandit` does.
     """
 
@@ -118,8 +121,30 @@ class SemiBandit:
         self._choose, self._num_draws = choose, num_draws
         self._generator = np.random.default_rng(random_state)
         self._items = LinearBandit(
-            items, num_features, prior_precision=prior_precision, noise=noise,
+            items, num_features, rule=rule, prior_precision=prior_precision, noise=noise,
         )  # fmt: skip
+
+    @classmethod
+    def resumed(
+        cls,
+        state: LinearState,
+        choose: Choose,
+        *,
+        num_draws: int = 32,
+        random_state: int | np.random.Generator = 0,
+    ) -> "SemiBandit":
+        """Goes on where another stopped."""
+        made = cls(
+            state.arms, state.root.shape[1], choose, rule=state.rule, num_draws=num_draws,
+            random_state=random_state,
+        )  # fmt: skip
+        made._items = LinearBandit.resumed(state)
+        return made
+
+    @property
+    def state(self) -> LinearState:
+        """What is known now of each item; later rewards do not change it."""
+        return self._items.state
 
     @property
     def belief_(self) -> LinearWeights:

@@ -1,18 +1,20 @@
 """A bandit whose arms pay by a linear function of the context, each arm by its own.
 
-Legend: A arms, D features.
+Legend: A arms, D features, E = D + 2.
 """
 
 import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from penchant.beliefs.linear_weights import LinearWeights
+from penchant.beliefs.storage import load_as, save_value
 from penchant.errors import ConfigError, DataError
 from penchant.fitting.online_linear import OnlineLinear
 from penchant.numerics.arrays import Array, sigmoid
@@ -36,6 +38,32 @@ class Decision:
     context: Float[Array, " D"]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LinearState:
+    """All that a `LinearBandit` knows, to be taken up by another. root, rows, rounds: as
+    `OnlineLinear` has them; num_decisions: so far, which some rules look at."""
+
+    arms: tuple[str, ...]
+    rule: Rule
+    root: Float[Array, "A D D"]
+    rows: Float[Array, "A E"]
+    rounds: tuple[int, ...]
+    is_binary: bool
+    prior_precision: float
+    noise: float
+    forgetting: float
+    num_decisions: int
+
+    def save(self, folder: str | Path) -> None:
+        """As JSON and safetensors in a folder."""
+        save_value(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "LinearState":
+        """What `save` wrote. Raises `BeliefError` for a damaged folder or anything else."""
+        return load_as(cls, folder)
+
+
 class LinearBandit:
     """Arms with weights of their own on a shared context (the disjoint model of Li et al. 2010).
 
@@ -50,7 +78,7 @@ class LinearBandit:
     prior_precision: of each weight, in units of 1 / noise^2. forgetting: how much each earlier
     reward counts when one more arrives, of whatever arm (1: as much as ever); below 1 every reward
     takes A D^3 operations. Features of some unit size
-    suit the prior.
+    suit the prior. `state` is what `LinearState.save` keeps in files and `resumed` takes up.
 
     Raises `ConfigError` for fewer than two arms, doubled names, or numbers out of range.
     """
@@ -97,6 +125,32 @@ class LinearBandit:
                 f"a bandit of {len(self._places)} arm(s) has nothing to decide; expected two or "
                 "more."
             )
+
+    @classmethod
+    def resumed(
+        cls, state: LinearState, *, random_state: int | np.random.Generator = 0
+    ) -> "LinearBandit":
+        """Goes on where another stopped."""
+        made = cls(
+            state.arms, state.root.shape[1], rule=state.rule, is_binary=state.is_binary,
+            prior_precision=state.prior_precision, noise=state.noise, forgetting=state.forgetting,
+            random_state=random_state,
+        )  # fmt: skip
+        held = made._weights
+        held.root[:], held.rows[:], held.rounds = state.root, state.rows, list(state.rounds)
+        made._step = state.num_decisions
+        return made
+
+    @property
+    def state(self) -> LinearState:
+        """What is known now; later rewards do not change it."""
+        held = self._weights
+        return LinearState(
+            arms=self.arms, rule=self.rule, root=held.root.copy(), rows=held.rows.copy(),
+            rounds=tuple(held.rounds), is_binary=self.is_binary, noise=self.noise,
+            prior_precision=held.prior_precision, forgetting=held.forgetting,
+            num_decisions=self._step,
+        )  # fmt: skip
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """Arms that fill a continuum, neighbours paying alike: look closer where it may be best.
 
-Legend: N points of a grid, D coordinates.
+Legend: N points of a grid, A arms, D coordinates.
 """
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from penchant.beliefs.storage import load_as, save_value
 from penchant.errors import ConfigError, DataError
 from penchant.numerics.arrays import Array
 
@@ -59,6 +61,31 @@ class ZoomingConfig:
         return math.ceil(self.lipschitz / self.radius(self.num_rounds)) + 1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ZoomingBelief:
+    """What rewards told of the arms opened so far, in the order of their opening. num_seen, total:
+    how many rewards each had, and their sum."""
+
+    config: ZoomingConfig
+    points: Float[Array, "A D"]
+    num_seen: Int[Array, " A"]
+    total: Float[Array, " A"]
+
+    def moments(self) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
+        """Mean reward and confidence radius of each arm; the mean of one without rewards is 0."""
+        radius = [self.config.radius(num) for num in self.num_seen.tolist()]
+        return self.total / np.maximum(self.num_seen, 1), np.array(radius, dtype=np.float64)
+
+    def save(self, folder: str | Path) -> None:
+        """As JSON and safetensors in a folder."""
+        save_value(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "ZoomingBelief":
+        """What `save` wrote. Raises `BeliefError` for a damaged folder or another belief."""
+        return load_as(cls, folder)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ZoomingDecision:
     """point: what to play. place: of the arm there, in the order in which arms were opened."""
@@ -79,12 +106,14 @@ class ZoomingBandit:
     opened on a grid finer than any ball.
 
     It plays with certainty, so that its log cannot judge other policies. decide -> the world
-    answers -> update, as late and in whatever order answers come.
+    answers -> update, as late and in whatever order answers come. To go on where another stopped:
+    its belief in place of a config.
     """
 
     def __init__(
-        self, config: ZoomingConfig, *, random_state: int | np.random.Generator = 0
+        self, known: ZoomingConfig | ZoomingBelief, *, random_state: int | np.random.Generator = 0
     ) -> None:
+        config = known if isinstance(known, ZoomingConfig) else known.config
         self._config = config
         self._generator = np.random.default_rng(random_state)
         line = np.linspace(0.0, 1.0, config.num_each)
@@ -95,6 +124,16 @@ class ZoomingBandit:
         self._points = np.empty((0, config.num_coordinates))
         self._seen, self._total = np.zeros(0, dtype=np.int64), np.zeros(0)
         self._radius = np.zeros(0)
+        if isinstance(known, ZoomingBelief):
+            self._points, self._radius = known.points.copy(), known.moments()[1]
+            self._seen, self._total = known.num_seen.copy(), known.total.copy()
+            self._covers = sum((self._inside(a) for a in range(len(self._points))), self._covers)
+
+    @property
+    def belief_(self) -> ZoomingBelief:
+        """What is believed now; later rewards do not change it."""
+        return ZoomingBelief(config=self._config, points=self._points.copy(),
+                             num_seen=self._seen.copy(), total=self._total.copy())  # fmt: skip
 
     @property
     def points(self) -> Float[Array, "A D"]:
@@ -105,10 +144,11 @@ class ZoomingBandit:
         """Mean reward and confidence radius of each arm; the mean of one without rewards is 0."""
         return self._total / np.maximum(self._seen, 1), self._radius.copy()
 
-    def decide(self) -> ZoomingDecision:
-        """The point to play now."""
+    def decide(self, *, generator: np.random.Generator | None = None) -> ZoomingDecision:
+        """The point to play now. generator: of chance, in place of the bandit's own."""
         if not self._covers.all():
-            self._open(int(self._generator.choice(np.flatnonzero(self._covers == 0))))
+            chance = generator or self._generator
+            self._open(int(chance.choice(np.flatnonzero(self._covers == 0))))
         mean, radius = self.moments()
         place = int((mean + 2.0 * radius).argmax())
         return ZoomingDecision(self._points[place].copy(), place)
