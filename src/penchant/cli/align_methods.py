@@ -194,7 +194,8 @@ def _mirrored(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.mirrored import Mirrored
 
     _single("k1.5", setting)
-    return Mirrored(brevity=0.5, anchor=_anchor(options, "loss"))
+    # Brevity within a group ends in empty answers where few are right (recipes/brevity.py).
+    return Mirrored(anchor=_anchor(options, "loss"))
 
 
 def _conflict(options: AlignOptions, setting: Setting) -> Any:
@@ -422,8 +423,7 @@ METHODS: Mapping[str, Offered] = {
     "hapo": Offered(way="reward", made=_concise, told="GRPO with a bonus for answers shorter than "
                     "the shortest right one so far (HAPO 2025)"),
     "k1.5": Offered(way="reward", made=_mirrored, told="a square that holds each batch near its "
-                    "start, prompts seldom solved, brevity switched on bit by bit (Kimi k1.5, "
-                    "2025)"),
+                    "start in place of a ratio, prompts seldom solved (Kimi k1.5, 2025)"),
     "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
                     "unlearnt with the bad (GTPO 2025)"),
     "single-stream": Offered(way="reward", made=_stream, group_size=1, prompts=128, told="one "
