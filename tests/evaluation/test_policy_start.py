@@ -1,7 +1,6 @@
 """Starts that solve nothing, or everything, are passed over."""
 
 import math
-from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -61,20 +60,17 @@ def test_a_refusal_tells_every_share_that_was_seen():
 def test_a_decoder_is_taught_until_it_is_right_some_of_the_time():
     pytest.importorskip("torch")
     from penchant.evaluation.policy_trial import share_right
-    from penchant.policies.language.teaching import Teaching, fresh_decoder, taught_further
+    from penchant.policies.language.teaching import Teaching, decoders_taught
 
     task = Chain(fewest=1, most=1, scratch=False)
     shape = DecoderConfig(width=32, layers=1, heads=2, window=16)
     training = TrainConfig(batch_size=32, max_epochs=1, learning_rate=1e-2, patience=None)
-
-    def rounds(seed):
-        teaching = Teaching(num=200, training=training, seed=seed)
-        return taught_further(fresh_decoder(shape, seed), task, teaching, 6)
+    starts = decoders_taught(task, shape, Teaching(num=200, training=training), rounds=6)
 
     def right(model, seed=1):
         return share_right(model, task, 300, SampleConfig(most_tokens=3), seed)
 
-    start = screened(chain(rounds(0), rounds(1)), right, 0.08, 0.5)
+    start = screened(starts, right, 0.08, 0.5)
     assert start.passed_over  # one round teaches next to nothing
     assert all(share < 0.08 for share in start.passed_over)
     assert start.share == right(start.model)

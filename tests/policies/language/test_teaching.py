@@ -32,7 +32,17 @@ def test_a_first_round_is_the_teaching_itself_and_a_second_goes_on_from_it():
     first, second = islice(rooms.taught_further(fresh(), TASK, TEACHING, 5), 2)
     once, _ = rooms.taught(fresh(), TASK, TEACHING)
     assert same(first, once)
-    assert not same(second, once)
+    further, _ = rooms.taught(first, TASK, replace(TEACHING, seed=TEACHING.seed + 1_000_003))
+    assert same(second, further)
+
+
+def test_after_the_rounds_of_one_decoder_come_those_of_another():
+    shape = DecoderConfig(width=16, layers=1, heads=2, window=16)
+    found = list(rooms.decoders_taught(TASK, shape, TEACHING, rounds=2, decoders=2))
+    for own, pair in ((3, found[:2]), (1_003, found[2:])):
+        teaching = replace(TEACHING, seed=own)
+        alone = rooms.taught_further(rooms.fresh_decoder(shape, own), TASK, teaching, 2)
+        assert all(same(one, other) for one, other in zip(pair, alone, strict=True))
 
 
 def test_every_round_has_problems_of_its_own_and_of_its_own_seed(monkeypatch):
