@@ -7,8 +7,9 @@ lines of any rule ("b3d9;bd=") until it is right half of the time, and to guess 
 learns this rule without its lines in sight: half of each group of eight saw them, or none.
 Demonstrations: the answers to 5 of the 25 prompts, 100 passes. Counted are right answers without
 the lines, on 1,000 draws. Paired by seed, 95 % intervals of five seeds; how starts are taught and
-the rate (of 3e-3, where all collapse, and 1e-3) were chosen on another. Tiny: two seeds, a few
-steps, nothing learnt.
+the rate (of 3e-3, where all collapse, and 1e-3) were chosen on another. Right are 63 % (10 to 99 by
+seed), 57 points above GRPO (19 to 95), which finds nothing on three seeds, and 44 above
+demonstrations (5 to 83). Tiny: two seeds, a few steps, nothing learnt.
 """
 
 from collections.abc import Mapping, Sequence

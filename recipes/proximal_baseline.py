@@ -5,7 +5,7 @@ Theirs: GRPO was proposed as PPO without its value, at no loss (no figure of bot
 for it). Ours: sums of one operation, a decoder of 0.1 million parameters, right answers on 2,000
 draws; 128 responses a step, groups of eight by GRPO, single ones by PPO, whose value reads the
 policy's own states. Paired by seed, 95 % intervals of five seeds; each at the better rate of 3e-4
-and 1e-3 on another, GRPO's by `group_baselines.py`. No difference beyond chance: PPO is 1.5 points
+and 1e-3 on another. No difference beyond chance: PPO is 1.5 points
 ahead with single responses (-1.6 to 4.7), 0.3 with groups of eight (-3.2 to 3.7); GRPO gains 2.5
 over the start (0.2 to 4.8). Tiny: two seeds, a few steps, nothing learnt.
 """

@@ -1,13 +1,15 @@
 """What is preferred in short contexts, worth the same in long ones (SoLoPO, 2025): 3 |r(short) -
 r(long)| of the chosen answer beside DPO on short contexts alone.
 
-Theirs: beside DPO 0.9 points more on LongBench and 0.6 on RULER (beside ORPO 4.2 and 10.0, which is
-not tried). Ours: one digit among letters is the answer ("kq7t=" is "#7"); a decoder of 0.03 million
-parameters taught contexts of 4 and 8 letters by one who guesses three answers in ten, until it is
-10 points less right with 48 letters than with 4; 200 pairs of contexts of 4 letters, right above
-wrong, their long twins with 48. Counted are exact chances of right answers on 200 new contexts of
-4, 48 and 64 letters. Paired by seed, 95 % intervals of five seeds; lengths and the rate (for DPO
-the better of two) were chosen on another. Tiny: two seeds, little learnt.
+Theirs: beside DPO 0.9 points more on LongBench and 0.6 on RULER (ORPO's 4.2 and 10 are not tried).
+Ours: one digit among letters is the answer ("kq7t=" is "#7"); a decoder of 0.03 million parameters
+taught contexts of 4 and 8 letters by one who guesses three answers in ten, until it is 10 points
+less right with 48 letters than with 4 (means of 24 and 42 %); 200 pairs of contexts of 4 letters,
+right above wrong, their long twins with 48. Counted are exact chances of right answers on 200 new
+contexts of 4, 48 and 64 letters. Paired by seed, 95 % intervals of five seeds; lengths and the rate
+(for DPO the better of two) were chosen on another. Not met: above DPO at 48 and 64 letters (-4
+points, -12 to 4; -13 to 5), as good within 3 at 4 (0.2, -8 to 8); DPO alone gains 6 points in long
+contexts, 3 in short ones. Tiny: two seeds, little learnt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,14 +67,12 @@ def main(config: Config) -> dict[str, Any]:
     each = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     points = dict(zip(LENGTHS, (each["SoLo-DPO"] - each["DPO"]).T, strict=True))
     # In short contexts it need not be above, only about as good.
-    claims = [
+    short = [
         no_worse(f"points beside DPO at {n} letters, low end", 0.0, low_over_seeds(found),
                  slack=3.0 if n == 4 else 0.0, source=SOURCE)
         for n, found in points.items()]  # fmt: skip
-    return results(
-        claims, points={f"{n} letters": over_seeds(found, 2) for n, found in points.items()},
-        right={name: [over_seeds(at, 1) for at in shares.T] for name, shares in each.items()},
-    )  # fmt: skip
+    return results([], not_met=short, points={n: over_seeds(x, 2) for n, x in points.items()},
+                   right={m: [over_seeds(n, 1) for n in x.T] for m, x in each.items()})  # fmt: skip
 
 
 def one_seed(config: Config, seed: int) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ seeds. Beside it a tracker that forgets at one rate (0.96), and how often GRPO's
 alike (39 %; of single responses none is). Not met: more than GRPO beyond chance; the single stream
 gains 1.8 points more, -0.3 to 3.8, which holds theirs too. A tracker of one rate does as well (1.3,
 0.7 to 2.0), so that drift is not what counts here. Throughput was not timed: rollouts here take
-equally long. The learning rate of both was chosen for GRPO by `group_baselines.py`. Tiny: two
+equally long. The learning rate of both was chosen for GRPO on another seed. Tiny: two
 seeds, a few steps, nothing learnt.
 """
 
