@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.errors import ConfigError
+
 torch = pytest.importorskip("torch")
 
 from penchant.evaluation.table_methods import (  # noqa: E402  # it needs torch
@@ -177,3 +179,14 @@ def test_of_a_modulus_of_two_any_digit_of_the_right_parity_is_right():
     assert (chance * even).sum(axis=1).mean() > 0.6
     # Half of the digits may stay: the answer itself is no likelier than its kin.
     assert table.chance_right(trial).mean() < 0.3
+
+
+def test_a_method_that_imitates_is_refused():
+    policy, draws = drawn(0)
+
+    class Shown(GroupRelative):
+        def heard(self, seen):
+            return replace(super().heard(seen), shown=np.ones(len(seen.reward)))
+
+    with pytest.raises(ConfigError, match="got Shown, which learns a value or imitates"):
+        policy.climbed(Shown(), draws, 1.0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from penchant.errors import ConfigError
 from penchant.lm.tokens import Tokens
 from penchant.numerics.arrays import Array, constant, log_sum_exp
 from penchant.policies.language.loss import divergence_loss, entropy_loss, policy_gradient_loss
@@ -84,10 +85,18 @@ class TablePolicy:
         generator: np.random.Generator | None = None,
     ) -> "TablePolicy":
         """After plain gradient steps on shares of these prompts, one by one, in the order of
-        `generator` (theirs without one); rows that are not heard are in no share."""
+        `generator` (theirs without one); rows that are not heard are in no share.
+
+        Raises `ConfigError` for methods that learn a value or imitate: a table has neither.
+        """
         import torch
 
         heard, old = method.heard(self.seen(draws)), torch.tensor(self.log_prob(draws))
+        if heard.target is not None or heard.is_shown.any():
+            raise ConfigError(
+                f"got {type(method).__name__}, which learns a value or imitates; expected a method "
+                "whose credit is all that a table climbs. Use `PolicyTrainer` for it."
+            )
         logits = torch.tensor(self.logits, requires_grad=True)
         size = int(draws.group.max()) + 1
         place = np.arange(size) if generator is None else generator.permutation(size)
