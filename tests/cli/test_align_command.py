@@ -519,6 +519,21 @@ def test_lists_of_two_are_pairs_and_equal_ones_ties_with_their_weights(tmp_path)
     done(file, "-m", "ipo", "-o", tmp_path / "i", *SHAPE, "--epochs", "1")
 
 
+def test_lists_under_other_names_and_verls_rollouts_are_learnt_from(tmp_path):
+    rows = [{"prompt": f"{n}?", "drafts": ["a", "b", "c"], "judged": [1, 2, 3]} for n in range(4)]
+    roles = ("layout=trl", "options.text=drafts", "answer.column=judged", "answer.kind=ranking")
+    few = (*SHAPE, "--epochs", "1", "--json")
+    found = done(write(tmp_path / "own.jsonl", rows), "-m", "dpo", "-o", tmp_path / "a", *few,
+                 *(word for role in roles for word in ("--role", role)))  # fmt: skip
+    assert json.loads(found.stdout)["facts"]["ranked lists"] == "4"
+    kept = [{"input": f"{p}?", "output": f"{k}", "score": float(k == 1), "step": 1}
+            for p in range(5) for k in range(3)]  # fmt: skip
+    found = done(write(tmp_path / "1.jsonl", kept), "-m", "dpo", "-o", tmp_path / "b", *few)
+    assert json.loads(found.stdout)["facts"]["ranked lists"] == "5"
+    message = refused("CHAIN", "-m", "dpo", "-o", tmp_path / "c", "--role", "rows.person=p")
+    assert "--role would change nothing" in message
+
+
 def test_what_only_pairs_have_is_refused_of_lists_before_anything_is_taught(tmp_path):
     file, out = lists_file(tmp_path), tmp_path / "out"
     for more in (("-m", "ipo"), ("-m", "hinge"), ("-m", "dpo", "--ties", "davidson")):

@@ -82,6 +82,16 @@ def test_names_of_ones_own_are_told_by_a_description(tmp_path):
         read(write(tmp_path, rows), other)
 
 
+def test_what_verl_keeps_of_its_rollouts_is_a_list_for_each_prompt_of_a_step(tmp_path):
+    rows = [{"input": f"{p}?", "output": f"{p}{k}", "gts": "7", "score": float(k == 1), "step": 3,
+             "correct": float(k == 1)} for k in range(3) for p in "ab"]  # fmt: skip
+    records = read(write(tmp_path, rows)).records
+    assert records.offsets.tolist() == [0, 3, 6]
+    assert records.rows["input"].to_pylist() == ["a?", "b?"]
+    assert records.options["text"].to_pylist() == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert to_floats(records.options["value"]).tolist() == [0.0, 1.0, 0.0] * 2
+
+
 BAD = {
     "too few ranks": ({"ranks": [1, 2]}, "ranks is [1, 2]", "one number for each of completions"),
     "no list": ({"completions": None}, "completions is missing", "two answers or more"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from penchant.errors import ConfigError, DataError, MissingExtraError
+from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.group_relative import GroupRelative, dr_grpo, grpo, rloo
 from penchant.serving.trainer_credit import (
@@ -142,6 +143,17 @@ def test_settings_name_the_bounds_and_the_mean_of_the_method():
     assert ours["algorithm.adv_estimator"] == "ours"
     assert ours["actor_rollout_ref.actor.clip_ratio_high"] == 0.28
     assert ours["actor_rollout_ref.actor.loss_agg_mode"] == "token-mean"
+    # A second bound and a constant length are said, where verl would take its own.
+    actor = "actor_rollout_ref.actor"
+    assert ours[f"{actor}.clip_ratio_c"] >= 1e9
+    twice = GroupRelative(surrogate=Surrogate(worst=3.0))
+    assert (
+        verl_settings("ours", twice)[f"{actor}.clip_ratio_c"] == trl_settings(twice)["delta"] == 3
+    )
+    assert "delta" not in trl_settings(GroupRelative())
+    assert verl_settings("ours", dr_grpo(32))[f"{actor}.loss_scale_factor"] == 32
+    with pytest.raises(ConfigError, match="use_kl_loss"):
+        verl_settings("ours", grpo(Anchor(strength=0.1, place="loss")))
     with pytest.raises(ConfigError, match="clipped ratios of tokens"):
         trl_settings(rloo(8))
     with pytest.raises(ConfigError, match="TRL's `beta`"):

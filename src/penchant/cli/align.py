@@ -244,6 +244,7 @@ def align(
     ] = False,
     on_bad_rows: options.OnBadRows = "error",
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     seed: options.Seed = 0,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -300,7 +301,7 @@ def align(
 
             document = align_to_data(
                 what, method, wanted, out, on_bad_rows=on_bad_rows, description=description,
-                quiet=quiet,
+                roles=role, quiet=quiet,
             )  # fmt: skip
     if process > 0:
         return
@@ -367,13 +368,14 @@ def _check_server(server: str, served: str, weights: str, model: str) -> None:
 def _ignored(way: str, is_task: bool, has_model: bool) -> tuple[str, ...]:
     found: tuple[str, ...] = _OF_SCRATCH if has_model else ()
     if way == "reward":
-        return (*found, *_OF_DATA, "on_bad_rows", "description")
+        return (*found, *_OF_DATA, "on_bad_rows", "description", "role")
     drawn = ("group_size", "prompts") if is_task and way in ("pairs", "answers", "steps") else ()
     found += tuple(name for name in _OF_REWARD if name not in (*drawn, "temperature"))
     if not is_task:
         return (*found, "trial", "most_tokens", "temperature")
     # Of a task's own answers right ones stand beside wrong ones: no ties.
-    return (*found, "context", "ties", "held_out", "on_bad_rows", "description", "temperature")
+    return (*found, "context", "ties", "held_out", "on_bad_rows", "description", "role",
+            "temperature")  # fmt: skip
 
 
 def _layout(text: str | None) -> "Layout | None":

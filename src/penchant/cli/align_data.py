@@ -3,6 +3,7 @@
 On a task the data are the start's own answers, right beside wrong, or the task's demonstrations.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ _OWN_PROMPTS = 300
 
 def align_to_data(
     what: str, method: str, options: AlignOptions, out: Path, *, on_bad_rows: str,
-    description: Path | None, quiet: bool,
+    description: Path | None, roles: Sequence[str] | None, quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, write and return what `--json` prints."""
     from penchant.evaluation.align_page import AlignPage, gain_words
@@ -50,7 +51,7 @@ def align_to_data(
 
         file = Path(what)
         records = read_file(
-            file, description, on_bad_rows=on_bad_rows, aside=out, quiet=quiet
+            file, description, on_bad_rows=on_bad_rows, aside=out, quiet=quiet, roles=roles
         ).records
         with shell.waiting(f"Learning from {len(records):,} observations", quiet):
             found = _from_file(

@@ -44,6 +44,7 @@ def export(
     ] = 0.1,
     on_bad_rows: options.OnBadRows = "error",
     description: options.DescriptionFile = None,
+    role: options.Role = None,
     seed: options.Seed = 0,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -71,7 +72,7 @@ def export(
 
         out.mkdir(parents=True, exist_ok=True)
         records = read_file(
-            Path(what), description, on_bad_rows=on_bad_rows, aside=out, quiet=json
+            Path(what), description, on_bad_rows=on_bad_rows, aside=out, quiet=json, roles=role
         ).records
         tables, program = _of_file(records), _belief_program(belief)
     source = f"penchant/{what if is_task else Path(what).stem}" if to == "verl" else None

@@ -39,6 +39,7 @@ _ITEM = ("option", "alternative", "alt", "mode", "item", "item_id", "product", "
          "movie", "movie_id", "song", "track", "track_id", "place", "place_id", "profile",
          "brand", "platform", "module", "style", "arm", "action", "candidate", "statement", "film",
          "book", "recipe", "restaurant", "hotel", "game")  # fmt: skip
+_VERLS = {"input", "output", "score", "step"}
 _FORMATS = {
     "vw": "a log of decisions", "dsjson": "a log of decisions",
     "label_studio": "an export of Label Studio", "potato": "a project of Potato",
@@ -197,6 +198,12 @@ def _chat(columns: SeenColumns) -> tuple[Description, str] | None:
     names = set(columns.names)
     if {"chosen", "rejected"} <= names or {"completion", "label"} <= names:
         return Description(layout="trl"), "The column names are those of TRL's preference formats."
+    if names >= _VERLS:
+        said = Description(
+            layout="long", situation=("step", "input"), text="output", kind="outcome",
+            answer="score",
+        )  # fmt: skip
+        return said, "input, output, score and step are what verl keeps of its rollouts."
     lists = ranked_texts.list_columns(columns.table)
     if lists is not None:
         said = Description(

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
 from penchant.data.columns import is_text, one_chunk, to_floats, to_ints
+from penchant.data.readers.ranked_texts import PROMPTS
 from penchant.data.records import Records
 from penchant.encoders.answer_order import (
     UNHEARD,
@@ -288,8 +289,9 @@ def _tokens(
     model: LanguageModel, records: Records, row: Int[Array, " N"], option: Int[Array, " N"]
 ) -> list[tuple[list[int], int]]:
     texts, prompts = records.options["text"], None
-    if "prompt" in records.rows.column_names:
-        prompts = records.rows["prompt"]
+    asked_in = next((name for name in PROMPTS if name in records.rows.column_names), None)
+    if asked_in is not None:
+        prompts = records.rows[asked_in]
     chat = getattr(model.tokenizer, "chat_ids", None)
     if chat is not None and prompts is not None and _are_messages(prompts, texts):
         parts = zip(prompts.take(row).to_pylist(), texts.take(option).to_pylist(), strict=True)
@@ -298,7 +300,7 @@ def _tokens(
         said = plain_texts(texts, "text").take(option).to_pylist()
         asked = [""] * len(row)
         if prompts is not None:
-            asked = plain_texts(prompts, "prompt").take(row).to_pylist()
+            asked = plain_texts(prompts, asked_in or "prompt").take(row).to_pylist()
         found = [
             demonstration_ids(model.tokenizer, prompt or "", text or "")
             for prompt, text in zip(asked, said, strict=True)
