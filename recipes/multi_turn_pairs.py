@@ -6,8 +6,9 @@ looked up over one to four hops ("t" is answered by "t=e", or by "?" where there
 decoder of 0.03 million parameters taught games of one who slips in one turn of seven, the tool's
 answers with them; two rounds of 15,000 tokens of its own games, eight of each world, pairs beside
 the start in both. Counted are games won of 400. Paired by seed, 95 % intervals of five seeds; rates
-from other ones: on seed 100 the start won 68 %, after two rounds M-DPO 96, M-KTO 95, rejection
-sampling 93, DPO of all tokens 88; three times that rate fell apart on most seeds.
+from six others. M-KTO ends 22 points above the start (15 to 28), at 86 %. Not met: M-DPO above DPO
+of all tokens by 3 (26 below, -61 to 9), M-KTO, the start (-2, -34 to 30) or its first round. It
+falls apart on some seeds, more so at a higher rate: no anchor keeps its better answers likely.
 Tiny: two seeds, little learnt.
 """
 
@@ -37,14 +38,12 @@ TASK = FindByLooking(hops=4, facts=8, most_turns=6)
 SHAPE = DecoderConfig(width=32, layers=2, heads=2, window=64)
 TEACHING = TrainConfig(batch_size=8, max_epochs=1, learning_rate=1e-2, patience=None)
 SAMPLING, SLIP, STRENGTH = SampleConfig(most_tokens=4), 1 / 7, 0.1
-# Chosen on seeds 100 and 0 to 4; those of the trial begin at 10.
 RATES, FIRST = {"M-DPO": 1e-3, "DPO of all": 1e-3, "M-KTO": 3e-4, "rejection": 1e-3}, 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """tokens: drawn by the policy in each of two rounds. lessons: games shown to a start, of which
-    the first is taken that wins a share of `least` to 0.8. games: of the trial."""
+    """tokens: of each round. lessons: games shown to a start, the first that wins `least` to 0.8."""
 
     num_seeds: int = 5
     tokens: int = 15_000
@@ -66,13 +65,14 @@ def main(config: Config) -> dict[str, Any]:
               for name in ("DPO of all", "rejection", "M-KTO")}  # fmt: skip
     points |= {f"{name} beside the start": each[f"{name}, 2"] - each["start"] for name in RATES}
     points["M-DPO, second round beside first"] = each["M-DPO, 2"] - each["M-DPO, 1"]
-    claims = [
-        no_worse(f"{name}, low end", 3.0 * (name == "M-DPO beside DPO of all"),
-                 low_over_seeds(found), source="GSM8K 77.5 to 83.9")
-        for name, found in points.items() if name.startswith("M-")
-    ]  # fmt: skip
+    met, missed = (
+        [no_worse(f"{name}, low end", 3.0 * (name == "M-DPO beside DPO of all"),
+                  low_over_seeds(found), source="GSM8K 77.5 to 83.9")
+         for name, found in points.items() if name.startswith(which)]
+        for which in ("M-KTO", "M-DPO")
+    )  # fmt: skip
     return results(
-        claims,
+        met, not_met=missed,
         points={name: over_seeds(found, 2) for name, found in points.items()},
         won={name: np.round(found, 1).tolist() for name, found in each.items()},
     )  # fmt: skip
