@@ -23,7 +23,8 @@ ADVICE = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
 
 
 def advised(kept=None):
-    config = AdviceConfig(num_experts=3, num_arms=3, num_rounds=200, floor=0.1)
+    """No horizon, so that its steps hang on how many rewards there were."""
+    config = AdviceConfig(num_experts=3, num_arms=3, floor=0.1)
     return AdviceBandit(kept or config, random_state=5)
 
 
