@@ -43,7 +43,7 @@ RATES, FIRST = {"M-DPO": 1e-3, "DPO of all": 1e-3, "M-KTO": 3e-4, "rejection": 1
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """tokens: of each round. lessons: games shown to a start, the first that wins `least` to 0.8."""
+    """tokens: of a round. lessons: games shown to a start, the first that wins `least` to 0.8."""
 
     num_seeds: int = 5
     tokens: int = 15_000
