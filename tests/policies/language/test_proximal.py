@@ -12,7 +12,7 @@ from penchant.fitting.language_learner import LearnerConfig
 from penchant.lm.low_rank import LowRankConfig
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.method import Seen
-from penchant.policies.language.methods.proximal import Proximal
+from penchant.policies.language.methods.proximal import Proximal, retroformer
 from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig
 from penchant.simulation.tasks.chain import Chain
 from penchant.simulation.tasks.door import OpenDoor
@@ -144,3 +144,20 @@ def test_what_would_never_learn_is_refused():
         Proximal(trace=1.5)
     with pytest.raises(ConfigError, match="turns earn"):
         PolicyTrainer(tiny(), OpenDoor(), Proximal(), SMALL, reward=lambda grades: 1.0)
+
+
+def test_a_reflection_earns_what_the_next_trial_gained_and_nothing_of_later_ones():
+    turns, value = [[0, 0, -1, 1, 1]], np.array([[0.3, 0.2, 0.0, 0.5, 0.4]])
+    found = [
+        replace(retroformer(), is_whitened=False)
+        .heard(seen_of(turns, [[0.7, later]], value))
+        .advantage[0]
+        for later in (0.0, 5.0)
+    ]
+    np.testing.assert_array_equal(found[0][:2], found[1][:2])
+    # The last token of a turn is held to that turn's own gain, whatever is expected after it.
+    assert found[0][1] == pytest.approx(0.7 - 0.2)
+    assert found[1][4] == pytest.approx(5.0 - 0.4)
+    assert replace(retroformer(), is_whitened=False, discount=1.0).heard(
+        seen_of(turns, [[0.7, 5.0]], value)
+    ).advantage[0][1] > found[1][1] + 1.0  # fmt: skip
