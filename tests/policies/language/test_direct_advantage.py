@@ -268,3 +268,15 @@ def test_endings_have_no_more_tokens_than_there_is_room_and_stand_side_by_side(w
         mean = float((share * share.log()).sum())
         spread = float((share * (share.log() - mean) ** 2).sum() ** 0.5)
         assert abs(seen - mean) < 4 * spread / 40**0.5
+
+
+def test_an_ending_goes_on_from_its_own_row():
+    model = tiny()
+    begun = [[1, *range(70 + 5 * n, 73 + 5 * n)] for n in range(6)]
+    # So cold that every row has one ending only.
+    ends = draw_endings(model, begun, np.full(6, 1), SampleConfig(temperature=1e-5),
+                        torch.Generator().manual_seed(0), copies=4)  # fmt: skip
+    states = [model.network.read(model.parameters, padded([row], 0)).states for row in begun]
+    likeliest = [int(model.network.logits(model.parameters, s)[0, -1].argmax()) for s in states]
+    assert len(set(likeliest)) > 2
+    assert ends == [[token] for token in likeliest for _ in range(4)]

@@ -66,6 +66,22 @@ def test_a_hint_is_graded_by_what_the_frozen_model_makes_of_it():
     assert task.grade(problems[0], right[0]) == found_of(found, 0)
 
 
+class Copy:
+    """Right where the answer is the reference."""
+
+    def draw(self, num, generator):
+        return [Problem(prompt=f"{n}=", demonstration=f"#{n}", difficulty=1) for n in range(num)]
+
+    def grade(self, problem, response):
+        return {"correct": float(response == problem.demonstration)}
+
+
+def test_the_reference_that_grades_is_the_frozen_models_and_not_the_pseudo_hint():
+    task = Hinted(task=Copy(), answerer=Scribe([]), pseudo_hint=lambda problem: "x")
+    problems = task.draw(2, np.random.default_rng(0))
+    assert graded(task.grade, correct, problems, ["0", "x"]).reward.tolist() == [1.0, 0.0]
+
+
 def found_of(found, row):
     return {name: values[row] for name, values in found.components.items()}
 

@@ -147,8 +147,6 @@ def told_by(transcripts: Sequence[str], reflections: Sequence[str]) -> str:
     unseen = min(at["low"] for at in seen) - 1 if is_left else max(at["high"] for at in seen) + 1
     key_at = unseen if key is None else key
     door_at = unseen if door is None else door
-    if key is None and door is None:
-        door_at = key_at - 1
     return ("r" if key_at > 0 else "l") + ("r" if door_at > key_at else "l")
 
 
