@@ -9,8 +9,10 @@ divisions. Ours: TOOL, a request answered by a call ("repeat b 3:" by "rep(b,3)"
 rightly, then reinforced: 128 responses a step, of 16 requests by groups, of 128 by PPO, whose value
 reads the policy's own states. Counted are right calls of 1,000 other requests, one drawn for each.
 Paired by seed, 95 % intervals of five seeds; one rate for all, of 3e-4 and 1e-3 the better for GRPO
-on another seed. As good: behind by no more than half of their 5.3 points, at the interval's low
-end. Tiny: two seeds, a few steps, nothing learnt.
+on another seed. GRPO gains 11.3 points (7.1 to 15.6), RLOO 11.5, Dr. GRPO 11.0, PPO 14.1. Not met:
+behind by no more than half of their 5.3 points at the interval's low end, Dr. GRPO beside GRPO
+(-0.3, -3.0 to 2.3) and GRPO beside PPO (-2.8, -7.5 to 2.0); five seeds tell none of them apart.
+Tiny: two seeds, a few steps, nothing learnt. Four minutes on one core.
 """
 
 from dataclasses import dataclass
@@ -76,13 +78,15 @@ def main(config: Config) -> dict[str, Any]:
     claims = [
         no_worse("points gained by GRPO, low end", 0.0, low_over_seeds(gains["GRPO"]), source=SIGN),
         no_worse("points gained by GRPO", 5.3, float(gains["GRPO"].mean()), source=SIGN),
+    ]
+    short = [
         no_worse("points of Dr. GRPO beside GRPO, low end", 0.0, alike, slack=SLACK,
                  source="as good without the divisions"),
         no_worse("points of GRPO beside PPO, low end", 0.0, valued, slack=SLACK,
                  source="without a value, at no loss"),
     ]  # fmt: skip
     return results(
-        claims, gained={name: over_seeds(found, 2) for name, found in gains.items()},
+        claims, not_met=short, gained={name: over_seeds(found, 2) for name, found in gains.items()},
         beside_grpo={name: over_seeds(found, 2) for name, found in ahead.items()},
         right={name: np.round(found, 1).tolist() for name, found in right.items()},
     )  # fmt: skip
