@@ -145,9 +145,12 @@ def test_every_token_of_the_search_is_counted():
         return told
 
     model = replace(tiny(), sampler=counting)
-    found = search(model, [Even(turns=3)] * 4, SearchConfig(simulations=9, width=3), ONE,
+    # So cold that actions are drawn twice: both took their tokens.
+    often = replace(ONE, temperature=0.1)
+    found = search(model, [Even(turns=3)] * 4, SearchConfig(simulations=9, width=3), often,
                    torch.Generator().manual_seed(0))  # fmt: skip
     assert found.num_drawn == sum(drawn)
+    assert min(len(root.steps) for root in found.roots) < 3
 
 
 def test_settings_that_compare_nothing_are_refused():
