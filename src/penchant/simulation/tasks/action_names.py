@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, softmax
 
 PLACES, KEY, BEGIN, HORIZON = 6, 0, 2, 30
 ROOMS = 2 * PLACES
@@ -54,7 +54,7 @@ class Speaker:
     @property
     def names(self) -> Float[Array, "R 3 2"]:
         """The chance of each."""
-        return _shares(self.move)[:, :, None] * _shares(self.size)
+        return softmax(self.move, axis=-1)[:, :, None] * softmax(self.size, axis=-1)
 
     def played(self, num: int, generator: np.random.Generator) -> Told:
         """So many episodes of 30 actions at most."""
@@ -99,16 +99,11 @@ def after(room: Int[Array, "*B"], move: Int[Array, "*B"]) -> Int[Array, "*B"]:
     return np.where(is_open, ROOMS, PLACES * key + place)
 
 
-def _shares(logits: Float[Array, "*B K"]) -> Float[Array, "*B K"]:
-    share = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return share / share.sum(axis=-1, keepdims=True)
-
-
 def _climbed(
     logits: Float[Array, "*R K"], at: tuple[Array, ...], said: Int[Array, " U"],
     weight: Float[Array, " U"],
 ) -> Float[Array, "*R K"]:  # fmt: skip
     found = logits.copy()
     np.add.at(found, (*at, said), weight)
-    np.add.at(found, at, -weight[:, None] * _shares(logits)[at])
+    np.add.at(found, at, -weight[:, None] * softmax(logits, axis=-1)[at])
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from penchant.numerics.arrays import Array
+from penchant.numerics.arrays import Array, softmax
 
 SIZE, SYMBOLS, REACH = 128, 6, 8
 FEATURES = (2 * REACH + 1) * (SYMBOLS + 1)
@@ -69,7 +69,9 @@ class Finder:
         """Of each first place, and of each last place after these first ones."""
         apart = np.arange(SIZE) - begin[..., None]
         after = (streams.looks @ self.last)[:, None, :] + self.long[np.abs(apart)]
-        return _shares(streams.looks @ self.first), _shares(np.where(apart >= 0, after, -np.inf))
+        return softmax(streams.looks @ self.first, axis=-1), softmax(
+            np.where(apart >= 0, after, -np.inf), axis=-1
+        )
 
     def climbed(
         self, streams: Streams, said: Int[Array, "P G 2"], weight: Float[Array, "P G"], rate: float
@@ -91,7 +93,7 @@ class Finder:
         self, streams: Streams, num: int, generator: np.random.Generator
     ) -> Int[Array, "P G 2"]:
         """So many answers to each."""
-        first = _shares(streams.looks @ self.first)
+        first = softmax(streams.looks @ self.first, axis=-1)
         begin = _drawn(first[:, None].repeat(num, axis=1), generator)
         return np.stack([begin, _drawn(self.chances(streams, begin)[1], generator)], axis=2)
 
@@ -103,11 +105,6 @@ class Finder:
         good = streams.overlap(np.broadcast_to(every.reshape(1, -1, 2), (num, SIZE**2, 2)))
         chance = (first[:, :, None] * last).reshape(num, -1)
         return float((chance * (good >= least)).sum(axis=1).mean())
-
-
-def _shares(scores: Float[Array, "*B T"]) -> Float[Array, "*B T"]:
-    share = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return share / share.sum(axis=-1, keepdims=True)
 
 
 def _drawn(chance: Float[Array, "*B T"], generator: np.random.Generator) -> Int[Array, "*B"]:
