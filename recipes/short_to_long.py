@@ -8,7 +8,7 @@ less right with 48 letters than with 4 (means of 24 and 42 %); 200 pairs of cont
 right above wrong, their long twins with 48. Counted are exact chances of right answers on 200 new
 contexts of 4, 48 and 64 letters. Paired by seed, 95 % intervals of five seeds; lengths and the rate
 (for DPO the better of two) were chosen on another. Not met: above DPO at 48 and 64 letters (-4
-points, -12 to 4; -13 to 5), as good within 3 at 4 (0.2, -8 to 8); DPO alone gains 6 points in long
+points, -12 to 4; -14 to 5), as good within 3 at 4 (0.2, -8 to 8); DPO alone gains 6 points in long
 contexts, 3 in short ones. Tiny: two seeds, little learnt.
 """
 

@@ -42,10 +42,10 @@ def moved(model):
     return model.with_parameters({n: 1.05 * v for n, v in model.parameters.items()})
 
 
-def told(pairs, terms=(), strength=0.5):
+def told(pairs, terms=(), strength=0.5, anchor=0.0):
     base = tiny()
     objective = _Mixture(
-        model=base, pairs=pairs, config=DirectConfig(strength=strength),
+        model=base, pairs=pairs, config=DirectConfig(strength=strength, anchor=anchor),
         features=np.zeros((2, 0)), reference=reference_of(base, pairs), terms=terms,
         term_references=[term_reference(base, term, len(pairs)) for term in terms],
     )  # fmt: skip
@@ -133,6 +133,12 @@ def test_what_a_tool_said_is_not_scored():
         wanted -= np.log1p(np.exp(-sign * (worth[0] - worth[1])))
     assert told(masked) == pytest.approx(wanted, rel=1e-9)
     assert told(masked) != pytest.approx(told(pairs), rel=1e-4)
+    # Nor is a tool's token held by an anchor: the mean is over what the policy wrote. The better
+    # answer of the second pair is its second.
+    better = of_answer(policy, pairs.first[0], pairs.place[0])
+    kept = better[torch.tensor(own[0][pairs.place[0] :])].mean().item()
+    kept += of_answer(policy, pairs.second[1], pairs.place[1]).mean().item()
+    assert told(masked, anchor=0.4) - told(masked) == pytest.approx(0.4 * kept, rel=1e-9)
 
 
 def test_pairs_from_played_worlds_score_the_policys_own_tokens():
