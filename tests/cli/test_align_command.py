@@ -101,6 +101,13 @@ def test_a_single_stream_draws_one_response_a_prompt_and_compares_none(tmp_path)
     assert (settings["group_size"], settings["prompts"]) == (1, 128)
 
 
+def test_a_square_goes_over_a_batch_in_several_steps_where_nothing_is_said(tmp_path):
+    for method, updates in (("k1.5", 4), ("rloo", 1)):
+        out = tmp_path / method
+        done("CHAIN:most=1,fewest=1", "-m", method, "-o", out, *TINY, "--steps", "1")
+        assert json.loads((out / "run.json").read_text())["updates"] == updates
+
+
 def test_modes_are_asked_for_and_only_where_they_are_forced(tmp_path):
     few = ("--steps", "1", "--prompts", "2")
     assert "expected --mode" in refused("CHAIN", "-m", "modes", "-o", tmp_path / "a", *TINY, *few)
@@ -350,6 +357,7 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     assert "the task RANK" in refused("TOOL", "-m", "rank-grpo", "-o", nan)
     assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "hgpo", "-o", nan)
     assert "DOOR, LOOK or TALK" in refused("TOOL", "-m", "epo", "-o", nan)
+    assert "--updates 2 or more" in refused("TOOL", "-m", "k1.5", "-o", nan, "--updates", "1")
     assert not nan.exists()
     assert "which is a file" in refused("CHAIN", "-o", file, *TINY)
 

@@ -81,8 +81,13 @@ def align(
         ),
     ] = None,
     updates: Annotated[
-        int, typer.Option(min=1, help="Rewards: optimiser steps on each batch of responses.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Rewards: optimiser steps on each batch of responses.",
+            show_default="1; 4 for k1.5",
+        ),
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Rewards: of what is drawn.")] = 1.0,
     anchor: Annotated[
         float,
@@ -268,7 +273,8 @@ def align(
     wanted = AlignOptions(
         steps=steps, prompts=prompts or chosen.prompts,
         group_size=group_size or chosen.group_size, most_tokens=most_tokens,
-        updates=updates, temperature=temperature, learning_rate=learning_rate, anchor=anchor,
+        updates=updates or chosen.updates, temperature=temperature,
+        learning_rate=learning_rate, anchor=anchor,
         rank=rank, strength=strength, epochs=epochs, batch=batch, kinds=kinds, context=context,
         held_out=held_out, trial=trial, layout=_layout(layout), tokens_at_once=tokens_at_once,
         precision=_precision(precision), divided=divided,

@@ -70,13 +70,14 @@ class Setting:
 @dataclass(frozen=True, kw_only=True)
 class Offered:
     """way: what it learns from. told: one line for the list. made: the composition. group_size,
-    prompts: where the command line says nothing."""
+    prompts, updates: where the command line says nothing."""
 
     way: Way
     told: str
     made: Callable[[AlignOptions, Setting], Any]
     group_size: int = 8
     prompts: int | None = None
+    updates: int = 1
 
     @property
     def sentence(self) -> str:
@@ -194,6 +195,12 @@ def _mirrored(options: AlignOptions, setting: Setting) -> Any:
     from penchant.policies.language.methods.mirrored import Mirrored
 
     _single("k1.5", setting)
+    if options.updates == 1:
+        raise ConfigError(
+            "--method k1.5 with --updates 1 holds nothing: its square pulls back from the second "
+            "step on a batch; expected --updates 2 or more (4 where nothing is said), or a method "
+            "of one step: `ours`, `rloo`."
+        )
     # Brevity within a group ends in empty answers where few are right (recipes/brevity.py).
     return Mirrored(anchor=_anchor(options, "loss"))
 
@@ -422,8 +429,8 @@ METHODS: Mapping[str, Offered] = {
                          "(Rank-GRPO 2025)"),
     "hapo": Offered(way="reward", made=_concise, told="GRPO with a bonus for answers shorter than "
                     "the shortest right one so far (HAPO 2025)"),
-    "k1.5": Offered(way="reward", made=_mirrored, told="a square that holds each batch near its "
-                    "start in place of a ratio, prompts seldom solved (Kimi k1.5, 2025)"),
+    "k1.5": Offered(way="reward", made=_mirrored, updates=4, told="a square that holds each batch "
+                    "near its start in place of a ratio, prompts seldom solved (Kimi k1.5, 2025)"),
     "gtpo": Offered(way="reward", made=_conflict, told="what good and bad answers share is not "
                     "unlearnt with the bad (GTPO 2025)"),
     "single-stream": Offered(way="reward", made=_stream, group_size=1, prompts=128, told="one "

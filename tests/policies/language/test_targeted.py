@@ -151,6 +151,18 @@ def test_a_hopeless_prompt_is_asked_behind_solved_ones_and_graded_by_itself():
     np.testing.assert_array_equal(batch.is_plain, ~is_seeded)
 
 
+def test_where_every_grader_failed_nothing_is_hopeless():
+    def grade(problem, response):
+        if problem.prompt == "aaa":
+            raise RuntimeError("the grader is down")
+        return Hopeless().grade(problem, response)
+
+    given = replace(hopeless(solved(aab="y"), group_size=4), grade=grade)
+    batch = Targeted(first=2, rounds=1).gathered(given)
+    assert np.isnan(batch.grades.reward[batch.group == 0]).all()
+    assert batch.rollouts.prompt_of.max() == 2
+
+
 def test_only_as_many_examples_are_shown_as_the_window_has_room_for():
     window = ask().model.network.window
     long = "q" * (window - 12)
@@ -213,7 +225,8 @@ def test_the_likest_text_comes_first():
 @pytest.mark.parametrize(
     "bad",
     [{"first": 1}, {"rounds": 0}, {"level": 0.0}, {"bonus": -0.1}, {"sharpness": -1.0},
-     {"room": -1}, {"is_stripped": True, "base": GroupRelative()}],
+     {"bonus": np.nan}, {"sharpness": np.nan}, {"room": -1},
+     {"is_stripped": True, "base": GroupRelative()}],
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(bad):
     with pytest.raises(ConfigError, match="expected"):

@@ -162,10 +162,11 @@ def novelty_bonus(
     strength: float,
     most: float,
 ) -> Float[Array, " U"]:
-    """min(max(strength (1 - eta), 0), most A) for a right answer, eta = exp(m - mean of m over its
-    group), m its log-probability a token: rare right answers earn more (XRPO, 2025).
+    """min(max(strength (1 - eta), 0), most max(A, 0)) for a right answer, eta = exp(m - mean of m
+    over its group), m its log-probability a token: rare right answers earn more (XRPO, 2025).
 
-    Biased: what was drawn decides its own weight.
+    Biased: what was drawn decides its own weight. Without our max(A, 0) a right answer that is
+    behind its group would lose.
     """
     eta = np.exp(mean_log_prob - group_mean(mean_log_prob, key, counted))
     bound = most * np.maximum(advantage, 0.0)

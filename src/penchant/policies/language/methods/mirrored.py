@@ -29,7 +29,9 @@ _SOLVED = 1e-3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirrored:
     """The mean over rollouts of (r - mean) log pi - (tau / 2) (log pi / pi_start)^2, tau `pull`,
-    pi_start the policy that the batch found; Adam begins anew with every batch.
+    pi_start the policy that the batch found; Adam begins anew with every batch. The square holds
+    from the second optimiser step on a batch on (`TrainerConfig`'s `updates` or `epochs`): of one
+    step alone nothing is left of `pull`, and of Adam that begins anew the signs of the gradient.
 
     brevity: weight of 1/2 - (length - min) / (max - min) of a prompt's rollouts, at most 0 of wrong
     ones (`response_rewards.brevity_in_group`), which grows from 0 over `ramp` batches. candidates:

@@ -30,9 +30,9 @@ from penchant.simulation.tasks.task import Problem
 class Targeted(OnGroups):
     """`first` rollouts of each prompt; the rest of the step's in `rounds`, to prompts by how much
     one more narrows the interval of their mean, and `bonus` for those seldom tried
-    (`scheduling.where_doubt_falls`). Prompts that earned nothing at first are shown up to `shown`
-    solved problems most like them; right answers that are rare in their group gain
-    (`credit.novelty_bonus`, of `sharpness` and `most`).
+    (`scheduling.where_doubt_falls`; answers without a reward count as tried). Prompts that earned
+    nothing at first are shown up to `shown` solved problems most like them; right answers that are
+    rare in their group gain (`credit.novelty_bonus`, of `sharpness` and `most`).
 
     room: solved problems kept. between: what stands after each that is shown. right_from: the
     reward from which on an answer is right. is_stripped: rows that saw examples are trained without
@@ -55,13 +55,13 @@ class Targeted(OnGroups):
 
     def __post_init__(self) -> None:
         check_in_loss(self.base.anchor)
-        if self.first < 2 or self.rounds < 1 or not 0.0 < self.level < 1.0 or self.bonus < 0.0:
+        if self.first < 2 or self.rounds < 1 or not (0.0 < self.level < 1.0 and self.bonus >= 0.0):
             raise ConfigError(
                 f"got first={self.first}, rounds={self.rounds}, level={self.level} and "
                 f"bonus={self.bonus}; expected 2 or more, which have a deviation, 1 or more, "
                 "between 0 and 1, and 0 or more."
             )
-        if min(self.shown, self.room, self.sharpness, self.most) < 0:
+        if not all(each >= 0 for each in (self.shown, self.room, self.sharpness, self.most)):
             raise ConfigError(
                 f"got shown={self.shown}, room={self.room}, sharpness={self.sharpness} and "
                 f"most={self.most}; expected 0 or more of each."
@@ -122,10 +122,14 @@ class Targeted(OnGroups):
     def _prompts(self, ask: Ask, problems: Sequence[Problem], batch: Gathered) -> list[str]:
         """What each problem is asked by from now on: behind solved ones where all was in vain."""
         solved = _recalled(ask.memory)
+        prompt, reward = batch.rollouts.prompt_of, batch.grades.reward
+        is_scored = np.isfinite(reward)
         earned = np.full(len(problems), -np.inf)
-        np.maximum.at(earned, batch.rollouts.prompt_of, np.nan_to_num(batch.grades.reward))
+        np.maximum.at(earned, prompt[is_scored], reward[is_scored])
+        # Where every grader failed nothing is known, and nothing is hopeless.
+        is_hopeless = np.isfinite(earned) & (earned <= 0.0)
         return [
-            self._seeded(ask, problem.prompt, solved) if earned[p] <= 0.0 else problem.prompt
+            self._seeded(ask, problem.prompt, solved) if is_hopeless[p] else problem.prompt
             for p, problem in enumerate(problems)
         ]
 
@@ -184,8 +188,7 @@ class Targeted(OnGroups):
         """`base`'s, and more for right answers that are rare in their group."""
         found = self.base.credit(reward, group, is_scored).advantage
         return found + novelty_bonus(
-            found, mean_log_prob, np.where(is_scored, group, -1),
-            is_scored & (reward >= self.right_from), is_scored,
+            found, mean_log_prob, group, is_scored & (reward >= self.right_from), is_scored,
             strength=self.sharpness, most=self.most,
         )  # fmt: skip
 
