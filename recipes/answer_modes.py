@@ -24,7 +24,7 @@ from penchant.evaluation.claims import no_worse
 from penchant.evaluation.recipes import low_over_seeds, over_seeds, results, run_recipe
 from penchant.policies.language.methods.contrastive import Contrastive
 from penchant.policies.language.methods.group_relative import grpo
-from penchant.policies.language.methods.modes import Moded
+from penchant.policies.language.methods.modes import Moded, apo
 from penchant.simulation.tasks.mode_table import (
     AT_ONCE,
     answered,
@@ -36,16 +36,16 @@ from penchant.simulation.tasks.mode_table import (
 from penchant.simulation.tasks.step_table import StepTable
 
 PROMPTS, MODES = 16, ("#", "=", "calc(")
-NOTES = "our notes on A2FM"
+NOTES, SOURCE = "our notes on A2FM", "ChatShopBuddy: about 30 % shorter"
 METHODS: dict[str, tuple[int, Any]] = {
     "accuracy": (12, Moded(modes=MODES)),
-    "APO": (12, Moded(modes=MODES, easy_from=0.5)),
+    "APO": (12, apo(MODES)),
     "GRPO": (16, grpo()),
     "DCPO": (16, Contrastive()),
 }
-# Of each its best for right answers on another seed, and one that is slower.
-RATES = {"chosen": {"accuracy": 1000.0, "APO": 1000.0, "GRPO": 100.0, "DCPO": 1000.0},
-         "slower": dict.fromkeys(METHODS, 300.0)}  # fmt: skip
+# Of each its best for right answers on seeds 94 to 99, and one for all.
+RATES = {"chosen": {"accuracy": 300.0, "APO": 1000.0, "GRPO": 100.0, "DCPO": 30.0},
+         "alike": dict.fromkeys(METHODS, 300.0)}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +69,18 @@ def main(config: Config) -> dict[str, Any]:
         facts[pace] = compared(each[pace])
     chosen = facts["chosen"]
     claims = [
+        no_worse("APO: % less a right answer than by accuracy, low end", 25.0,
+                 low_over_seeds(chosen["APO cost"]), source=NOTES),
         no_worse("APO: points beside accuracy, low end", -1.0, low_over_seeds(chosen["APO right"]),
                  source=NOTES),
         no_worse("APO: % at once of easy, beside the start, low end", 0.0,
                  low_over_seeds(chosen["APO at once"]), source=NOTES),
-        no_worse("DCPO: % less an answer, low end", 20.0, low_over_seeds(chosen["DCPO length"]),
-                 source="ChatShopBuddy: about 30 % shorter"),
+        no_worse("DCPO: % less an answer, one rate for all, low end", 20.0,
+                 low_over_seeds(facts["alike"]["DCPO length"]), source=SOURCE),
     ]  # fmt: skip
     short = [
-        no_worse("APO: % less a right answer than by accuracy", 25.0,
-                 float(chosen["APO cost"].mean()), source=NOTES),
+        no_worse("DCPO: % less an answer, low end", 20.0, low_over_seeds(chosen["DCPO length"]),
+                 source=SOURCE),
         no_worse("DCPO: points beside GRPO, low end", 0.0, low_over_seeds(chosen["DCPO right"]),
                  source="our notes on ChatShopBuddy: at equal reward"),
     ]  # fmt: skip
@@ -126,8 +128,9 @@ def climbed(table: StepTable, name: str, rate: float, tokens: int, seed: int) ->
     while spent < tokens:
         sums = mixed_sums(PROMPTS, generator).take(group)
         written, mode = answered(table, sums, told, generator)
-        length = costs(sums)[rows, mode]
-        spent += int(length.sum()) - int((told >= 0).sum())
+        # What an answer is made to begin with is read, neither drawn nor trained.
+        length = costs(sums)[rows, mode] - (told >= 0)
+        spent += int(length.sum())
         reward, is_kept = written.is_right.astype(float), np.ones(len(rows), dtype=bool)
         if isinstance(method, Moded):
             reward = method.routed(reward, group, told, mode == AT_ONCE)

@@ -17,11 +17,19 @@ from penchant.evaluation.table_methods import (  # noqa: E402  # it needs torch
     TablePolicy,
     chain_tables,
 )
+from penchant.lm.byte_tokenizer import ByteTokenizer  # noqa: E402
+from penchant.lm.language_model import LanguageModel, Read  # noqa: E402
 from penchant.policies.language.loss import Surrogate  # noqa: E402
 from penchant.policies.language.methods.anchor import Anchor  # noqa: E402
 from penchant.policies.language.methods.conflict import ConflictAware  # noqa: E402
+from penchant.policies.language.methods.down_sampled import DownSampled  # noqa: E402
 from penchant.policies.language.methods.group_relative import GroupRelative, grpo  # noqa: E402
+from penchant.policies.language.methods.modes import apo  # noqa: E402
+from penchant.policies.language.methods.pooled import flow_grpo  # noqa: E402
+from penchant.policies.language.methods.proximal import Proximal  # noqa: E402
 from penchant.policies.language.methods.steady import Steady  # noqa: E402
+from penchant.policies.language.methods.trees import spo_tree  # noqa: E402
+from penchant.policies.language.trainer import PolicyTrainer, TrainerConfig  # noqa: E402
 from penchant.simulation.tasks.chain import Chain  # noqa: E402
 from penchant.simulation.tasks.step_table import StepTable, Sums, Written  # noqa: E402
 
@@ -188,5 +196,85 @@ def test_a_method_that_imitates_is_refused():
         def heard(self, seen):
             return replace(super().heard(seen), shown=np.ones(len(seen.reward)))
 
-    with pytest.raises(ConfigError, match="got Shown, which learns a value or imitates"):
-        policy.climbed(Shown(), draws, 1.0)
+    for method in (Shown(), Proximal(), spo_tree(), apo(("#", "="))):
+        with pytest.raises(ConfigError, match=f"got {type(method).__name__}, which learns a value"):
+            policy.climbed(method, draws, 1.0)
+
+
+def test_an_anchor_holds_tables_of_chain_to_their_start():
+    start = StepTable.taught(np.random.default_rng(0))
+    free, held = (
+        list(islice(chain_tables(start, grpo(anchor), TASK, 30.0, 5), 8))[-1].logits
+        for anchor in (None, Anchor(strength=5.0, place="loss"))
+    )
+    assert np.abs(held - start.logits).sum() < 0.9 * np.abs(free - start.logits).sum()
+
+
+class Bigrams:
+    """A network that is a table: what comes after a token."""
+
+    width, window, is_causal = 259, None, True
+
+    def read(self, parameters, tokens, memory=None, *, remembers=False):
+        states = torch.nn.functional.one_hot(tokens.ids, 259).to(parameters["table"].dtype)
+        return Read(states=states, memory=0)
+
+    def logits(self, parameters, states):
+        return states @ parameters["table"]
+
+    def memory_of(self, memory, rows):
+        return memory
+
+
+def plain_steps(learner):
+    """Steps of the gradient itself, in place of Adam's."""
+
+    def step(examples, rate):
+        leaf = learner.parameters["table"].clone().requires_grad_()
+        said = sum(learner.objective.log_prob({"table": leaf}, part)
+                   for part in np.array_split(examples, 2) if len(part))  # fmt: skip
+        if len(examples):
+            (slope,) = torch.autograd.grad(said, leaf)
+            learner.parameters = {"table": (leaf + rate * slope).detach()}
+
+    learner.step = step
+
+
+@pytest.mark.parametrize("method", [
+    grpo(), ConflictAware(), Steady(spread=0.3), DownSampled(),
+    flow_grpo(Anchor(strength=0.3, place="loss", is_weighed=True)),
+    grpo(Anchor(strength=0.5, place="reward")),
+    GroupRelative(surrogate=Surrogate(form="squared", pull=0.1)),
+], ids=lambda method: type(method).__name__)  # fmt: skip
+def test_a_table_climbs_as_the_trainer_does_where_its_network_is_that_table(method):
+    begun = np.full((259, 259), -12.0)
+    begun[:, [2, 35, 48, 49, 50]] = np.random.default_rng(0).normal(size=(259, 5))
+    model = LanguageModel(
+        network=Bigrams(), parameters={"table": torch.tensor(begun)}, tokenizer=ByteTokenizer()
+    )
+    config = TrainerConfig(prompts=3, group_size=4, updates=2, most_tokens=5, learning_rate=2.0)
+    trainer = PolicyTrainer(
+        model, TASK, method, config, grade=lambda _, said: {"correct": float(len(said) % 2)}
+    )
+    plain_steps(trainer._learner)
+    table = TablePolicy(logits=begun, start=begun)
+    gathered = trainer._gathered
+    for seed in range(2):
+
+        def begun_alike(seed=seed):
+            batch, trainer._problems = gathered(), np.random.default_rng(seed)
+            return batch
+
+        trainer._gathered = begun_alike
+        trainer.step()
+        batch = trainer.learnt.batch
+        rollouts, ids = batch.rollouts, batch.rollouts.tokens.ids.numpy()
+        draws = TableDraws(
+            at=np.where(rollouts.is_drawn, ids[:, :-1], -1),
+            said=np.where(rollouts.is_drawn, ids[:, 1:], -1), group=rollouts.prompt_of,
+            reward=batch.grades.reward, responses=rollouts.responses,
+        )  # fmt: skip
+        table = table.climbed(method, draws, 2.0, 2, np.random.default_rng(seed))
+    wanted = trainer.model.parameters["table"].numpy()
+    assert np.abs(wanted - begun).max() > 0.02
+    np.testing.assert_allclose(table.logits, wanted, atol=1e-12)

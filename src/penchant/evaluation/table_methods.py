@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError
 from penchant.lm.tokens import Tokens
 from penchant.numerics.arrays import Array, constant, log_sum_exp
+from penchant.policies.language.gathering import Gatherer
 from penchant.policies.language.loss import divergence_loss, entropy_loss, policy_gradient_loss
 from penchant.policies.language.methods.method import PolicyMethod, Seen
 from penchant.policies.language.ratio import denominator, log_ratio
@@ -87,16 +88,16 @@ class TablePolicy:
         """After plain gradient steps on shares of these prompts, one by one, in the order of
         `generator` (theirs without one); rows that are not heard are in no share.
 
-        Raises `ConfigError` for methods that learn a value or imitate: a table has neither.
+        Raises `ConfigError` for methods that learn a value, imitate, or gather what they learn
+        from: a table has neither, and is given its draws.
         """
         import torch
 
+        if method.value_weight > 0.0 or isinstance(method, Gatherer):
+            raise _more_than_credit(method)
         heard, old = method.heard(self.seen(draws)), torch.tensor(self.log_prob(draws))
         if heard.target is not None or heard.is_shown.any():
-            raise ConfigError(
-                f"got {type(method).__name__}, which learns a value or imitates; expected a method "
-                "whose credit is all that a table climbs. Use `PolicyTrainer` for it."
-            )
+            raise _more_than_credit(method)
         logits = torch.tensor(self.logits, requires_grad=True)
         size = int(draws.group.max()) + 1
         place = np.arange(size) if generator is None else generator.permutation(size)
@@ -146,9 +147,10 @@ def chain_tables(
 ) -> Iterator[StepTable]:
     """The table after each step, without end: problems and draws are the seed's, so that methods
     from one start meet the same problems and draw as many digits. Right is a last digit that is the
-    answer's modulo `modulus`: of 2 half of the digits are."""
+    answer's modulo `modulus`: of 2 half of the digits are. An anchor holds to `start`."""
     generator = np.random.default_rng((seed, 1))
-    policy, group = TablePolicy(logits=start.logits), np.repeat(np.arange(num_problems), group_size)
+    policy = TablePolicy(logits=start.logits, start=start.logits)
+    group = np.repeat(np.arange(num_problems), group_size)
     while True:
         sums = Sums.read(task.draw(num_problems, generator)).take(group)
         written = StepTable(logits=policy.logits).written(sums, generator)
@@ -159,6 +161,14 @@ def chain_tables(
             responses=tuple(f"#{digit}" for digit in last),
         ), rate)  # fmt: skip
         yield StepTable(logits=policy.logits)
+
+
+def _more_than_credit(method: PolicyMethod) -> ConfigError:
+    return ConfigError(
+        f"got {type(method).__name__}, which learns a value, imitates or gathers what it learns "
+        "from; expected a method whose credit is all that a table climbs. Use `PolicyTrainer` for "
+        "it."
+    )
 
 
 def _log_chances(logits: Float[Array, "C V"]) -> Float[Array, "C V"]:
