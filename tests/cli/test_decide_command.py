@@ -208,6 +208,23 @@ def test_rules_of_the_catalogue_are_kept_and_go_on(tmp_path, arguments, config):
     assert "by `logged`" in " ".join(judged.output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "lines", "code", "expected"),
+    [(["--rule", "exp5"], [], 2, "exp3[:RATE]"), (["--seed", "-1"], [], 2, "--seed"),
+     ([], ["no menu"], 3, "line 1: it is no JSON"),
+     (["--budget", "9", "--horizon", "9"],
+      [{"options": [{"id": "a", "cost": 10**400}, {"id": "b"}]}], 3, "option 'a' costs 1000"),
+     (["--rule", "exp3"], [{"event_id": "e", "kind": "reward", "value": 10**400}], 3,
+      "a number from 0 to 1")],
+)  # fmt: skip
+def test_what_cannot_be_is_told_with_what_can(tmp_path, arguments, lines, code, expected):
+    file = tmp_path / "lines"
+    file.write_text("\n".join(e if isinstance(e, str) else json.dumps(e) for e in lines))
+    result = run(tmp_path / "kept", file, *arguments)
+    assert result.exit_code == code
+    assert expected in " ".join(result.output.replace("│", " ").split())
+
+
 SAID = [
     (["--rule", "cautious:0.3"], "rule", Cautious(share=0.3)),
     (["--answers", "rating:4,reward"], "channels", (Rating(levels=4), Outcome(has_intercept=True))),

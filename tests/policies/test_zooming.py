@@ -61,6 +61,19 @@ def test_a_grid_is_as_fine_as_the_smallest_ball_and_no_finer_than_a_million():
     assert config.radius(0) == pytest.approx(np.sqrt(2 * np.log(1000)))
     with pytest.raises(ConfigError, match="a million at most"):
         ZoomingConfig(num_rounds=100_000, num_coordinates=4, width=0.1)
+    # Two points a coordinate are the least: a million and a little in 20 coordinates.
+    assert ZoomingConfig(num_rounds=9, num_coordinates=19, lipschitz=1e-9).num_each == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_coordinates": 20, "lipschitz": 1e-9}, {"num_coordinates": 10**30},
+     {"lipschitz": 1e300}, {"lipschitz": 1e308, "width": 1e-9}, {"lipschitz": 1e6}],
+)  # fmt: skip
+def test_a_grid_beyond_all_counting_is_refused_at_once_and_told_in_short(settings):
+    with pytest.raises(ConfigError, match="a million at most") as refused:
+        ZoomingConfig(num_rounds=100, **settings)
+    assert len(str(refused.value)) < 400
 
 
 def test_late_answers_and_arrays_used_again_change_nothing():

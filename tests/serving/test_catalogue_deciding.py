@@ -16,6 +16,8 @@ from penchant.serving.catalogue_deciding import (
     taken_up,
 )
 
+# JSON knows both; no floating point holds the first.
+HUGE, NAN = 10**400, float("nan")
 MENU = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
 ADVICE = {"ann": {"a": 0.5, "b": 0.5}, "model": {"c": 1.0}}
 ZOOMING = ZoomingConfig(num_rounds=50, lipschitz=1.5, width=0.3)
@@ -103,6 +105,32 @@ def test_the_log_holds_what_was_shown_with_its_probability():
     assert shown == said["probabilities"]
 
 
+@pytest.mark.parametrize("kind", ["exp3", "exp4"])
+def test_the_log_keeps_what_other_policies_may_look_at(kind):
+    known = {"person": "p1", "time": 3.0, "context": {"place": "home"}}
+    options = [{"id": "c", "features": {"price": 2}}, {"id": "a"}, {"id": "b"}]
+    decider = new(kind)
+    decider.answer(ask(kind, "first"))
+    decider.answer(ask(kind, "x") | known | {"options": options})
+    decider.answer({"event_id": "x", "kind": "reward", "value": 1})
+    (line,) = map(json.loads, decider.logged)
+    assert (line["person"], line["time"]) == ("p1", 3.0)
+    # In the order in which arms are counted, whatever that of the menu.
+    menu = [{"id": "a"}, {"id": "b"}, {"id": "c", "option": {"price": 2}}]
+    assert line["c"] == {"context": {"place": "home"}, "_multi": menu}
+
+
+@pytest.mark.parametrize("kind", ["exp3", "zooming"])
+def test_the_oldest_decisions_are_let_go(kind, monkeypatch):
+    monkeypatch.setattr("penchant.serving.catalogue_deciding.MOST_OPEN", 3)
+    decider = new(kind)
+    for at in range(5):
+        decider.answer(ask(kind, f"e{at}"))
+        decider.answer({"event_id": f"early{at}", "kind": "reward", "value": 1})
+    assert list(decider.state.open) == ["e2", "e3", "e4"]
+    assert list(decider.state.early) == ["early2", "early3", "early4"]
+
+
 def test_the_better_expert_is_followed():
     decider, rng = new("exp4", rate=0.3), np.random.default_rng(0)
     for at in range(60):
@@ -115,9 +143,11 @@ def test_the_better_expert_is_followed():
 @pytest.mark.parametrize(
     ("kind", "line", "expected"),
     [
-        ("exp3", {"options": MENU[:1]}, "two or more"), ("exp3", {"options": "abc"}, "two or more"),
-        ("exp3", {"options": [{"id": "a"}, {"id": "a"}]}, "two or more"), ("exp3", {}, "two or"),
-        ("exp3", {"options": [{"id": "a"}, {"id": 2}]}, "two or more"),
+        ("exp3", {"options": MENU[:1]}, "two or more"), ("exp3", {"options": "abc"}, "of its own"),
+        ("exp3", {"options": [{"id": "a"}, {"id": "a"}]}, "of its own"), ("exp3", {}, "of its own"),
+        ("exp3", {"options": [{"id": "a"}, {"id": 2}]}, "of its own"),
+        ("exp3", {"options": [*MENU, {"id": "d", "features": [1]}]}, "object of names"),
+        ("exp3", {"options": MENU, "context": "home"}, "of the situation"),
         ("exp3", {"options": MENU, "advice": ADVICE}, "takes none"),
         ("exp3", {"options": MENU, "slots": 2}, "one slot"),
         ("exp4", {"options": MENU}, "two experts"),
@@ -125,8 +155,11 @@ def test_the_better_expert_is_followed():
         ("exp4", {"options": MENU, "advice": {"ann": {"z": 1.0}, "bob": {"a": 1.0}}}, "'z'"),
         ("exp4", {"options": MENU, "advice": {"ann": {"a": 0.4}, "bob": {"a": 1.0}}}, "1 in all"),
         ("exp4", {"options": MENU, "advice": {"ann": {"a": "x"}, "bob": {"a": 1.0}}}, "some of"),
+        ("exp4", {"options": MENU, "advice": {"ann": {"a": HUGE}, "bob": {"a": 1}}}, "some of"),
+        ("exp4", {"options": MENU, "advice": {"ann": {"a": NAN}, "bob": {"a": 1}}}, "some of"),
         ("zooming", {"options": MENU}, "event_id"), ("exp3", {"kind": "pick", "value": "a"}, "kin"),
         ("zooming", {"event_id": "e", "kind": "reward", "value": None}, "a number from 0 to 1"),
+        ("exp3", {"event_id": "e", "kind": "reward", "value": HUGE}, "a number from 0 to 1"),
     ],
 )  # fmt: skip
 def test_lines_that_cannot_be_used_say_what_was_expected_and_change_nothing(kind, line, expected):

@@ -94,6 +94,22 @@ async def test_feedback_is_accepted_late_early_and_twice(call):
     assert status == 409
 
 
+@pytest.mark.parametrize(("learning", "gap"), [({}, 0.5), ({"rating_levels": 5}, None)])
+def test_levels_are_no_shares_of_yes_in_what_sets_a_person_apart(learning, gap, database):
+    @with_app
+    async def tried(call):
+        await call("PUT", "/v1/models/m", {"learning": {"is_binary": True} | learning})
+        await call("POST", "/v1/models/m/promote")
+        await call("POST", "/v1/rank", {"event_id": "e", "person": "ann", **MENU})
+        # The lowest of five levels, or a yes; nothing is learnt yet, so that a half is expected.
+        await call("POST", "/v1/feedback", {"event_id": "e", "kind": "rating", "value": 1})
+        _, ann = await call("GET", "/v1/people/ann")
+        told = ann["beside_everybody"]
+        assert (told and told["difference"]) == gap
+
+    tried(database)
+
+
 @with_app
 async def test_ten_clients_with_the_same_rank_get_one_answer(call):
     body = {"event_id": "e", **MENU}

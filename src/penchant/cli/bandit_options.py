@@ -40,8 +40,9 @@ _GRANTS = ("floor", "exposure", "budget")
 SETTINGS = (*_GRANTS, *_FIELDS, "network")
 
 
-def read_rule(said: str) -> "Rule":
-    """A rule by its name and first setting. Raises `ConfigError` for an unknown one."""
+def read_rule(said: str, *, beside: str = "") -> "Rule":
+    """A rule by its name and first setting. Raises `ConfigError` for an unknown one, which tells
+    what else could have been said (beside)."""
     from penchant.policies.bandits import rules
 
     name, _, setting = said.partition(":")
@@ -58,7 +59,7 @@ def read_rule(said: str) -> "Rule":
         "first": (rules.ExploreFirst, "num_each"),
     }
     if name not in known or (setting and not known[name][1]):
-        raise ConfigError(f"the rule is {said!r}; expected one of {RULES}.")
+        raise ConfigError(f"the rule is {said!r}; expected one of {RULES}{beside}.")
     make, argument = known[name]
     number: float = read_number(setting, "--rule") if setting else 0.0
     if argument == "num_each":

@@ -152,7 +152,7 @@ def decide(
                     network=network,
                 ),
                 encoder=HashedMenu(num_features=features, parts=tuple(bandit.listed(parts))),
-                rule=bandit.read_rule(rule), channels=channels,
+                rule=bandit.read_rule(rule, beside=f", {bandit.CATALOGUE}"), channels=channels,
                 slots=slots, floor=floor, exposure=exposure, budget=budget, horizon=horizon,
                 silence=None if silence == "missing" else bandit.read_number(silence, "--silence"),
                 patience=patience, seed=seed,
@@ -210,6 +210,11 @@ def _answer(decider: "Decider | CatalogueDecider", line: str, number: int) -> No
         if not isinstance(said, dict):
             raise DataError(f"it is a {type(said).__name__}; expected an object.")
         answered = decider.answer(said)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"line {number}: it is no JSON ({error}); expected an object. Lines before it are "
+            "learnt and kept."
+        ) from error
     except RecursionError:
         raise DataError(
             f"line {number}: objects stand within objects too deep to be read. Lines before it are "

@@ -58,7 +58,9 @@ Form = Annotated[
     typer.Option("--format", help="How tables are set: text, markdown, latex or html."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Seed = Annotated[int, typer.Option(help="Random numbers start here: same seed, same numbers.")]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Random numbers start here: same seed, same numbers.")
+]
 BeliefFolder = Annotated[
     Path,
     typer.Option(

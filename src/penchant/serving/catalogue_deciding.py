@@ -4,6 +4,7 @@
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,15 @@ from penchant.policies.bandits.zooming import (
     ZoomingConfig,
     ZoomingDecision,
 )
-from penchant.serving.deciding import MOST_OPEN, Decider, answer_name, event_of
+from penchant.serving.deciding import (
+    MOST_OPEN,
+    Decider,
+    answer_name,
+    event_of,
+    is_number,
+    logged_situation,
+    options_of,
+)
 from penchant.serving.deciding import load as load_menus
 
 
@@ -97,7 +106,8 @@ class CatalogueDecider:
 
     def __init__(self, state: CatalogueState) -> None:
         self._state = state
-        self._open, self._early = dict(state.open), dict(state.early)
+        # The oldest leave first, which a dict finds by going past all that left before.
+        self._open, self._early = OrderedDict(state.open), dict(state.early)
         self._num_decisions = state.num_decisions
         self._bandit = _bandit(state)
         self.logged: list[str] = []
@@ -132,7 +142,7 @@ class CatalogueDecider:
         made = self._point(event, line, chance) if self._zooms else self._arm(event, line, chance)
         self._num_decisions += 1
         while len(self._open) >= MOST_OPEN:
-            del self._open[next(iter(self._open))]
+            self._open.popitem(last=False)
         self._open[event] = made
         refused = []
         for kept in self._early.pop(event, ()):
@@ -144,11 +154,11 @@ class CatalogueDecider:
 
     def _learn(self, line: Mapping[str, Any]) -> dict[str, Any]:
         event, reward = event_of(line), line.get("value")
-        is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
-        if event is None or line["kind"] != "reward" or not is_number or reward is None:
+        if event is None or line["kind"] != "reward" or not is_number(reward):
             raise DataError(
-                f"an answer of kind {line['kind']!r} with the value {reward!r} to event {event!r} "
-                "came; expected kind reward, a number from 0 to 1, and the event_id that it is of."
+                f"an answer of kind {line['kind']!r} with the value {reward!r:.60} to event "
+                f"{event!r} came; expected kind reward, a number from 0 to 1, and the event_id "
+                "that it is of."
             )
         said = {"event_id": event, "accepted": True, "duplicate": False}
         if event not in self._open:
@@ -159,9 +169,9 @@ class CatalogueDecider:
         known, name = self._open[event], answer_name(line)
         if name in known.seen:
             return said | {"duplicate": True, "learnt": False}
-        self._teach(known, float(reward))
+        self._teach(known, reward)
         if not known.seen and not self._zooms:
-            self.logged.append(_log_line(event, known, self._state.arms, float(reward)))
+            self.logged.append(_log_line(event, known, self._state.arms, reward))
         self._open[event] = replace(known, seen=(*known.seen, name))
         return said | {"learnt": True}
 
@@ -262,17 +272,13 @@ def _bandit(state: CatalogueState) -> AdviceBandit | ZoomingBandit | None:
 
 
 def _arms(line: Mapping[str, Any]) -> tuple[str, ...]:
-    options = line.get("options")
-    names = [
-        each.get("id") if isinstance(each, Mapping) else None
-        for each in (options if isinstance(options, list) else ())
-    ]
-    if not all(isinstance(name, str) for name in names) or len({*names}) < max(2, len(names)):
+    names = tuple([str(each["id"]) for each in options_of(line)])
+    if len(names) < 2:
         raise DataError(
-            f"options are {options!r:.200}; expected two or more objects, each with an `id` of its "
-            "own (a text)."
+            f"options are {list(names)}; expected two or more, each with an `id` of its own (a "
+            "text)."
         )
-    return tuple(str(name) for name in names)
+    return names
 
 
 def _laid_out(
@@ -284,22 +290,25 @@ def _laid_out(
         return np.eye(len(arms))
     for name, said in advice.items():
         is_law = isinstance(said, Mapping) and not set(said) - set(arms) and all(
-            isinstance(p, int | float) and not isinstance(p, bool) for p in said.values()
+            is_number(p) for p in said.values()
         )  # fmt: skip
         if not is_law:
             raise DataError(
-                f"{name!r} advises {said!r}; expected a probability of some of {list(arms)}, 1 in "
-                "all."
+                f"{name!r} advises {said!r:.200}; expected a probability of some of "
+                f"{list(arms)}, 1 in all."
             )
     return np.array([[float(advice[name].get(arm, 0.0)) for arm in arms] for name in experts])
 
 
 def _log_line(event: str, known: Shown, arms: tuple[str, ...], reward: float) -> str:
-    """Decision-service JSON, as `penchant ope` reads it."""
+    """Decision-service JSON, as `penchant ope` reads it. Person, situation and features played no
+    part, and stay with the line for other policies to look at."""
+    asked = json.loads(known.asked)
+    options = {each["id"]: each for each in asked["options"]}
     order = [known.place, *(k for k in range(len(arms)) if k != known.place)]
     return json.dumps(
         {"_label_cost": -reward, "_label_probability": known.probabilities[known.place],
          "_label_Action": known.place + 1, "_labelIndex": known.place, "EventId": event,
          "a": [k + 1 for k in order], "p": [known.probabilities[k] for k in order],
-         "c": {"_multi": [{"id": name} for name in arms]}}
+         **logged_situation(asked, [options[arm] for arm in arms])}
     )  # fmt: skip

@@ -1,11 +1,12 @@
 """Lines in, decisions out: what is on offer, what was answered, and a log that others can judge."""
 
 import json
+import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -240,20 +241,7 @@ class Decider:
         return {"event_id": event, "accepted": True, "duplicate": not is_new, "learnt": is_new}
 
     def _menu(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        options, context = line["options"], line.get("context") or {}
-        is_menu = isinstance(options, list) and all(
-            isinstance(each, Mapping)
-            and isinstance(each.get("id"), str)
-            and isinstance(each.get("features") or {}, Mapping)
-            for each in options
-        )
-        names = [each["id"] for each in options] if is_menu else []
-        if not is_menu or len(set(names)) < len(names) or not isinstance(context, Mapping):
-            raise DataError(
-                "options or context of a line are not as expected: a list of objects, each with an "
-                "`id` of its own (a text) and perhaps `features` (an object of names and values), "
-                "and an object of what is known of the situation."
-            )
+        options, context = options_of(line), line.get("context") or {}
         encode = self._state.config.encoder.encode
         return {
             each["id"]: encode(each["id"], each.get("features") or {}, context) for each in options
@@ -265,9 +253,10 @@ class Decider:
             return {}
         said = {each["id"]: each["cost"] for each in line["options"] if "cost" in each}
         for name, cost in said.items():
-            if isinstance(cost, bool) or not isinstance(cost, int | float):
+            if not is_number(cost):
                 raise DataError(
-                    f"option {name!r} costs {cost!r}; expected a number, in units of the budget."
+                    f"option {name!r} costs {cost!r:.60}; expected a number, in units of the "
+                    "budget."
                 )
         return {name: float(cost) for name, cost in said.items()}
 
@@ -333,6 +322,47 @@ def answer_name(line: Mapping[str, Any]) -> str:
     return str(line.get("feedback_id") or json.dumps([line["kind"], line.get("value")]))
 
 
+def options_of(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is on offer. Raises `DataError` where that, or the context, is not as expected."""
+    options: Any = line.get("options")
+    context = line.get("context") or {}
+    is_menu = isinstance(options, list) and all(
+        isinstance(each, Mapping)
+        and isinstance(each.get("id"), str)
+        and isinstance(each.get("features") or {}, Mapping)
+        for each in options
+    )
+    names = [each["id"] for each in options] if is_menu else []
+    if not is_menu or len(set(names)) < len(names) or not isinstance(context, Mapping):
+        raise DataError(
+            "options or context of a line are not as expected: a list of objects, each with an "
+            "`id` of its own (a text) and perhaps `features` (an object of names and values), "
+            "and an object of what is known of the situation."
+        )
+    return list(options)
+
+
+def is_number(said: Any) -> TypeGuard[float]:
+    """Whether floating point can hold it: whole numbers of JSON may have any length."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return False
+    try:
+        return math.isfinite(said)
+    except OverflowError:
+        return False
+
+
+def logged_situation(
+    asked: Mapping[str, Any], options: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Who was asked, when, in which situation and of what, as decision-service JSON has it."""
+    shared = {"context": asked["context"]} if asked.get("context") else {}
+    menu = [{"id": o["id"], **({"option": o["features"]} if o.get("features") else {})}
+            for o in options]  # fmt: skip
+    named = {key: asked[key] for key in ("person", "time") if asked.get(key) is not None}
+    return {**named, "c": {**shared, "_multi": menu}}
+
+
 def _time(line: Mapping[str, Any]) -> float | None:
     time = line.get("time")
     if time is None:
@@ -370,15 +400,10 @@ def _log_line(
         "_label_cost": -reward, "_label_probability": p[first], "_label_Action": first + 1,
         "_labelIndex": first,
     }  # fmt: skip
-    shared = {"context": asked["context"]} if asked.get("context") else {}
-    menu = [{"id": o["id"], **({"option": o["features"]} if o.get("features") else {})}
-            for o in asked["options"]]  # fmt: skip
-    named = {key: asked[key] for key in ("person", "time") if asked.get(key) is not None}
     return json.dumps(
-        {**label, "EventId": event, **named,
-         "a": [k + 1 for k in order], "p": [p[k] for k in order],
+        {**label, "EventId": event, "a": [k + 1 for k in order], "p": [p[k] for k in order],
          "answer": {"kind": line["kind"], "value": line.get("value")},
-         "c": {**shared, "_multi": menu}}
+         **logged_situation(asked, asked["options"])}
     )  # fmt: skip
 
 

@@ -51,8 +51,7 @@ class Student:
                 self.learnt.learn_order(each.menu, order.places, order.num_ranked)
             return
         levels, rated = self.config.learning.rating_levels, each.rated
-        # A study of other levels than these rates on a scale of its own: as a share of it.
-        if levels is not None and rated is not None and rated.levels in (None, levels):
+        if levels is not None and rated is not None and rated.is_of(levels):
             level = rated.among(levels)
             if level is None:
                 self.unusable += 1

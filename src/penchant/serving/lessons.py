@@ -42,6 +42,11 @@ class Rated:
     level: float
     levels: int | None
 
+    def is_of(self, levels: int) -> bool:
+        """Whether it is on a scale of so many; a study of other levels has a scale of its own, and
+        its ratings are shares of that."""
+        return self.levels in (None, levels)
+
     def among(self, levels: int) -> int | None:
         """The level from 0, where ratings have so many; None where it is none of them."""
         if self.level != int(self.level) or not 1 <= self.level <= levels:

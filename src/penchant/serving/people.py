@@ -46,7 +46,8 @@ def person_document(
     about = config.belief_about(belief, earned_of(rounds))
     return {
         "person": person, "decisions": decisions, "feedback": len(said),
-        "unread": len(said) - len(found), "beside_everybody": _beside_everybody(rounds, belief),
+        "unread": len(said) - len(found),
+        "beside_everybody": _beside_everybody(rounds, belief, config),
         "last": _last(event_id, body, answer, belief, about),
         "history": [
             {"event_id": joined.event_id, "feedback_id": joined.entry_id,
@@ -68,12 +69,17 @@ def _last(
     return {"event_id": event_id, "shown": shown, "options": _worths(menu, belief, about)}
 
 
-def _beside_everybody(rounds: list[Taught], belief: NamedWeights) -> dict[str, Any] | None:
+def _beside_everybody(
+    rounds: list[Taught], belief: NamedWeights, config: ModelConfig
+) -> dict[str, Any] | None:
     """Their mean reward less what is expected of anybody shown the same, with its standard error:
     beyond two of these they differ from the others in what the features do not tell."""
     gaps = []
     for round_ in rounds:
-        if round_.lessons:
+        # Levels are no shares of yes: a 1 is the lowest of them, and no certain yes.
+        rated, levels = round_.rated, config.learning.rating_levels
+        is_level = rated is not None and levels is not None and rated.is_of(levels)
+        if round_.lessons and not is_level:
             mean, _ = belief.moments(round_.menu)
             expected = sigmoid(mean) if belief.is_binary else mean
             # Stars are no shares of yes: nothing is expected of them as numbers.

@@ -42,12 +42,12 @@ class ZoomingConfig:
         for name in ("lipschitz", "width"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected a number above 0.")
-        if self.num_each**self.num_coordinates > _MOST_POINTS:
+        if not self._is_countable():
             raise ConfigError(
                 f"{self.num_coordinates} coordinates, {self.num_rounds} rounds and lipschitz "
-                f"{self.lipschitz} want a grid of {self.num_each} points a coordinate, "
-                f"{self.num_each**self.num_coordinates:,} in all; expected a million at most. Take "
-                "fewer coordinates or a shorter horizon, or a larger width."
+                f"{self.lipschitz:g} want a grid of {self._balls() + 1.0:.4g} points a coordinate, "
+                "more than a million in all; expected a million at most. Take fewer coordinates, a "
+                "shorter horizon, a smaller lipschitz or a larger width."
             )
 
     def radius(self, num_seen: int) -> float:
@@ -58,7 +58,18 @@ class ZoomingConfig:
     def num_each(self) -> int:
         """Points of the grid along each coordinate: no ball is ever smaller than the distance
         between two, which costs no more than the radius itself does."""
-        return math.ceil(self.lipschitz / self.radius(self.num_rounds)) + 1
+        return math.ceil(self._balls()) + 1
+
+    def _balls(self) -> float:
+        """The smallest that fit side by side along a coordinate."""
+        return self.lipschitz / self.radius(self.num_rounds)
+
+    def _is_countable(self) -> bool:
+        """Whether the grid has a million points at most, of which two a coordinate are the least:
+        first by what needs no product, which may have any number of digits."""
+        if self._balls() >= _MOST_POINTS or 2.0 ** min(self.num_coordinates, 99) > _MOST_POINTS:
+            return False
+        return self.num_each**self.num_coordinates <= _MOST_POINTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
