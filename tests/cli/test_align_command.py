@@ -235,7 +235,7 @@ def test_answers_are_kept_with_who_drew_them_and_are_a_file_of_ranked_lists(tmp_
     command = ("CHAIN:most=1", "-m", "truth", *TINY, *FEW[2:4], "--group-size", "3",
                "--keep-answers")  # fmt: skip
     done(*command, "-o", out, "--steps", "3")
-    lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().split("\n")[:-1]]
     assert [line["step"] for line in lines] == [1, 1, 2, 2, 3, 3]
     for line in lines:
         assert line["sources"].count("inserted truth") == 1
@@ -255,6 +255,21 @@ def test_answers_are_kept_with_who_drew_them_and_are_a_file_of_ranked_lists(tmp_
     assert int(learnt["facts"]["ranked lists"]) >= 4
     message = refused(pairs_file(tmp_path), "-m", "dpo", "-o", tmp_path / "n", "--keep-answers")
     assert "--keep-answers would change nothing" in message
+
+
+def test_kept_answers_may_hold_whatever_a_policy_says(tmp_path):
+    from penchant.cli.align_folder import RunFolder
+
+    folder, said = RunFolder(tmp_path), ["\x85", "a\u2028b", "\u2029", "\x1c\r\n"]
+    lines = [{"step": step, "completions": said} for step in (1, 2)]
+    folder.begin_answers(0)
+    folder.add_answers(lines)
+    kept = (tmp_path / "answers.jsonl").read_text(encoding="utf-8")
+    folder.begin_answers(2)
+    assert (tmp_path / "answers.jsonl").read_text(encoding="utf-8") == kept
+    folder.begin_answers(1)
+    assert [json.loads(kept.split("\n")[0])] == lines[:1]
+    assert (tmp_path / "answers.jsonl").read_text(encoding="utf-8") == kept.split("\n")[0] + "\n"
 
 
 def test_ctrl_c_in_a_rollout_keeps_what_was_done(tmp_path, monkeypatch):
@@ -409,6 +424,23 @@ def test_data_that_compare_nothing_are_refused_before_anything_is_taught(tmp_pat
                           code=3)  # fmt: skip
         assert f"none of {len(rows)} observations ranks an answer above another" in message
     assert not (out / "start").exists()
+
+
+def test_what_a_method_of_answers_would_not_heed_is_refused_before_anything_is_taught(tmp_path):
+    lists = [{"prompt": f"{n}?", "completions": ["a", "b", "c"][: 2 + (n > 0)],
+              "ranks": [1, 2, 3][: 2 + (n > 0)]} for n in range(4)]  # fmt: skip
+    alike = [row | {"ranks": [1] * len(row["ranks"])} for row in lists]
+    weighed = [{"prompt": f"{n}?", "chosen": "a", "rejected": "b", "weight": 1 + n}
+               for n in range(4)]  # fmt: skip
+    for rows, method, told in (
+        # One line of the lists is a pair: the others would have been left out without a word.
+        (lists, "kto", "ranks more than two answers"),
+        (alike, "sft", "none has an answer to imitate"),
+        (weighed, "kto", "counts all alike"),
+    ):
+        file, out = write(tmp_path / "w.jsonl", rows), tmp_path / method
+        assert told in refused(file, "-m", method, "-o", out, *_shape(method), code=3)
+        assert not (out / "start").exists()
 
 
 def test_the_same_text_on_both_sides_is_neither_won_nor_lost(tmp_path):
@@ -672,6 +704,13 @@ def test_lines_that_are_set_aside_lie_in_the_runs_folder(tmp_path):
     done(write(tmp_path / "h.jsonl", rows), "-m", "dpo", "-o", tmp_path / "o", *SHAPE, "--epochs",
          "1", "--on-bad-rows", "quarantine")  # fmt: skip
     assert (tmp_path / "o" / "h.quarantined.csv").is_file()
+    rows = [{"prompt": f"{n}", "completions": ["b", "c"], "ranks": [1, 2]} for n in range(12)]
+    rows[3]["ranks"] = [1]
+    told = done(write(tmp_path / "l.jsonl", rows), "-m", "dpo", "-o", tmp_path / "l", *SHAPE,
+                "--epochs", "1", "--on-bad-rows", "quarantine")  # fmt: skip
+    (aside,) = (tmp_path / "l" / "l.quarantined.jsonl").read_text().splitlines()
+    assert json.loads(aside)["row_number"] == 4
+    assert "l.quarantined.jsonl" in "".join(told.output.split())
 
 
 def test_two_processes_take_one_run_together(tmp_path):

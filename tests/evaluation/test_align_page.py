@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from penchant.evaluation.align_page import AlignPage, gain_words, render_align
-from penchant.evaluation.line_charts import Line, lines_picture
+from penchant.evaluation.line_charts import RIGHT, Line, lines_picture
 from penchant.evaluation.policy_trial import overall, scores
 
 
@@ -65,6 +65,17 @@ def test_a_line_has_a_gap_where_a_value_is_missing():
         [line, Line(name="c", x=[1, 2], y=[3.0, 4.0])], unit="u", over="s", title="t"
     )
     assert "a &amp; b</text>" in both
+
+
+def test_a_value_alone_is_a_dot_where_it_lies():
+    one = Line(name="only", x=[1], y=[2.0])
+    drawn = lines_picture([one], unit="u", over="steps", title="t")
+    assert drawn.count("<circle") == 1
+    assert f'cx="{RIGHT:.1f}"' in drawn
+    assert "<polyline" not in drawn
+    apart = Line(name="apart", x=[1, 2, 3, 4], y=[1.0, math.nan, 3.0, 4.0])
+    drawn = lines_picture([apart], unit="u", over="steps", title="t")
+    assert (drawn.count("<circle"), drawn.count("<polyline")) == (1, 1)
 
 
 def test_what_is_all_alike_has_no_interval_and_says_how_many_it_is_of():

@@ -87,12 +87,20 @@ def _from_file(
 ) -> Learnt:  # fmt: skip
     """sets_aside: what the model's window does not hold, which is refused otherwise."""
     from penchant.evaluation import judged_texts as texts
+    from penchant.evaluation import text_verdicts as says
 
-    way, is_listed = METHODS[method].way, texts.has_lists(records)
+    way, is_listed = METHODS[method].way, says.has_lists(records)
+    # What a method cannot learn from is refused before a model is made for it.
     if way == "pairs":
-        texts.check_compared(records)
-    if is_listed and way == "pairs":
-        check_listed(method, options)
+        says.check_compared(records)
+        if is_listed:
+            check_listed(method, options)
+    else:
+        says.check_unweighted(records, f"--method {method}")
+        if way == "answers":
+            says.verdicts(records)
+        else:
+            says.imitable(records)
 
     def everything(model: "LanguageModel") -> Any:
         # A fresh decoder first reads what there is to read, whoever liked it.
@@ -110,7 +118,6 @@ def _from_file(
         read = texts.text_lists if is_listed else texts.text_pairs
         told = read(start, records, options.context)
         return learn_from_pairs(method, told, start, training, options, folder)
-    texts.check_unweighted(records, f"--method {method}")
     if way == "answers":
         return _unpaired(method, texts.judged_texts(start, records), start, training, options,
                          folder)  # fmt: skip

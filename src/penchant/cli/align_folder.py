@@ -103,7 +103,9 @@ class RunFolder:
         if not self.is_writer:
             return
         file = self.path / _ANSWERS
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        # Answers may hold marks at which `splitlines` parts lines, and JSON does not.
+        lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+        lines = lines[:-1] if lines and not lines[-1] else lines
         kept = []
         for number_of_line, line in enumerate(lines, start=1):
             try:

@@ -158,7 +158,7 @@ def observe(
 ) -> VotesFound:
     """Votes, counts or records of the file; bad lines are set aside where that is asked for."""
     from penchant.data.readers.read import read
-    from penchant.data.readers.table import write_table
+    from penchant.data.readers.table import write_aside
     from penchant.data.readers.vote_parts import VoteColumns
     from penchant.data.readers.vote_stream import can_stream, knows_grades
     from penchant.data.readers.votes import read_votes
@@ -177,7 +177,7 @@ def observe(
         found = read_votes(file, said, columns, on_bad_rows=on_bad_rows)
     notes = list(found.notes)
     if found.quarantined is not None:
-        write_table(found.quarantined, aside_path)
+        aside_path = write_aside(found.quarantined, aside_path)
         notes.append(f"{found.quarantined.num_rows} bad lines set aside in {aside_path}.")
     return _noted(found.votes, notes, quiet)
 
@@ -185,7 +185,7 @@ def observe(
 def _stream(
     file: Path, said: "Description", on_bad_rows: str, aside_path: Path, quiet: bool
 ) -> VotesFound:
-    from penchant.data.readers.table import write_table
+    from penchant.data.readers.table import write_aside
     from penchant.data.readers.vote_stream import count_file
 
     steps = shell.Steps(quiet, total=100, plain=True, every=2.0)
@@ -197,7 +197,7 @@ def _stream(
         found = count_file(file, said, on_bad_rows=on_bad_rows, on_block=progress)
     notes = list(found.notes)
     if found.quarantined is not None:
-        write_table(found.quarantined, aside_path)
+        aside_path = write_aside(found.quarantined, aside_path)
         notes.append(f"{found.num_bad} bad lines set aside in {aside_path}.")
     if said.person is not None:
         notes.append(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from penchant.data.batch_builder import groups_of
-from penchant.data.columns import is_text, one_chunk, to_floats, to_ints
+from penchant.data.columns import is_text, one_chunk
 from penchant.data.readers.ranked_texts import PROMPTS
 from penchant.data.records import Records
 from penchant.encoders.answer_order import (
@@ -23,7 +23,7 @@ from penchant.encoders.answer_order import (
 )
 from penchant.encoders.text_embedding import plain_texts
 from penchant.errors import DataError
-from penchant.feedback.ranking import MOST_TIED
+from penchant.evaluation.text_verdicts import check_tied, imitable, verdicts, weights_of
 from penchant.lm.language_model import LanguageModel
 from penchant.lm.templates import conversation_ids
 from penchant.numerics.arrays import Array
@@ -83,27 +83,6 @@ def text_pairs(model: LanguageModel, records: Records, context: str | None = Non
     )  # fmt: skip
 
 
-def check_compared(records: Records) -> None:
-    """Raises `DataError` where nobody found one answer to a prompt better than another, or as good,
-    before a model is made for it."""
-    rank = answer_ranks(records)
-    is_pair = order_outcomes(records, rank) >= 0
-    if not ((is_pair | says_something(records, rank)) & (weights_of(records) > 0.0)).any():
-        raise DataError(
-            f"none of {len(records)} observations ranks an answer above another; expected prompt, "
-            "chosen and rejected, or prompt, completions and ranks or scores that differ. For "
-            "answers judged one by one use --method kto or sft."
-        )
-
-
-def has_lists(records: Records) -> bool:
-    """Whether somebody compared more than two answers to a prompt."""
-    rank = answer_ranks(records)
-    row = np.repeat(np.arange(len(records)), records.menu_sizes)
-    heard = np.bincount(row[rank != UNHEARD], minlength=len(records))
-    return bool((says_something(records, rank) & (heard > 2)).any())
-
-
 def text_lists(model: LanguageModel, records: Records, context: str | None = None) -> TextPairs:
     """Ranked answers with their weights, as `text_pairs` of pairs: rankings, choices, and scores of
     several answers, which are compared by them. Pairs among them are lists of two. Left out is what
@@ -121,7 +100,7 @@ def text_lists(model: LanguageModel, records: Records, context: str | None = Non
         )
     options = [np.arange(*records.offsets[[b, b + 1]]) for b in row]
     options = [at[rank[at] != UNHEARD] for at in options]
-    _check_tied(row, [rank[at] for at in options])
+    check_tied(row, [rank[at] for at in options])
     of_list = np.repeat(row, [len(at) for at in options])
     told = _told(model, records, of_list, np.concatenate(options))
     ends = np.cumsum([len(at) for at in options])
@@ -175,94 +154,21 @@ def _tastes(records: Records, row: Int[Array, " C"], context: str | None) -> _Ta
     )  # fmt: skip
 
 
-def _check_tied(row: Int[Array, " C"], ranks: Sequence[Int[Array, " _"]]) -> None:
-    """Raises `DataError` for a tie of too many answers that others come after."""
-    for b, rank in zip(row.tolist(), ranks):
-        last = rank.max() + 1
-        num = np.unique(np.where(rank == 0, last, rank), return_counts=True)[1]
-        # What is not ranked is in no order, and the last tie says nothing.
-        if (num[:-1] > MOST_TIED).any():
-            raise DataError(
-                f"observation {b} has {int(num[:-1].max())} answers of one rank or score before "
-                f"others; expected {MOST_TIED} at most, since all of their orders are summed over. "
-                "Leave some out, or score them more finely."
-            )
-
-
-def weights_of(records: Records) -> Float[Array, " B"]:
-    """How often each observation counts, once where no column says."""
-    if "weight" not in records.rows.column_names:
-        return np.ones(len(records))
-    return to_floats(records.rows["weight"])
-
-
-def check_unweighted(records: Records, method: str) -> None:
-    """Raises `DataError` for weights that a method would not heed."""
-    weight = weights_of(records)
-    if len(weight) and not np.all(weight == 1.0):
-        raise DataError(
-            f"the column weight goes from {weight.min():g} to {weight.max():g}, and {method} "
-            "counts all alike; expected no weights, or a method of pairs (dpo, ipo, hinge, "
-            "dpo-nll), which heeds them. Drop the column."
-        )
-
-
 def judged_texts(model: LanguageModel, records: Records) -> Judged:
-    """Answers with a verdict: of prompt, completion and label as they are; of pairs the winner is
-    desired and the loser is not."""
-    outcome = order_outcomes(records, answer_ranks(records))
-    pairs = np.flatnonzero((outcome == 0) | (outcome == 1))
-    if len(pairs):
-        at = records.offsets[:-1][pairs]
-        both = [*_told(model, records, pairs, at), *_told(model, records, pairs, at + 1)]
-        wins = np.concatenate([outcome[pairs] == 0, outcome[pairs] == 1])
-        return _judged(both, wins)
-    row, success = _verdicts(records)
-    return _judged(_told(model, records, row, records.offsets[:-1][row]), success)
+    """Answers with a verdict (`text_verdicts.verdicts`)."""
+    found = verdicts(records)
+    told = _told(model, records, found.row, found.option)
+    return Judged(
+        rows=[ids for ids, _ in told], place=np.array([place for _, place in told]),
+        is_desired=found.is_good,
+    )  # fmt: skip
 
 
 def good_texts(model: LanguageModel, records: Records) -> tuple[list[list[int]], Array]:
-    """What is worth imitating, in tokens, and where each answer begins: winners of pairs, the best
-    of lists, answers found good, or answers that nobody judged."""
-    rank = answer_ranks(records)
-    ranked = np.flatnonzero(says_something(records, rank))
-    if len(ranked):
-        best = np.where(rank > 0, rank, np.iinfo(np.int64).max)
-        starts = records.offsets[:-1]
-        row = ranked
-        at = np.array([starts[b] + best[starts[b] : records.offsets[b + 1]].argmin() for b in row])
-    else:
-        row = np.flatnonzero(records.menu_sizes == 1)
-        if "success" in records.options.column_names:
-            verdict = to_ints(records.options["success"])[records.offsets[:-1][row]]
-            row = row[verdict != 0]
-        at = records.offsets[:-1][row]
-    if not len(row):
-        raise DataError(
-            f"of {len(records)} observations none has an answer to imitate; expected prompt and "
-            "chosen, or prompt and completion that were not all judged bad."
-        )
-    told = _told(model, records, row, at)
+    """What is worth imitating (`text_verdicts.imitable`), in tokens, and where each begins."""
+    row, option = imitable(records)
+    told = _told(model, records, row, option)
     return [ids for ids, _ in told], np.array([place for _, place in told])
-
-
-def _verdicts(records: Records) -> tuple[Int[Array, " N"], Bool[Array, " N"]]:
-    row = np.flatnonzero(records.menu_sizes == 1)
-    if "success" not in records.options.column_names or not len(row):
-        raise DataError(
-            f"none of {len(records)} observations says whether an answer was good; expected the "
-            "columns prompt, completion and label, or prompt, chosen and rejected. From ranked "
-            "lists --method dpo, dpo-nll and sft learn."
-        )
-    success = to_ints(records.options["success"])[records.offsets[:-1][row]]
-    return row[success >= 0], success[success >= 0] > 0
-
-
-def _judged(told: Sequence[tuple[list[int], int]], is_good: Bool[Array, " N"]) -> Judged:
-    return Judged(
-        rows=[ids for ids, _ in told], place=np.array([place for _, place in told]),
-        is_desired=np.asarray(is_good),
-    )  # fmt: skip
 
 
 def _told(

@@ -70,6 +70,15 @@ def axes(x: Scale, y: Scale, unit: str, over: str) -> list[str]:
     return words
 
 
+def dot(at: int, point: str, name: str) -> str:
+    """One place alone, of which a line would show nothing."""
+    across, down = point.split(",")
+    return (
+        f'<circle cx="{across}" cy="{down}" r="4" fill="{COLOURS[at % len(COLOURS)]}">'
+        f"<title>{escape(name)}</title></circle>"
+    )
+
+
 def stroke(at: int, points: str, name: str) -> str:
     """One line through points, in the colour and dash of its place."""
     return (
@@ -107,5 +116,9 @@ def _drawn(line: Line, at: int, x: Scale, y: Scale, named: bool) -> str:
             parts[-1].append(f"{along(place, x):.1f},{up(value, y):.1f}")
         elif parts[-1]:
             parts.append([])
-    strokes = "".join(stroke(at, " ".join(points), line.name) for points in parts if points)
+    strokes = "".join(
+        dot(at, points[0], line.name) if len(points) == 1
+        else stroke(at, " ".join(points), line.name)
+        for points in parts if points
+    )  # fmt: skip
     return strokes + (legend(at, line.name) if named else "")

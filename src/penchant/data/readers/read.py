@@ -35,7 +35,7 @@ from penchant.data.readers.table import (
     count_duplicates,
     load_table,
     repeated_sentences,
-    write_table,
+    write_aside,
 )
 from penchant.data.records import Records
 from penchant.errors import ConfigError, DataError
@@ -102,7 +102,8 @@ def read(
     `description` is a Description or the path of its TOML file; None guesses one. With
     `on_bad_rows` "error", the first line that cannot be used raises DataError with its number,
     what stands there, what was expected and the mend; with "quarantine" such lines are set aside,
-    written to `quarantine` (Parquet or CSV, by its ending) if it is given, and all others read.
+    written to `quarantine` (Parquet, CSV or JSONL, by its ending) if it is given, and all others
+    read. Lines with lists or messages cannot be CSV: they go to JSONL beside it.
     """
     if on_bad_rows not in ("error", "quarantine"):
         raise ConfigError(
@@ -140,7 +141,7 @@ def _finish(
 ) -> ReadResult:
     aside = _set_aside(loaded, source)
     if aside is not None and quarantine is not None:
-        write_table(aside, quarantine)
+        quarantine = write_aside(aside, quarantine)
     if not len(records):
         raise DataError(
             f"{loaded.name} leaves no observation to learn from ({loaded.table.num_rows} lines, "

@@ -274,6 +274,17 @@ def write_table(table: pa.Table, path: str | Path) -> None:
         )
 
 
+def write_aside(table: pa.Table, path: str | Path) -> Path:
+    """Lines that were set aside, and where: CSV has no way to write lists, which nobody who named
+    the file could know of them; then it is JSONL beside it."""
+    path = Path(path)
+    has_lists = any(pa.types.is_nested(field.type) for field in table.schema)
+    if has_lists and path.suffix.lower() in (".csv", ".tsv"):
+        path = path.with_suffix(".jsonl")
+    write_table(table, path)
+    return path
+
+
 def _without_dictionaries(table: pa.Table) -> pa.Table:
     for i, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table[name].type):
