@@ -82,6 +82,14 @@ def test_names_of_ones_own_are_told_by_a_description(tmp_path):
         read(write(tmp_path, rows), other)
 
 
+def test_what_might_belong_to_a_prompt_and_is_not_read_is_named(tmp_path):
+    row = {"completions": ["x", "y"], "ranks": [1, 2], "instruction": "sum"}
+    found = read(write(tmp_path, [row | {"input": "1 2"}]))
+    assert found.records.rows["prompt"].to_pylist() == ["sum"]
+    assert any("'input' is not read with it" in note for note in found.report.notes)
+    assert not any("not read" in note for note in read(write(tmp_path, [row])).report.notes)
+
+
 def test_what_verl_keeps_of_its_rollouts_is_a_list_for_each_prompt_of_a_step(tmp_path):
     rows = [{"input": f"{p}?", "output": f"{p}{k}", "gts": "7", "score": float(k == 1), "step": 3,
              "correct": float(k == 1)} for k in range(3) for p in "ab"]  # fmt: skip

@@ -109,7 +109,7 @@ def align(
             "--keep-answers",
             help="Rewards: answers.jsonl in --out, a line for each step and prompt: its answers "
             "with their rewards and credit, who drew them, and under what they were trained. It "
-            "is a file of ranked lists for dpo.",
+            "is a file of ranked lists for dpo (of worlds of several turns to look at only).",
         ),
     ] = False,
     mode: Annotated[
@@ -154,7 +154,7 @@ def align(
         typer.Option(
             min=1,
             help="Cores that each product is shared over.",
-            show_default="OMP_NUM_THREADS, or 1",
+            show_default="OMP_NUM_THREADS, or all of them",
         ),
     ] = None,
     divided: Annotated[

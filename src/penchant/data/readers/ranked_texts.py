@@ -123,9 +123,15 @@ def listed(source: Source, found: ListColumns) -> Listed:
 
 def prompts_of(source: Source) -> Any:
     """The prompt of each line, under whichever of its usual names; nulls where there is none."""
-    name = next((name for name in PROMPTS if name in source.table.column_names), None)
-    if name is None:
+    found = [name for name in PROMPTS if name in source.table.column_names]
+    if not found:
         return pa.nulls(source.num_lines, pa.string())
+    name, others = found[0], found[1:]
+    if others:
+        source.notes.append(
+            f"column {name!r} alone is the prompt: {', '.join(map(repr, others))} "
+            "is not read with it; join them beforehand if they belong together"
+        )
     if name != "prompt":
         source.notes.append(f"column {name!r} is taken for the prompt")
     return one_chunk(source.column(name))
