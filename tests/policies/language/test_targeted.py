@@ -122,6 +122,34 @@ def test_a_bonus_for_rare_answers_points_elsewhere_and_without_it_nothing_is_cha
         assert is_parallel(found, exact_gradient(WORTH)) == (sharpness == 0.0)
 
 
+@pytest.mark.parametrize("sharpness", [5.0, 1000.0])
+def test_credit_is_the_bases_and_what_rare_right_answers_gain_by_their_own_tokens(sharpness):
+    method = Targeted(sharpness=sharpness, most=0.3, right_from=1.0, base=rloo(LENGTH))
+    batch = method.gathered(ask(group_size=4))
+    reward = np.array([1.0, 1.0, 0.9, 0.0])[np.arange(12) % 4]
+    heard = method.heard(replace(seen_of(batch), reward=reward))
+    drawn = batch.rollouts.is_drawn
+    said = [row[mine].mean() for row, mine in zip(batch.rollouts.log_prob.numpy(), drawn)]
+    for row in range(12):
+        group = np.flatnonzero(batch.group == batch.group[row])
+        credit = reward[row] - reward[group[group != row]].mean()
+        eta = np.exp(said[row] - np.mean([said[other] for other in group]))
+        if reward[row] == 1.0:
+            credit += min(max(sharpness * (1.0 - eta), 0.0), 0.3 * credit)
+        np.testing.assert_allclose(heard.advantage[row][drawn[row]], credit, rtol=1e-5, atol=1e-7)
+
+
+def test_level_bonus_and_the_rewards_that_there_are_say_who_gets_the_rest():
+    prompt, reward = np.repeat([0, 1], 4), np.array([1.0, 0.0, 0.0, np.nan, 1.0, 1.0, 1.0, 1.0])
+    spread, tried, found = np.array([np.std([1, 0, 0], ddof=1), 0.0]), np.array([4, 4]), []
+    for level, bonus in ((0.05, 0.1), (0.9, 0.1), (0.9, 0.0)):
+        often = Targeted(level=level, bonus=bonus).often(prompt, reward, 2, 6)
+        assert often.tolist() == where_doubt_falls(spread, tried, 6, bonus, level).tolist()
+        found.append(often.tolist())
+    assert len({tuple(each) for each in found}) >= 2
+    assert found[2] == [6, 0]
+
+
 def test_groups_all_drawn_at_first_and_no_bonus_are_the_plain_method():
     assert_same_run(Targeted(first=3, sharpness=0.0), grpo(), config=replace(SMALL, updates=3))
 
