@@ -97,6 +97,8 @@ def test_the_log_holds_what_was_shown_with_its_probability():
     decider = new("exp4")
     said = decider.answer(ask("exp4", "x"))
     decider.answer({"event_id": "x", "kind": "reward", "value": 0.25})
+    # Another reward teaches too; a decision stands in the log once.
+    assert decider.answer({"event_id": "x", "kind": "reward", "value": 0.75})["learnt"]
     (line,) = map(json.loads, decider.logged)
     assert line["_label_cost"] == -0.25
     assert "abc"[line["_labelIndex"]] == said["ranking"][0]
