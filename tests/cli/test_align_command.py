@@ -50,11 +50,12 @@ def pairs_file(folder, num=40):
     return write(folder / "pairs.jsonl", rows)
 
 
-def frozen(folder):
+def frozen(folder, window=48):
     """A model that answers and is not trained."""
+    from lm.tiny_models import TINY as SMALL
     from lm.tiny_models import save_tiny
 
-    save_tiny(folder / "frozen")
+    save_tiny(folder / "frozen", config=replace(SMALL, window=window))
     return folder / "frozen"
 
 
@@ -131,11 +132,20 @@ def test_hints_are_graded_by_what_the_frozen_model_makes_of_them(tmp_path):
     assert "--frozen would change nothing" in refused(
         "CHAIN", "-m", "grpo", "--frozen", "x", "-o", tmp_path / "a", *TINY
     )
+    # What the frozen model has no room for is said before a policy is taught.
+    small = frozen(tmp_path, window=20)
+    said = refused(*command, "--frozen", small, "-o", tmp_path / "a", code=3)
+    assert "and its answer may have 16; expected 20 in all, that model's window" in said
     folder = frozen(tmp_path)
+    assert "0.05" in refused(*command, "--frozen", folder, "--anchor", "0", "-o", tmp_path / "a")
+    most = ("--most-tokens", "1", "-o", tmp_path / "a")
+    assert "2 or more for dsp" in refused(*command, "--frozen", folder, *most)
+    assert not (tmp_path / "a").exists()
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     command = (*command, "--frozen", folder)
     one = json.loads(done(*command, "-o", whole, "--steps", "2", "--json").stdout)
     assert one["facts"]["reward without a hint"] == f"{0.0:.3f}"
+    assert one["facts"]["frozen model"] == str(folder)
     # Taken up again by another process: the task is known by its words, the anchor by its strength.
     done(*command, "-o", parts, "--steps", "1")
     other = json.loads(done(*command, "-o", parts, "--steps", "2", "--json").stdout)
@@ -166,6 +176,8 @@ def test_steps_are_learnt_from_a_critic_of_their_own_and_a_round_goes_on_where_i
     assert found["whole"]["num"] == 12
     assert int(found["facts"]["steps tried"]) >= 8
     assert int(found["facts"]["tokens drawn"]) >= 12
+    # So small a start is never right, and the page says what comes of that.
+    assert ["earned 0" in told for told in found["warnings"]] == [True]
     start, policy = weights(out / "start"), weights(out / "policy")
     assert max(float((policy[n] - v).abs().max()) for n, v in start.items()) > 1e-5
     again = json.loads(done(*command, "-o", out, "--epochs", "2", "--json").stdout)
@@ -174,6 +186,16 @@ def test_steps_are_learnt_from_a_critic_of_their_own_and_a_round_goes_on_where_i
     more = ("--model", out / "policy", *TINY[8:])
     done(command[0], "-m", "direct-advantage", "--prompts", "4", "--group-size", "2", *more,
          "-o", tmp_path / "second")  # fmt: skip
+
+
+def test_a_frozen_model_has_room_for_the_longest_references(tmp_path):
+    from penchant.cli.align_reward import hinted
+    from penchant.cli.align_tasks import read_task
+
+    options = AlignOptions(frozen=str(frozen(tmp_path)))
+    # "1,2,3,4,5,6,7,8,#8" and its end, where a task's usual answer has 16 tokens.
+    for task, most in (("CHAIN:most=8", 19), ("CHAIN:most=2", 16)):
+        assert hinted(read_task(task), 16, options).answerer.most_tokens == most
 
 
 @pytest.mark.parametrize("task", list(TASKS))

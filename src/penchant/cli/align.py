@@ -91,7 +91,11 @@ def align(
     temperature: Annotated[float, typer.Option(help="Rewards: of what is drawn.")] = 1.0,
     anchor: Annotated[
         float,
-        typer.Option(min=0.0, help="Rewards: units of reward a nat of divergence from the start."),
+        typer.Option(
+            min=0.0,
+            help="Rewards: units of reward a nat of divergence from the start; of dsp those "
+            "that it begins with (0.05).",
+        ),
     ] = 0.0,
     reward: Annotated[
         str,
@@ -341,6 +345,11 @@ def _check(
         raise ConfigError(
             f"--method {method} tries steps of its own answers, which a file cannot grade; "
             f"expected a task of single answers, such as CHAIN."
+        )
+    if method == "dsp" and call.params["anchor"] == 0.0 and options.given(call, among=("anchor",)):
+        raise ConfigError(
+            "--anchor got 0; expected above 0 for dsp, whose anchor looks for its strength from "
+            "there: leave it out for 0.05."
         )
     ignored = options.given(call, among=_ignored(way, is_task, has_model))
     if method not in ("dpo", "dpo-nll"):

@@ -77,6 +77,7 @@ def align_to_data(
             *found.facts, ("adapters of rank", str(options.rank or "none: the whole model")),
             ("seed", str(options.seed)),
         ),
+        warnings=found.warnings,
     )  # fmt: skip
     return folder.finish(found.policies, page, dict(page.facts))
 
@@ -221,6 +222,7 @@ def _from_task(
     known, task = known_task(what), read_task(what)
     assert known is not None, "the command asked before"
     facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
     way, most = METHODS[method].way, options.most_tokens or known.most_tokens
     if way == "shown":
         start = started(folder, options, None)
@@ -232,7 +234,7 @@ def _from_task(
     else:
         start = started(folder, options, taught_by(task, options))
         learn = _from_steps if way == "steps" else _from_own
-        policy, done, facts = learn(method, start, task, most, training, options, folder)
+        policy, done, facts, warnings = learn(method, start, task, most, training, options, folder)
     before, after = (
         tried(model, task, options.trial, SampleConfig(most_tokens=most), grader_of(task), correct,
               options.seed)
@@ -243,13 +245,14 @@ def _from_task(
     return Learnt(
         policies={"policy": policy}, training=done, unit="reward", facts=facts,
         scores=scores(*pair, difficulty, group="difficulty"), whole=overall(*pair),
+        warnings=warnings,
     )  # fmt: skip
 
 
 def _from_own(
     method: str, start: "LanguageModel", task: Any, most: int, training: "TrainConfig",
     options: AlignOptions, folder: RunFolder,
-) -> "tuple[LanguageModel, Training, tuple[tuple[str, str], ...]]":  # fmt: skip
+) -> "tuple[LanguageModel, Training, tuple[tuple[str, str], ...], tuple[str, ...]]":  # fmt: skip
     """From answers of the start itself, right beside wrong."""
     import torch
 
@@ -272,7 +275,7 @@ def _from_own(
     if METHODS[method].way == "answers":
         judged = judged_answers(drawn.rollouts, drawn.grades.reward)
         policy, done = fit_unpaired(start, judged, training, config, checkpoint=folder.state)
-        return policy, done, (answers,)
+        return policy, done, (answers,), ()
     if config.kinds > 1:
         raise ConfigError(
             f"got --kinds {config.kinds} for a task, where nobody judges; expected a file of pairs "
@@ -280,13 +283,13 @@ def _from_own(
         )
     pairs = own_pairs(drawn.rollouts, drawn.grades.reward)
     fit = fit_direct(start, pairs, training, config, checkpoint=folder.state)
-    return fit.policies[0], fit.training, (answers, ("pairs", f"{len(pairs):,}"))
+    return fit.policies[0], fit.training, (answers, ("pairs", f"{len(pairs):,}")), ()
 
 
 def _from_steps(
     method: str, start: "LanguageModel", task: Any, most: int, training: "TrainConfig",
     options: AlignOptions, folder: RunFolder,
-) -> "tuple[LanguageModel, Training, tuple[tuple[str, str], ...]]":  # fmt: skip
+) -> "tuple[LanguageModel, Training, tuple[tuple[str, str], ...], tuple[str, ...]]":  # fmt: skip
     """From steps of the start's own answers and what a critic says of them: one round, on which
     another goes on with --model."""
     import torch
@@ -303,4 +306,10 @@ def _from_steps(
         task.grade, correct, checkpoint=folder.state,
     )  # fmt: skip
     facts = ("steps tried", f"{len(found.steps):,}"), ("tokens drawn", f"{found.drawn:,}")
-    return found.policy, found.training, facts
+    earned = np.unique(found.reward[np.isfinite(found.reward)])
+    warnings = () if len(earned) > 1 else (
+        f"All {len(found.reward):,} endings earned {earned[0]:g}: the critic had nothing to tell "
+        "apart, and what it taught is chance. Teach the start more or less, or take problems that "
+        "it neither always nor never solves.",
+    )  # fmt: skip
+    return found.policy, found.training, facts, warnings

@@ -26,6 +26,7 @@ class Learnt:
     facts: tuple[tuple[str, str], ...]
     people: dict[str, Any] | None = None
     is_new: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from penchant.cli import shell
@@ -29,6 +30,8 @@ _SHARE_FOR_KEEPING = 0.05
 _SAMPLES = 8
 # Tokens of a hint: a few letters and its end.
 _OF_A_HINT = 4
+# Problems that are looked at beforehand, whether the frozen model has room for them.
+_LOOKED_AT = 256
 
 
 def align_to_reward(
@@ -73,35 +76,43 @@ def align_to_reward(
 
 
 def hinted(task: Any, most_tokens: int, options: AlignOptions) -> Any:
-    """The task of writing hints for the model of --frozen, whose answers have so many tokens; a
-    pseudo-hint is how the reference answer begins. Raises `ConfigError` without that model, of
-    worlds, and for a reward of one's own, which would be asked about hints."""
+    """The task of writing hints for the model of --frozen, whose answers have so many tokens, and
+    more where references do; a pseudo-hint is how the reference answer begins. Raises `ConfigError`
+    without that model, of worlds, for a reward of one's own, which would be asked about hints, and
+    for hints of no letter; `DataError` for a frozen model without room for prompts and answers."""
     if not options.frozen or hasattr(task, "draw_world") or options.reward:
         raise ConfigError(
             "--method dsp writes hints for another model; expected --frozen FOLDER with that "
             "model, a task of single answers (CHAIN, RANK, FIND, TOOL or GRID), and no --reward: "
             "the task grades what the model answers."
         )
+    num = (options.most_tokens or _OF_A_HINT) - 1  # beside its end
+    if num < 1:
+        raise ConfigError(
+            f"--most-tokens got {options.most_tokens}, which a hint's end alone takes; expected 2 "
+            "or more for dsp."
+        )
     from penchant.lm.folder import load_language_model
     from penchant.policies.language.hints import Beginning, FrozenAnswers, Hinted
 
-    model = load_language_model(options.frozen)
-    num = (options.most_tokens or _OF_A_HINT) - 1  # beside its end
-    return Hinted(
-        task=task, answerer=FrozenAnswers(model=model, most_tokens=most_tokens),
-        pseudo_hint=Beginning(num),
-    )  # fmt: skip
+    model, hint = load_language_model(options.frozen), Beginning(num)
+    problems = task.draw(_LOOKED_AT, np.random.default_rng(0))
+    longest = max(len(model.tokenizer.encode(each.demonstration)) for each in problems) + 1
+    answerer = FrozenAnswers(model=model, most_tokens=max(most_tokens, longest))
+    # Before a policy is taught for it.
+    answerer.check([each.prompt + hint(each) for each in problems])
+    return Hinted(task=task, answerer=answerer, pseudo_hint=hint)
 
 
-def _unhinted(task: Any, problems: Any) -> tuple[tuple[str, str], ...]:
-    """What the frozen model of a task of hints earns alone."""
+def _unhinted(task: Any, problems: Any, frozen: str) -> tuple[tuple[str, str], ...]:
+    """The frozen model of a task of hints, and what it earns alone."""
     from penchant.policies.language.grading import correct, graded
     from penchant.policies.language.hints import Hinted
 
     if not isinstance(task, Hinted):
         return ()
     alone = graded(task.grade, correct, problems, [""] * len(problems)).reward
-    return (("reward without a hint", f"{alone.mean():.3f}"),)
+    return ("frozen model", frozen), ("reward without a hint", f"{alone.mean():.3f}")
 
 
 def _asked_by(own: "OwnReward | None", task: Any) -> "Grader | None":
@@ -244,12 +255,15 @@ def _train(
             # Where answers go on in the next step, there may be none yet that has ended.
             is_open = _goes_on(trainer) and not report.failed and report.ended == 0.0
             if math.isnan(report.reward) and not is_open:
-                last = f" The last: {own.trouble}" if own is not None and own.trouble else ""
+                mend, last = "Mend the reward function", ""
+                if own is None:  # what was logged stands above
+                    mend = "Mend what the lines above tell"
+                elif own.trouble:
+                    last = f" The last: {own.trouble}"
                 raise DataError(
                     f"in step {report.step} no response has a reward: {report.failed} gradings "
                     "raised, took too long or gave NaN or infinity, the others gave None. Expected "
-                    f"a number for some at the least. Mend the reward function and give a new "
-                    f"--out.{last}"
+                    f"a number for some at the least. {mend} and give a new --out.{last}"
                 )
             done.append(_plain(asdict(report)))
             steps.say(f"Step {report.step}: reward {report.reward:.3f}", report.step)
@@ -310,7 +324,8 @@ def _page(
         scores=scores(*pairs, difficulty, group="difficulty"), whole=whole,
         facts=(
             ("task", what), ("method", method), ("steps", f"{trainer.steps:,}"),
-            ("tokens drawn", f"{tokens:,}"), *_unhinted(trainer.task, before.problems),
+            ("tokens drawn", f"{tokens:,}"),
+            *_unhinted(trainer.task, before.problems, options.frozen),
             ("parameters", f"{num_parameters(start.parameters):,}"),
             ("adapters of rank", str(options.rank or "none: the whole model")),
             ("seed", str(options.seed)),

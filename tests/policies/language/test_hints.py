@@ -135,11 +135,37 @@ def test_a_language_model_answers_with_its_likeliest_tokens_whatever_stands_besi
             if said[-1] == model.tokenizer.end:
                 break
         assert answer == model.tokenizer.decode(said)
-    with pytest.raises(DataError, match="window"):
-        answers(["x" * 60])
     before = torch.get_rng_state()
     answers(["x"])
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_prompt_beyond_the_frozen_models_window_costs_its_own_hint_alone():
+    model = tiny()
+    answers = FrozenAnswers(model=model, most_tokens=4)
+    held = "x" * (model.network.window - 4 - len(prompt_ids(model.tokenizer, "")))
+    said = answers(["1", f"{held}x", "2", held])
+    assert isinstance(said[1], DataError)
+    assert said[0::2] + said[3:] == answers(["1", "2", held])
+    answers.check(["1", held])
+    with pytest.raises(DataError, match=f"{model.network.window} in all, that model's window"):
+        answers.check(["1", f"{held}x"])
+    problems = [Problem(prompt="1=", demonstration="#", difficulty=1)] * 3
+    task = Hinted(task=Copy(), answerer=answers, pseudo_hint=Beginning(1))
+    found = graded(task.grade, correct, problems, ["2", held, f"{held}x"])
+    assert np.isfinite(found.reward).tolist() == [True, False, False]
+    assert found.failed == 2
+
+
+def test_what_a_whole_batch_ended_with_is_told_once(caplog):
+    def broken(prompts):
+        raise TimeoutError("no answer")
+
+    task = hinted(broken)
+    graded(task.grade, correct, task.draw(5, np.random.default_rng(0)), list("12345"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "grading by grader raised TimeoutError: no answer (5 of 5 responses)"
+    ]
 
 
 def test_a_task_of_hints_is_known_again_by_its_words():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError, DataError
-from penchant.simulation.tasks.door import DoorWorld
+from penchant.simulation.tasks.door import DoorWorld, OpenDoor
 from penchant.simulation.tasks.retry import RetryDoor, RetryWorld, told_by, walk
 from penchant.simulation.tasks.task import TextWorld, WorldTask, demonstrated
 
@@ -116,3 +116,10 @@ def test_an_actor_that_always_finds_its_way_is_told(monkeypatch):
     monkeypatch.setattr(retry, "walk", walk)
     with pytest.raises(DataError, match="the first trial succeeded"):
         drawn(0)
+
+
+def test_colours_beyond_the_letters_are_refused():
+    for task in (RetryDoor, OpenDoor):
+        assert task(colours=26).colours == 26
+        with pytest.raises(ConfigError, match="colours=27"):
+            task(colours=27)

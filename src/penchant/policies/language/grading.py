@@ -5,6 +5,7 @@ Legend: B responses, N some of them.
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ def graded(
     """
     found: list[dict[str, float]] = []
     earned: list[float] = []
-    failed = 0
+    failed, troubles = 0, Counter[str]()
     ask = _asked(grade, problems, responses)
     for row, (problem, response) in enumerate(zip(problems, responses, strict=True)):
         broken: dict[str, Exception] = {}
@@ -137,10 +138,13 @@ def graded(
             broken["grader or reward"] = error
             said = {}
         for name, why in broken.items():
-            _LOG.warning("grading by %s raised %s: %s", name, type(why).__name__, why)
+            troubles[f"grading by {name} raised {type(why).__name__}: {why}"] += 1
         failed += bool(broken)
         found.append(said)
         earned.append(reached)
+    # Each trouble once: what a batch of answers ended with is the same of all of them.
+    for told_of, num in troubles.items():
+        _LOG.warning("%s (%d of %d responses)", told_of, num, len(responses))
     names = dict.fromkeys(name for grades in found for name in grades)
     return Grades(
         components={n: np.array([grades.get(n, math.nan) for grades in found]) for n in names},

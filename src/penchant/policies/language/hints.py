@@ -14,12 +14,13 @@ from penchant.lm.language_model import LanguageModel
 from penchant.lm.sample import SampleConfig, sample
 from penchant.lm.tokens import fingerprint
 from penchant.policies.language.grading import OfBatches
-from penchant.policies.language.rollouts import check_room, prompt_ids
+from penchant.policies.language.rollouts import prompt_ids
 from penchant.simulation.tasks.task import Problem, TextTask
 
 # Prompts that a frozen model reads at a time.
 _AT_ONCE = 128
-Answerer = Callable[[Sequence[str]], Sequence[str]]
+# An error in place of an answer: that hint has no reward and is counted, the others have theirs.
+Answerer = Callable[[Sequence[str]], Sequence[str | Exception]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +72,18 @@ class Hinted:
 
     def _graded(
         self, problems: Sequence[Problem], hints: Sequence[str]
-    ) -> Sequence[Mapping[str, float]]:
+    ) -> Sequence[Mapping[str, float | Exception | None]]:
         answers = self.answerer([self.form(p.prompt, h) for p, h in zip(problems, hints)])
         if len(answers) != len(hints):
             raise DataError(
                 f"the frozen model gave {len(answers)} answers to {len(hints)} prompts; expected "
                 "one of each, in their order."
             )
-        return [self.task.grade(_asked(p), said) for p, said in zip(problems, answers)]
+        return [
+            {"frozen model": said} if isinstance(said, Exception)
+            else self.task.grade(_asked(p), said)
+            for p, said in zip(problems, answers)
+        ]  # fmt: skip
 
 
 def _asked(problem: Problem) -> Problem:
@@ -97,7 +102,8 @@ class Beginning:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrozenAnswers:
-    """An `Answerer`: the likeliest answer of a language model, token by token."""
+    """An `Answerer`: the likeliest answer of a language model, token by token; a `DataError` for a
+    prompt that leaves no room for so many of them in its window."""
 
     model: LanguageModel = field(repr=False)
     most_tokens: int
@@ -107,12 +113,34 @@ class FrozenAnswers:
         # By which a run that goes on knows the model again.
         object.__setattr__(self, "told", fingerprint([], self.model.parameters))
 
-    def __call__(self, prompts: Sequence[str]) -> Sequence[str]:
+    def __call__(self, prompts: Sequence[str]) -> Sequence[str | Exception]:
+        rows = [prompt_ids(self.model.tokenizer, prompt) for prompt in prompts]
+        fits = [self._has_room(len(row)) for row in rows]
+        said = iter(self._said([row for row, is_held in zip(rows, fits) if is_held]))
+        return [next(said) if is_held else self._too_long(len(row))
+                for row, is_held in zip(rows, fits)]  # fmt: skip
+
+    def check(self, prompts: Sequence[str]) -> None:
+        """Raises `DataError` where one of them leaves no room for an answer."""
+        sizes = [len(prompt_ids(self.model.tokenizer, prompt)) for prompt in prompts]
+        if sizes and not self._has_room(max(sizes)):
+            raise self._too_long(max(sizes))
+
+    def _has_room(self, size: int) -> bool:
+        window = self.model.network.window
+        return not window or size + self.most_tokens <= window
+
+    def _too_long(self, size: int) -> DataError:
+        return DataError(
+            f"a prompt of the frozen model has {size} tokens with its hint, and its answer may "
+            f"have {self.most_tokens}; expected {self.model.network.window} in all, that model's "
+            "window. Take shorter problems or hints, or a frozen model with a larger window."
+        )
+
+    def _said(self, rows: Sequence[Sequence[int]]) -> list[str]:
         import torch
 
         model, found = self.model, list[str]()
-        rows = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
-        check_room(rows, self.most_tokens, model.network.window)
         likeliest = SampleConfig(most_tokens=self.most_tokens, temperature=0.0)
         device = next(iter(model.parameters.values())).device
         unused = torch.Generator(device=device).manual_seed(0)  # nothing is left to chance

@@ -7,6 +7,9 @@ import numpy as np
 from penchant.errors import ConfigError
 from penchant.simulation.tasks.task import Turn
 
+# As they are seen, one a letter.
+COLOURS = "abcdefghijklmnopqrstuvwxyz"
+
 
 @dataclass(kw_only=True)
 class DoorWorld:
@@ -59,7 +62,7 @@ class DoorWorld:
     @property
     def seen(self) -> str:
         """The colour of the room and whether the key is held; what lies here."""
-        colour = "abcdefghijklmnopqrstuvwxyz"[self._room % self.colours]
+        colour = COLOURS[self._room % self.colours]
         lies = "k" if self._room == self.key_at and not self._has_key else ""
         return f"{colour}{int(self._has_key)}{lies}{'d' if self._room == self.door_at else ''}"
 
@@ -98,10 +101,10 @@ class OpenDoor:
     horizon: int = 20
 
     def __post_init__(self) -> None:
-        if self.rooms < 2 or self.colours < 1 or self.horizon < 1:
+        if self.rooms < 2 or not 1 <= self.colours <= len(COLOURS) or self.horizon < 1:
             raise ConfigError(
                 f"got rooms={self.rooms}, colours={self.colours}, horizon={self.horizon}; expected "
-                "two rooms for key and door, a colour and a step, or more."
+                f"two rooms for key and door, a colour (of {len(COLOURS)}) and a step, or more."
             )
 
     def draw_world(self, generator: np.random.Generator) -> DoorWorld:

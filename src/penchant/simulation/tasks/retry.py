@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penchant.errors import ConfigError, DataError
-from penchant.simulation.tasks.door import DoorWorld
+from penchant.simulation.tasks.door import COLOURS, DoorWorld
 from penchant.simulation.tasks.task import TextWorld, Turn
 
 # From all reflections so far (the latest last), what was read in this trial and what was done, the
@@ -99,11 +99,11 @@ class RetryDoor:
     trials: int = 3
 
     def __post_init__(self) -> None:
-        if self.rooms < 3 or self.colours < 2 or self.trials < 2:
+        if self.rooms < 3 or not 2 <= self.colours <= len(COLOURS) or self.trials < 2:
             raise ConfigError(
                 f"got rooms={self.rooms}, colours={self.colours}, trials={self.trials}; expected "
-                "three rooms, two colours (a wall is known by the colour that stays) and two "
-                "trials, or more."
+                "three rooms, two colours (a wall is known by the colour that stays; there are "
+                f"{len(COLOURS)}) and two trials, or more."
             )
 
     def draw_world(self, generator: np.random.Generator) -> RetryWorld:

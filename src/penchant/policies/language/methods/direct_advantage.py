@@ -98,11 +98,14 @@ class Searched:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Advanced:
-    """One round. drawn: tokens that it took."""
+    """One round. reward: of all endings, NaN where there is none: where all earned the same, the
+    critic had nothing to tell apart and what it says of steps is noise. drawn: tokens that it took.
+    """
 
     policy: LanguageModel
     critic: StateValue
     steps: ValuedSteps
+    reward: Float[Array, " E"]
     training: Training
     drawn: int
 
@@ -130,7 +133,10 @@ def direct_advantage(
     )  # fmt: skip
     steps = found.valued(critic.chance)
     policy, done = fit_valued_steps(model, steps, training, config.steps, checkpoint=checkpoint)
-    return Advanced(policy=policy, critic=critic, steps=steps, training=done, drawn=found.drawn)
+    return Advanced(
+        policy=policy, critic=critic, steps=steps, reward=found.reward, training=done,
+        drawn=found.drawn,
+    )  # fmt: skip
 
 
 def searched(
