@@ -183,6 +183,23 @@ def test_steps_end_where_a_separator_or_the_answer_does():
     assert not found.is_final.all()
 
 
+def test_what_is_graded_is_the_whole_answer_to_its_own_problem():
+    told = []
+
+    def grade(problem, said):
+        told.append((problem.prompt, said))
+        return {"correct": 1.0}
+
+    _, found = tried(DirectAdvantage(endings=3, separators=LOW), grade=grade)
+    tokenizer, whole = tiny().tokenizer, np.flatnonzero(found.is_final)
+    assert any(found.place[e] > 2 for e in whole)
+    for ending in whole:
+        prompt, said = told[ending]
+        begun = prompt_ids(tokenizer, prompt)
+        assert found.rows[ending][: len(begun)] == begun
+        assert said == tokenizer.decode(found.rows[ending][len(begun) :])
+
+
 def test_the_critic_hears_states_by_all_their_endings_and_what_steps_led_to_by_one():
     _, found = tried(DirectAdvantage(endings=3, separators=LOW))
     told, num = found.tried(), len(found.states)
