@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from penchant.data.batch import Batch
 from penchant.errors import ConfigError, DataError
@@ -16,12 +16,17 @@ from penchant.feedback.channel import default_channels
 from penchant.feedback.channel_contract import Channel
 from penchant.feedback.channel_option import Outcome, Rating
 from penchant.feedback.scaled import Scaled
-from penchant.fitting.inference import invert_information
+from penchant.fitting.evidence_scales import (
+    HELD,
+    Evidence,
+    HeldScales,
+    curvature_at,
+    likeliest,
+)
 from penchant.fitting.linear_head import LinearHead
 from penchant.fitting.newton import NewtonConfig, Optimum, maximise, with_prior
 from penchant.fitting.pooled_density import PooledDensity, serving_channel
 from penchant.fitting.pooled_task import MOST_DENSE
-from penchant.fitting.shrinkage import Mode, Shrinkage, learn_spreads
 from penchant.numerics.arrays import Array
 from penchant.numerics.threads import one_blas_thread
 from penchant.utilities.embedded import Embedded
@@ -38,6 +43,12 @@ _LOOSE = 1e-6
 # within a factor of 1.6. A few answers that worths tell apart without a fault would else make it
 # endless and, since a weight may shrink as it grows, the weights' own prior vanish.
 _SCALE_SPREAD = 0.5
+# What worths spread by in a dimension where the search for the scale of weights begins, in logits,
+# or in the spread of numbers; the logs within which it stays beside that; and how far the log of
+# another scale is looked for, since numbers may be in any unit.
+_USUAL_SPREAD, _WITHIN, _FARTHEST = 0.3, (-5.7, 3.5), 20.0
+# Nats to which each look at the evidence is climbed.
+_ROUGH = 1e-8
 
 
 def joint_channels(batch: Batch) -> tuple[Channel, ...]:
@@ -99,9 +110,10 @@ def fit_channel_head(
     ~ N(0, column_scale^2), free without one.
 
     The options of the batch are numbered by the lines of `vectors`; its features are x, perhaps
-    none, and the channels' own parameters are free. prior_scale None: chosen by the evidence
-    (MacKay 1992). channels None: `joint_channels`. For pairs alone `fit_linear_head` finds the
-    same head faster.
+    none, and the channels' own parameters are free, but for the scales of kinds of feedback, which
+    are those of the largest evidence (`evidence_scales.py`), whose doubt the covariance counts.
+    prior_scale None: chosen by the evidence too (MacKay 1992). channels None: `joint_channels`. For
+    pairs alone `fit_linear_head` finds the same head faster.
 
     Raises `DataError` for a batch without answers or embeddings that are not finite, `ConfigError`
     for a prior scale that is not positive or more than 2,000 parameters.
@@ -110,34 +122,24 @@ def fit_channel_head(
     _check(vectors, batch, prior_scale)
     utility = _utility(vectors)
     channels = channels or joint_channels(batch)
-    density, start, scales = _density(utility, batch, channels)
+    density, start = _density(utility, batch, channels)
     num_tastes, dimensions = density.num_tastes, utility.num_dimensions
 
     weight = sum(float(block.weight.sum()) for block in batch.blocks)
     config = config or NewtonConfig(tolerance=weight * _TOLERANCE[utility.vectors.dtype])
-
-    def climb(precision: Array, theta: Array | None) -> Mode[Optimum]:
-        summit = _climb(density, precision, start if theta is None else theta, config)
-        inverse, _ = invert_information(summit.information)
-        return Mode(theta=summit.theta, covariance=inverse, fit=summit)
-
     base = _base_precision(density, dimensions, column_scale)
-    if prior_scale is None:
-        families = (0,) * dimensions + (-1,) * (len(start) - dimensions)
-        learned = learn_spreads(
-            climb, Shrinkage(families=families, names=("embedding",)), scales, base
-        )
-        precision, summit = learned.precision, learned.fit
-    else:
-        precision = base + _of_weights(len(start), dimensions, prior_scale)
-        summit = climb(precision, None).fit
-    covariance, _ = invert_information(summit.information)
+    evidence = Evidence(
+        density=density, base=base, places=_scale_places(density), dimensions=dimensions,
+        scale=_usual_scale(utility, batch, channels) if prior_scale is None else prior_scale,
+        is_open=prior_scale is None,
+    )  # fmt: skip
+    held, precision, summit, covariance = _top(start, evidence, config)
     return LinearHead(
         weights=summit.theta[:dimensions],
         coefficients=summit.theta[dimensions:num_tastes],
         own=summit.theta[num_tastes:],
         prior_scale=float(precision[0] ** -0.5),
-        log_likelihood=summit.value + 0.5 * float(precision @ summit.theta**2),
+        log_likelihood=held.log_likelihood(summit.theta),
         covariance=covariance,
         effective=len(start) - float(precision @ np.diag(covariance)),
         converged=summit.converged,
@@ -151,14 +153,65 @@ def channel_likelihood(
     vectors: Float32[Array, "T E"],
     batch: Batch,
     *,
-    prior_scale: float,
+    head: LinearHead,
     column_scale: float | None = None,
-) -> tuple[PooledDensity, Float[Array, " P"]]:
-    """The log-likelihood that `fit_channel_head` climbs, and the precision of its prior."""
+) -> tuple[HeldScales, Float[Array, " P"]]:
+    """The log-likelihood on whose top `fit_channel_head` found a head, and the precision of its
+    prior."""
     utility = _utility(vectors)
-    density, start, _ = _density(utility, batch, joint_channels(batch))
+    density, start = _density(utility, batch, joint_channels(batch))
     base = _base_precision(density, utility.num_dimensions, column_scale)
-    return density, base + _of_weights(len(start), utility.num_dimensions, prior_scale)
+    places = _scale_places(density)
+    base[places] = HELD
+    precision = base + _of_weights(len(start), utility.num_dimensions, head.prior_scale)
+    return HeldScales(density=density, places=places, values=head.theta[places]), precision
+
+
+def _top(
+    start: Float[Array, " P"],
+    evidence: Evidence,
+    config: NewtonConfig,
+) -> tuple[HeldScales, Float[Array, " P"], Optimum, Float[Array, "P P"]]:
+    """With the scales of the largest evidence: the likelihood, the precision of its prior, the
+    posterior's top, and its covariance."""
+    latest, rough = start, NewtonConfig(tolerance=_ROUGH)
+
+    def climb(h: Float[Array, " C"], how: NewtonConfig) -> tuple[HeldScales, Array, Optimum]:
+        nonlocal latest
+        held, precision = evidence.held(h)
+        theta = latest.copy()
+        theta[held.places] = held.values
+        summit = maximise(with_prior(held.evaluate, precision), theta, how)
+        latest = summit.theta
+        return held, precision, summit
+
+    def told(h: Float[Array, " C"]) -> tuple[float, Float[Array, " C"]]:
+        _, precision, summit = climb(h, rough)
+        return evidence.at(h, summit, precision)
+
+    begin = np.concatenate([np.zeros(int(evidence.is_open)), start[evidence.places]])
+    bounds = [_WITHIN] * evidence.is_open + [(-_FARTHEST, _FARTHEST)] * len(evidence.places)
+    best = likeliest(told, begin, bounds) if len(begin) else begin
+    bent = curvature_at(told, best) if len(evidence.places) else np.zeros((len(best), len(best)))
+    held, precision, summit = climb(best, config)
+    return held, precision, summit, evidence.covariance(summit, bent)
+
+
+def _usual_scale(utility: Embedded, batch: Batch, channels: tuple[Channel, ...]) -> float:
+    """Of weights, from which the search begins."""
+    unit = float(utility.scales(batch)[0])
+    first = channels[0]
+    of_worths = float(np.exp(first.initial(batch)[0])) if isinstance(first, Outcome) else 1.0
+    return _USUAL_SPREAD * of_worths / (unit if unit > 0 else 1.0)
+
+
+def _scale_places(density: PooledDensity) -> Int[Array, " H"]:
+    """Where theta has the logs of scales of kinds of feedback."""
+    starts = density.num_tastes + np.cumsum([0, *density.sizes[:-1]])
+    found = [
+        first for first, channel in zip(starts, density.channels) if isinstance(channel, Scaled)
+    ]
+    return np.array(found, dtype=np.int64)
 
 
 def _utility(vectors: Float32[Array, "T E"]) -> Embedded:
@@ -183,7 +236,7 @@ def _of_weights(size: int, dimensions: int, prior_scale: float) -> Float[Array, 
 
 def _density(
     utility: Embedded, batch: Batch, channels: tuple[Channel, ...]
-) -> tuple[PooledDensity, Float[Array, " P"], Float[Array, " P"]]:
+) -> tuple[PooledDensity, Float[Array, " P"]]:
     for block in batch.blocks:
         serving_channel(channels, block.kind)
     for channel in channels:
@@ -202,17 +255,7 @@ def _density(
         batch=batch, utility=utility, channels=channels, sizes=tuple(map(len, own)),
         prior_precision=np.concatenate([np.zeros(num_tastes), *precision]),
     )  # fmt: skip
-    scales = np.concatenate([utility.scales(batch), np.ones(len(start) - num_tastes)])
-    return density, start, scales
-
-
-def _climb(
-    density: PooledDensity,
-    precision: Float[Array, " P"],
-    start: Float[Array, " P"],
-    config: NewtonConfig,
-) -> Optimum:
-    return maximise(with_prior(density.evaluate, precision), start, config)
+    return density, start
 
 
 def _check(vectors: Array, batch: Batch, prior_scale: float | None) -> None:

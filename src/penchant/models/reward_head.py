@@ -22,6 +22,7 @@ from penchant.encoders.reward_pairs import Pairs, pair_outcomes, pair_rows, pair
 from penchant.encoders.text_attributes import text_attributes
 from penchant.feedback.gap import GapModel
 from penchant.fitting.channel_head import channel_likelihood, fit_channel_head
+from penchant.fitting.evidence_scales import given_scales
 from penchant.fitting.head_pairs import HeadDensity, HeadPairs
 from penchant.fitting.head_start import head_precision
 from penchant.fitting.linear_head import HeadConfig, LinearHead, fit_linear_head
@@ -294,9 +295,10 @@ class Lessons:
         head = fit_channel_head(vectors, batch, prior_scale=prior_scale, column_scale=WEAK_SCALE)
         if self.reasons is None:
             return head, spread
-        answers, precision = channel_likelihood(
-            vectors, batch, prior_scale=head.prior_scale, column_scale=WEAK_SCALE
-        )
+        answers, precision = channel_likelihood(vectors, batch, head=head, column_scale=WEAK_SCALE)
+        # Reasons tell of tastes, not of how sharply another kind of feedback is heard.
+        assert head.covariance is not None
+        head = replace(head, covariance=given_scales(head.covariance, answers.places))
         return self._reasoned(head, answers, precision, (vectors, form / spread), kept), spread
 
     def _reasoned(
