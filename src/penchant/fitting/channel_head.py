@@ -45,8 +45,8 @@ _LOOSE = 1e-6
 _SCALE_SPREAD = 0.5
 # What worths spread by in a dimension where the search for the scale of weights begins, in logits,
 # or in the spread of numbers; the logs within which it stays beside that; and how far the log of
-# another scale is looked for, since numbers may be in any unit.
-_USUAL_SPREAD, _WITHIN, _FARTHEST = 0.3, (-5.7, 3.5), 20.0
+# another scale is looked for: a thousandth of what numbers spread by is no noise.
+_USUAL_SPREAD, _WITHIN, _FARTHEST = 0.3, (-5.7, 3.5), 7.0
 # Nats to which each look at the evidence is climbed.
 _ROUGH = 1e-8
 
@@ -110,8 +110,9 @@ def fit_channel_head(
     ~ N(0, column_scale^2), free without one.
 
     The options of the batch are numbered by the lines of `vectors`; its features are x, perhaps
-    none, and the channels' own parameters are free, but for the scales of kinds of feedback, which
-    are those of the largest evidence (`evidence_scales.py`), whose doubt the covariance counts.
+    none, and the channels' own parameters are free, but for the scales of kinds of feedback and the
+    noise of numbers, which are those of the largest evidence (`evidence_scales.py`), whose doubt
+    the covariance counts.
     prior_scale None: chosen by the evidence too (MacKay 1992). channels None: `joint_channels`. For
     pairs alone `fit_linear_head` finds the same head faster.
 
@@ -134,6 +135,7 @@ def fit_channel_head(
         is_open=prior_scale is None,
     )  # fmt: skip
     held, precision, summit, covariance = _top(start, evidence, config)
+    prior = base + _of_weights(len(start), dimensions, float(precision[0] ** -0.5))
     return LinearHead(
         weights=summit.theta[:dimensions],
         coefficients=summit.theta[dimensions:num_tastes],
@@ -141,7 +143,7 @@ def fit_channel_head(
         prior_scale=float(precision[0] ** -0.5),
         log_likelihood=held.log_likelihood(summit.theta),
         covariance=covariance,
-        effective=len(start) - float(precision @ np.diag(covariance)),
+        effective=len(start) - float(prior @ np.diag(covariance)),
         converged=summit.converged,
         iterations=summit.iterations,
         gain_left=summit.decrement,
@@ -190,7 +192,8 @@ def _top(
         return evidence.at(h, summit, precision)
 
     begin = np.concatenate([np.zeros(int(evidence.is_open)), start[evidence.places]])
-    bounds = [_WITHIN] * evidence.is_open + [(-_FARTHEST, _FARTHEST)] * len(evidence.places)
+    bounds = [_WITHIN] * evidence.is_open
+    bounds += [(at - _FARTHEST, at + _FARTHEST) for at in start[evidence.places].tolist()]
     best = likeliest(told, begin, bounds) if len(begin) else begin
     bent = curvature_at(told, best) if len(evidence.places) else np.zeros((len(best), len(best)))
     held, precision, summit = climb(best, config)
@@ -200,18 +203,32 @@ def _top(
 def _usual_scale(utility: Embedded, batch: Batch, channels: tuple[Channel, ...]) -> float:
     """Of weights, from which the search begins."""
     unit = float(utility.scales(batch)[0])
-    first = channels[0]
-    of_worths = float(np.exp(first.initial(batch)[0])) if isinstance(first, Outcome) else 1.0
-    return _USUAL_SPREAD * of_worths / (unit if unit > 0 else 1.0)
+    return _USUAL_SPREAD * np.exp(_log_unit(channels[0], batch)) / (unit if unit > 0 else 1.0)
 
 
 def _scale_places(density: PooledDensity) -> Int[Array, " H"]:
-    """Where theta has the logs of scales of kinds of feedback."""
-    starts = density.num_tastes + np.cumsum([0, *density.sizes[:-1]])
-    found = [
-        first for first, channel in zip(starts, density.channels) if isinstance(channel, Scaled)
-    ]
+    """Where theta has the logs of scales of kinds of feedback, and of the noise of numbers."""
+    found: list[int] = []
+    for first, channel in zip(_firsts(density.num_tastes, density.sizes), density.channels):
+        is_scaled = isinstance(channel, Scaled)
+        found += [first] * is_scaled
+        found += [first + is_scaled] * isinstance(_heard(channel), Outcome)
     return np.array(found, dtype=np.int64)
+
+
+def _heard(channel: Channel) -> Channel:
+    return channel.channel if isinstance(channel, Scaled) else channel
+
+
+def _firsts(num_tastes: int, sizes: tuple[int, ...]) -> Int[Array, " H"]:
+    """Where in theta each channel's own parameters begin."""
+    return num_tastes + np.cumsum([0, *sizes[:-1]])
+
+
+def _log_unit(channel: Channel, batch: Batch) -> float:
+    """The log of what answers of a kind spread by; 0 but for numbers, whose unit is anybody's."""
+    heard = _heard(channel)
+    return float(heard.initial(batch)[0]) if isinstance(heard, Outcome) else 0.0
 
 
 def _utility(vectors: Float32[Array, "T E"]) -> Embedded:
@@ -225,6 +242,13 @@ def _base_precision(
     """Of the prior on all but the embedding's weights."""
     base = density.prior_precision + _LOOSE * (density.prior_precision == 0)
     base[:dimensions] = 0.0
+    # Where numbers begin is in their unit, and may be far from zero: the year, say.
+    for first, channel in zip(_firsts(density.num_tastes, density.sizes), density.channels):
+        heard = _heard(channel)
+        if isinstance(heard, Outcome) and heard.has_intercept:
+            log_spread, mean = heard.initial(density.batch)[:2]
+            place = first + isinstance(channel, Scaled) + 1
+            base[place] = _LOOSE / (np.exp(2.0 * log_spread) + mean**2)
     if column_scale is not None:
         base[dimensions : density.num_tastes] = column_scale**-2.0
     return base
@@ -242,6 +266,9 @@ def _density(
     for channel in channels:
         channel.validate(batch)
     own = [channel.initial(batch) for channel in channels]
+    for channel, mine in zip(channels, own):
+        if isinstance(channel, Scaled):
+            mine[0] = _log_unit(channel, batch) - _log_unit(channels[0], batch)
     num_tastes = len(utility.taste_names(batch))
     start = np.concatenate([np.zeros(num_tastes), *own])
     if len(start) > MOST_DENSE:

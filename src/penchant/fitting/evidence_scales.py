@@ -1,5 +1,5 @@
 """Scales by the evidence: how much sharper one kind of feedback is than another, and how large
-weights are, with the weights integrated out.
+weights are, with the weights integrated out; and how noisy numbers are.
 
 Climbed along with the weights they are not found: a scale that grows while the weights shrink
 costs the answers nothing and gains on the weights' prior, so that the joint mode of a few answers
@@ -85,7 +85,7 @@ def log_evidence(summit: Optimum, precision: Float[Array, " P"]) -> float:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """The log-evidence of logs of scales h: where `is_open`, of the weights (the first `dimensions`
-    parameters), beside `scale`; then of the kinds of feedback, at `places`.
+    parameters), beside `scale`; then, at `places`, of the kinds of feedback and noise of numbers.
 
     base: precision of the prior of all parameters, that of the weights left out.
     """
@@ -145,10 +145,12 @@ class Evidence:
         free = np.ones(len(summit.theta), dtype=bool)
         free[self.places] = False
         inverse, _ = invert_information(summit.information[np.ix_(free, free)])
-        own = curvature[int(self.is_open) :, int(self.is_open) :]
         # Where the evidence is flat or bends upwards, no more doubt than the prior's, or of unit
-        # size.
-        value, axes = np.linalg.eigh(0.5 * (own + own.T))
+        # size where there is none.
+        own = curvature[int(self.is_open) :, int(self.is_open) :]
+        widest = np.minimum(self.base[self.places] ** -0.5, 1.0)
+        value, axes = np.linalg.eigh(0.5 * (own + own.T) * widest[:, None] * widest)
+        axes = widest[:, None] * axes
         doubt = (axes / np.maximum(value, 1.0)) @ axes.T
         told = self.density.information(summit.theta)
         path = np.zeros((len(summit.theta), len(self.places)))
