@@ -6,13 +6,15 @@ Legend: B rows (one rollout each), T1 tokens after those before them.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array
-from penchant.policies.language.loss import Surrogate
 from penchant.policies.language.methods.anchor import Anchor
-from penchant.policies.language.methods.method import Heard, Seen, summed_log_ratio
+from penchant.policies.language.methods.method import (
+    Heard,
+    OnMethod,
+    Seen,
+    summed_log_ratio,
+)
 from penchant.policies.language.methods.proximal import Proximal
 
 _STRENGTH = "anchor_strength"
@@ -21,7 +23,7 @@ _MOST = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AdaptiveAnchor:
+class AdaptiveAnchor(OnMethod):
     """PPO whose anchor in the reward is strengthened where the policy is further from its start
     than `target` nats a response, weakened where it is nearer (Ziegler et al. 2019):
     beta <- beta (1 + gain clip(divergence / target - 1, -0.2, 0.2)), after each batch.
@@ -49,26 +51,6 @@ class AdaptiveAnchor:
                 f"above 0 and below {1.0 / _MOST:g}, at which the strength could turn negative."
             )
 
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return self.base.value_weight
-
     def heard(self, seen: Seen) -> Heard:
         assert self.base.anchor is not None, "asked for when it was made"
         strength = float(seen.memory.get(_STRENGTH, self.base.anchor.strength))
@@ -85,9 +67,3 @@ class AdaptiveAnchor:
             return 0.0
         share = float(apart[seen.is_scored].mean()) / self.target - 1.0
         return float(np.clip(share, -_MOST, _MOST))
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

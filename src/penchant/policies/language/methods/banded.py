@@ -12,14 +12,19 @@ from jaxtyping import Float, Int
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Gatherer
-from penchant.policies.language.loss import Steer, Surrogate
-from penchant.policies.language.methods.anchor import Anchor
-from penchant.policies.language.methods.method import Heard, PolicyMethod, Seen, known_entropy
+from penchant.policies.language.loss import Steer
+from penchant.policies.language.methods.method import (
+    Heard,
+    OnMethod,
+    PolicyMethod,
+    Seen,
+    known_entropy,
+)
 from penchant.policies.language.methods.proximal import Proximal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Banded:
+class Banded(OnMethod):
     """`base`, PPO as in the paper, with `bonus` a nat of entropy, and `hold` times `bonus` off for
     each nat outside `low` to `high` times the mean of all earlier batches at that turn, in turns
     from the share `late` of the longest game on.
@@ -54,26 +59,6 @@ class Banded:
                 "up to high."
             )
 
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return self.base.value_weight
-
     def heard(self, seen: Seen) -> Heard:
         heard = self.base.heard(seen)
         if self.bonus == 0.0:
@@ -99,12 +84,6 @@ class Banded:
             low=self.low, high=self.high,
         )  # fmt: skip
         return steer, before.updated(entropy, turn_of).kept()
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

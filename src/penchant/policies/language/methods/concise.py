@@ -6,7 +6,7 @@ Legend: B rows.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -63,9 +63,3 @@ class Concise(OnGroups):
             mine = seen.rollouts.prompt_of == prompt
             found[mine] = brevity_in_group(length[mine], is_right[mine])
         return found
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array, sigmoid
+from penchant.numerics.arrays import sigmoid
 from penchant.policies.language.loss import to_tokens
 from penchant.policies.language.methods.anchor import check_in_loss
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
@@ -70,12 +69,6 @@ class Consistent(OnGroups):
         weight = np.where(own == 0.0, 0.0, sigmoid(self.slope * (entropy[place] - self.middle)))
         credit = weight * own + (1.0 - weight) * np.nan_to_num(among)[place]
         return Heard(unit_of=unit_of, advantage=to_tokens(credit, unit_of))
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 def bits(answers: list[str]) -> float:

@@ -7,7 +7,7 @@ import copy
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -97,9 +97,3 @@ class ContextManaged(OnGroups):
         own = np.arange(len(game))[:, None]
         unit_of = np.where(seen.rollouts.is_drawn & is_counted[:, None], own, -1)
         return Heard(unit_of=unit_of, advantage=to_tokens(credit, unit_of))
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

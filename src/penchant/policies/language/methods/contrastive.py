@@ -49,9 +49,3 @@ class Contrastive(OnGroups):
             num = min(len(rows), max(2, round(self.share * len(rows))))
             kept[rows[extremes(reward[rows], length[rows], num)]] = True
         return kept
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

@@ -6,7 +6,7 @@ Legend: B rows, T1 tokens after those before them.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -63,12 +63,6 @@ class GatedDemonstrations(OnGroups):
             heard, unit_of=np.where(is_shown, row, heard.unit_of),
             shown=np.where(own, 0.0, self.weight),
         )  # fmt: skip
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 def hpt(length: int, anchor: Anchor | None = None) -> GatedDemonstrations:

@@ -6,10 +6,8 @@ Legend: B rows (one a rollout), T1 tokens after those before them.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen, known_entropy
 from penchant.policies.language.scheduling import most_varied
@@ -54,9 +52,3 @@ class DownSampled(OnGroups):
             heard, unit_of=np.where(listened, heard.unit_of, -1),
             memory={"steps": np.array([done + 1.0])},
         )  # fmt: skip
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

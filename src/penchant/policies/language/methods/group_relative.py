@@ -16,6 +16,7 @@ from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor
 from penchant.policies.language.methods.method import (
     Heard,
+    OnMethod,
     Seen,
     rows_as_units,
     summed_log_ratio,
@@ -90,32 +91,11 @@ class GroupRelative:
         return token_scale(unit_of, self.mean, length=self.length, group_of=group)
 
 
-class OnGroups:
-    """What methods that gather or reward in their own way take over from their `base`: its loss,
-    its bounds, and no value."""
+class OnGroups(OnMethod):
+    """On groups of rollouts, without a value."""
 
     __slots__ = ()
     base: GroupRelative
-
-    @property
-    def surrogate(self) -> Surrogate:
-        return self.base.surrogate
-
-    @property
-    def most_weight(self) -> float | None:
-        return self.base.most_weight
-
-    @property
-    def anchor(self) -> Anchor | None:
-        return self.base.anchor
-
-    @property
-    def smallest_group(self) -> int:
-        return self.base.smallest_group
-
-    @property
-    def value_weight(self) -> float:
-        return 0.0
 
 
 def grpo(anchor: Anchor | None = None) -> GroupRelative:

@@ -6,7 +6,7 @@ Legend: B rows, T1 tokens after those before them.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from penchant.errors import ConfigError
 from penchant.numerics.arrays import Array
@@ -77,12 +77,6 @@ class WithTruth(OnGroups):
     def weighed(self, reward: Float[Array, " B"]) -> Float[Array, " B"]:
         """As the group compares them."""
         return softened_above(reward) if self.is_softened else reward
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 def temp_samp(anchor: Anchor | None = None) -> WithTruth:

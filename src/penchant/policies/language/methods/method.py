@@ -118,6 +118,40 @@ class Forgetful(Protocol):
     def begins_anew(self) -> bool: ...
 
 
+class OnMethod:
+    """What a method that hears or gathers in its own way takes over from its `base`: loss, bounds,
+    anchor, value and the weights of tokens."""
+
+    __slots__ = ()
+    base: PolicyMethod
+
+    @property
+    def surrogate(self) -> Surrogate:
+        return self.base.surrogate
+
+    @property
+    def most_weight(self) -> float | None:
+        return self.base.most_weight
+
+    @property
+    def anchor(self) -> Anchor | None:
+        return self.base.anchor
+
+    @property
+    def smallest_group(self) -> int:
+        return self.base.smallest_group
+
+    @property
+    def value_weight(self) -> float:
+        return self.base.value_weight
+
+    def token_scale(
+        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
+    ) -> Float[Array, "B T1"]:
+        """Each token's weight, of a whole mini-batch."""
+        return self.base.token_scale(unit_of, group)
+
+
 def rows_as_units(seen: Seen) -> Int[Array, "B T1"]:
     """A whole rollout is one unit; those without a reward are none."""
     own = np.arange(len(seen.rollouts))[:, None]

@@ -100,12 +100,6 @@ class Moded(OnGroups):
                 )  # fmt: skip
         return found
 
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
-
 
 def apo(modes: tuple[str, ...], anchor: Anchor | None = None) -> Moded:
     """A2FM's, on GRPO: the first of `modes` is the cheap one, and where more than half of what was

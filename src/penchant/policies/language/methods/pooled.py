@@ -6,9 +6,7 @@ Legend: B rows (one a game), T1 tokens after those before them.
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from penchant.numerics.arrays import Array
 from penchant.policies.language.credit import advantage
 from penchant.policies.language.loss import Surrogate, to_tokens
 from penchant.policies.language.methods.anchor import Anchor, check_in_loss
@@ -40,12 +38,6 @@ class Pooled(OnGroups):
             leave_one_out=self.base.leave_one_out, scale=self.base.scale,
         ).advantage  # fmt: skip
         return Heard(unit_of=unit_of, advantage=to_tokens(credit, unit_of))
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 def flow_grpo(anchor: Anchor | None = None, is_pooled: bool = True) -> Pooled:

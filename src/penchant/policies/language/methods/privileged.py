@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array
 from penchant.policies.language.gathering import Ask, Gathered, together
 from penchant.policies.language.methods.anchor import check_in_loss
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
@@ -63,12 +61,6 @@ class Privileged(OnGroups):
 
     def heard(self, seen: Seen) -> Heard:
         return self.base.heard(seen)
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
 
 
 def _stripped(ask: Ask, batch: Gathered, problems: Sequence[Problem]) -> Gathered:

@@ -120,12 +120,6 @@ class Replayed(OnGroups):
             ))  # fmt: skip
         return known, replace(buffer, kept=tuple(tuple(mine) for mine in lists))
 
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Success:

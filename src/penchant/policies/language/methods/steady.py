@@ -6,10 +6,8 @@ Legend: B rows (one a rollout), T1 tokens after those before them.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from penchant.errors import ConfigError
-from penchant.numerics.arrays import Array
 from penchant.policies.language.methods.group_relative import GroupRelative, OnGroups, grpo
 from penchant.policies.language.methods.method import Heard, Seen, known_entropy
 from penchant.policies.language.token_weights import steady_entropy
@@ -36,9 +34,3 @@ class Steady(OnGroups):
             heard.unit_of >= 0, self.spread,
         )  # fmt: skip
         return replace(heard, advantage=np.where(kept, heard.advantage, 0.0))
-
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)

@@ -192,12 +192,6 @@ class Targeted(OnGroups):
             strength=self.sharpness, most=self.most,
         )  # fmt: skip
 
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
-
 
 def likest(prompt: str, others: Sequence[str], num: int) -> list[str]:
     """The texts that share most with this one, the likest first (the share of letters in common

@@ -138,12 +138,6 @@ class ValueGuided(OnGroups):
         alone = is_scored & (size < 2) & self.base.leave_one_out
         return np.where(alone, given - value, found)
 
-    def token_scale(
-        self, unit_of: Int[Array, "B T1"], group: Int[Array, " B"]
-    ) -> Float[Array, "B T1"]:
-        """Each token's weight, of a whole mini-batch."""
-        return self.base.token_scale(unit_of, group)
-
 
 def prompt_curriculum(anchor: Anchor | None = None) -> ValueGuided:
     """PCL (2025): four problems drawn for each that is tried, those foretold to succeed half the
